@@ -1,8 +1,8 @@
 """Tell which predictions of a frozen classifier to trust.
 
-The names below load on first use, so that importing the package stays quick. Beside the packages, ``losses`` has the
-losses of oracles, their options and limits, ``theory`` what can be shown of them with pen and paper, ``heads`` an
-oracle's last step, to one trust logit, ``errors`` errors of one line, and ``checks`` the limits of settings.
+The names below load on first use, so importing the package is quick. Besides the packages there are ``losses`` with the
+losses of oracles, their parameters and limits, ``theory`` with closed forms about them, ``heads`` with an oracle's last
+step to the trust logit, ``errors`` with errors of one line, and ``checks`` with the allowed values of settings.
 """
 
 import lazy_loader

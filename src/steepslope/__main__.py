@@ -1,17 +1,17 @@
-"""`python -m steepslope`, and what the script `steepslope` runs: from the first import on, Ctrl+C gives one line."""
+"""`python -m steepslope` and the script `steepslope`. From the first import on, Ctrl+C gives one line."""
 
 import sys
 
 
 def program() -> int:
-    """Run the command that the words of this process name; return its exit code."""
+    """Run the command that this process was started with; return its exit code."""
     try:
         import gc
 
         from steepslope.cli.main import main
 
         code = main()
-        gc.freeze()  # the process ends a second earlier: what it imported is not collected
+        gc.freeze()  # skips the collection of imported modules, so the process ends a second earlier
         return code
     except KeyboardInterrupt:
         print("steepslope: interrupted", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What settings may be, as data, and dataclasses from JSON: an error names what was expected, and what was found."""
+"""The allowed values of settings, as data, and dataclasses from JSON. Errors say what was expected, and what found."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Check:
-    """What a setting may be: in words, and whether a value will do."""
+    """The allowed values of a setting: in words, and as a function of a value."""
 
     expected: str
     allows: Callable[[Any], bool]
@@ -58,17 +58,18 @@ def optional(check: Check) -> Check:
 
 
 def each(check: Check) -> Check:
-    """Allow tuples of what another check allows."""
-    return Check(f"a list, each {check.expected}", lambda one: isinstance(one, tuple) and all(map(check.allows, one)))
+    """Allow tuples whose elements another check allows."""
+    expected = f"a list, each {check.expected}"
+    return Check(expected, lambda values: isinstance(values, tuple) and all(map(check.allows, values)))
 
 
-SEED = whole(0, 2**31 - 1)  # what every generator in use takes
+SEED = whole(0, 2**31 - 1)  # the range that every generator takes
 
 
 def plain(value: Any) -> Any:
-    """Return a number of NumPy's or PyTorch's as Python's own, also inside a tuple; all else as it is.
+    """Return a number of NumPy or PyTorch as Python's own, also inside a tuple; anything else unchanged.
 
-    Such numbers wrap around, are not what every library takes as a size, and JSON does not know them.
+    Such numbers wrap around, not every library takes them as a size, and JSON does not know them.
 
     >>> import numpy as np
     >>> plain(np.uint8(3)), plain((np.int64(64), 32)), plain(np.True_), plain("auto")
@@ -101,7 +102,7 @@ def require_all(settings: Any, checks: Mapping[str, Check]) -> None:
 
 
 def listed(value: Any, kind: Callable[[Any], T]) -> tuple[T, ...]:
-    """Return text with commas, several values, or one value, as a tuple; text that is no ``kind`` is a ValueError.
+    """Return text with commas, several values, or one value, as a tuple; raise ValueError for text of another kind.
 
     >>> listed("64, 32", int), listed((64, 32), int), listed(64, int), listed("", int)
     ((64, 32), (64, 32), (64,), ())
@@ -136,7 +137,7 @@ def read_fields(kind: type[T], content: Any, place: str | Path) -> T:
 
 
 def _as_hinted(hint: Any, value: Any, name: str, place: str | Path) -> Any:
-    """Return a value that JSON holds as a type of Python's; raise where it is of another."""
+    """Return a value from JSON as its hinted Python type; raise if it has another type."""
     arguments, origin = get_args(hint), get_origin(hint) or hint
     if origin is Literal:
         require_known(f"{name} in {place}:", value, arguments)
@@ -146,8 +147,8 @@ def _as_hinted(hint: Any, value: Any, name: str, place: str | Path) -> Any:
     if origin is tuple and isinstance(value, list):
         return tuple(_as_hinted(arguments[0], each, name, place) for each in value)
     if is_dataclass(origin) and isinstance(value, Mapping):
-        own = getattr(origin, "from_json", None)
-        return read_fields(origin, value, place) if own is None else own(value, place)  # type: ignore[arg-type]
+        from_json = getattr(origin, "from_json", None)
+        return read_fields(origin, value, place) if from_json is None else from_json(value, place)  # type: ignore[arg-type]
     if origin is Mapping and isinstance(value, Mapping):
         return {str(key): _as_hinted(arguments[1], each, name, place) for key, each in value.items()}
     plain_kind: Any = {int: Integral, float: Real}.get(origin, origin)

@@ -1,4 +1,4 @@
-"""The one exception that users see, on one line: where, what was expected, what was found, what was probably meant."""
+"""The one exception that users see. Its one line says where, what was expected, what was found, and what to do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 MANY = 50  # names are too many to list
 USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
-QUERY = re.compile(r"(?<!paths:)((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # its signature; of a paths: spec, columns
+QUERY = re.compile(r"(?<!paths:)((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature; in a paths: spec, columns
 Kinds = type[Exception] | tuple[type[Exception], ...]
 
 
 def without_secrets(text: str) -> str:
-    """Return a text whose URLs have neither user nor password, nor, on web servers, a query, such as a signature.
+    """Return a text without the users and passwords in its URLs, and without their queries, such as signatures.
 
     >>> without_secrets("images:s3://key:secret@lake/a"), without_secrets("https://host/a.png?sig=1 is gone")
     ('images:s3://lake/a', 'https://host/a.png is gone')
@@ -29,10 +29,10 @@ def without_secrets(text: str) -> str:
 
 
 class SteepslopeError(ValueError):
-    """Bad input or an undefined result; its message is one line: where, what was expected, what was found.
+    """Bad input or an undefined result. Its one line says where, what was expected and what was found.
 
-    ``place`` is the file, folder, option or argument with which the message begins, where it begins with one. What
-    could be a secret in a URL is left out (:func:`without_secrets`).
+    ``place`` is the file, folder, option or argument with which the message begins, or None. Parts of a URL that could
+    be secret are left out (:func:`without_secrets`).
 
     >>> error = SteepslopeError("expected an image, found text", "photos/cat.png")
     >>> str(error), error.place
@@ -46,7 +46,7 @@ class SteepslopeError(ValueError):
         super().__init__(without_secrets(message if place is None else f"{place}: {message}"))
 
     def within(self, place: str | Path) -> SteepslopeError:
-        """Return the same error with a place around it; itself if it names that place, or a file inside, already."""
+        """Return the same error with a place around it, or itself if it already names that place or a file inside."""
         outer = without_secrets(str(place))
         inside = self.place is not None and (self.place == outer or self.place.startswith(f"{outer}{os.sep}"))
         return self if inside else type(self)(str(self), place)
@@ -57,7 +57,7 @@ class UndefinedMetricError(SteepslopeError):
 
 
 class RowsWarning(UserWarning):
-    """The given rows make results less reliable; commands print why."""
+    """The rows make results less reliable; commands print why."""
 
 
 class FewErrorsWarning(RowsWarning):
@@ -65,19 +65,19 @@ class FewErrorsWarning(RowsWarning):
 
 
 class UnknownLabelsWarning(RowsWarning):
-    """Some labels are names of none of the classifier's classes: of inputs that it does not know, or misspelt."""
+    """Some labels are none of the classifier's classes: their rows are out-of-class, or the labels are misspelt."""
 
 
 class NoMixError(SteepslopeError):
-    """No mix of the classes explains predictions: something else has changed."""
+    """No class mix explains the predictions: something else has changed."""
 
 
 class ChangedWarning(UserWarning):
-    """Inputs are not drawn as the calibration rows were, so that a gate's promise cannot be relied on."""
+    """Inputs are not drawn as the calibration rows were, so a gate's promise cannot be relied on."""
 
 
 class RepeatedRowsWarning(RowsWarning):
-    """Some rows are copies of others, from oversampling, a bootstrap sample or a join: each row counts once."""
+    """Some rows are copies of others, from oversampling, a bootstrap sample or a join. Each row counts once."""
 
 
 class CautionWarning(RowsWarning):
@@ -85,11 +85,11 @@ class CautionWarning(RowsWarning):
 
 
 class NothingPromisedWarning(UserWarning):
-    """A gate accepts nothing, since no promise can be made with its calibration rows."""
+    """A gate accepts nothing, because its calibration rows support no promise."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
-    """Build the error for a name that is in no registry, with the closest match first.
+    """Return the error for an unknown name, with the closest match first.
 
     >>> print(unknown_name("loss", "steepslope", ["focal", "steep_slope"]))
     unknown loss 'steepslope': did you mean 'steep_slope'? Known: focal, steep_slope
@@ -123,7 +123,7 @@ def located(place: str | Path) -> Iterator[None]:
 
 
 def reason_of(error: BaseException, longest: int | None = None) -> str:
-    """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
+    """Return an exception's message on one line, cut to ``longest`` characters, or the exception's name without one."""
     if isinstance(error, RecursionError):  # raised by parsers of JSON and YAML
         return "it is nested too deeply"
     return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
@@ -133,7 +133,7 @@ def reason_of(error: BaseException, longest: int | None = None) -> str:
 def explained(
     message: str, place: str | Path | None = None, kinds: Kinds = Exception, longest: int | None = None
 ) -> Iterator[None]:
-    """Let exceptions of some kinds leave the block as one line, with the message and, in brackets, the reason.
+    """Turn exceptions of some kinds that leave the block into one line: the message and, in brackets, the reason.
 
     >>> with explained("cannot be read", "photo.png", OSError):
     ...     raise OSError("broken  data stream")

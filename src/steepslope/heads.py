@@ -1,4 +1,4 @@
-"""The last step of an oracle: from a representation to one trust logit."""
+"""The last step of an oracle, from a representation to the trust logit."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def linear_head(representation: Array, weight: Array, bias: Array) -> Array:
 def signed_distance(representation: Array, weight: Array, bias: Array) -> Array:
     """Return the signed distance to the hyperplane, (w·x + b) / ‖w‖ (paper, Eq. 7): (n, d), (d,), () -> (n,).
 
-    As in the authors' code, 1e-7 is added to the norm, so a zero weight gives a finite value.
+    As in the authors' code, 1e-7 is added to the norm, so the value is finite for a zero weight.
 
     >>> import numpy as np
     >>> signed_distance(np.array([[3.0, 4.0]]), np.array([3.0, 4.0]), np.array(-5.0)).round(5)

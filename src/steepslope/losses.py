@@ -1,13 +1,13 @@
-"""The losses that train an oracle: pure functions of the trust logit, one value a prediction.
+"""The losses that train an oracle: pure functions of the trust logit, with one value for each prediction.
 
-Every loss takes ``trust_logit`` (floats, any shape, higher = more trustworthy) and ``target`` (same
-shape: ``is_correct`` as bool or 0/1; for TCP the true-class probability in [0, 1]) and returns the unreduced
-loss in the dtype of ``trust_logit``. Half precisions are computed in float32 inside. Another shape or
-another target than that is a SteepslopeError. A trust logit of ±inf gives the limit (for an unbounded loss, at
-least the largest float), never NaN, in value and gradient.
+Every loss takes ``trust_logit`` (floats of any shape, higher is more trustworthy) and ``target`` (same shape:
+``is_correct`` as bool or 0/1, or, for TCP, the true-class probability in [0, 1]). It returns the unreduced loss in the
+dtype of ``trust_logit``. Half precisions are computed in float32. Any other shape or target raises a SteepslopeError. A
+trust logit of ±inf gives the limit, never NaN, in value and gradient; an unbounded loss gives at least the largest
+float.
 
-A loss is one function and its entry in ``LOSSES``. Its parameters are its keyword arguments that have a number as
-their default; what each may be stands in its annotation, what it means in the docstring. Oracles, recipes and the
+A loss is one function and its entry in ``LOSSES``. Its parameters are the keyword arguments with a number as their
+default. Their allowed values are in the annotation, and their meaning in the docstring. Oracles, recipes and the
 command line take them from here.
 """
 
@@ -67,14 +67,14 @@ def true_class_probability(trust_logit: Array, target: Array) -> Array:
 
 
 def steep_slope(trust_logit: Array, target: Array, *, alpha_pos: Slope = 1.0, alpha_neg: Slope = 3.0) -> Array:
-    """Steep slope loss (paper, Eq. 8 with its signs set right), in [0, exp(α) − exp(−α)].
+    """Steep slope loss (paper, Eq. 8 with its signs corrected), in [0, exp(α) − exp(−α)].
 
-    With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one
-    exp(α⁻ s) − exp(−α⁻). As printed, Eq. 8 has both exponents of the opposite sign, which would reward a low
-    z for correct predictions; the paper's prose, its Figure 2 and its code all have what is built here.
+    With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one exp(α⁻ s) − exp(−α⁻). As
+    printed, Eq. 8 has both exponents with the opposite sign, which would reward a low z for correct predictions. The
+    paper's text, its Figure 2 and its code agree with this function.
 
-    Both slides are one curve in the distance travelled towards the right side, so that the tail is computed
-    by ``expm1`` and its gradient, α e^(−αs) / (1 + |z|)², keeps its sign at any z.
+    Both sides are one curve in the distance towards the right side. So the tail is computed by ``expm1``, and its
+    gradient, α e^(−αs) / (1 + |z|)², keeps its sign at any z.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def class_balanced(
     base: Loss = cross_entropy,
     **params: float,
 ) -> Array:
-    """Weigh a loss by each class's effective number of samples (Cui et al. 2019; paper, Appendix H).
+    """Weight a loss by each class's effective number of samples (Cui et al. 2019; paper, Appendix H).
 
     The weight of a class with n samples is (1 − β) / (1 − βⁿ), scaled so that both weights add up to 2.
 
@@ -126,11 +126,11 @@ def class_balanced(
     trust_logit, target
         As for every loss.
     beta
-        How much the class-balanced loss weighs the rarer class, in [0, 1): the nearer to 1, the more.
+        How much the class-balanced loss weights the rarer class, in [0, 1): the nearer to 1, the more.
     class_counts
-        Numbers of (wrong, correct) predictions in the whole training set; without them they are counted in ``target``.
+        Numbers of (wrong, correct) predictions in the whole training set; by default they are counted in ``target``.
     base
-        The loss that is weighed.
+        The loss that is weighted.
     params
         Parameters of ``base``.
 
@@ -182,7 +182,7 @@ def _log_sigmoid(z: Array) -> Array:
 
 
 def _by_side(like: Array, target: Array, of_correct: float, of_wrong: float) -> Array:
-    """Return one number for each correct prediction, and another for each wrong one."""
+    """Return ``of_correct`` for each correct prediction, and ``of_wrong`` for each wrong one."""
     xp = namespace_of(like)
     return xp.where(_as_booleans(target), xp.full_like(like, of_correct), xp.full_like(like, of_wrong))
 
@@ -201,7 +201,7 @@ def _require_is_correct_target(trust_logit: Array, target: Array) -> None:
 
 
 def _wrongness(trust_logit: Array, is_correct: Array) -> Array:
-    """Return the trust logit turned so that higher is worse: −z where correct, z where wrong."""
+    """Return the trust logit with the sign that makes higher worse: −z if correct, z if wrong."""
     _require_is_correct_target(trust_logit, is_correct)
     z = _loss_precision(trust_logit)
     return namespace_of(z).where(_as_booleans(is_correct), -z, z)
@@ -232,10 +232,10 @@ CUTS: dict[str, Callable[..., float]] = {"steep_slope": decision_probability}
 
 @dataclass(frozen=True)
 class LossSettings:
-    """A loss and its parameters: what is minimised, against which target, and where it cuts.
+    """A loss with its parameters: the function that a fit minimises, its target, and its cut.
 
-    ``name`` is one in :data:`LOSSES`. Parameters that are not given have the loss's defaults; those of other losses,
-    such as the command line may give, are left out.
+    ``name`` is one in :data:`LOSSES`. Missing parameters have the loss's defaults. Parameters of other losses, which
+    the command line may pass, are left out.
 
     Raises
     ------
@@ -257,18 +257,18 @@ class LossSettings:
         for name, value in self.parameters.items():
             require_known("parameter of a loss", name, known)
             require(name, value, known[name])
-        given = {name: plain(value) for name, value in self.parameters.items()}
-        own = {name: given.get(name, default) for name, (default, _) in loss_parameters(self.name).items()}
-        object.__setattr__(self, "parameters", own)
+        taken = loss_parameters(self.name)
+        parameters = {name: plain(self.parameters.get(name, default)) for name, (default, _) in taken.items()}
+        object.__setattr__(self, "parameters", parameters)
         try:
-            inspect.signature(LOSSES[self.name]).bind(None, None, **own)
+            inspect.signature(LOSSES[self.name]).bind(None, None, **parameters)
         except TypeError as error:
             expected = "a function of trust_logit and target, whose further arguments are keywords with a default"
             raise SteepslopeError(f"loss {self.name}: expected {expected}, found another: {error}") from error
 
     @property
     def takes_probability(self) -> bool:
-        """Whether the target is the true-class probability; else it is whether the prediction is correct."""
+        """Whether the target is the true-class probability, and not whether the prediction is correct."""
         return self.name in PROBABILITY_TARGETS
 
     @property
@@ -282,13 +282,13 @@ class LossSettings:
         return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
 
     def target(self, predictions: Any) -> NDArray[np.float32] | NDArray[np.bool_]:
-        """Return what trust logits are compared with, (n,), of predictions such as :class:`ClassifierOutputs`."""
+        """Return the target for trust logits (n,), given predictions such as :class:`ClassifierOutputs`."""
         if self.takes_probability:
             return np.asarray(predictions.true_class_probability, dtype=np.float32)
         return np.asarray(predictions.is_correct)
 
     def bind(self, predictions: Any = None) -> Callable[[Array, Array], Array]:
-        """Return the loss with its parameters, and with the class counts of a fit set, where that is given."""
+        """Return the loss with its parameters, and with the class counts of a fit set if that is given."""
         loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
         if predictions is not None and self.needs_counts:
             correct = int(predictions.is_correct.sum())
@@ -306,12 +306,12 @@ def _one_value_each(loss: Loss, trust_logit: Array, target: Array) -> Array:
 
 
 def loss_parameters(loss: str) -> dict[str, tuple[float, Check]]:
-    """Return the default of each parameter of a loss, and what it may be."""
+    """Return the default and the allowed values of each parameter of a loss."""
     function = LOSSES[loss]
     hints = get_type_hints(function, include_extras=True)
-    found = {}
-    for name, one in inspect.signature(function).parameters.items():
-        if one.kind is one.KEYWORD_ONLY and isinstance(one.default, int | float):
+    parameters = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and isinstance(parameter.default, int | float):
             limits = [note for note in getattr(hints.get(name), "__metadata__", ()) if isinstance(note, Check)]
-            found[name] = one.default, (limits or [number()])[0]
-    return found
+            parameters[name] = parameter.default, (limits or [number()])[0]
+    return parameters

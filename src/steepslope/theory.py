@@ -1,4 +1,4 @@
-"""What can be shown of the steep slope loss with pen and paper."""
+"""Closed forms about the steep slope loss and the focal loss: bounds, and the probability at which they decide."""
 
 import math
 
@@ -18,9 +18,9 @@ def loss_maximum(alpha_pos: float, alpha_neg: float) -> float:
 def generalization_bound(alpha_pos: float, alpha_neg: float, n: int, log_hypotheses: float, delta: float) -> float:
     """Return the bound of Theorem 3.1 on |R(f) − R̂(f)|, in units of the loss.
 
-    With probability at least 1 − ``delta`` over ``n`` independent samples, no hypothesis of a finite set
-    (whose size has the natural logarithm ``log_hypotheses`` ≥ 0) has a mean loss on the samples that is
-    further from its expected loss.
+    With probability at least 1 − ``delta`` over ``n`` independent samples, the mean loss on the samples is that close
+    to the expected loss for every hypothesis of a finite set. ``log_hypotheses`` ≥ 0 is the natural logarithm of the
+    set's size.
 
     >>> round(generalization_bound(1, 3, n=10_000, log_hypotheses=math.log(100), delta=0.05), 3)
     0.408
@@ -37,7 +37,7 @@ def generalization_bound(alpha_pos: float, alpha_neg: float, n: int, log_hypothe
 def decision_probability(alpha_pos: float, alpha_neg: float) -> float:
     """Return the probability of being correct above which the steep slope loss wants z > 0: α⁻ / (α⁺ + α⁻).
 
-    A well-fitted oracle with this loss therefore cuts not at one half: part of its high TNR is this cut.
+    So a well-fitted oracle with this loss does not cut at one half, which explains part of its high TNR.
 
     >>> decision_probability(1, 3)
     0.75
@@ -49,8 +49,8 @@ def decision_probability(alpha_pos: float, alpha_neg: float) -> float:
 def focal_confidence(probability: float, gamma: float) -> float:
     """Return the sigmoid(z) with the least expected focal loss, in (0, 1), given P(correct) in (0, 1).
 
-    The focal loss draws it towards ½: with p the sigmoid and φ(p) = −(1 − p)^γ ln p, P(correct) is
-    φ'(1 − p) / (φ'(p) + φ'(1 − p)), which rises with p. Cross entropy is γ = 0, and gives P(correct) itself.
+    The focal loss pulls it towards ½. With p the sigmoid and φ(p) = −(1 − p)^γ ln p, P(correct) is
+    φ'(1 − p) / (φ'(p) + φ'(1 − p)), which rises with p. Cross entropy, γ = 0, gives P(correct) itself.
 
     >>> round(focal_confidence(0.75, gamma=0), 6), round(focal_confidence(0.75, gamma=2), 3)
     (0.75, 0.601)

@@ -121,25 +121,3 @@ def test_gates_that_do_not_fit_are_refused(tmp_path: Path, capsys: Captured) -> 
             f"evaluate --outputs {tmp_path}/outputs --gates {tmp_path}/{name} --out {tmp_path}/out", capsys, message
         )
     assert not (tmp_path / "out" / "report.html").exists()
-
-
-def test_groups_of_a_column_stand_beside_the_classes(tmp_path: Path) -> None:
-    outputs = make_outputs(90)
-    lines = ["id,label,logit_0,logit_1,logit_2,logit_3,site"]
-    for row, (logits, label) in enumerate(zip(outputs.logits, outputs.require_labels(), strict=True)):
-        lines.append(f"r{row},{label},{','.join(map(str, logits))},{'north' if row % 3 else 'south'}")
-    (tmp_path / "mine.csv").write_text("\n".join(lines))
-    evaluated(tmp_path, "--groups site", "mine.csv")
-    text = (tmp_path / "out" / "report.html").read_text()
-    assert "<h3>By site</h3>" in text
-    assert "<h3>By label</h3>" in text
-    table = (tmp_path / "out" / "table.md").read_text()
-    by_label = table[table.index("## By label") :]
-    mcp = SCORES["mcp"]().confidence(outputs)
-    for label in range(4):
-        rows = outputs.require_labels() == label
-        trusted = rows & (mcp > 0)
-        risk = "–" if not trusted.any() else f"{100 * (~outputs.is_correct[trusted]).mean():.1f}"
-        accuracy = 100 * outputs.is_correct[rows].mean()
-        coverage = 100 * trusted.sum() / rows.sum()
-        assert f"| {label} | {rows.sum()} | {accuracy:.1f} | {risk} at {coverage:.1f} %" in by_label

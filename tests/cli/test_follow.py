@@ -155,7 +155,6 @@ def test_what_cannot_be_followed_is_refused(days: Days, watched: Path, capsys: C
     words = ["predict", "--gate", str(watched / "gate"), "--outputs", str(days.here / "outputs1"), "--out"]
     out, state = str(days.here / "x.csv"), days.state
     refuses([*words, out, "--follow", str(state)], capsys, "audit: expected a number of labels with --follow")
-    refuses([*words, "-", "--audit", "9", "--follow", str(state)], capsys, "expected a file to write to with --audit")
     missing = str(days.here / "missing.sqlite")
     refuses([*words, out, "--audit", "9", "--follow", missing], capsys, "missing.sqlite: ", "no such file")
     plain = days.here / "plain.sqlite"

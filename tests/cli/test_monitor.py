@@ -58,14 +58,6 @@ def test_it_counts_what_is_there_and_says_how_things_stand(watched: Path, tmp_pa
     assert risk == pytest.approx((1 - decisions.p_correct[decisions.accepted]).mean(), abs=1e-6)
 
 
-def test_whatever_the_order_of_runs_the_state_is_the_same(watched: Path, tmp_path: Path) -> None:
-    monitor(watched, tmp_path / "whole.sqlite")
-    for days in ("0", "0", "01", "", "12", "210"):
-        assert monitor(watched, tmp_path / "parts.sqlite", days) == 0
-    assert state_of(tmp_path / "parts.sqlite") == state_of(tmp_path / "whole.sqlite")
-    assert {path.name for path in tmp_path.iterdir()} == {"parts.sqlite", "whole.sqlite"}
-
-
 def test_late_labels_tell_of_harm_that_stays(watched: Path, tmp_path: Path, capsys: Captured) -> None:
     state, accepted = tmp_path / "state.sqlite", np.flatnonzero(Gate.load(watched / "gate").decide(NEW).accepted)[::-1]
     monitor(watched, state)

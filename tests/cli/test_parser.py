@@ -115,7 +115,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--mean=-1e-3 --seed null", ((), ("a",), (-0.001,), False, None)),
         ("--names a,b c --seed 1 --names d", ((), ("a", "b", "c", "d"), None, False, 1)),
         ("--names a,b.csv c.csv", ((), ("a,b.csv", "c.csv"), None, False, 0)),  # there is a file of the first name
-        ("--names=a,b.csv c,d", ((), ("a,b.csv", "c", "d"), None, False, 0)),
         ("--config good.yaml", ((64, 32), ("b", "c"), (0.5,), False, 0)),
         ("--widths 8 --flag true --config good.yaml", ((8,), ("b", "c"), (0.5,), True, 0)),
     ],

@@ -57,19 +57,6 @@ def test_images_and_outputs_give_the_same(
     )
 
 
-@pytest.mark.parametrize("ending", [".npz", ".csv", ""])
-def test_every_format_of_outputs(ending: str, gates: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    expected = pa.table(Gate.load(gates / "free").decide(outputs).table())
-    plain = outputs.changed(auxiliary=None)
-    for name, given in {"labelled": plain, "bare": plain.changed(labels=None)}.items():
-        given.save(tmp_path / f"{name}{ending}")
-        options = ("--outputs", str(tmp_path / f"{name}{ending}"))
-        found = predicted(gates / "free", tmp_path / f"{name}-found.parquet", *options)
-        assert found.equals(expected) or ending == ".csv"  # whose decimals are the nearest floats of 64 bits
-        same(found, expected)
-        same(predicted(gates / "free", tmp_path / f"{name}-found.csv", *options), expected)
-
-
 @pytest.mark.parametrize("ending", [".npz", ".csv"])
 def test_rows_without_ids_have_names_that_no_other_file_has(
     ending: str, gates: Path, outputs: ClassifierOutputs, tmp_path: Path

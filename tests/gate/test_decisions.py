@@ -139,19 +139,6 @@ def test_rows_that_the_oracle_was_fitted_on_are_refused() -> None:
     assert Gate.of(oracle, other).n == 200
 
 
-def test_fit_rows_are_refused_however_their_logits_were_rounded() -> None:
-    """Their labels are known to the oracle all the same."""
-    fit_set, other = make_complete(300, seed=2), make_complete(200, seed=3)
-    oracle = Oracle(epochs=1).fit(fit_set)
-    some = {name: fit_set.require(name)[:150] for name in ("logits", "labels", "ids")}
-    noise = 1e-3 * np.random.default_rng(0).normal(size=(150, 4))
-    for logits in (some["logits"].astype(np.float16), some["logits"] + noise):
-        parts = some | {"logits": logits}
-        rows = ClassifierOutputs.of({name: np.concatenate([one, other.require(name)]) for name, one in parts.items()})
-        with pytest.raises(SteepslopeError, match="nothing was fitted on, found 150 of 350 rows"):
-            Gate.of(oracle, rows)
-
-
 def test_no_predictions_have_no_coverage(gate: Gate, unseen: ClassifierOutputs) -> None:
     one = gate.decide(unseen.subset(slice(0, 1)))
     names = ("p_correct", "trust_logit", "decision", "top_labels", "top_probability")

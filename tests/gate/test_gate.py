@@ -83,11 +83,6 @@ def test_infinite_confidences_are_accepted_where_all_are_right() -> None:
         assert np.isfinite(gate.threshold)
 
 
-def test_whole_numbers_and_booleans_are_taken() -> None:
-    plain = Gate.calibrate(ROWS[0] > 0.3, ROWS[1].astype(np.int64), 0.05)
-    assert plain.accepts([True, False]).tolist() == [True, False]
-
-
 def test_several_risks_are_promised_together() -> None:
     gate = _gate(max_risk=(0.05, 0.02, 0.08), delta=0.06)
     assert {one.delta for one in gate.certificates} == {0.02}
@@ -139,7 +134,7 @@ def test_a_group_of_few_rows_gets_advice() -> None:
     [
         (True, None, "expected groups where the gate was calibrated by groups, found none"),
         (False, ["cats"], "found some, but the gate has one threshold for all"),
-        (True, ["cats", "dogs"], "expected one group a prediction"),
+        (True, ["cats", "dogs"], "expected one for each prediction"),
     ],
 )
 def test_groups_where_there_are_none_are_named(by_groups: bool, groups: Any, message: str) -> None:
@@ -216,10 +211,10 @@ def test_confidences_that_are_no_numbers_are_named() -> None:
     [
         ({"confidence": [0.1, np.nan]}, "confidence: expected numbers, found NaN in row 1"),
         ({"thresholds": [0.1, 0.2]}, "thresholds: expected the highest first"),
-        ({"groups": ["a"]}, "groups: expected one group a prediction"),
+        ({"groups": ["a"]}, "groups: expected one for each prediction"),
         ({"max_class_risk": 0.1}, "true_classes: expected the true class of each row, found none"),
-        ({"max_class_risk": 0.1, "coverage": 0.5}, "max_class_risk: expected none next to a coverage or costs"),
-        ({"max_class_risk": 0.1, "true_classes": ["a"]}, "true_classes: expected one group a prediction"),
+        ({"max_class_risk": 0.1, "coverage": 0.5}, "max_class_risk: expected none with a coverage or costs"),
+        ({"max_class_risk": 0.1, "true_classes": ["a"]}, "true_classes: expected one for each prediction"),
         ({"seed": "a"}, "seed: expected a whole number"),
     ],
 )

@@ -39,10 +39,10 @@ def told(rows: tuple[ClassifierOutputs, np.ndarray], kind: str, lacking: Any = (
     outputs, other = rows
     given = other.copy() if kind == "logits" else other.argmax(axis=1).astype(np.float64)
     given[list(lacking)] = np.nan
-    opinion = ClassifierOutputs.of({"logits": np.nan_to_num(given)}) if kind == "logits" else given
-    both = outputs.with_opinion("second", opinion)
-    return both.changed(opinion_second=np.where(np.isnan(given), np.nan, both.arrays["opinion_second"])) if (
-        kind == "logits") else both  # fmt: skip
+    if kind == "votes":
+        return outputs.with_opinion("second", given)
+    both = outputs.with_opinion("second", ClassifierOutputs.of({"logits": np.nan_to_num(given)}))
+    return both.changed(opinion_second=np.where(np.isnan(given), np.nan, both.arrays["opinion_second"]))
 
 
 @pytest.fixture(scope="module")

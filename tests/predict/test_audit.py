@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.optimize import brentq
 
-from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, audit_chances, drawn_for_audit
+from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, audit_chances, audit_coins
 
 P_CORRECT = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.array)
 RISKS = st.floats(0.001, 0.5)
@@ -37,16 +37,16 @@ def test_chances_are_capped_by_one_factor(p_correct: np.ndarray, risk: float, la
 def test_rows_are_drawn_as_often_as_their_chance_says_and_always_the_same() -> None:
     ids = [f"row {number}" for number in range(40_000)]
     chance = np.tile([0.0, 0.02, 0.3, 1.0], 10_000)
-    found = drawn_for_audit(ids, chance, "gate")
+    found = audit_coins(ids, "gate") < chance
     rates = found.reshape(-1, 4).mean(axis=0)
     assert rates[[0, 3]].tolist() == [0, 1]
     np.testing.assert_allclose(rates[[1, 2]], [0.02, 0.3], atol=4 * np.sqrt(0.3 * 0.7 / 10_000))
-    np.testing.assert_array_equal(found[100:200], drawn_for_audit(ids[100:200], chance[100:200], "gate"))
+    np.testing.assert_array_equal(found[100:200], audit_coins(ids[100:200], "gate") < chance[100:200])
 
 
 def test_another_gate_draws_others_so_what_it_learnt_from_drawn_rows_does_not_matter() -> None:
     ids, chance = [f"row {number}" for number in range(20_000)], np.full(20_000, 0.1)
-    first, second = (drawn_for_audit(ids, chance, gate) for gate in ("a", "b"))
+    first, second = (audit_coins(ids, gate) < chance for gate in ("a", "b"))
     assert (first & second).mean() == pytest.approx(0.01, abs=0.003)
 
 
@@ -64,4 +64,4 @@ def test_chunks_are_drawn_from_together() -> None:
     assert second.tolist() == [0]
     marked = audit.marked(table, together)
     assert marked[CHANCE].tolist() == together.tolist()
-    assert marked[AUDIT].tolist() == drawn_for_audit(table["id"].tolist(), together, "gate").tolist()
+    assert marked[AUDIT].tolist() == (audit_coins(table["id"].tolist(), "gate") < together).tolist()

@@ -290,7 +290,7 @@ def test_a_class_that_is_accepted_under_other_labels_alone_is_named() -> None:
 
     (caution,) = cautions(np.full(994, "good"), accepted)
     assert caution.startswith("of 30 rows of class bad, 24 are accepted, all of them under another label; 1 other")
-    assert "all that is accepted is called good" in caution
+    assert "all accepted predictions are good" in caution
     assert "max_class_risk" in caution
     predicted = truths.copy()
     predicted[954:960] = "good"  # a class of which some are accepted rightly is not neglected

@@ -64,7 +64,7 @@ def changed_rows(kind: str) -> ClassifierOutputs:
 
 @pytest.mark.parametrize("kind", ["surer", "unknown inputs", "fewer than none"])
 def test_what_no_mix_explains_is_refused(kind: str) -> None:
-    with pytest.raises(SteepslopeError, match="target: no mix of the classes explains"):
+    with pytest.raises(SteepslopeError, match="target: no class mix explains"):
         Gate.of(MCP(), make_rows(4_000, SHARES, 7), target=changed_rows(kind))
 
 
@@ -101,7 +101,7 @@ def test_few_rows_and_like_classes_are_refused() -> None:
         Gate.of(MCP(), rows, target=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(SteepslopeError, match="target: expected 3 classes, as of the calibration rows, found 2"):
         Gate.of(MCP(), rows, target=ClassifierOutputs(np.zeros((300, 2))))
-    with pytest.raises(SteepslopeError, match="class_mix: expected a promised risk alone, found target next to it"):
+    with pytest.raises(SteepslopeError, match="class_mix: expected a promised risk alone, found target with it"):
         Gate.of(MCP(), rows, class_mix=MIX, target=coming)
 
 
@@ -121,7 +121,7 @@ def test_shares_are_nearly_as_narrow_as_all_bounds_together_make_them() -> None:
             assert high >= -ends[1] - 1e-7
             widths.append((high - low) / (-ends[1] - ends[0]))
     assert np.mean(widths) < 1.2
-    with pytest.raises(NoMixError, match="no mix of the classes"):
+    with pytest.raises(NoMixError, match="no class mix explains"):
         Shares.of(np.array([[90.0, 10.0], [10.0, 90.0]]), np.array([0.0, 1_000.0]), 0.1)
 
 

@@ -75,27 +75,6 @@ def test_copies_count_once_unless_groups_say_that_they_are_independent() -> None
     assert len(known) == len(model.calibration_.rows)
 
 
-def test_rows_that_two_people_labelled_count_once() -> None:
-    """The labels of a row may differ."""
-    (X, y), order = rows(240), np.random.default_rng(0).permutation(480)
-    others = np.where(np.arange(240) % 5 == 0, 1 - y, y)
-    with pytest.warns(RepeatedRowsWarning, match="240 of 480 rows are copies of others"):
-        model = WithoutOracle(LogisticRegression(), max_risk=0.4).fit(
-            np.tile(X, (2, 1))[order], np.append(y, others)[order]
-        )
-    assert model.gate_.n == 60
-
-
-def test_a_join_that_adds_columns_needs_groups() -> None:
-    """Orders of a customer have columns of their own, so they are no copies: their errors come together."""
-    X, y = rows(240)
-    draw = np.random.default_rng(0)
-    customers = np.repeat(np.arange(240), draw.integers(1, 6, size=240))
-    orders = np.column_stack([X[customers], draw.normal(size=(len(customers), 2))])
-    model = WithoutOracle(LogisticRegression(), max_risk=0.4)
-    assert model.fit(orders, y[customers], groups=customers).gate_.n == 60
-
-
 def long_texts() -> Any:
     return [f"{word} number{number}" for number, word in enumerate(texts(300)[0])] * 2
 
@@ -133,6 +112,6 @@ def test_groups_stay_together_and_count_once_each() -> None:
     model = WithoutOracle(LogisticRegression(), max_risk=0.4).fit(X, y, groups=groups)
     assert 30 <= model.gate_.n <= 45  # about a quarter of the groups
     with pytest.raises(
-        SteepslopeError, match=r"groups: expected one group a prediction, \(600,\), found shape \(150,\)"
+        SteepslopeError, match=r"groups: expected one for each prediction, \(600,\), found shape \(150,\)"
     ):
         WithoutOracle(LogisticRegression()).fit(X, y, groups=groups[:150])

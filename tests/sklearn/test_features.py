@@ -111,21 +111,6 @@ def test_sparse_columns_become_components_and_frequent_ones_stay_numbers() -> No
     assert found.columns(GaussianNB(), many).shape == (150, 100)
 
 
-@pytest.mark.parametrize("kind", [pd.DataFrame, pl.from_pandas, lambda frame: frame.to_numpy(dtype=object)])
-def test_columns_of_any_kind_are_seen(kind: Any) -> None:
-    frame = mixed().drop(columns=["kind"] if kind is pl.from_pandas else [])
-    if kind is not pd.DataFrame and kind is not pl.from_pandas:
-        frame = frame.drop(columns="day")
-    X, y = kind(frame), np.arange(200) % 2
-    found = features(GaussianNB(), X, y)
-    columns = found.columns(GaussianNB(), X)
-    assert np.isfinite(columns).all()
-    assert_allclose(columns[:, 0], (frame.age - frame.age.mean()) / frame.age.std(ddof=0), atol=1e-9)
-    town = columns[frame.town == "here"], columns[frame.town == "there"]
-    assert any((town[0][:, place] == 1).all() and (town[1][:, place] == 0).all() for place in range(found.width))
-    assert_array_equal(found.columns(GaussianNB(), X[:3]), columns[:3])
-
-
 def of_pandas(values: Sequence[Any], kind: Any = None) -> Any:
     return pd.DataFrame({"x": pd.Series(values, dtype=kind), "y": 0.0})
 
@@ -284,14 +269,6 @@ def test_dates_and_numbers_are_read_of_texts() -> None:
         found.columns(GaussianNB(), of_objects(["3", None, "-1", "8.0"])),
         found.columns(GaussianNB(), of_objects(WHOLE)),
     )
-
-
-def test_dates_are_seen_as_days_months_weekdays_and_hours() -> None:
-    frame = pd.DataFrame({"when": pd.to_datetime(["2026-11-28 12:00", "2026-01-05 01:00", None])})
-    found = features(GaussianNB(), frame, [0, 1, 0])
-    assert column_kinds(frame) == ("date",)
-    assert_allclose(found.arrays["mean"][1:], [6, 2.5, 6.5])
-    assert found.width == 8  # and which are missing
 
 
 def test_what_is_missing_is_seen_and_what_is_new_does_no_harm() -> None:

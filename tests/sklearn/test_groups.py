@@ -126,9 +126,9 @@ def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
     [
         ("sight", r"groups: unknown column of X: 'sight'.*'?site'?"),
         (7, "groups: expected 'predicted', a column's name or a function, found int"),
-        (lambda X: [1, 2], r"groups: expected one group a prediction, \(800,\), found shape \(2,\)"),
-        (lambda X: "id", r"groups: expected one group a prediction, .*found 'id'; give the values, as in X\['id'\]"),
-        (lambda X: X, r"groups: expected one group a prediction, \(800,\), found shape \(800, 4\)"),
+        (lambda X: [1, 2], r"groups: expected one for each prediction, \(800,\), found shape \(2,\)"),
+        (lambda X: "id", r"groups: expected one for each prediction, .*found 'id'; give the values, as in X\['id'\]"),
+        (lambda X: X, r"groups: expected one for each prediction, \(800,\), found shape \(800, 4\)"),
     ],
     ids=["name", "number", "few", "word", "table"],
 )

@@ -118,7 +118,7 @@ def test_an_opinion_of_a_single_class_tells_nothing(alone: TrustedClassifier, tm
     X, y = two_views(1_200)
     single = FrozenEstimator(DecisionTreeClassifier().fit(X[:50], np.full(50, "ant")))
     model = TrustedClassifier(PLAIN, 0.15, 0.001, opinions={"single": single}).fit(X, y)
-    assert "It leaves out single, from which nothing sure is gained." in model.summary_
+    assert "It leaves out single, whose gain is not certain." in model.summary_
     assert_allclose(model.trust_logit(X), alone.trust_logit(X), rtol=1e-6)
     model.save(tmp_path / "model")
     again = TrustedClassifier.load(tmp_path / "model", model.estimator_)  # the oracle does not take it
@@ -147,8 +147,8 @@ NEW = GaussianNB()
 REFUSED: dict[str, tuple[Any, str]] = {
     "no names": ([GaussianNB()], "opinions: expected classifiers by name, found list"),
     "a name": ({"a b": GaussianNB()}, "opinions: .*expected letters, digits, '_' and '-', found 'a b'"),
-    "no classifier": ({"a": "forest"}, "opinions: a: expected a classifier of scikit-learn's, found 'forest'"),
-    "a class": ({"a": GaussianNB}, "opinions: a: expected a classifier of scikit-learn's, found <class"),
+    "no classifier": ({"a": "forest"}, "opinions: a: expected a scikit-learn classifier, found 'forest'"),
+    "a class": ({"a": GaussianNB}, "opinions: a: expected a scikit-learn classifier, found <class"),
     "itself": ({"a": PLAIN}, "opinions: a: expected another classifier, found the classifier itself"),
     "itself, frozen": ({"a": FrozenEstimator(PLAIN)}, "opinions: a: expected another .* found the classifier itself"),
     "twice": ({"a": NEW, "b": NEW}, "opinions: b: expected another classifier, found that of a again"),
@@ -159,11 +159,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "unfitted votes": ({"a": FrozenEstimator(make_pipeline(Voter()))}, "opinions: a: expected a classifier, one that"),
     "numbers": (
         {"a": FrozenEstimator(LinearRegression().fit(*[two_views(50)[0], np.arange(50)]))},
-        "opinions: a: expected some of the classes of the classifier that is trusted, found -?[0-9.]+, .*, …",
+        "opinions: a: expected some of the trusted classifier.s classes, found -?[0-9.]+, .*, …",
     ),
     "other classes": (
         {"a": FrozenEstimator(GaussianNB().fit(two_views(50)[0], np.arange(50) % 2))},
-        "opinions: a: expected some of the classes of the classifier that is trusted, found 0, 1",
+        "opinions: a: expected some of the trusted classifier.s classes, found 0, 1",
     ),
 }
 
@@ -181,18 +181,18 @@ def test_other_opinions_than_were_saved_are_refused(tmp_path: Path) -> None:
     model = TrustedClassifier(PLAIN, 0.3, opinions=opinions).fit(X, y)
     assert "It takes the opinion of bayes." in model.summary_
     model.save(tmp_path / "model")
-    same = "opinions: bayes: expected the classifier that was saved, with its classes, found one of others"
+    same = "opinions: bayes: expected the classifier that was saved, with its classes, found one with others"
     for given, message in [
         (None, "opinions: expected the classifiers that were saved, found no bayes"),
         ({"bayse": opinions["bayes"]}, "opinions: .*bayse.* did you mean 'bayes'"),
         (opinions, same),  # not fitted
         ({"bayes": on(LAST, GaussianNB()).fit(X, y == "ant")}, same),
         ({"bayes": Voter().fit(X, y)}, same),
-        ({"bayes": on(LAST, LinearSVC()).fit(X, y)}, "opinions: .* found one of other opinion_bayes"),
-        ({"bayes": on(FIRST, GaussianNB()).fit(X, y)}, "opinions: .* found one of other opinion_bayes"),
+        ({"bayes": on(LAST, LinearSVC()).fit(X, y)}, "opinions: .* found one with other opinion_bayes"),
+        ({"bayes": on(FIRST, GaussianNB()).fit(X, y)}, "opinions: .* found one with other opinion_bayes"),
     ]:
         with pytest.raises(SteepslopeError, match=message):
             TrustedClassifier.load(tmp_path / "model", model.estimator_, given)
     seal_again(TRUSTED, tmp_path / "model", opinions={"bayes": 3})
-    with pytest.raises(SteepslopeError, match="field 'bayes': found 3 of an unexpected type"):
+    with pytest.raises(SteepslopeError, match="field 'opinions': found 3 of an unexpected type"):
         TrustedClassifier.load(tmp_path / "model", model.estimator_, model.opinions_)

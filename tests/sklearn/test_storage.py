@@ -175,10 +175,10 @@ def saved(fitted: TrustedClassifier, tmp_path: Path) -> Path:
 def test_another_classifier_is_refused(saved: Path) -> None:
     X, y = table(100)
     for other, found in [
-        (GaussianNB().fit(X, y), "found one of other logits"),
-        (GaussianNB().fit(X, y + 1), "with its classes, found one of others, or none that is fitted"),
-        (GaussianNB(), "or none that is fitted"),
-        (GaussianNB().fit(X[:, :2], y), "found one that refuses the rows kept"),
+        (GaussianNB().fit(X, y), "found one with other logits"),
+        (GaussianNB().fit(X, y + 1), "with its classes, found one with others, or one that is not fitted"),
+        (GaussianNB(), "or one that is not fitted"),
+        (GaussianNB().fit(X[:, :2], y), "found one that refuses the kept rows"),
     ]:
         with pytest.raises(SteepslopeError, match=f"estimator: expected the classifier that was saved, .*{found}"):
             TrustedClassifier.load(saved, other)
@@ -206,7 +206,7 @@ def test_inputs_that_have_no_file_are_not_kept(tmp_path: Path) -> None:
     model = TrustedClassifier(make_pipeline(DictVectorizer(), LogisticRegression()), max_risk=0.4).fit(rows, y)
     model.calibration_.rows[0]["a"] = np.float32(model.calibration_.rows[0]["a"])  # JSON does not know it
     model.save(tmp_path / "model")
-    with pytest.warns(UserWarning, match="it is not known whether this is the classifier that was saved"):
+    with pytest.warns(UserWarning, match="whether this is the classifier that was saved is not known"):
         again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
     assert_array_equal(again.trust_logit(rows), model.trust_logit(rows))
 
@@ -257,7 +257,7 @@ def test_the_unknown_label_is_saved_where_json_can_hold_it() -> None:
 
 
 def test_its_parts_belong_together(fitted: TrustedClassifier, saved: Path, tmp_path: Path) -> None:
-    """Neither another model's part, be it of the same shape, nor a bit of any file may be another."""
+    """Not even another model's part of the same shape is taken."""
     X, y = table(N, seed=4)
     TrustedClassifier(fitted.estimator_, max_risk=0.3, random_state=1).fit(X, y).save(tmp_path / "other")
     for part in ("gate", "calibration", "state.safetensors", "kept_rows.npy", "trusted.json", "gate/gate.json"):
@@ -269,20 +269,5 @@ def test_its_parts_belong_together(fitted: TrustedClassifier, saved: Path, tmp_p
             TrustedClassifier.load(tmp_path / "mixed", fitted.estimator_)
         assert "\n" not in str(caught.value)
         shutil.rmtree(tmp_path / "mixed")
-    for path in sorted(path for path in saved.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        path.write_bytes(content[:-9] + bytes([content[-9] ^ 4]) + content[-8:])
-        with pytest.raises(SteepslopeError):
-            TrustedClassifier.load(saved, fitted.estimator_)
-        path.write_bytes(content)
     with pytest.raises(SteepslopeError, match=r"expected a trusted classifier, but it has no trusted\.json"):
         TrustedClassifier.load(saved / "nowhere", fitted.estimator_)
-
-
-def test_nothing_of_an_earlier_model_stays(fitted: TrustedClassifier, saved: Path) -> None:
-    (saved / "report.html").touch()  # which is not ours
-    before = {path.relative_to(saved).as_posix() for path in saved.rglob("*")}
-    (saved / "kept_rows.parquet").touch()
-    (saved / "gate" / "oracle" / "left").touch()
-    fitted.save(saved)
-    assert {path.relative_to(saved).as_posix() for path in saved.rglob("*")} == before

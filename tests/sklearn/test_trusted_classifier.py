@@ -92,8 +92,8 @@ def test_frames_keep_their_names() -> None:
     assert_array_equal(model.feature_names_in_, list(frame.columns))
     assert model.n_features_in_ == 4
     assert set(model.predict(frame)) == {"ant", "bee"}
-    assert model.features_ is not None
-    assert model.features_.saw == "The oracle saw 4 columns of X."
+    assert model.reader_.features is not None
+    assert model.reader_.features.saw == "The oracle saw 4 columns of X."
     with pytest.raises(ValueError, match="feature names"):
         model.decide(frame[frame.columns[::-1]])
 
@@ -215,7 +215,7 @@ def _dictionaries(X: Any) -> Any:
 def test_where_there_are_no_features_the_oracle_says_so() -> None:
     X, y = NoisyHalves().draw(300, np.random.default_rng(0))
     model = TrustedClassifier(OfDictionaries(), 0.4).fit(_dictionaries(X), y)
-    assert model.features_ is None
+    assert model.reader_.features is None
     assert model.saw_.startswith("The oracle saw the classifier's outputs alone. What it learnt ranks no better")
     plain = TrustedClassifier(LogisticRegression(), 0.4).fit(X, y)
     assert_array_equal(model.predict(_dictionaries(X)), plain.predict(X))

@@ -9,19 +9,20 @@ from steepslope.files.folders import require_no_file
 def benchmark(
     score: str | None = None, /, out: str = "runs/benchmark", frozen: str | None = None, check: str | None = None
 ) -> None:
-    """Judge a score on frozen outputs that ship with the package, next to MCP and the fused oracle; or check such JSON.
+    """Judge a score on frozen outputs that ship with the package, next to MCP and the fused oracle; or check a result.
 
     Parameters
     ----------
     score
-        module:name of a function from outputs to a confidence of each prediction, or of an object or class with fit and
-        confidence, in a module of your own; or the name of a score, such as margin; or fused, the fused oracle.
+        module:name in your own module, of a function from outputs to a confidence for each prediction, or of an object
+        or class with fit and confidence; or the name of a score, such as margin; or fused, the fused oracle.
     out
         Folder for NAME.json, by the name of the score.
     frozen
         File of frozen outputs in place of the package's.
     check
-        JSON that this command wrote: raise unless it is of these frozen outputs, unchanged, and its numbers can be.
+        JSON file that this command wrote. It is refused unless it is about these frozen outputs, unchanged, and its
+        numbers are possible.
     """
     from steepslope.files.progress import say
     from steepslope.score_benchmark.frozen import FILE

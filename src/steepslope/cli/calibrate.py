@@ -40,16 +40,16 @@ def calibrate(
     backbones: tuple[str, ...] = (),
     replace: bool = False,
 ) -> None:
-    """Find the threshold from which on predictions may be used, with a promise of how many of them are wrong.
+    """Find the threshold above which predictions may be used, with a promise about how many of them are wrong.
 
     Parameters
     ----------
     outputs
-        Folder or file of outputs (.npz, .csv, .parquet) with labels, of rows that nothing was fitted on or chosen by.
-        They have to be drawn as the predictions to come will be. Rows that the oracle was fitted on are left out. Those
-        that are out-of-class (label -1 or unknown) count as wrong.
+        Folder or file of outputs (.npz, .csv, .parquet) with labels. Nothing may have been fitted on its rows, or
+        chosen by them, and they have to be drawn as later predictions will be. Rows that the oracle was fitted on are
+        left out. Out-of-class rows (label -1 or unknown) count as wrong.
     out
-        Folder for the gate: all that predict needs but the classifier's weights.
+        Folder for the gate: all that predict needs, except the classifier's weights.
     objectives
         What is promised.
     reading
@@ -57,8 +57,8 @@ def calibrate(
     oracle
         Folder of a fitted oracle, or the name of a score, such as mcp.
     fit
-        Outputs of held-out rows, other than those to calibrate on, to which a score that learns from errors is fitted
-        (temperature_scaled_mcp, max_logit_pnorm), and by which any score's thresholds are spaced.
+        Outputs of held-out rows, other than the calibration rows. A score that learns from errors is fitted to them
+        (temperature_scaled_mcp, max_logit_pnorm), and any score's thresholds come from them.
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).
@@ -66,18 +66,18 @@ def calibrate(
         A threshold and a promise for each group: predicted (each predicted class), a column of the outputs' file, or a
         .csv or .parquet file with a column named group. They share delta, so they take more rows.
     class_mix
-        File with the share of each class among the predictions to come, where it is another than among these rows:
-        lines such as fraud=0.05, or a .csv file with columns class,share. The promise is then about that mix. It goes
-        with max_risk and delta alone.
+        File with the share of each class among the target rows, if it differs from that among these rows: lines such
+        as fraud=0.05, or a .csv file with columns class,share. The promise is then about that mix. Of the objectives,
+        only max_risk and delta can be used with it.
     target
-        Outputs without labels of rows that are drawn as those to come will be, where the classes come in another mix
-        than among the calibration rows. The promise holds for the mix of these rows, which is estimated. This
-        needs at least 200 of these rows and 30 calibration rows of each class. To accept much, it needs some hundreds
-        of calibration rows of each class. If no mix explains what is predicted for these rows, no gate is made.
+        Outputs of target rows without labels, if their class mix differs from that of the calibration rows. The promise
+        holds for the mix of these rows, which is estimated. It needs at least 200 of these rows, and 30 calibration
+        rows of each class. To accept much, it needs some hundreds of calibration rows of each class. If no mix explains
+        the predictions for these rows, no gate is made.
     backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+        Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     replace
-        Replace a gate that the folder holds already, calibrated otherwise or on other outputs.
+        Replace a gate that the folder holds already, calibrated with other options or on other outputs.
     """
     made = made_by_command("calibrate", locals())
     from steepslope.gate import Gate
@@ -89,7 +89,7 @@ def calibrate(
 
     classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
     others = fit, reference, target
-    held_out, known, coming = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
+    held_out, known, unlabelled = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
     table = read_table(Path(outputs), reading, (groups,), classes)
     rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, say) as complete:
@@ -97,13 +97,16 @@ def calibrate(
             return
         source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
         named, seen = groups_to_calibrate(groups, rows, table), source.fitted_on(rows)
+        if seen.all():
+            expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
+            raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
         if seen.any():
-            rows, named = unseen_rows_to_calibrate(rows, named, seen)
+            rows, named = rows.subset(np.flatnonzero(~seen)), None if named is None else named[~seen]
             say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
             source, rows, **vars(objectives), by=groups, groups=named, origin=origin,
-            class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=coming,
+            class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=unlabelled,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
@@ -118,7 +121,7 @@ def source_to_calibrate(
     reference: ClassifierOutputs | None,
     backbones: Sequence[str],
 ) -> ConfidenceSource:
-    """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
+    """Return the oracle in a folder, or the score with a name, fitted to other outputs if it learns."""
     from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.nets.training.images import open_images_of_outputs
     from steepslope.nets.training.loading import load_oracle
@@ -149,26 +152,16 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
         return {name: float(share or "none") for name, share in shares.items()}
 
 
-def unseen_rows_to_calibrate(
-    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_]
-) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
-    """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
-    if seen.all():
-        expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
-        raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
-    return rows.subset(np.flatnonzero(~seen)), None if groups is None else groups[~seen]
-
-
 def groups_to_calibrate(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
-    """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
+    """Return the group of each prediction, (n,), by the option's value; None without groups or for predicted."""
     from steepslope.gate.decisions import PREDICTED, names_of_classes
     from steepslope.outputs.predictions import groups_of_predictions
 
     if by is None or by == PREDICTED:
         return None
     if by in ("label", table.options.label_column):
-        expected = "expected groups that are known when an image comes, such as predicted or a column"
+        expected = "expected groups that are known for a new input, such as predicted or a column"
         raise SteepslopeError(f"{expected}, found the true class", "groups")
-    found = groups_of_predictions(by, rows, table)
-    assert found is not None
-    return names_of_classes(np.asarray(found.codes), None if found.names is None else tuple(found.names))
+    groups = groups_of_predictions(by, rows, table)
+    assert groups is not None
+    return names_of_classes(np.asarray(groups.codes), None if groups.names is None else tuple(groups.names))

@@ -12,8 +12,8 @@ MADE_BY_DEMO = {"command": "demo"}
 CALIBRATION_ROWS = 600  # of the test digits; the others are decided on
 SHOWN = 10
 CAUTION = (
-    f"the gate was calibrated on {CALIBRATION_ROWS} of these digits: its promise is about others, and its P(correct) "
-    "looks better here than it is"
+    f"the gate was calibrated on {CALIBRATION_ROWS} of these digits: its promise is about other digits, and its "
+    "P(correct) looks better here than it is"
 )
 MAX_RISK = 0.02
 
@@ -21,9 +21,9 @@ MAX_RISK = 0.02
 def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
     """Show all steps on scikit-learn's digits: classifier, outputs, five oracles, report, a gate and ten decisions.
 
-    A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 others which of
-    its predictions on 797 test digits to trust. The paper's oracles see the features alone, the fused one all evidence.
-    Then a gate is calibrated for the fused oracle on 600 of the test digits, and decides on the other 197.
+    A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 other digits
+    which predictions for 797 test digits to trust. The paper's oracles see only the features, the fused oracle all
+    evidence. A gate for the fused oracle is calibrated on 600 of the test digits, and decides on the other 197.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
     seed
         Seed of the classifier, the oracles and the resamples.
     replace
-        Replace a report that the folder holds already, even if it is not an earlier demo's.
+        Replace a report that the folder holds already, even if it is not from an earlier demo.
     """
     from steepslope.report.page import REPORT
 
@@ -55,7 +55,7 @@ def _run_demo(folder: Path, seed: int) -> None:
     from steepslope.report.web.gallery import report_sources
     from steepslope.report.web.shell import shell_library
 
-    shell_library()  # is ready when the page is
+    shell_library()  # starts now, to be ready with the page
     work = folder / f"seed{seed}"
     recipe = recipe_for_net("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
@@ -84,7 +84,7 @@ def _run_demo(folder: Path, seed: int) -> None:
 
 
 def _calibrated_demo_gate(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
-    """Calibrate a gate on some of the test digits; return it and the others."""
+    """Calibrate a gate on some of the test digits; return the gate and the other digits."""
     from steepslope.gate import Gate
     from steepslope.gate.confidence_source import Origin
 

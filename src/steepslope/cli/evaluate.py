@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from steepslope.metrics.selective import Groups
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
     from steepslope.report.comparison import Comparison
@@ -52,16 +51,16 @@ def evaluate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet). Rows that an oracle was fitted on are left out. A file may
-        hold confidence and is_correct in place of logits and label; for other names there are options such as
-        --label-column.
+        have columns confidence and is_correct in place of logits and label. Options such as --label-column name other
+        columns.
     out
         Folder for the results.
     reading
         How files of outputs are read.
     scores
         Names of scores (mcp, max_logit, margin, entropy, doctor, energy, mc_dropout, and those named at fit and
-        reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
-        score among those given.
+        reference) and folders of oracles; mcp is always included. Oracles are also compared with the best single score
+        among these.
     fit
         Outputs of held-out rows, to which scores that learn from errors are fitted (temperature_scaled_mcp,
         max_logit_pnorm).
@@ -69,21 +68,21 @@ def evaluate(
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).
     data
-        Data spec of the images of the outputs, for oracles on images and for the report's gallery; by default the one
-        that the outputs name.
+        Data spec of the outputs' images, for oracles on images and for the report's gallery; by default the one that
+        the outputs name.
     images
-        Show images in the report's gallery, embedded in the page; without them its cards are text alone.
+        Show images in the report's gallery, embedded in the page; otherwise its cards are text alone.
     backbones
-        Specs (module:…) of code of your own that oracles on images may run; a file cannot name it.
+        Specs (module:…) of your own code that oracles on images may run; a file cannot name it.
     groups
-        Groups whose coverage and risk are shown: label (the default where there are labels), predicted, a column of the
+        Groups whose coverage and risk are shown: label (the default if there are labels), predicted, a column of the
         outputs' file, or a .csv or .parquet file with a column named group.
     cluster
-        Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
-        a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
+        Clusters of predictions that depend on one another, such as those of one patient: a column of the outputs' file,
+        or a .csv or .parquet file with a column named cluster. Whole clusters are resampled.
     gates
-        Folders of gates whose certified thresholds are marked in the report, at the score that each ranks by; what a
-        gate ranks by is evaluated too.
+        Folders of gates. Their certified thresholds are marked in the report, and their oracles and scores are
+        evaluated too.
     bootstrap
         Number of resamples for the intervals; 0 leaves the intervals out.
     replace
@@ -111,9 +110,12 @@ def evaluate(
         if complete:
             say(f"{out}: already complete")
             return
-        given = predictions, groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
+        grouped, clusters = groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
         places = _rows_to_evaluate(predictions, scores, resources)
-        predictions, grouped, clusters = given if len(places) == len(predictions) else _some_to_evaluate(places, *given)
+        if len(places) < len(predictions):
+            predictions = predictions.subset(places)
+            grouped = None if grouped is None else grouped._replace(codes=grouped.codes[places])
+            clusters = None if clusters is None else clusters[places]
 
         def ids(rows: NDArray[np.int64]) -> list[str]:
             return table.ids_of(places[rows])
@@ -122,7 +124,7 @@ def evaluate(
             images_to_evaluate if images else None, predictions, path, ids,
             data=data, reference=known, reference_path=reference,
         )  # fmt: skip
-        shell_library()  # is ready when the page is
+        shell_library()  # starts now, to be ready with the page
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, bootstrap=bootstrap,
             clusters=clusters, title=f"Trust in {evaluation_title(path)}", ids=ids,
@@ -131,7 +133,7 @@ def evaluate(
 
 
 def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
-    """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
+    """Return a function that finds images of outputs; raise if there are none, or if ``data`` lacks the ``first``."""
     from steepslope.nets.training.images import ImageFinder, data_spec_of_outputs
 
     finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)  # raises where images cannot be read
@@ -150,26 +152,15 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
 
 
 def _rows_to_evaluate(predictions: ClassifierOutputs, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
-    """Return the places of the rows that no oracle was fitted on, or of all, where none is left.
-
-    How many are left out is said.
-    """
+    """Return the places of the rows that no oracle was fitted on, or of all rows if none is left; say how many are."""
     from steepslope.report.confidences import rows_confidences_fitted_on
 
     seen = rows_confidences_fitted_on(scores, predictions, resources.gates, resources.load_oracle)
-    if seen.all():  # which is refused
+    if seen.all():  # the evaluation refuses this
         seen[:] = False
     if seen.any():
         say(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
     return np.flatnonzero(~seen)
-
-
-def _some_to_evaluate(
-    places: NDArray[np.int64], predictions: ClassifierOutputs, groups: Groups | None, clusters: NDArray[np.int32] | None
-) -> tuple[ClassifierOutputs, Groups | None, NDArray[np.int32] | None]:
-    """Return some of the predictions, with their groups and clusters."""
-    some = None if groups is None else groups._replace(codes=groups.codes[places])
-    return predictions.subset(places), some, None if clusters is None else clusters[places]
 
 
 def _resources_to_evaluate(
@@ -180,7 +171,7 @@ def _resources_to_evaluate(
     gates: Sequence[str],
     backbones: Sequence[str],
 ) -> Resources:
-    """Return what scores and oracles need next to the predictions."""
+    """Return what scores and oracles need besides the predictions."""
     from steepslope.gate import Gate
     from steepslope.nets.training.images import open_images_of_outputs
     from steepslope.nets.training.loading import load_oracle
@@ -193,7 +184,7 @@ def _resources_to_evaluate(
 
 
 def evaluation_title(path: Path) -> str:
-    """Return the last two names of a path: reports are shown to others, and whole paths tell too much.
+    """Return the last two names of a path. Reports are shown to others, so they do not tell whole paths.
 
     >>> evaluation_title(Path("/home/me/runs/june/test.parquet"))
     'june/test.parquet'
@@ -209,23 +200,21 @@ def compare(
     bootstrap: int = 1000,
     replace: bool = False,
 ) -> None:
-    """Set reports side by side, of models, losses or months, and write compare.json and compare.md.
+    """Compare reports side by side, as of models, losses or months, and write compare.json and compare.md.
 
-    Each is compared with the first.
-
-    Where two reports are of the same rows, in any order, their differences are paired: both are resampled alike. Where
-    they are not, the differences are unpaired, and their intervals are wider. The result says which kind each is, and
-    why.
+    Each report is compared with the first. If both are about the same rows, in any order, their differences are paired:
+    both are resampled alike. Otherwise the differences are unpaired, and their intervals are wider. The result says
+    which kind each is, and why.
 
     Parameters
     ----------
     dir
-        Folders of two or more reports that evaluate or demo made.
+        Folders of two or more reports by evaluate or demo.
     out
         Folder for the results.
     names
-        Names of the runs, one for each folder, with commas between them; by default their folders' names, with as much
-        of the path before these as tells them apart.
+        Names of the runs, one for each folder, with commas between them; by default the folders' names, with enough of
+        their paths to tell them apart.
     bootstrap
         Number of resamples for the intervals of the differences; 0 leaves the intervals out.
     replace
@@ -246,7 +235,7 @@ def compare(
 
 
 def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:
-    """Write the report, and print the table with what it means in words."""
+    """Write the report, and print the table and its meaning in words."""
     from steepslope.report.page import write_report
     from steepslope.report.screen import show_evaluation_on_screen
 
@@ -256,7 +245,7 @@ def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any
 
 
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
-    """Write the comparison, and print the table with what it means in words."""
+    """Write the comparison, and print the table and its meaning in words."""
     from steepslope.metrics.measures import table_metrics
     from steepslope.report.comparison import (
         compared_runs_grid,

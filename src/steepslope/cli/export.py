@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from steepslope.cli.parser import showing_first
-from steepslope.cli.show import gate_lines_to_show
+from steepslope.cli.show import show
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import require_free_file
 from steepslope.files.extras import require_extra
@@ -67,7 +67,7 @@ def export(
     exported = exported_from_folder(gate, part, nets, options_by_name("opinion", opinion))
     gap = require_agreement(exported)
     exported.save(Path(out))
-    print("\n".join(gate_lines_to_show(out)))
+    show(out)
     say(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
 
 

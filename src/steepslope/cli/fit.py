@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace as changed
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from steepslope.checks import number, require
 from steepslope.cli.parser import showing_first
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import made_by_command
 from steepslope.files.progress import say
 from steepslope.oracle.settings import Budget, ColumnSettings, FusedSettings, OracleSettings
@@ -22,16 +21,12 @@ if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs
 
 
-ADVICE = (
-    "extract --augment 1 keeps those of changed images, which are nearer to what an oracle meets where images look "
-    "different"
-)
 MOST_HELD_BACK = 0.99
-OF_IMAGES = tuple(f"no {array} in the outputs" for array in ("views", "dropout", "auxiliary"))  # which tables lack
+OF_IMAGES = tuple(f"no {array} in the outputs" for array in ("views", "dropout", "auxiliary"))  # tables lack these
 COPIES: dict[str, str] = {
     "features": "copies of features were made instead",
-    "none": "none could be made, since no logits that are linear in features were found",
-}  # what is said where augmented copies were not extracted, by where they come from
+    "none": "none could be made, because the logits are not linear in the features",
+}  # what replaces augmented copies that were not extracted
 
 
 @showing_first("outputs", "reference", "opinion", "budget", "hold_back", "oracle", "loss", "out")
@@ -51,24 +46,25 @@ def fit(
     Parameters
     ----------
     outputs
-        Folder or file of outputs (.npz, .csv, .parquet) in which errors are seen, best of rows new to the classifier.
+        Folder or file of outputs (.npz, .csv, .parquet) from whose errors the oracle learns, best of rows new to the
+        classifier.
     out
         Folder for the oracle.
     settings
-        The oracle's loss and, for the paper's, its inputs, head and training.
+        The oracle's loss and, for the paper's oracle, its inputs, head and training.
     reading
         How files of outputs are read.
     reference
         The classifier's training outputs, for inputs that look up neighbours or learn from labels.
     oracle
-        fused: all evidence that the outputs hold and the budget pays for. paper: the paper's, a hyperplane on the
-        inputs that are named, with a head and training of its own.
+        fused: all evidence in the outputs that the budget allows. paper: the paper's oracle, a hyperplane on the named
+        inputs, with its own head and training.
     budget
-        What a prediction of a fused oracle may cost: free, no forward pass but the classifier's; opinions, those of
-        other classifiers; auxiliary, a second backbone as well; all, everything that the outputs hold; auto (the
-        default), the cheapest of these that is as good as the best on the fit set.
+        What a prediction of a fused oracle may cost: free, only the classifier's forward pass; opinions, also those of
+        other classifiers; auxiliary, also a second backbone; all, everything in the outputs; auto (the default), the
+        cheapest of these that is as good as the best on the fit set.
     hold_back
-        Fraction of the outputs, in [0, 1), drawn by the seed, that is not fitted on, so that calibrate can take it from
+        Fraction of the outputs, in [0, 1), drawn by the seed, that is not fitted on, so that calibrate can use it from
         the same outputs.
     replace
         Replace an oracle that the folder holds already, fitted with other settings or on other outputs.
@@ -91,7 +87,7 @@ def fit(
     with ORACLE.making(out, made, replace, say) as complete:
         if complete:
             return
-        with naming_outputs_to_fit(outputs, reference):
+        with located(outputs):
             model.fit(fit_set, known)
         assert model.record_ is not None
         model.record_ = changed(model.record_, made=made)
@@ -110,9 +106,9 @@ def further_outputs_to_fit(
     judged: str | None = None,
     known: Sequence[str] | None = None,
 ) -> list[ClassifierOutputs | None]:
-    """Return outputs of the same classifier as some others, such as a reference; None where no path is given.
+    """Return further outputs of the same classifier, such as a reference; None for a path that is None.
 
-    Opinions belong to those that are ``judged`` alone; ``known`` are the classes of answers.
+    Only the outputs at the path ``judged`` get opinions. ``known`` are the classes of answers.
     """
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.folder import require_folders_of_one_classifier
@@ -126,18 +122,8 @@ def further_outputs_to_fit(
     ]
 
 
-@contextmanager
-def naming_outputs_to_fit(outputs: str, reference: str | None) -> Iterator[None]:
-    """Put the outputs around an error of fitting to them, and the reference too where the error is about that."""
-    try:
-        yield
-    except SteepslopeError as error:
-        place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
-        raise error.within(place) from error
-
-
 def show_fused_fit(fitted: Any, of_images: bool) -> None:
-    """Print what each budget of a fused fit gains, what the pool holds, and what it lacks, copies ``of_images`` too."""
+    """Print what each budget of a fused fit gains, what its pool has and lacks, and for images the lacking copies."""
     say(fitted.summary)
     for reason, names in fitted.missing.items():
         if of_images or reason not in OF_IMAGES:
@@ -147,13 +133,14 @@ def show_fused_fit(fitted: Any, of_images: bool) -> None:
 
 
 def copies_in_fit(copies: Mapping[str, str]) -> list[str]:
-    """Return a line on what stands in for augmented copies that were not extracted; none where all were.
+    """Return a line on what replaces augmented copies that were not extracted, or no line.
 
     >>> copies_in_fit({"fit set": "extracted", "reference": "extracted"})
     []
     """
     missing = [f"the {name}: {COPIES[origin]}" for name, origin in copies.items() if origin in COPIES]
-    return [f"no augmented copies of {' and of '.join(missing)} ({ADVICE})"] if missing else []
+    advice = "extract --augment 1 keeps copies of changed images, which help more"
+    return [f"no augmented copies of {' and of '.join(missing)} ({advice})"] if missing else []
 
 
 def _oracle_to_fit(kind: str, settings: OracleSettings, budget: Budget | None) -> Oracle | FusedOracle:
@@ -168,10 +155,10 @@ def _oracle_to_fit(kind: str, settings: OracleSettings, budget: Budget | None) -
         expected = "a fused oracle learns from errors on rows that are new to the classifier"
         raise SteepslopeError(f"expected holdout or crossfit, or --oracle paper, found 'train': {expected}", "errors")
     chosen = settings.as_json()
-    for one in fields(ColumnSettings):
-        if one.name not in FusedSettings.__dataclass_fields__:
-            del chosen[one.name]
-            if (found := getattr(settings, one.name)) != one.default:
-                expected = f"expected --oracle paper with it, found the fused oracle and {found!r}"
-                raise SteepslopeError(expected, one.name.replace("_", "-"))
+    for setting in fields(ColumnSettings):
+        if setting.name not in FusedSettings.__dataclass_fields__:
+            del chosen[setting.name]
+            if (value := getattr(settings, setting.name)) != setting.default:
+                expected = f"expected --oracle paper with it, found the fused oracle and {value!r}"
+                raise SteepslopeError(expected, setting.name.replace("_", "-"))
     return FusedOracle(**chosen, budget=budget or FusedSettings.budget)

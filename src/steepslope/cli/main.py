@@ -1,4 +1,4 @@
-"""The command line: one dict of commands, and how each ends: with its exit code, or with one line on what is wrong."""
+"""The command line: a dict of commands, and how each ends, with its exit code or one line on what is wrong."""
 
 import argparse
 import os
@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = {
     "benchmark": benchmark,
     "reproduce": reproduce,
 }
-CLOSED = 141  # the exit code of a process that the signal of a closed pipe ends
+CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
 NO_MEMORY = re.compile(r"(?i)out of memory|(can't|cannot|failed to|unable to) allocate")
 
 
@@ -62,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_command(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
-    """Run the function, or the one of several by name, that the words name; return the exit code.
+    """Run a command, the one of several that the words name; return its exit code.
 
-    It is the function's own; 2 after an error, 130 after Ctrl+C, 141 where nobody reads the output any more.
+    The code is 2 after an error, 130 after Ctrl+C, and 141 if nobody reads the output any more.
     """
-    for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
+    for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? instead
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     debug = "--debug" in words
@@ -95,23 +95,24 @@ def run_command(commands: Command | Mapping[str, Command], words: Sequence[str],
 def _chosen_command(
     commands: Command | Mapping[str, Command], words: Sequence[str], prog: str
 ) -> tuple[Command, Sequence[str], str]:
-    """Return the command that the first words name, the words that are left, and how it is called."""
+    """Return the command that the first words name, the other words, and the command's full name."""
     if "" in words:
         raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
     while not callable(commands):
         if not words or words[0].startswith("-"):
             _show_commands(commands, words, prog)
         name, *words = words
-        require_known("command", name, dict.fromkeys(one.split()[0] for one in commands))
-        inner = {one.partition(" ")[2]: command for one, command in commands.items() if one.startswith(f"{name} ")}
+        require_known("command", name, dict.fromkeys(full.split()[0] for full in commands))
+        inner = {full.partition(" ")[2]: command for full, command in commands.items() if full.startswith(f"{name} ")}
         commands, prog = inner or commands[name], f"{prog} {name}"
     return commands, words, prog
 
 
 def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: str) -> NoReturn:
-    """Answer ``--help`` and ``--version``; raise where neither is given."""
+    """Answer ``--help`` and ``--version``; raise without these."""
     width = max(map(len, commands)) + 2
-    lines = [f"  {name:{width}}{parsed_docstring(one.__doc__)[0].splitlines()[0]}" for name, one in commands.items()]
+    summaries = {name: parsed_docstring(command.__doc__)[0].splitlines()[0] for name, command in commands.items()}
+    lines = [f"  {name:{width}}{summary}" for name, summary in summaries.items()]
     parser = Parser(
         prog=prog,
         usage=f"{prog} COMMAND [options]",
@@ -126,11 +127,11 @@ def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: 
 
 
 def _is_output_closed(error: Exception) -> bool:
-    """Return whether an error is that of a standard output whose reader, such as head, has closed it; drop the rest."""
+    """Return whether the reader of standard output, such as head, has closed it; drop the rest of the output then."""
     if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
         return False
     poll = select.poll()
-    with suppress(OSError, ValueError, AttributeError):  # of an output without a descriptor
+    with suppress(OSError, ValueError, AttributeError):  # an output may have no descriptor
         poll.register(sys.stdout.fileno(), select.POLLOUT)
         if any(event & select.POLLERR for _, event in poll.poll(0)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own end would complain

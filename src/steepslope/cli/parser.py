@@ -1,10 +1,10 @@
-"""From words on the command line to the call of a function: its options and its help, and errors in one line.
+"""From words on the command line to a call of a function, with its options, its help, and errors in one line.
 
-A function is a command. Its parameters are options, and its docstring is the help. A parameter that is an option class
-(a frozen dataclass) gives one option for each field, in a group of their own. Parameters before a ``/`` are given
-without a name. The field ``parameters`` of an option class stands for the parameters of the losses. Defaults give way
-to the files of ``--config``, and these to the words. ``--help`` of a command shows the options that it is decorated
-with by :func:`showing_first`, and ``--help-all`` shows all.
+A command is a function. Its parameters are options, and its docstring is the help. A parameter that is an option class
+(a frozen dataclass) gives one option for each field, in their own group. Parameters before a ``/`` are words without an
+option's name. The field ``parameters`` of an option class stands for the parameters of the losses. Files of
+``--config`` override defaults, and words override both. ``--help`` shows the options that the decorator
+:func:`showing_first` names, and ``--help-all`` shows all.
 """
 
 import argparse
@@ -25,16 +25,16 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
 from steepslope.losses import LOSSES, loss_parameters
 
-Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
+Command = Callable[..., int | None]  # returns the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 HELP_ALL = "--help-all"
-FURTHER = "further options"  # the heading of the command's own that --help leaves out
-TRAININGS = Path(str(files("steepslope"))) / "lab" / "paper" / "trainings"  # files of options, by the paper
+FURTHER = "further options"  # the heading of the command's own options that --help leaves out
+TRAININGS = Path(str(files("steepslope"))) / "lab" / "paper" / "trainings"  # files of options for the paper's trainings
 _first: dict[Command, tuple[str, ...]] = {}
 
 
 def showing_first(*names: str) -> Callable[[Command], Command]:
-    """Let ``--help`` of a command show the options of these names alone, in this order."""
+    """Let a command's ``--help`` show only the options with these names, in this order."""
 
     def decorated(command: Command) -> Command:
         _first[command] = names
@@ -44,9 +44,10 @@ def showing_first(*names: str) -> Callable[[Command], Command]:
 
 
 class Option(NamedTuple):
-    """An option: its name in Python, its type, its default (MISSING where it is required), and what help says of it.
+    """An option: its name in Python, its type, its default (MISSING if it is required), and its help.
 
-    ``group`` is the heading below which help shows it, "" for the first. ``is_word``: given without its name.
+    ``group`` is the heading under which help shows it, "" for the first. ``is_word`` says that it is typed without its
+    name.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Option(NamedTuple):
 
     @property
     def element(self) -> Any:
-        """The type of the elements of a list; None where the option is no list."""
+        """The type of a list's elements; None if the option is not a list."""
         kind = _parsed_type(self.hint)
         return get_args(kind)[0] if get_origin(kind) is tuple else None
 
@@ -76,7 +77,7 @@ class Option(NamedTuple):
             count = "+" if self.element else None if self.default is MISSING else "?"
             parser.add_argument(self.name, nargs=count, **settings)
             return
-        if self.element:  # next to words without a name, only commas tell where a list ends
+        if self.element:  # among words without a name, only commas tell where a list ends
             settings |= {"action": "append"} if has_words else {"action": "extend", "nargs": "+"}
         elif kind is bool:  # --flip means --flip true
             settings |= {"nargs": "?", "const": "true", "metavar": "{true,false}"}
@@ -85,7 +86,7 @@ class Option(NamedTuple):
         parser.add_argument(self.spelt, dest=self.name, **settings)
 
     def _shown(self) -> str:
-        """Return the help, with the default as one types it."""
+        """Return the help, with the default as it is typed."""
         default = self.default
         if isinstance(default, tuple):
             default = ",".join(map(str, default)) or "none"
@@ -118,9 +119,9 @@ def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
     hints = get_type_hints(kind)
     texts: dict[str, tuple[str, str]] = {}
     for base in reversed(kind.__mro__):
-        summary, own = parsed_docstring(base.__doc__)
+        summary, by_name = parsed_docstring(base.__doc__)
         heading = group if base is kind else summary.partition("\n")[0].rstrip(".")
-        texts |= {name: (text, heading) for name, text in own.items()}
+        texts |= {name: (text, heading) for name, text in by_name.items()}
     for field in fields(kind):
         text, heading = texts.get(field.name, ("", group))
         if field.name == PARAMETERS:
@@ -130,14 +131,14 @@ def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
 
 
 def parsed_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
-    """Return what a docstring says before its parameters, and of each of these.
+    """Return the text of a docstring before its parameters, and the text of each parameter.
 
     >>> parsed_docstring(loss_options.__doc__)[0].split(",")[0]
     'Return the numeric keyword arguments of all losses'
     """
     text, _, section = inspect.cleandoc(docstring or "").partition("\n\nParameters\n----------\n")
-    found = findall(r"^(\w+)\n((?:(?: .*)?\n)+)", f"{section}\n", MULTILINE)
-    return text, {name: " ".join(lines.split()) for name, lines in found}
+    parameters = findall(r"^(\w+)\n((?:(?: .*)?\n)+)", f"{section}\n", MULTILINE)
+    return text, {name: " ".join(lines.split()) for name, lines in parameters}
 
 
 def loss_options() -> list[Option]:
@@ -156,7 +157,7 @@ def loss_options() -> list[Option]:
 
 
 def parsed_value(hint: Any, value: Any) -> Any:
-    """Return a word, or what YAML holds, as a value of a type; raise if it is none.
+    """Return a word, or a value from YAML, as a value of a type; raise if it is none.
 
     >>> parsed_value(int, "3"), parsed_value(bool | None, True), parsed_value(tuple[float, ...], [1, "2"])
     (3, True, (1.0, 2.0))
@@ -169,9 +170,8 @@ def parsed_value(hint: Any, value: Any) -> Any:
     if kind is not hint and value in (None, "null"):
         return None
     if get_origin(kind) is tuple:
-        return tuple(
-            parsed_value(arguments[0], one) for one in (value if isinstance(value, list) else parsed_elements([value]))
-        )
+        elements = value if isinstance(value, list) else parsed_elements([value])
+        return tuple(parsed_value(arguments[0], element) for element in elements)
     if kind in (int, float):
         return _parsed_number(kind, value)
     if kind is str or get_origin(kind) is dict:
@@ -196,49 +196,50 @@ def _parsed_number(kind: type[int] | type[float], value: Any) -> float:
 
 
 def _parsed_type(hint: Any) -> Any:
-    """Return the first of the types of a union, that of a list in one of a list and its element; others as they are."""
+    """Return the first type of a union, such as the list's in a union of a list and its element, or any other type."""
     return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
 
 
 def parsed_elements(words: Sequence[Any]) -> list[Any]:
-    """Return the elements of a list from its words: with commas between them, unless a word is the name of a file.
+    """Return the elements of a list from its words, split at commas; the name of a file is not split.
 
     >>> parsed_elements(["a,b", "c"]), parsed_elements(["none"]), parsed_elements([0.5])
     (['a', 'b', 'c'], [], [0.5])
     """
-    found: list[Any] = []
+    elements: list[Any] = []
     for word in words:
         if not isinstance(word, str) or Path(word).exists():
-            found.append(word)
+            elements.append(word)
         elif word != "none":
-            found += [part.strip() for part in word.split(",") if part.strip()]
-    return found
+            elements += [part.strip() for part in word.split(",") if part.strip()]
+    return elements
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that only collects the words of each option, and whose errors are ours."""
+    """A parser that only collects the words of each option, and raises a :class:`SteepslopeError`."""
 
     def error(self, message: str) -> NoReturn:
         """Raise the error."""
         raise SteepslopeError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
     def words_of(self, words: Sequence[str]) -> dict[str, Any]:
-        """Return the words of each option that is given."""
-        found, others = self.parse_known_args(words)
+        """Return the words of each option that was typed."""
+        known, others = self.parse_known_args(words)
         if others:
-            known = [name for action in self._actions for name in action.option_strings]
-            close = get_close_matches(others[0].partition("=")[0], known, n=1)
-            self.error(f"unrecognized arguments: {' '.join([*others, *(f'(did you mean {one}?)' for one in close)])}")
-        return vars(found)
+            options = [name for action in self._actions for name in action.option_strings]
+            close = get_close_matches(others[0].partition("=")[0], options, n=1)
+            self.error(" ".join(["unrecognized arguments:", *others, *(f"(did you mean {name}?)" for name in close)]))
+        return vars(known)
 
 
 def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: bool = True) -> Parser:
-    """Return the parser of a command's options; unless it ``is_whole``, its help shows the first options alone."""
-    words = [option.spelt for option in options if option.is_word]
-    required = [f"{one.spelt} {one.name.upper()}" for one in options if one.default is MISSING and not one.is_word]
+    """Return the parser of a command's options; unless ``is_whole``, its help shows only the first options."""
+    typed = [option.spelt for option in options if option.is_word]
+    named = [option for option in options if not option.is_word]
+    typed += [f"{option.spelt} {option.name.upper()}" for option in named if option.default is MISSING]
     left_out = [] if is_whole or command not in _first else [option for option in options if option.group]
     parser = Parser(
-        prog, " ".join([prog, *words, *required, "[options]"]), parsed_docstring(command.__doc__)[0].replace("%", "%%"),
+        prog, " ".join([prog, *typed, "[options]"]), parsed_docstring(command.__doc__)[0].replace("%", "%%"),
         epilog=None if is_whole else f"{HELP_ALL} shows {len(left_out) + 2} more options.",
         add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
@@ -246,14 +247,12 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
     for option in options:
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
-        option.add_to(groups[option.group], has_words=bool(words), is_shown=option not in left_out)
+        has_words = len(named) < len(options)
+        option.add_to(groups[option.group], has_words, is_shown=option not in left_out)
     common = parser.add_argument_group("All commands have")
+    trainings = f"YAML or JSON file of options, or a training of the paper: {', '.join(_trainings_of_paper())}."
     for names, action, text in (
-        (
-            ["--config"],
-            "append",
-            f"YAML or JSON file of options, or a training by the paper: {', '.join(_trainings_of_paper())}.",
-        ),
+        (["--config"], "append", trainings),
         (["--print-config"], "store_true", "Print all options as such a file, and end."),
         (["-h", "--help", HELP_ALL], "help", "Show the options that most people use, or all, and end."),
     ):
@@ -264,12 +263,10 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
 def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     """Parse the words and call the command; return its exit code."""
     options = parser_options_of(command)
-    lists = {option.spelt for option in options if option.element is str}
-    words = [part for word in words for part in (word.split("=", 1) if word.partition("=")[0] in lists else [word])]
     given = parser_of(command, options, prog, HELP_ALL in words).words_of(words)
     values = {option.name: option.default for option in options if option.default is not MISSING}
     for name in given.get("config", []):
-        values |= _parsed_config_file(_config_file(name), options)
+        values |= _parsed_config_file(name, options)
     for option in options:
         if option.name in given:
             with located(option.spelt):
@@ -283,34 +280,22 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     missing = [option.spelt for option in options if option.name not in values]
     if missing:
         raise SteepslopeError(f"the following arguments are required: {', '.join(missing)} (see {prog} --help)")
-    hints = get_type_hints(command)
-    names = inspect.signature(command).parameters
-    return (
-        command(
-            *(
-                _parsed_option_class(hints[name], values) if is_dataclass(hints[name]) else values[name]
-                for name in names
-            )
-        )
-        or 0
-    )
-
-
-def _config_file(name: str) -> Path:
-    """Return a file of options by its path, or by its name where it is one of the paper's trainings."""
-    trainings = _trainings_of_paper()
-    if Path(name).suffix or Path(name).exists():
-        return Path(name)
-    require_known("training", name, trainings)
-    return trainings[name]
+    arguments = []
+    for name, hint in ((name, get_type_hints(command)[name]) for name in inspect.signature(command).parameters):
+        arguments.append(_parsed_option_class(hint, values) if is_dataclass(hint) else values[name])
+    return command(*arguments) or 0
 
 
 def _trainings_of_paper() -> dict[str, Path]:
     return {path.stem: path for path in sorted(TRAININGS.glob("*.yaml"))}
 
 
-def _parsed_config_file(file: Path, options: Sequence[Option]) -> dict[str, Any]:
-    """Return the values of options that a YAML file holds."""
+def _parsed_config_file(name: str, options: Sequence[Option]) -> dict[str, Any]:
+    """Return the values of options in a YAML file, given by its path or as the name of one of the paper's trainings."""
+    file, trainings = Path(name), _trainings_of_paper()
+    if not file.suffix and not file.exists():
+        require_known("training", name, trainings)
+        file = trainings[name]
     hints = {option.name: option.hint for option in options if not option.is_word}
     values = {}
     for key, value in read_yaml(file).items():
@@ -323,7 +308,7 @@ def _parsed_config_file(file: Path, options: Sequence[Option]) -> dict[str, Any]
 
 
 def _parsed_option_class(kind: Any, values: Mapping[str, Any]) -> Any:
-    """Return an option class with the values of its fields."""
+    """Return an instance of an option class, given the values of all options."""
     given = {field.name: values[field.name] for field in fields(kind) if field.name != PARAMETERS}
     if len(given) < len(fields(kind)):
         given[PARAMETERS] = {option.name: values[option.name] for option in loss_options()}

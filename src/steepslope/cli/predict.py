@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
@@ -15,7 +15,6 @@ from steepslope.predict.options import STDOUT, PredictOptions
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
-    from steepslope.monitor.predictions import Batch
     from steepslope.nets.predict.from_images import FromImages
     from steepslope.predict.chunks import Source
 
@@ -34,46 +33,46 @@ def predict(
     follow: str | None = None,
     replace: bool = False,
 ) -> int:
-    """Decide of each new image, or row of outputs, whether its prediction may be used.
+    """Decide for each new image, or row of outputs, whether its prediction may be used.
 
-    Writes a row each: id, label, probability, p_correct, trust_logit, accepted, decision, and what options add. Killed
-    and run again, it goes on. Then it says whether the gate is healthy or changed, as monitor does, if the gate has its
-    calibration rows. Exit code 0: no change was found, which does not mean that any was accepted. 4: changed, so the
-    promise cannot be relied on. 2: bad input.
+    Writes a row for each: id, label, probability, p_correct, trust_logit, accepted, decision, and what options add. A
+    killed run goes on when it is started again. At the end it says whether the gate is healthy or changed, as monitor
+    does, if the gate has its calibration rows. Exit code 0: no change was found, which does not mean that any
+    prediction was accepted. 4: changed, so the promise cannot be relied on. 2: bad input.
 
     Parameters
     ----------
     gate
         Folder of a gate (calibrate).
     out
-        File for the decisions, .parquet or .csv, with a summary next to it; - writes CSV to standard output.
+        File for the decisions, .parquet or .csv, with a summary next to it; - writes CSV to standard output at the end.
     options
-        What stands in each row, and how images are run.
+        The columns of each row, and how images are run.
     reading
         How files of outputs are read.
     cluster
-        On what images are run.
+        Where images are run.
     nets
         Where the gate's nets are.
     data
-        Data spec of the images, such as images:DIR; labels are not looked at.
+        Data spec of the images, such as images:DIR; labels are ignored.
     outputs
         Folder or file of outputs, with or without labels, in place of images.
     groups
-        Group of each row, where the gate has groups other than the predicted classes: a column of the outputs' file
-        (by default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
+        Group of each row, if the gate has groups other than the predicted classes: a column of the outputs' file (by
+        default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
     follow
-        SQLite state of a monitor that follows (monitor --follow). Predictions that the gate accepts, but whose
-        P(correct) is below the limit in the state, are left to review. Needs --audit, which draws from these too.
+        SQLite state of a monitor that follows the audit (monitor --follow). Predictions that the gate accepts, but
+        whose P(correct) is below the limit in the state, go to review. Needs --audit, which draws from these too.
     replace
-        Replace a file of other decisions, and parts of an unfinished one.
+        Replace a file of other decisions, or an unfinished one.
     """
     from steepslope.outputs.table import TableBlocks
     from steepslope.predict.audit import LIMIT
-    from steepslope.predict.prediction_file import require_prediction_file
+    from steepslope.predict.prediction_file import file_or_stdout, require_prediction_file
     from steepslope.predict.source import key_of_source, source_of_outputs, write_source_decisions
 
-    require_prediction_file(out, outputs, groups, reading.classes, follow, audit=options.audit)
+    require_prediction_file(out, outputs, groups, reading.classes, follow)
     if follow is not None and options.audit is None:
         raise SteepslopeError("expected a number of labels with --follow, found none", "audit")
     if (data is None) == (outputs is None):
@@ -94,14 +93,15 @@ def predict(
                 raise SteepslopeError("expected none with --outputs, which need no net", name)
         model = _gate_to_predict(gate, nets.backbones, options.explain)
         source = source_of_outputs(model, TableBlocks(Path(outputs), reading), groups, reading, options)
-    seen: list[Batch] = []
-    see = partial(_keep_predicted, seen, source.gate.classes)
-    summary = write_source_decisions(source, {**key_of_source(source, Path(gate)), **following}, out, replace, see)
-    return _predicted_health(source.gate, out, seen) if summary.rows > summary.failed else 0
+    with file_or_stdout(out) as file:
+        summary = write_source_decisions(source, {**key_of_source(source, Path(gate)), **following}, file, replace)
+        if out != STDOUT:
+            say(f"decisions: {out}")
+        return _predicted_health(source.gate, file) if summary.rows > summary.failed else 0
 
 
 def _gate_to_predict(folder: str, backbones: tuple[str, ...], explain: bool) -> Gate:
-    """Load a gate; raise where it is to explain what it cannot."""
+    """Load a gate; raise if it is asked to explain, but cannot."""
     from steepslope.gate import Gate
     from steepslope.nets.training.loading import load_oracle
 
@@ -120,7 +120,7 @@ def _images_to_predict(
     cluster: ClusterOptions,
     nets: NetSpecs,
 ) -> FromImages:
-    """Return what a gate decides on the images of a data spec, on the engine that was chosen."""
+    """Return the source of decisions on the images of a data spec, on the chosen engine."""
     from steepslope.nets.data.specs import parse_data
     from steepslope.nets.predict.cluster import FromCluster
     from steepslope.nets.predict.from_images import FromImages, images_to_judge
@@ -138,27 +138,17 @@ def _images_to_predict(
     return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
 
 
-def _keep_predicted(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
-    """Keep what is needed of a table that goes to standard output; of unreadable images alone there is nothing."""
-    from steepslope.monitor.predictions import PREDICTED, predictions_in_table
-    from steepslope.outputs.table_files import column_as
-
-    if "p_correct" in table:
-        read = {name: column_as(table[name], kind) for name, kind in PREDICTED.items() if name in table}
-        batches.append(predictions_in_table(read, None, classes))
-
-
-def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:
-    """Say what the predictions tell of the gate's health, and return the exit code for it."""
+def _predicted_health(gate: Gate, file: Path) -> int:
+    """Say what the decisions in a file tell about the gate's health; return the exit code for it."""
     from steepslope.monitor.health import watch_health_of_file
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
     from steepslope.monitor.sentences import class_mix_sentences, health_sentences
 
-    found = watch_health_of_file(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
-    lines = [] if found is None else [*health_sentences(found, alone=True), *class_mix_sentences(found)]
+    watched = watch_health_of_file(gate, read_predictions(file, None, gate.classes))
+    lines = [] if watched is None else [*health_sentences(watched, alone=True), *class_mix_sentences(watched)]
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:
         say(line)
-    return 0 if found is None else EXIT_CODES[found.health]
+    return 0 if watched is None else EXIT_CODES[watched.health]

@@ -33,10 +33,10 @@ def serve(
     decisions: str | None = None,
     opinion: tuple[str, ...] = (),
 ) -> None:
-    """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
+    """Serve a gate over HTTP: Open Inference Protocol V2, and /predict for an image.
 
-    Runs until SIGTERM or Ctrl+C; then answers all requests that it has accepted, and ends with exit code 0. The routes
-    are documented at /openapi.json; /metrics is for Prometheus.
+    It runs until SIGTERM or Ctrl+C, then answers all requests that it has accepted, and ends with exit code 0. The
+    routes are documented at /openapi.json; /metrics is for Prometheus.
 
     Needs: pip install 'steepslope[serve]'.
 
@@ -49,20 +49,20 @@ def serve(
     host
         Address to listen on; by default only programs on this machine can connect. There is no password.
     port
-        Port to listen on; 0 takes one that is free.
+        Port to listen on; 0 takes a free one.
     name
         Name of the model in the protocol.
     max_batch
-        Most rows (images) that are run together.
+        Largest number of rows (images) that are run together.
     monitor
-        State of a monitor, as the command monitor keeps it: it sees every decision, and the gate's health is a metric.
-        Begun where it is not there.
+        State file of a monitor, as the command monitor keeps it; a missing one is made. The monitor sees every
+        decision, and the gate's health is a metric.
     decisions
         File, .csv, to which each decision is added as predict writes it, with the request's id (header X-Request-Id, or
-        one that the answer tells), so that labels that come later find it.
+        one that the answer has), so that later labels find it.
     opinion
-        Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
-        code of your own. Several can be given.
+        Spec of an opinion's net, NAME=SPEC, if it has moved since its outputs were extracted, or is your own code.
+        Several can be given.
     """
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
@@ -73,7 +73,6 @@ def serve(
     from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
-    notice = say
     with open_server_socket(host, port) as bound:
         if Path(gate).is_file():
             from steepslope.nets.export.file import ExportedGate
@@ -82,15 +81,15 @@ def serve(
 
             for option, spec in {**asdict(nets), "opinion": opinion}.items():
                 if spec:
-                    raise SteepslopeError("expected none with an ONNX file, which has its nets in it", option)
+                    raise SteepslopeError("expected none with an ONNX file, which contains its nets", option)
             served = taking_answers(served_file(ExportedGate.open(Path(gate)), max_batch))
         else:
             from steepslope.serve.gate_folder import served_gate_folder
 
             served = served_gate_folder(Path(gate), **asdict(nets), opinions=options_by_name("opinion", opinion))
-        notice(f"{gate}: {served.card.words}")
+        say(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
-            notice("warning: this gate accepts nothing; see why above")
+            say("warning: this gate accepts nothing; see why above")
         address, watch = server_address(bound), None
         if monitor is not None:
             from steepslope.serve.monitoring import ServedMonitor
@@ -99,7 +98,7 @@ def serve(
         log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         try:
-            run_server(Answers(served, name, max_batch, watch, log), bound, lambda: notice(ready))
+            run_server(Answers(served, name, max_batch, watch, log), bound, lambda: say(ready))
         finally:
             if watch is not None:
                 watch.write()
@@ -118,38 +117,39 @@ def monitor(
 ) -> int:
     """Watch a gate at work, and say whether its promise can be relied on: healthy, changed or harmful.
 
-    Changed: predictions are not drawn as the calibration rows were. Harmful: by their labels, more of the accepted are
-    wrong than was promised. Either stays until a new state is begun; but where a gate follows its audit, harmful is
-    about the risk of all so far. Exit code 0: healthy. 4: changed. 3: harmful. 2: bad input; the state is as before.
+    Changed: predictions are not drawn as the calibration rows were. Harmful: labels show that more of the accepted are
+    wrong than was promised. Either stays until a new state is begun, except that harmful is about the risk of all rows
+    so far if the gate follows its audit. Exit code 0: healthy. 4: changed. 3: harmful. 2: bad input; the state is as
+    before.
 
     Parameters
     ----------
     gate
         Folder of the gate (calibrate).
     state
-        SQLite file of what is known so far, made where it is not there. Delete it to begin again, as after a
+        SQLite file with all counts so far; a missing one is made. Delete it to begin again, for example after a new
         calibration.
     predictions
-        Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, they
-        are shuffled by their ids. A prediction that was counted before, by its id, is not counted again. Files of an
-        audit have to be whole, and a file that contradicts the gate is refused.
+        Files of the gate's decisions (predict), .csv or .parquet, in the order in which they were made. Within a file,
+        rows are shuffled by their ids. A prediction is counted once, by its id. Files of an audit have to be whole, and
+        a file that contradicts the gate is refused.
     labels
-        True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
-        and label, or a column of the predictions. Best label the rows that predict --audit marks, or draw at random
-        which of the accepted get a label: where complaints are labelled, or the least sure first, a gate is called
-        harmful although it keeps its promise.
+        True labels of some predictions, late and in any order: a .csv or .parquet file with the columns id and label,
+        or a column of the predictions. Best label the rows that predict --audit marks, or draw at random which of the
+        accepted get a label. If complaints are labelled, or the least sure rows first, a gate is called harmful even if
+        it keeps its promise.
     calibration
-        Labelled outputs to compare with, which the gate judges, where it was shared without its own calibration rows.
+        Labelled outputs to compare with, for a gate that was shared without its own calibration rows.
     delta
-        Upper bound, in (0, 1), of the probability that the gate is ever called anything but healthy although
-        predictions are drawn independently, as the calibration rows were, and it keeps its promise; by default 0.05,
+        Upper bound, in (0, 1), of the probability that the gate is ever called anything but healthy, even though
+        predictions are drawn independently, as the calibration rows were, and it keeps its promise. By default 0.05;
         fixed when the state is made.
     follow
         Let the gate follow its audit from now on, or stop that (false). While it follows, predict --follow accepts
         less when labels show more errors than were promised, and more again when they allow it. This aims at the
-        promised risk of all that was accepted, but does not guarantee it.
+        promised risk of all accepted predictions, but does not guarantee it.
     json
-        Print the state as one JSON document in place of sentences.
+        Print the state as one JSON document, not as sentences.
     """
     from steepslope.monitor.counting import count_files
     from steepslope.monitor.monitor import EXIT_CODES

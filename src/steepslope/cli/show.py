@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +16,15 @@ SHORT = 12  # characters of a digest
 
 
 def show(gate: str, /, backbones: tuple[str, ...] = ()) -> None:
-    """Show what a gate is, promises and needs: inputs, opinions, classes, thresholds, certificate, cautions, versions.
+    """Show what a gate is, promises and needs: inputs, opinions, classes, thresholds, certificate and cautions.
 
     Parameters
     ----------
     gate
         Folder of a gate (calibrate), its name on the Hub, or an ONNX file (export).
     backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+        Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     """
-    print("\n".join(gate_lines_to_show(gate, backbones)))
-
-
-def gate_lines_to_show(gate: str, backbones: Sequence[str] = ()) -> list[str]:
-    """Return what a gate is, in a folder or a file, a line each."""
     from steepslope.gate import Gate
     from steepslope.nets.export.file import ExportedGate
     from steepslope.nets.training.loading import load_oracle
@@ -40,7 +35,10 @@ def gate_lines_to_show(gate: str, backbones: Sequence[str] = ()) -> list[str]:
     else:
         loaded = Gate.load(gate, partial(load_oracle, backbones=backbones))
         facts, promise = _folder_facts_to_show(loaded, gate), loaded.sentences()
-    return [*(f"{f'{name}:':11} {text}" for name, text in facts.items() if text), "", promise]
+    for name, text in facts.items():
+        if text:
+            print(f"{f'{name}:':11} {text}")
+    print(f"\n{promise}")
 
 
 def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
@@ -48,15 +46,16 @@ def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
 
     source, shapes = gate.source, {} if gate.source is None else gate.source.shapes
     oracle = None if source is None else source.oracle
-    ranks = "confidences that are brought" if source is None else f"the score {source.name}"
-    sizes = {
-        one: ", ".join(["N", *map(str, shapes.get(one, "?"))]) for one in (() if source is None else source.arrays)
-    }
+    ranks = "confidences that you pass" if source is None else f"the score {source.name}"
+    inputs = [
+        f"{name} ({', '.join(['N', *map(str, shapes.get(name, '?'))])})"
+        for name in (() if source is None else source.arrays)
+    ]
     nets = {"classifier": gate.origin.classifier, "auxiliary": gate.origin.auxiliary, **gate.origin.opinions}
     return {
         "gate": f"{name}, format {GATE.version}, digest {digest_of_gate(name)[:SHORT]}",
         "ranks by": ranks if oracle is None else f"an oracle ({type(oracle).__name__}, loss {oracle.loss})",
-        "inputs": ", ".join(f"{one} ({size})" for one, size in sizes.items()),
+        "inputs": ", ".join(inputs),
         "nets": ", ".join(f"{role} {net.spec}" for role, net in nets.items() if net is not None),
         "logits of": _some_to_show(gate.class_names or ()),
         "groups": gate.by or "",
@@ -82,7 +81,7 @@ def _file_facts_to_show(exported: ExportedGate) -> dict[str, str]:
 
 
 def _thresholds_to_show(thresholds: Mapping[Any, float | None]) -> str:
-    """Return thresholds by group as words.
+    """Return thresholds by group in words.
 
     >>> _thresholds_to_show({"ant": 1.25, "bee": None}), _thresholds_to_show({None: float("inf")})
     ('ant 1.25, bee none: nothing is accepted', 'none: nothing is accepted')
@@ -95,11 +94,11 @@ def _thresholds_to_show(thresholds: Mapping[Any, float | None]) -> str:
 
 
 def _some_to_show(words: Iterable[str]) -> str:
-    """Return words with commas between them, the first of many.
+    """Return words with commas between them, only the first of many.
 
     >>> _some_to_show(map(str, range(22)))[-23:]
     '17, 18, 19 and 2 others'
     """
-    given = [*words]
-    others = len(given) - MOST_SHOWN
-    return ", ".join(given[:MOST_SHOWN]) + (f" and {others:,} others" if others > 0 else "")
+    listed = [*words]
+    others = len(listed) - MOST_SHOWN
+    return ", ".join(listed[:MOST_SHOWN]) + (f" and {others:,} others" if others > 0 else "")

@@ -1,10 +1,10 @@
-"""Gates: which predictions to use, with a promise of how many of them are wrong.
+"""Gates: which predictions to use, with a promise about how many of them are wrong.
 
-- ``confidence_source``: its oracle or score, and the classifier that it is for.
-- ``decisions``: what is decided of each prediction.
+- ``confidence_source``: the gate's oracle or score, and the classifier that it is for.
+- ``decisions``: the decision on each prediction.
 - ``gate``: the gate itself: what it keeps, promises and decides.
-- ``mix``: another mix of classes, named or estimated, and the mix of some predictions.
-- ``storage``: its folder.
+- ``mix``: a promise about another class mix, named or estimated.
+- ``storage``: the gate's folder.
 """
 
 import lazy_loader

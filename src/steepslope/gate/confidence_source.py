@@ -35,20 +35,19 @@ LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle
 ORACLE, SCORE = "oracle", "score"  # the kinds
 STATE = "score.safetensors"
 LOG_ODDS = "logit"
-RARE = 0.05  # share of the calibration rows: fewer labels tell next to nothing about rows like theirs
+RARE = 0.05  # share of the calibration rows; the labels of a smaller share say little about rows like these
 SHORT = 12  # characters of a digest that are shown
 
 
 @dataclass(frozen=True, eq=False)
 class ConfidenceSource:
-    """A fitted oracle, or a score that is fitted where it has to be, for a number of classes.
+    """A fitted oracle or score, for a number of classes.
 
-    ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
-    is calibrated on, (m,), from which its thresholds come; None where there are none. ``shapes`` are those of a row of
-    each array that it takes, by name, as far as they are known. ``lacked`` counts, by the array of each opinion, the
-    calibration rows that lacked it; ``rows`` is the number of all calibration rows. ``answers`` are the arrays that
-    were made of answers, a class and a confidence. ``errors`` are how many rows of the
-    fit set are wrong, and how many there are, None where that is not known.
+    ``name`` is the score's name in ``SCORES``, or "oracle". ``reference`` has confidences (m,) of rows other than the
+    calibration rows. The gate's thresholds come from these; None if there are none. ``shapes`` has the shape of a row
+    of each array that the model takes, by name, if known. ``lacked`` counts the calibration rows that lacked an
+    opinion, by the opinion's array, and ``rows`` all calibration rows. ``answers`` names the arrays made of answers, a
+    class and a confidence. ``errors`` has the number of errors in the fit set and its size; None if unknown.
     """
 
     name: str
@@ -65,9 +64,9 @@ class ConfidenceSource:
     def from_model(
         cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int, fit_set: ClassifierOutputs | None = None
     ) -> ConfidenceSource:
-        """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from.
+        """Return the source of an oracle or a score, whose thresholds come from its ``fit_set``.
 
-        What is a source already is returned as it is.
+        A source is returned unchanged.
         """
         if isinstance(model, ConfidenceSource):
             return model
@@ -86,18 +85,18 @@ class ConfidenceSource:
 
     @property
     def oracle(self) -> BaseOracle | None:
-        """The oracle; None of a score."""
+        """The oracle; None for a score."""
         return self.model if isinstance(self.model, BaseOracle) else None
 
     def taking(self, outputs: ClassifierOutputs) -> ConfidenceSource:
-        """Return the same source, which knows the arrays of the outputs that a gate is calibrated on."""
-        arrays, count = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}, self.num_classes
+        """Return the same source with the facts about a gate's calibration outputs."""
+        arrays = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
-        lacked = {
-            name: int(lacks_opinion(name, arrays[name], count).sum()) for name in filter(is_opinion_array, arrays)
-        }
-        made = [name for name in arrays if (name == LOGITS or name.startswith(OPINION)) and are_answers(arrays[name])]
-        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=tuple(made))
+        opinions = [name for name in arrays if is_opinion_array(name)]
+        lacked = {name: int(lacks_opinion(name, arrays[name], self.num_classes).sum()) for name in opinions}
+        logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
+        answers = tuple(name for name in logits if are_answers(arrays[name]))
+        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=answers)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -105,11 +104,11 @@ class ConfidenceSource:
         return tuple(name for name, count in self.lacked.items() if count < RARE * self.rows)
 
     def lacking(self, arrays: Mapping[str, Any]) -> Any:
-        """Return which rows lack an answer, or an opinion that is needed, (m,), for arrays by name, or for tensors."""
-        found = is_unanswered(arrays[LOGITS])
+        """Return which rows lack an answer or a needed opinion, booleans (m,), for arrays or tensors by name."""
+        lacks = is_unanswered(arrays[LOGITS])
         for name in self.needed:
-            found = found | lacks_opinion(name, arrays[name], self.num_classes)
-        return found
+            lacks = lacks | lacks_opinion(name, arrays[name], self.num_classes)
+        return lacks
 
     @property
     def of_log_odds(self) -> bool:
@@ -123,27 +122,29 @@ class ConfidenceSource:
 
     @property
     def opinions(self) -> tuple[str, ...]:
-        """The names of the other classifiers, or people, whose opinions it counts."""
+        """The names of the other classifiers, or people, whose opinions the model takes."""
         return tuple(opinion_of_array(name) for name in self.arrays if is_opinion_array(name))
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
-        """Say what looks too good to be true about the labelled outputs that a gate is calibrated on."""
+        """Return what looks too good to be true about a gate's labelled calibration outputs, a caution each."""
         errors = caution_on_few_errors(outputs.is_correct, likeliest_class(outputs)["probability"], self.errors)
         return [*errors, *truths_among(outputs, self.arrays)]
 
     def sentences(self) -> list[str]:
-        """Say for each opinion what becomes of rows that lack it, and how many calibration rows lacked it."""
+        """Return a sentence for each opinion: what happens to rows that lack it, and how many calibration rows did."""
         lines = []
         for name, count in self.lacked.items():
-            fate, side = (
-                ("goes to review", "fewer than") if name in self.needed else ("is judged without it", "at least")
-            )
+            fate = "goes to review" if name in self.needed else "is judged without it"
+            side = "fewer than" if name in self.needed else "at least"
             counted = f"{count:,} of {self.rows:,} calibration rows lacked it, {side} {as_percent(RARE)}"
             lines.append(f"A row that lacks the opinion {opinion_of_array(name)} {fate}: {counted}.")
         return lines
 
     def confidence(self, outputs: ClassifierOutputs) -> Floats:
-        """Return the confidence of each prediction, (n,): an oracle's trust logit, or the score's; −∞ without one."""
+        """Return the confidence in each prediction, float64 (n,): an oracle's trust logit, or a score's confidence.
+
+        It is −∞ for a row without a prediction.
+        """
         with located(self.name):
             model = self.model
             values = model.trust_logit(outputs) if isinstance(model, BaseOracle) else model.confidence(outputs)
@@ -153,26 +154,25 @@ class ConfidenceSource:
             return np.where(outputs.predictions == UNKNOWN, -np.inf, values)
 
     def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
-        """Return what it says of labelled outputs (n,), with their groups, as rows to calibrate on."""
-        labels, names = outputs.require_labels(), np.array(outputs.label_names)
-        extra = likeliest_class(outputs)
-        confidence, truths = self.confidence(outputs), names[labels]
+        """Return labelled outputs (n,), with their groups, as rows to calibrate on."""
+        names, extra = np.array(outputs.label_names), likeliest_class(outputs)
+        confidence, true_classes = self.confidence(outputs), names[outputs.require_labels()]
         known = {"predicted_classes": names[extra["predicted"]], "of_log_odds": self.of_log_odds, "extra": extra}
-        return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths, **known)
+        return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, true_classes, **known)
 
     def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return which of these rows its oracle was fitted on, (n,), as far as is known."""
+        """Return which of these rows the oracle is known to be fitted on, booleans (n,)."""
         record = None if self.oracle is None else self.oracle.record_
         return np.zeros(len(outputs), dtype=np.bool_) if record is None else record.seen(outputs)
 
     def require_explainable(self) -> None:
-        """Raise unless its oracle can split trust logits by evidence."""
+        """Raise unless the oracle can split trust logits by evidence."""
         if self.oracle is None or not self.oracle.explains:
             expected = "expected an oracle whose trust logit can be split: a fused one, or one without hidden layers"
             raise SteepslopeError(f"{expected}, found another", "explain")
 
     def require_new(self, outputs: ClassifierOutputs) -> None:
-        """Raise if its oracle was fitted on some of the rows that a gate is to be calibrated on."""
+        """Raise if the oracle was fitted on some of the rows that a gate is to be calibrated on."""
         record = None if self.oracle is None else self.oracle.record_
         if record is not None and (seen := record.shared_with(outputs)):
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: they prove nothing"
@@ -180,10 +180,14 @@ class ConfidenceSource:
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""
-        shapes = {name: list(shape) for name, shape in self.shapes.items()}
-        known = {"num_classes": self.num_classes, "shapes": shapes, "lacked": dict(self.lacked), "rows": self.rows}
-        known["answers"] = list(self.answers)
+        """Write what the model has learnt into a folder, an oracle into a subfolder; return its part of the card."""
+        known = {
+            "num_classes": self.num_classes,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "lacked": dict(self.lacked),
+            "rows": self.rows,
+            "answers": list(self.answers),
+        }
         if isinstance(self.model, BaseOracle):
             self.model.save(folder / ORACLE)
             return {"kind": ORACLE, **known}
@@ -210,9 +214,9 @@ class ConfidenceSource:
 
 @dataclass(frozen=True)
 class NetRecord:
-    """A net's spec, the digest that tells it from others, and the transform of its input as JSON holds it.
+    """A net's spec, the digest that tells it from others, and the transform of its input, as JSON.
 
-    ``places`` are those of its classes among the classifier's, where the net is another classifier with an opinion.
+    If the net gives an opinion, ``places`` are its classes' places among the classifier's.
     """
 
     spec: str
@@ -222,14 +226,14 @@ class NetRecord:
 
     @classmethod
     def from_manifest(cls, recorded: Mapping[str, Any], path: Path) -> NetRecord | None:
-        """Return the record in a manifest's extraction; None where there is none."""
+        """Return the record in a manifest's extraction; None if there is none."""
         if "digest" not in recorded:
             return None
         spec = recorded.get("classifier", recorded.get("spec"))
         return read_fields(cls, {**recorded, "spec": spec, "places": recorded.get(PLACES)}, path)
 
     def other(self, digest: str, place: str) -> SteepslopeError:
-        """Return the error of another net than this, with the digest that was found."""
+        """Return the error for another net, whose digest was found in place of this one's."""
         return SteepslopeError(
             f"expected the net that the gate was calibrated for (digest {self.digest[:SHORT]}), found another "
             f"({digest[:SHORT]}): calibrate a gate for that one",
@@ -239,10 +243,10 @@ class NetRecord:
 
 @dataclass(frozen=True)
 class Origin:
-    """The nets of calibration outputs, and how these were extracted; None, or nothing, where it is not recorded.
+    """The nets of the calibration outputs, and how these were extracted; None, or empty, if not recorded.
 
-    ``opinions`` are the nets of other classifiers, by name; ``views`` and ``passes`` are those of the evidence of these
-    names.
+    ``opinions`` has the nets of other classifiers, by name. ``views`` and ``passes`` are the settings of the evidence
+    with these names.
     """
 
     classifier: NetRecord | None = None
@@ -255,10 +259,9 @@ class Origin:
 
     @classmethod
     def from_folder(cls, folder: Path, opinions: Mapping[str, Mapping[str, Any]] | None = None) -> Origin:
-        """Return what the manifests of a folder of outputs record; nothing of files.
+        """Return what the manifests in a folder of outputs record; nothing for a file.
 
-        ``opinions`` is what is known of the nets of the opinions on its rows, as ``Table.nets`` has it, where these are
-        not all in the folder.
+        ``opinions`` has the records of the opinions' nets, as in ``Table.nets``, if not all of them are in the folder.
         """
         made, auxiliary = extraction_of_folder(folder), extraction_of_folder(folder / AUXILIARY)
         others = opinions_in_folder(folder) if opinions is None else opinions

@@ -1,4 +1,4 @@
-"""What a gate decides of predictions, one by one, and what comes with each decision."""
+"""A gate's decision on each prediction, and what comes with it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,17 +26,19 @@ EXPLAINED = "explain_"  # before the name of what evidence adds to the trust log
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decisions(Brief):
-    """Of each of m predictions, what to do with it, and why.
+    """What to do with each of m predictions, and why.
 
-    ``p_correct`` is the estimated probability that the classifier is right (m,); ``trust_logit`` what ranks (m,): the
-    oracle's trust logit, or the score's confidence; ``decision`` is accept, review or reject (m,). ``top_labels`` and
-    ``top_probability`` (m, k) are the k most probable classes and the classifier's own probabilities of them, and
-    ``classes`` the names of all classes, if they have any.
-    ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to a plainer pool, None where
-    it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
-    ``groups`` (m,) are those of a gate with groups other than the predicted classes, else None.
-    ``lacking`` (m,) says which rows go to review because they lack an opinion that nearly all calibration rows had;
-    None where the gate needs no opinion.
+    - ``p_correct`` (m,), in [0, 1]: the estimated probability that the prediction is correct.
+    - ``trust_logit`` (m,): what ranks the predictions, the oracle's trust logit or the score's confidence.
+    - ``decision`` (m,): accept, review or reject.
+    - ``top_labels`` and ``top_probability`` (m, k): the k most probable classes, and the classifier's own
+      probabilities of these.
+    - ``ids`` (m,), or None; ``classes``: the names of all classes, if they have any.
+    - ``handed_over`` (m,), in [0, 1]: how far the oracle handed a row over to a plainer pool; None if it never does.
+    - ``explained``: what each kind of evidence adds to the trust logit, (m,) each; empty unless asked for.
+    - ``groups`` (m,): the groups of a gate, unless they are the predicted classes; else None.
+    - ``lacking`` (m,): which rows go to review because they lack an opinion that nearly all calibration rows had;
+      None if the gate needs no opinion.
     """
 
     p_correct: Floats
@@ -53,17 +55,17 @@ class Decisions(Brief):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The predicted classes, (m,); −1 where none of the classes was predicted."""
+        """The predicted classes, int64 (m,); −1 for a row where none of the classes is predicted."""
         return self.top_labels[:, 0]
 
     @property
     def probability(self) -> Floats:
-        """The classifier's own probability of each predicted class, (m,)."""
+        """The classifier's own probability of each predicted class, float64 (m,), in [0, 1]."""
         return self.top_probability[:, 0]
 
     @cached_property
     def accepted(self) -> NDArray[np.bool_]:
-        """Whether to use each prediction, (m,)."""
+        """Whether to use each prediction, booleans (m,)."""
         return np.asarray(self.decision == ACCEPT)
 
     def __len__(self) -> int:
@@ -71,18 +73,18 @@ class Decisions(Brief):
 
     @property
     def coverage(self) -> float:
-        """The fraction that is accepted, in [0, 1]; 0 of none."""
+        """The fraction that is accepted, in [0, 1]; 0 without predictions."""
         return float(self.accepted.mean()) if len(self) else 0.0
 
     def names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the names of some classes, (m,); as they are where these have none."""
+        """Return the names of some classes, (m,), or their numbers if they have no names."""
         return labels if self.classes is None else names_of_classes(labels, self.classes)
 
     def table(self) -> Frame:
-        """Return columns by name, (m,) each, which frames of pandas and polars, and :func:`pyarrow.table`, take.
+        """Return columns by name, (m,) each, as frames of pandas and polars, and :func:`pyarrow.table`, take them.
 
-        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
-        so on for further classes; ``group``; ``handed_over``; ``lacks_opinion``; and ``explain_…``.
+        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``, then ``label_2, probability_2``
+        and so on for further classes, and, if known, ``group``, ``handed_over``, ``lacks_opinion`` and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns = {"id": np.array(ids, dtype=np.str_), "label": self.names(self.labels)}
@@ -93,15 +95,16 @@ class Decisions(Brief):
             columns[f"probability_{place + 1}"] = self.top_probability[:, place]
         further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking}
         columns |= {name: column for name, column in further.items() if column is not None}
-        return columns | {f"{EXPLAINED}{name}": part for name, part in self.explained.items()}
+        return columns | {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
 
 
 def groups_to_decide_by(
     by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs, classes: tuple[str, ...] | None
 ) -> ArrayLike | None:
-    """Return the groups that were given, or else the predicted classes, (m,), by the gate's own names of these.
+    """Return the ``groups``, or the predicted classes if the gate goes ``by`` these, (m,).
 
-    Other outputs may have names where those to calibrate on had none: then a group goes by its number, still.
+    The classes have the gate's names. If the calibration outputs had no names, a class goes by its number, even if
+    these outputs have names.
     """
     if by != PREDICTED:
         return groups
@@ -111,15 +114,15 @@ def groups_to_decide_by(
 
 
 def names_of_classes(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:
-    """Return classes by their names, (m,), or by their numbers where they have none; a negative number is none."""
+    """Return classes by their names, (m,), or by their numbers without names; a negative number is no class."""
     names = labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
     return np.where(labels < 0, NO_CLASS, names)
 
 
 def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:
-    """Return the most probable classes of each row, (m, k), the first largest logit first, and their probabilities.
+    """Return the k most probable classes of each row, int64 (m, k), and their probabilities, float64 (m, k).
 
-    Where none of the classes is predicted, each is −1.
+    Ties keep the order of the classes. If none of the classes is predicted, each is −1.
     """
     count = min(top, outputs.num_classes)
     labels, probabilities = [], []

@@ -35,8 +35,8 @@ from steepslope.promise.rows import LabelledRows, checked_groups, checked_number
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
 
-FEW = 50  # target rows, of which a monitor makes nothing
-MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
+FEW = 50  # fewer rows drawn as target rows are useless to a monitor
+MOST_ADVICE = 3  # groups that the advice names
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -44,20 +44,23 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """Which predictions to use: those with a confidence of at least a threshold that comes with a promise.
+    """A gate accepts predictions whose confidence is at least a threshold, and makes a promise about their errors.
 
-    :meth:`calibrate` makes one of confidences alone, :meth:`of` one that has its own oracle or score.
+    :meth:`of` makes a gate with its own oracle or score, :meth:`calibrate` one from confidences alone.
 
-    ``certificates`` are of what is accepted, a risk and a group each; ``of_classes`` those of the true classes, if
-    these are promised anything; ``rejection`` that of what is rejected. ``caution`` says, a line each, which true class
-    is never predicted among the accepted, though its rows are accepted under other labels, and what looks too good to
-    be true. It is empty where there is nothing of the kind.
-    ``probability`` turns a confidence into P(correct). ``wrong`` of the ``n`` rows to calibrate on are; under another
-    mix of classes, of n rows that are drawn as in it.
-    ``source`` is the gate's oracle or score, None where it is of confidences alone; ``by`` names what its groups are:
-    ``predicted``, the predicted classes, or others. ``classes`` are the names of the classes, and ``origin`` tells
-    which classifier made the predictions, as far as it is known. ``calibration_rows`` is what it makes of these n rows,
-    None where a copy leaves them out, where too few could be drawn, and for another of several risks (:meth:`at`).
+    - ``certificates``: the promises about accepted predictions, one for each risk and group; ``of_classes``: those
+      about true classes; ``rejection``: the one about rejected predictions, or None.
+    - ``probability``: turns a confidence into P(correct).
+    - ``n`` and ``wrong``: the numbers of calibration rows and of errors among them. For another class mix, they are
+      those of rows drawn as in the mix.
+    - ``objectives``: what the gate was calibrated for.
+    - ``caution``: a line for each true class that is accepted only under other labels, and for whatever looks too good
+      to be true; empty if there is nothing.
+    - ``source``: the oracle or score; None for confidences alone.
+    - ``by``: what the groups are, "predicted" for the predicted classes; None without groups.
+    - ``classes``: the names of the classes, or None. ``origin``: which classifier made the predictions, if known.
+    - ``calibration_rows``: the gate's decisions on these n rows. None if a copy leaves them out, if too few could be
+      drawn, and for another of several risks (:meth:`at`).
     """
 
     certificates: tuple[Certificate, ...]
@@ -93,42 +96,41 @@ class Gate:
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
 
-        The probability is over the draw of the rows (n,), which nothing may have been fitted on, and which have to be
-        drawn independently, as those to come are. The test of each threshold is the exact binomial tail (of another
-        mix of classes, a bet), and ties are accepted as a whole.
+        The probability is over random calibration rows (n,). Nothing may have been fitted on them, and they have to be
+        drawn independently, as later predictions will be. Each threshold is tested by the exact binomial tail, or by a
+        bet for another class mix. Ties are accepted as a whole.
 
         Parameters
         ----------
         confidence
-            Floats (n,) on any scale, higher for what is more trustworthy.
+            Floats (n,) on any scale; higher is more trustworthy.
         is_correct
             Booleans (n,).
         max_risk, delta, coverage, costs, reject, max_class_risk
             As in :class:`~steepslope.promise.objectives.Objectives`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
-            :func:`~steepslope.promise.sequence.threshold_sequence` of the confidences of others. Without these, or with
-            a ``class_mix``, 2√n of the rows, drawn by the seed, are not calibrated on: they fix the thresholds, or
-            bets.
+            :func:`~steepslope.promise.sequence.threshold_sequence` of the confidences of other rows. Without them, or
+            with a ``class_mix``, 2√n of the rows are drawn to fix the thresholds, or the bets, and are not calibrated
+            on.
         groups
-            Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
+            Groups (n,), such as the predicted classes. Each gets its own threshold, and they share delta.
         true_classes
-            The true class of each row, (n,), by name or number, where each is promised something
-            (``max_class_risk``), or comes as often as a ``class_mix`` says.
+            The true class of each row, (n,), by name or number, for ``max_class_risk`` and ``class_mix``.
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
         is_unknown
-            Booleans (n,): which rows are out-of-class, so that the certificate counts them. All are wrong.
+            Booleans (n,): which rows are out-of-class. The certificate counts them; all of them are wrong.
         class_mix
-            The share of each true class among the predictions to come, by name, where it is another than among these
-            rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).
+            The share of each true class among the target rows, by name, such as ``{"fraud": 0.05, "fine": 0.95}``, if
+            it differs from that among these rows. The promise is then about that mix (docs/gate.md).
         seed
-            Seed of what is drawn.
+            Seed of all random draws.
 
         Raises
         ------
         SteepslopeError
-            If an option is out of range or a shape is another. Where nothing can be promised, there is no error: the
+            If an option is out of range, or a shape does not fit. If nothing can be promised, there is no error: the
             threshold is ∞, and ``advice`` gives the reason.
 
         >>> rows = np.arange(2_000)
@@ -162,31 +164,31 @@ class Gate:
     ) -> Self:
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
 
-        Thresholds come from the oracle's trust logits on its fit set, those of a fused one cross-validated; without
-        these, from some of the rows. Under a ``class_mix``, bets on it are chosen by some of the rows, too.
+        The thresholds come from the oracle's trust logits on its fit set; those of a fused oracle are cross-validated.
+        Without a fit set, some of the rows are set aside to fix them. With a ``class_mix``, some rows choose the bets.
 
         Parameters
         ----------
         model
-            An oracle, or a score that is fitted where it has to be.
+            An oracle, or a score, fitted if it has to be.
         outputs
-            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on. Rows of none of the
-            classes (label −1) are wrong whatever is predicted: with as many of them as will come, the promise includes
-            them, and the certificate says how many are accepted.
+            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on. Out-of-class rows
+            (label −1) are always wrong. If they are as frequent here as later, the promise includes them, and the
+            certificate says how many are accepted.
         max_risk, delta, coverage, costs, reject, max_class_risk
             As in :class:`~steepslope.promise.objectives.Objectives`.
-        by
-            ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
+        by, groups
+            ``by="predicted"`` gives each predicted class its own threshold. For other ``groups`` (n,), ``by`` is their
+            name.
         class_mix
-            As in :meth:`calibrate`; classes without names are called by their numbers, ``"0"``, and rows of none of the
-            classes ``"unknown"``.
+            As in :meth:`calibrate`. Classes without names go by their numbers, ``"0"``, and out-of-class rows by
+            ``"unknown"``.
         target
-            Outputs without labels, of rows that are drawn as those to come. The promise is about the mix of the classes
-            among these, which is estimated.
+            Outputs of target rows, without labels. The promise is about their class mix, which is estimated.
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
-            Seed of what is drawn.
+            Seed of all random draws.
 
         Raises
         ------
@@ -208,15 +210,16 @@ class Gate:
         origin.require_classifier(outputs.classifier)
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
-        names = _groups_of_gate(by, groups, outputs)
+        names = checked_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs))
+        if by is not None and names is None:
+            raise SteepslopeError(f"expected predicted, or groups with that name, found {by!r} alone", "by")
         codes = rows_together(outputs)
         warn_of_copies(codes)
         once = one_of_each_copy(codes, seed)
         whole = _rows_for_gate(outputs, once)
         source = source.taking(whole)
         rows = source.labelled(whole, None if names is None else names[once])
-        # rows that lack an opinion go to review, so only others are accepted
-        complete = np.flatnonzero(~source.lacking(whole.arrays))
+        complete = np.flatnonzero(~source.lacking(whole.arrays))  # rows that lack an opinion go to review
         outputs = _rows_for_gate(whole, complete)
         mix = Mix(
             None if class_mix is None else checked_class_mix(class_mix, outputs.label_names),
@@ -230,7 +233,7 @@ class Gate:
             gate = gate._remembering(rows, complete)
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
         neglected = [] if objectives.max_class_risk is not None else caution_on_neglected_class(calibrating, accepted)
-        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
+        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}
         return replace(
             gate,
             source=source,
@@ -244,27 +247,27 @@ class Gate:
     def _calibrated(
         cls, rows: LabelledRows, objectives: Objectives, mix: Mix, thresholds: ArrayLike | None, seed: int
     ) -> Self:
-        """Return the gate of rows (n,), which remembers what it makes of them; its source is not known yet."""
+        """Return the gate for rows (n,), with its decisions on them; it has no source yet."""
         require("seed", seed, SEED)
         once = predictions_without_copies(rows.confidence, rows.is_correct, seed)
         fixing, counted = mix.split(rows, once, seed, thresholds is not None)
-        given = threshold_sequence(rows.confidence[fixing]) if thresholds is None else thresholds
-        known = checked_threshold_sequence(given)
+        thresholds = threshold_sequence(rows.confidence[fixing]) if thresholds is None else thresholds
+        sequence = checked_threshold_sequence(thresholds)
         weights = mix.weights(rows, counted)
         if weights is not None and mix.shares is not None:
-            weights = weights.learning(rows.subset(fixing), known)
-        found = calibrate_all(rows.subset(counted), known, objectives, seed, weights)
+            weights = weights.learning(rows.subset(fixing), sequence)
+        made = calibrate_all(rows.subset(counted), sequence, objectives, seed, weights)
         learnt = drawn = once
         if weights is not None:  # rows that are drawn as in the mix
             learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
         probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt], rows.of_log_odds)
         rows = rows.subset(drawn)
         wrong = int((~rows.is_correct).sum())
-        gate = cls(found.accepted, probability, wrong, len(rows), objectives, found.of_classes, found.rejection)
+        gate = cls(made.accepted, probability, wrong, len(rows), objectives, made.of_classes, made.rejection)
         return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
 
     def _remembering(self, rows: LabelledRows, complete: Counts | None = None) -> Self:
-        """Return the same gate, which remembers what it makes of rows; it accepts none but ``complete`` ones."""
+        """Return the same gate with its decisions on rows; if given, only the ``complete`` ones can be accepted."""
         accepted = self.accepts(rows.confidence, rows.groups)
         if complete is not None:
             accepted &= np.isin(np.arange(len(rows)), complete)
@@ -272,43 +275,43 @@ class Gate:
         return replace(self, calibration_rows=remembered)
 
     def at(self, max_risk: float) -> Self:
-        """Return the gate of another of the risks that were promised together."""
-        chosen = [certificate for certificate in self.certificates if certificate.max_risk == max_risk]
-        if not chosen:
-            promised = ", ".join(map(str, dict.fromkeys(certificate.max_risk for certificate in self.certificates)))
+        """Return the gate for another of the risks that were promised together."""
+        risks = [certificate.max_risk for certificate in self.certificates]
+        if max_risk not in risks:
+            promised = ", ".join(map(str, dict.fromkeys(risks)))
             raise SteepslopeError(f"expected a risk that was promised: {promised}, found {max_risk}", "max_risk")
-        others = [certificate for certificate in self.certificates if certificate.max_risk != max_risk]
-        return replace(self, certificates=(*chosen, *others), calibration_rows=None)  # it accepts others of these rows
+        ordered = sorted(self.certificates, key=lambda certificate: certificate.max_risk != max_risk)
+        return replace(self, certificates=tuple(ordered), calibration_rows=None)  # its decisions on them are others
 
     @property
     def promises(self) -> tuple[Certificate, ...]:
-        """The certificates of the gate's own risk, one a group."""
-        return tuple(one for one in self.certificates if one.max_risk == self.certificates[0].max_risk)
+        """The certificates of the gate's own risk, one for each group."""
+        return tuple(each for each in self.certificates if each.max_risk == self.certificates[0].max_risk)
 
     @property
     def promised_risk(self) -> float:
-        """The risk that is promised of the accepted; where a coverage is, the upper bound of its risk."""
+        """The promised risk of the accepted, in (0, 1); for a coverage or costs, the upper bound of the risk."""
         risk = self.promises[0].max_risk
         return self.risk_bound if risk is None else risk
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names of the classes, or their numbers where they have none; None of a gate of confidences alone."""
+        """The names of the classes, or their numbers without names; None for a gate from confidences alone."""
         return self.classes or (None if self.source is None else tuple(map(str, range(self.source.num_classes))))
 
     @property
     def has_groups(self) -> bool:
-        """Whether each group has a threshold of its own."""
+        """Whether each group has its own threshold."""
         return self.certificates[0].group is not None
 
     @property
     def thresholds(self) -> dict[str | None, float]:
-        """The threshold of each group; of all predictions under None, where there are no groups."""
-        return {one.group: one.threshold for one in self.promises}
+        """The threshold of each group; without groups, the one threshold under None."""
+        return {each.group: each.threshold for each in self.promises}
 
     @property
     def threshold(self) -> float:
-        """The confidence from which on (>=) predictions are accepted; ∞ where nothing can be promised."""
+        """The least confidence that is accepted; ∞ if nothing can be promised."""
         if self.has_groups:
             raise SteepslopeError("this gate has one for each of its groups: see thresholds", "threshold")
         return self.promises[0].threshold
@@ -316,26 +319,26 @@ class Gate:
     @property
     def coverage(self) -> float:
         """The fraction of calibration rows that are accepted, in [0, 1]."""
-        return sum(one.coverage * one.n for one in self.promises) / max(1, sum(one.n for one in self.promises))
+        return sum(each.coverage * each.n for each in self.promises) / max(1, sum(each.n for each in self.promises))
 
     @property
     def risk_bound(self) -> float:
-        """The upper bound of the risk of what is accepted, in [0, 1]; of groups, the highest; 1 if none is accepted."""
-        return max((one.risk_bound for one in self.promises if one.accepted), default=1.0)
+        """The upper bound of the risk of the accepted, in [0, 1]: the highest of all groups, 1 if none is accepted."""
+        return max((each.risk_bound for each in self.promises if each.accepted), default=1.0)
 
     @property
     def advice(self) -> str:
-        """Why nothing, or nothing of some groups, can be promised, and what to do about it; empty where all is.
+        """Why nothing can be promised, at least to some groups, and what to do about it; else empty.
 
-        Of many groups, the first are named.
+        It names the first of many groups.
         """
-        given = [one for one in self.promises if one.advice]
-        parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in given[:MOST_ADVICE]]
-        others = len(given) - len(parts)
-        return "; ".join([*parts, *([f"{others:,} other groups likewise"] if others else [])])
+        lacking = [each for each in self.promises if each.advice]
+        reasons = [each.advice if each.group is None else f"{each.group}: {each.advice}" for each in lacking]
+        others = len(reasons) - MOST_ADVICE
+        return "; ".join(reasons[:MOST_ADVICE] + ([f"{others:,} other groups likewise"] if others > 0 else []))
 
     def accepts(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> Bools:
-        """Return whether each prediction is accepted, (m,): its confidence is at least its group's threshold.
+        """Return whether each prediction is accepted, booleans (m,): its confidence reaches its group's threshold.
 
         A group that was not among the calibration rows is never accepted.
         """
@@ -347,34 +350,34 @@ class Gate:
         if names is None:
             return _reaches_threshold(values, self.threshold)
         distinct, index = np.unique(names, return_inverse=True)
-        known = self.thresholds
-        return _reaches_threshold(values, np.array([known.get(str(name), np.inf) for name in distinct])[index])
+        thresholds = np.array([self.thresholds.get(str(name), np.inf) for name in distinct])
+        return _reaches_threshold(values, thresholds[index])
 
     def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
-        """Return accept, review or reject of each prediction, (m,); none is rejected unless that is an objective."""
+        """Return accept, review or reject for each prediction, (m,); none is rejected unless ``reject`` was set."""
         accepted, values = self.accepts(confidence, groups), checked_numbers(confidence, "confidence")
         lowest = -np.inf if self.rejection is None else self.rejection.threshold
         rejected = _reaches_threshold(-values, -lowest)
         return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
 
     def p_correct(self, confidence: ArrayLike) -> Floats:
-        """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
-        found: Floats = self.probability(checked_numbers(confidence, "confidence"))
-        return found
+        """Return the estimated probability that each prediction is correct, float64 (m,), in [0, 1].
+
+        It is an estimate, not a promise.
+        """
+        return np.asarray(self.probability(checked_numbers(confidence, "confidence")))
 
     def sentences(self) -> str:
-        """Return what is promised, a line each, and what that assumes."""
-        given = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
-        lines = [certificate.sentences() for certificate in given]
+        """Return the promises, each on a line, and what they assume."""
+        certificates = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
+        lines = [certificate.sentences() for certificate in certificates]
         if self.objectives.costs is not None:
             error, review = self.objectives.costs
-            n, accepted, errors = (
-                sum(getattr(one, name) for one in self.promises) for name in ("n", "accepted", "errors")
-            )
-            cost = (errors * error + (n - accepted) * review) / max(1, n)
-            all_of_them = f"accepting all {self.wrong / self.n * error:.4g}, reviewing all {review:.4g}"
-            lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
-        count = sum(one.is_given for one in given)
+            accepting = sum(each.errors * error + (each.n - each.accepted) * review for each in self.promises)
+            cost = accepting / max(1, sum(each.n for each in self.promises))
+            others = f"accepting all {self.wrong / self.n * error:.4g}, reviewing all {review:.4g}"
+            lines.append(f"Cost of a prediction: {cost:.4g}; {others}.")
+        count = sum(certificate.is_given for certificate in certificates)
         if count > 1:
             lines.append(f"All {count} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
         lines += self.cautions
@@ -385,34 +388,34 @@ class Gate:
 
     @property
     def cautions(self) -> list[str]:
-        """What may make the promise worth nothing, a sentence each."""
-        return [f"Caution: {one.rstrip('?')}{'?' if one.endswith('?') else '.'}" for one in self.caution.splitlines()]
+        """Sentences on what may make the promise worthless."""
+        return [f"Caution: {line}{'' if line.endswith('?') else '.'}" for line in self.caution.splitlines()]
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What its promises assume."""
+        """What the promises assume, each a clause."""
         return assumptions_of_promise(self.certificates[0].weighted)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
     ) -> Decisions:
-        """Return what to do with each prediction of some outputs, with or without labels.
+        """Return what to do with each prediction in some outputs, with or without labels.
 
         Parameters
         ----------
         outputs
-            Outputs of the classifier that the gate was calibrated for, with the arrays that its oracle needs.
+            Outputs (m rows) of the classifier that the gate was calibrated for, with the arrays that its oracle needs.
         groups
-            Groups (m,), where the gate was calibrated by others than the predicted classes.
+            Groups (m,), if the gate has groups other than the predicted classes.
         top
-            How many of the most probable classes are given.
+            How many of the most probable classes to return.
         explain
-            Whether it is also given what each kind of evidence adds to the trust logit.
+            Whether to return what each kind of evidence adds to the trust logit, too.
 
         Raises
         ------
         SteepslopeError
-            If the outputs are another classifier's or of other classes, or lack an array.
+            If the outputs are from another classifier or have other classes, or lack an array.
         """
         require("top", top, whole(1))
         source = self.require_source()
@@ -438,7 +441,7 @@ class Gate:
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:
-        """Raise if outputs are of other classes than it was calibrated for, or known to be another classifier's."""
+        """Raise if outputs have other classes than the gate was calibrated for, or another classifier made them."""
         source = self.require_source()
         if outputs.num_classes != source.num_classes:
             expected = f"expected {source.num_classes} classes, as the gate was calibrated for"
@@ -447,40 +450,32 @@ class Gate:
         self.origin.require_classifier(outputs.classifier)
 
     def require_source(self) -> ConfidenceSource:
-        """Return its oracle or score; raise where it is of confidences alone."""
+        """Return the gate's oracle or score; raise for a gate from confidences alone."""
         if self.source is None:
-            found = "found one of confidences alone: give them to accepts, or make it with Gate.of"
-            raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
+            found = "found one from confidences alone: pass these to accepts, or make the gate with Gate.of"
+            raise SteepslopeError(f"expected a gate with its own oracle or score, {found}", "gate")
         return self.source
 
     def save(self, folder: str | Path, made: Mapping[str, Any] | None = None) -> None:
-        """Write a folder with all that decisions need but the classifier's weights; an earlier gate is replaced."""
+        """Write a folder with all that decisions need, except the classifier; an earlier gate is replaced."""
         write_gate(Path(folder), self, made)
 
     @classmethod
     def load(cls, folder: str | Path, load_oracle: LoadOracle = Oracle.load) -> Self:
         """Read what :meth:`save` wrote; an error names the file and the field.
 
-        ``folder`` may also be one that ``steepslope push`` wrote, or the name of a repository on the Hugging Face Hub,
-        ``hub:user/name`` or ``hub:user/name@revision``. ``load_oracle`` reads its oracle from a folder. To decide on
+        ``folder`` may also be one that ``steepslope push`` wrote, or a repository on the Hugging Face Hub,
+        ``hub:user/name`` or ``hub:user/name@revision``. ``load_oracle`` reads the oracle from its folder. To decide on
         images, load a :class:`steepslope.nets.ImageGate`.
         """
         return cls(**read_gate(folder, load_oracle))
 
 
-def _groups_of_gate(by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs) -> NDArray[np.str_] | None:
-    """Return the groups to calibrate by, (n,); raise for a name without groups."""
-    names = checked_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs))
-    if by is not None and names is None:
-        raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
-    return names
-
-
 def _rows_for_gate(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:
-    """Return some rows of outputs; the same where these are all, which may be memory-mapped."""
+    """Return some rows of outputs, or the outputs themselves, which may be memory-mapped, if these are all rows."""
     return outputs if len(rows) == len(outputs) else outputs.subset(rows)
 
 
 def _reaches_threshold(values: Floats, threshold: float | Floats) -> Bools:
-    """Return whether values reach a threshold; none reaches ∞, where nothing is promised, be it ∞ itself."""
+    """Return which values reach a threshold; none reaches ∞, not even ∞ itself, because nothing is promised there."""
     return (values >= threshold) & (np.asarray(threshold) < np.inf)

@@ -1,13 +1,13 @@
-"""Which mix of classes a promise is about: one that is named, or that of target rows.
+"""The class mix that a promise is about: a named one, or that of target rows.
 
-What is promised of it: :mod:`steepslope.promise.class_mix`.
+The promise itself is in :mod:`steepslope.promise.class_mix`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,26 +22,24 @@ from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import LabelledRows, split_rows
 from steepslope.promise.target import Target
 
-if TYPE_CHECKING:
-    pass
-
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-SUM_OF_SHARES = 0.01  # by which shares may miss 1, as rounded ones do
+SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as for rounded ones
 
 
 @dataclass(frozen=True, eq=False)
 class TargetRows:
-    """Rows without labels (m,): what is predicted for them, and how surely."""
+    """Target rows (m,), which have no labels: their predicted classes, and the confidences."""
 
     predicted: NDArray[np.str_]
     confidence: Floats
 
     @classmethod
     def of(cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs) -> Self:
-        """Return those of a target, and of outputs to calibrate on.
+        """Return the rows of a ``target``.
 
-        Raise for anything but outputs of the same classifier, of other rows than these and the oracle's fit set.
+        Raise unless it has outputs of the same classifier as the calibration ``outputs``, and shares no rows with these
+        or the oracle's fit set.
         """
         if not isinstance(target, ClassifierOutputs):
             raise SteepslopeError(f"expected ClassifierOutputs, found {type(target).__name__}", "target")
@@ -50,7 +48,8 @@ class TargetRows:
             raise SteepslopeError(f"{expected}, found {target.num_classes}", "target")
         require_same_class_names("target", outputs.classes, target.classes)
         if None not in (outputs.classifier, target.classifier) and outputs.classifier != target.classifier:
-            raise SteepslopeError("expected outputs of the same classifier as to calibrate on, found others", "target")
+            expected = "expected outputs of the classifier that made the calibration rows"
+            raise SteepslopeError(f"{expected}, found another's", "target")
         with located("target"):
             source.require_new(target)
             require_other_rows("rows", outputs, target, "the target is new to the labels")
@@ -61,9 +60,9 @@ class TargetRows:
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """The mix of classes that a promise is about: named ``shares``, or that of a ``target``; else of calibration rows.
+    """The class mix that a promise is about: named ``shares``, that of a ``target``, or that of the calibration rows.
 
-    ``shares`` are those of the true classes by name; a class without a share does not count.
+    ``shares`` are those of the true classes, by name. Rows of a class without a share do not count.
     """
 
     shares: Mapping[str, float] | None = None
@@ -71,29 +70,29 @@ class Mix:
 
     @property
     def is_other(self) -> bool:
-        """Whether it is another than that of the calibration rows."""
+        """Whether it differs from that of the calibration rows."""
         return self.shares is not None or self.target is not None
 
     def require_risk_alone(self, objectives: Objectives, has_groups: bool) -> None:
-        """Raise where something else than a risk of all rows is to be promised of another mix."""
+        """Raise if anything but a risk of all rows is to be promised for another mix."""
         others = {name: getattr(objectives, name) for name in ("coverage", "costs", "reject", "max_class_risk")}
         others |= {"groups": has_groups or None, "target": None if self.shares is None else self.target}
         other = next((name for name, value in others.items() if value is not None), None)
         if self.is_other and other is not None:
             place = "target" if self.shares is None else "class_mix"
-            raise SteepslopeError(f"expected a promised risk alone, found {other} next to it", place)
+            raise SteepslopeError(f"expected a promised risk alone, found {other} with it", place)
 
     def counts(self, rows: LabelledRows) -> NDArray[np.bool_]:
-        """Return which rows count, (n,): all but those of classes without a share."""
+        """Return which rows count, booleans (n,): all but those of classes without a share."""
         if self.shares is None or rows.true_classes is None:
             return np.ones(len(rows), dtype=np.bool_)
         return np.isin(rows.true_classes, [name for name, share in self.shares.items() if share > 0])
 
     def split(self, rows: LabelledRows, once: Counts, seed: int, has_thresholds: bool) -> tuple[Counts, Counts]:
-        """Return the rows that are set aside for thresholds and for the bets of a mix, and the rows to calibrate on.
+        """Return the rows that are set aside to fix thresholds and bets, and the rows to calibrate on.
 
-        Of all rows, only those that occur ``once`` are used. No row is set aside where there are thresholds and no mix.
-        Each class of a mix keeps a row to calibrate on.
+        Only rows that occur ``once`` are used. Given thresholds and no named mix, no row is set aside. Each class of a
+        named mix keeps a row to calibrate on.
         """
         used = once[self.counts(rows)[once]]
         if has_thresholds and self.shares is None:
@@ -105,9 +104,9 @@ class Mix:
         return fixing[~lost], np.sort(np.concatenate([counted, fixing[lost]]))
 
     def weights(self, rows: LabelledRows, counted: Counts) -> Weights | None:
-        """Return the weights of the rows that are calibrated on, None where they all count alike.
+        """Return the weights of the calibration rows; None if all count alike.
 
-        Those of a mix depend on how many rows of each class there are. Raise where no mix explains the target.
+        Those of a mix depend on how many rows of each class there are. Raise if no mix explains the target.
         """
         if not self.is_other:
             return None
@@ -121,7 +120,7 @@ class Mix:
 
 
 def checked_class_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None) -> dict[str, float]:
-    """Return shares of classes, by name, that sum to 1; raise for unknown classes, or other sums than about 1.
+    """Return the shares of classes, by name, scaled to sum to 1; raise unless they nearly do, or for unknown classes.
 
     >>> checked_class_mix({"fraud": 0.05, "fine": 0.949}, ("fine", "fraud"))["fraud"]
     0.05005005005005005

@@ -1,9 +1,11 @@
-"""A gate on disk: a folder with all that decisions need, but for the classifier itself.
+"""A gate on disk: a folder with all that decisions need, except the classifier itself.
 
-``gate.json``, the sealed card, with the certificates, P(correct), the classes, and the classifier's spec, digest and
-transform; ``certificate.md`` with the promise in sentences; ``calibration_rows.safetensors`` with what the gate makes
-of its calibration rows, which a copy may leave out, since it serves monitoring alone; the oracle in a folder of its
-own, or what the score has learnt.
+- ``gate.json``: the sealed card, with the certificates, P(correct), the classes, and the classifier's spec, digest and
+  transform.
+- ``certificate.md``: the promise in sentences.
+- ``calibration_rows.safetensors``: the gate's decisions on its calibration rows. Only monitoring needs these, so a copy
+  may leave them out.
+- ``oracle``, a folder, or ``score.safetensors``: the oracle, or what the score has learnt.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ GATE = Artifact(
 
 
 def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
-    """Write all files, or none, the card last; an earlier gate there is replaced."""
+    """Write all files, or none. The card is last, and an earlier gate there is replaced."""
     source = gate.source
     with GATE.staged(folder) as staging:
         written = None if source is None else source.write(staging)
@@ -58,7 +60,7 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
 
 
 def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
-    """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
+    """Return a gate's fields by name; raise for a changed card, or files that are not the gate's own."""
     folder = folder_or_hub_snapshot(name)
     if folder.is_file():
         raise SteepslopeError(
@@ -71,7 +73,7 @@ def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class GateCard:
-    """What ``gate.json`` holds of a gate, but for the nets of its :class:`Origin`, whose fields stand there too."""
+    """What ``gate.json`` holds of a gate, except the fields of its :class:`Origin`, which are there too."""
 
     source: Mapping[str, Any] | None
     by: str | None
@@ -103,5 +105,5 @@ def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOr
 
 
 def digest_of_gate(folder: str | Path) -> str:
-    """Return the digest of a gate's card, which tells it from others, wherever it lies."""
+    """Return the digest of a gate's card, which tells the gate from others, wherever its folder is."""
     return str(read_json(folder_or_hub_snapshot(folder) / CARD, GATE.what).get(DIGEST))

@@ -1,14 +1,14 @@
-"""The bootstrap: every metric with an interval from resampled rows or clusters, paired differences, and p.
+"""The bootstrap: every metric with an interval from resampled rows or clusters, paired differences, and p-values.
 
-A rate (accuracy, TPR, TNR, FPR, risk at coverage) is a fraction of counted rows, and gets the bias-corrected
-percentile interval (Efron 1987). An area (AUC, AUPR, AURC, AUGRC) is a mean over few errors, and is skew: it gets the
-Student interval of its logit, with the replicates' standard deviation. A difference of areas is nearly symmetric, and
-gets the percentile interval with levels widened to those of Student's t (Hesterberg 2015).
+A rate (accuracy, TPR, TNR, FPR, risk at coverage) is a fraction of counted rows. It gets the bias-corrected percentile
+interval (Efron 1987). An area (AUC, AUPR, AURC, AUGRC) is a mean over few errors, so its distribution is skewed. It
+gets the Student interval of its logit, with the replicates' standard deviation. A difference of areas is nearly
+symmetric. It gets the percentile interval with levels widened to those of Student's t (Hesterberg 2015).
 
-``units`` is the number of independent rows or clusters of the rarer kind, errors or correct predictions: so many
-observations stand behind the standard deviation.
+``units`` is the number of independent rows or clusters of the rarer kind, errors or correct predictions. These are the
+observations that the standard deviation is based on.
 
-The bootstrap tells the luck of the test rows, not that of the fit.
+The intervals cover the randomness of the test rows, not that of the fit.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ UNDEFINED: Limits = (math.nan, math.nan)
 
 
 class Levels(NamedTuple):
-    """How the quantile of a standard normal becomes a level of the replicates' quantiles.
+    """How a quantile of the standard normal becomes a level of the replicates' quantiles.
 
-    ``bias`` is z₀ of the bias-corrected percentile, ``units`` those of Student's t; None keeps the normal.
+    ``bias`` is z₀ of the bias-corrected percentile, ``units`` are those of Student's t; None keeps the normal.
     """
 
     bias: float = 0.0
@@ -52,7 +52,7 @@ class Levels(NamedTuple):
         return float(low), float(high)
 
     def p(self, replicates: Floats) -> float:
-        """Return the two-sided p, in (0, 1]: one less the highest level at which :meth:`limits` exclude 0."""
+        """Return the two-sided p, in (0, 1]: one minus the highest level at which :meth:`limits` exclude 0."""
         ordered = np.sort(replicates)
         above, below = (_interval_level_of_zero(side) for side in (ordered, -ordered[::-1]))
         z = max(2 * self.bias - ndtri(above), -2 * self.bias - ndtri(below))
@@ -60,9 +60,9 @@ class Levels(NamedTuple):
 
 
 def widened_quantile(z: float, units: int | None) -> float:
-    """Return the quantile of Student's t with ``units`` - 1 degrees of freedom that has the normal's tail.
+    """Return the quantile of Student's t with ``units`` − 1 degrees of freedom that has the same tail as z.
 
-    It is also multiplied by √(units / (units - 1)): replicates vary less than samples by this factor.
+    It is also multiplied by √(units / (units − 1)), because replicates vary less than samples by this factor.
 
     >>> [round(widened_quantile(1.96, units), 2) for units in (None, 35, 3)]
     [1.96, 2.06, 5.27]
@@ -86,7 +86,7 @@ def narrowed_quantile(z: float, units: int | None) -> float:
 
 
 def interval_levels_of_rate(value: float, replicates: Floats) -> Levels:
-    """Return the levels with the bias of the replicates' median; replicates equal to the value count one half."""
+    """Return the levels with the median bias of the replicates; replicates equal to the value count one half."""
     count = len(replicates)
     equal = np.isclose(replicates, value, rtol=0, atol=1e-12)  # differences of equal rates differ in the last digit
     below = np.sum((replicates < value) & ~equal) + 0.5 * np.sum(equal)
@@ -96,8 +96,8 @@ def interval_levels_of_rate(value: float, replicates: Floats) -> Levels:
 def interval_of_area(value: float, replicates: Floats, level: float, units: int) -> Limits:
     """Return the Student interval on the scale of the logit, inside (0, 1).
 
-    A replicate of 0 or 1, which has no logit, counts as the most extreme that has one. Without such, or where the
-    value itself is 0 or 1, these are the widened percentiles.
+    A replicate of 0 or 1, which has no logit, counts as the most extreme one that has. If no replicate has a logit, or
+    the value itself is 0 or 1, the interval is that of the widened percentiles.
     """
     inside = replicates[(replicates > 0) & (replicates < 1)]
     if not (0 < value < 1 and len(inside)):
@@ -109,7 +109,7 @@ def interval_of_area(value: float, replicates: Floats, level: float, units: int)
 
 
 def _interval_level_of_zero(ordered: Floats) -> float:
-    """Return the highest level whose quantile is not above 0, at least 1 / (B + 1), since B replicates tell no more."""
+    """Return the highest level whose quantile is not above 0; at least 1 / (B + 1), the resolution of B replicates."""
     count, first = len(ordered), int(np.searchsorted(ordered, 0, side="right"))
     if first == count:
         return 1.0
@@ -132,7 +132,7 @@ BOUNDS: tuple[Literal["value", "low", "high"], ...] = ("value", "low", "high")  
 
 
 class Estimate(TypedDict):
-    """A value and its interval; NaN where undefined, or without resamples."""
+    """A value and its interval; NaN if undefined, or without resamples."""
 
     value: float
     low: float
@@ -140,7 +140,7 @@ class Estimate(TypedDict):
 
 
 class Difference(Estimate):
-    """A paired difference, its interval, and the two-sided p of no difference."""
+    """A paired difference, its interval, and the two-sided p-value of no difference."""
 
     p: float
 
@@ -158,11 +158,12 @@ def evaluate(
 ) -> dict[str, Estimate]:
     """Return every metric in :data:`METRICS <steepslope.metrics.METRICS>` as ``{"value", "low", "high"}``.
 
-    Rows are resampled ``bootstrap`` times with replacement. Rates get the bias-corrected percentile interval, areas
-    Student's on the scale of the logit (:mod:`steepslope.metrics.intervals`), from the resamples in which the metric is
-    defined. Without errors, or without correct predictions, the metrics that compare the two are NaN. The same seed
-    gives the same intervals. Where rows depend on one another, such as photographs of one patient, ``clusters`` (n,)
-    are labels of any kind that rows which belong together share: whole clusters are then resampled.
+    ``confidence`` and ``is_correct`` are (n,). Rows are resampled ``bootstrap`` times with replacement. Rates get the
+    bias-corrected percentile interval, areas Student's on the scale of the logit
+    (:mod:`steepslope.metrics.intervals`), from the resamples in which the metric is defined. Without errors, or without
+    correct predictions, the metrics that compare the two are NaN. The same seed gives the same intervals. If rows
+    depend on one another, such as photographs of one patient, pass ``clusters`` (n,), labels that dependent rows share.
+    Whole clusters are then resampled.
 
     Raises
     ------
@@ -189,10 +190,10 @@ def compare(
     seed: int = 0,
     clusters: ArrayLike | None = None,
 ) -> dict[str, Difference]:
-    """Return each metric of A minus that of B, both on the same resamples of the rows.
+    """Return each metric of A minus that of B, with an interval and p, both on the same resamples of the rows (n,).
 
     ``thresholds_a`` and ``thresholds_b`` are (positive, negative); ``clusters`` are those of :func:`evaluate`. p is
-    two-sided, in (0, 1], and agrees with the interval: p < 0.05 where the 95 % interval excludes 0.
+    two-sided, in (0, 1], and agrees with the interval: p < 0.05 if the 95 % interval excludes 0.
 
     >>> difference = compare([0.9, 0.8, 0.3, 0.6], [0.1, 0.2, 0.3, 0.4], [True, True, False, False], bootstrap=200)
     >>> difference["auc"]["value"]
@@ -208,10 +209,10 @@ def compare(
 class Resampled(Generic[Key]):
     """Every measure on all rows, and on each resample of them, (bootstrap,), by the measures' keys.
 
-    ``lacking`` is the number of resamples without an error, or without a correct prediction. ``units`` is the number
-    of rows, or of clusters, that hold an error, or that hold a correct prediction, whichever is smaller. Keys that
-    ``METRICS`` names as areas get the intervals of areas, and all others those of rates. ``clusters`` is the number of
-    clusters, None where rows were resampled.
+    ``lacking`` is the number of resamples without an error, or without a correct prediction. ``units`` is the number of
+    rows or clusters with an error, or of those with a correct prediction, whichever is smaller. Keys that are areas in
+    ``METRICS`` get the intervals of areas, and all others those of rates. ``clusters`` is the number of clusters; None
+    if rows were resampled.
     """
 
     values: dict[Key, float]
@@ -221,7 +222,7 @@ class Resampled(Generic[Key]):
     clusters: int | None = None
 
     def estimates(self, level: float = 0.95) -> dict[Key, Estimate]:
-        """Return values with their intervals."""
+        """Return the values with their intervals."""
         require("level", level, LEVEL)
         estimates = {}
         for key, value in self.values.items():
@@ -261,8 +262,8 @@ def resample(
 ) -> Resampled[Key]:
     """Compute every measure on the rows and on ``bootstrap`` resamples of them, or of their ``clusters`` (n,).
 
-    Ranked rows of equal length that get the same clusters, number of resamples and seed get the same resamples. These
-    depend on nothing else, such as the number of threads. AUPR-Success takes copies of a row as
+    The resamples depend only on the number of rows, the clusters, the number of resamples and the seed, not on the
+    number of threads, for example. AUPR-Success treats copies of a row as
     :attr:`~steepslope.metrics.ranking.Ranking.precision_sum` says.
     """
     return resample_all([(rows, measures)], bootstrap, seed, clusters)[0]
@@ -274,7 +275,7 @@ def resample_all(
     seed: int,
     clusters: ArrayLike | None = None,
 ) -> list[Resampled[Key]]:
-    """Do the same for several rankings of the same rows, each with its measures: every resample is drawn once."""
+    """Compute the same for several rankings of the same rows, each with its measures; every resample is drawn once."""
     seed, bootstrap = require("seed", seed, SEED), require("bootstrap", bootstrap, whole(0))
     n = len(tables[0][0].order)
     codes = None if clusters is None else _cluster_codes(clusters, n)
@@ -292,16 +293,16 @@ def resample_all(
         work = pool.map if threads > 1 else map
         replicates = list(zip(*chain.from_iterable(work(drawn, range(len(sizes)))), strict=True)) or [()] * len(tables)
     resampled = []
-    for (rows, measures), found in zip(tables, replicates, strict=True):
-        by_key = {key: np.array([values[key] for _, values in found]) for key in measures}
+    for (rows, measures), draws in zip(tables, replicates, strict=True):
+        by_key = {key: np.array([values[key] for _, values in draws]) for key in measures}
         units = min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
-        values, lacking = values_of_measures(measures, rows.ranking()), sum(lacks for lacks, _ in found)
+        values, lacking = values_of_measures(measures, rows.ranking()), sum(lacks for lacks, _ in draws)
         resampled.append(Resampled(values, by_key, lacking, units, None if codes is None else _cluster_count(codes)))
     return resampled
 
 
 def _measured_resample(ranking: Ranking, measures: Mapping[Key, Measure]) -> tuple[bool, dict[Key, float]]:
-    """Return whether a side is empty, and the measures' values."""
+    """Return whether there are no errors, or no correct predictions, and the measures' values."""
     return 0 in (ranking.n_correct, ranking.n_wrong), values_of_measures(measures, ranking)
 
 
@@ -320,10 +321,10 @@ def _cluster_count(codes: Codes) -> int:
 
 
 def _resample_counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Return how often each of n numbers is among n draws.
+    """Return how often each of n numbers is among n draws, uint8 (n,).
 
-    It draws block by block, which gives the same numbers as at once, and counts in bytes: both stay in the processor's
-    cache. A byte is enough, for that one is drawn 256 times has a probability below n / 256!.
+    The draws are made block by block, which gives the same numbers as all at once, and counted in bytes. Both stay in
+    the processor's cache. A byte is enough: the probability that a number is drawn 256 times is below n / 256!.
     """
     counts = np.zeros(n, dtype=np.uint8)
     for rows in blocks(n, BLOCK_DRAWS):
@@ -332,7 +333,7 @@ def _resample_counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8
 
 
 def values_of_measures(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
-    """Return what each function gives for the arguments, NaN where it is undefined."""
+    """Return each function's value for the arguments, NaN if it is undefined."""
     values = dict.fromkeys(functions, math.nan)
     for key, function in functions.items():
         with suppress(UndefinedMetricError):

@@ -1,9 +1,9 @@
-"""Every metric: a short function of a :class:`Ranking`, which also takes two arrays, and its entry in ``METRICS``.
+"""Every metric: a short function of a :class:`Ranking`, or of two arrays, and its entry in ``METRICS``.
 
-How far apart correct and wrong predictions lie, each side taken as a Gaussian, stands in ``SEPARABILITY``.
+``SEPARABILITY`` has distances between correct and wrong predictions, each side taken as a Gaussian.
 
-Formulas use, for k = 1…n, e_k: the expected number of errors among the k most confident predictions, where
-the order inside a tie is random.
+In formulas, e_k is the expected number of errors among the k most confident predictions, k = 1…n, with ties in random
+order.
 """
 
 import math
@@ -32,11 +32,10 @@ class Metric:
     """How a metric is computed, and how tables show it.
 
     ``function`` takes a :class:`Ranking` in :data:`METRICS`, and two arrays, ``(confidence, is_correct)``, in other
-    dicts. It also takes a ``threshold`` where :attr:`threshold` names which: that for correct predictions
-    (``positive``), or that for errors (``negative``). ``definition`` is one sentence, ``short`` the title in a terminal
-    where that differs, ``scale`` the factor by which tables multiply, ``in_table`` whether the main table has a
-    column of it, and ``is_area`` whether it is the area under a curve, not a fraction of counted rows: their intervals
-    differ.
+    dicts. If ``threshold`` is "positive" or "negative", it also takes the threshold for correct predictions, or for
+    errors. ``definition`` is one sentence, ``short`` the title in a terminal if that differs, ``scale`` the factor by
+    which tables multiply, and ``in_table`` whether the main table has a column of it. ``is_area`` says whether the
+    metric is the area under a curve, not a fraction of counted rows: their intervals differ.
 
     >>> METRICS["auc"].heading, METRICS["aurc"].heading, METRICS["aurc"].terminal_heading
     ('AUC ↑', 'AURC ×1000 ↓', 'AURC‰')
@@ -54,13 +53,13 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        """The title with the unit, where that is neither 1 nor percent, and an arrow to what is better."""
+        """The title with its scale, unless that is 1 or percent, and an arrow towards better values."""
         unit = f" ×{self.scale:g}" if self.scale > PERCENT else ""
         return f"{self.title}{unit} {'↑' if self.higher_is_better else '↓'}"
 
     @property
     def terminal_heading(self) -> str:
-        """The short title, with ‰ where tables show thousandths."""
+        """The short title, with ‰ if tables show thousandths."""
         return f"{self.short or self.title}{'‰' if self.scale > PERCENT else ''}"
 
     def at(self, positive: float, negative: float) -> Callable[..., float]:
@@ -71,7 +70,7 @@ class Metric:
 
 @ranks_two_arrays
 def accuracy(ranking: Ranking) -> float:
-    """Return the fraction of correct predictions, in [0, 1]; the confidence plays no part."""
+    """Return the fraction of correct predictions, in [0, 1]; the confidence does not matter."""
     return ranking.n_correct / ranking.n
 
 
@@ -105,7 +104,7 @@ def aupr_error(ranking: Ranking) -> float:
 
 @ranks_two_arrays
 def fpr_at_tpr(ranking: Ranking, tpr: float = 0.95) -> float:
-    """Return the fraction of errors accepted, in [0, 1], where at least ``tpr`` in (0, 1] of the correct are accepted.
+    """Return the fraction of errors accepted, in [0, 1], if at least ``tpr`` in (0, 1] of the correct are accepted.
 
     It is exact, at the first such distinct threshold; nothing is interpolated.
     """
@@ -144,9 +143,9 @@ def aurc(ranking: Ranking) -> float:
 
 @ranks_two_arrays
 def e_aurc(ranking: Ranking) -> float:
-    """Return the AURC in excess of that of the best ranking of the same predictions (Geifman et al. 2019).
+    """Return the AURC minus that of the perfect ranking of the same predictions (Geifman et al. 2019).
 
-    It is ≥ 0, but for rounding in the last digit.
+    It is ≥ 0, apart from rounding in the last digit.
     """
     _require_both_sides(ranking)
     return aurc.of(ranking) - _perfect_aurc(ranking)
@@ -156,10 +155,9 @@ def e_aurc(ranking: Ranking) -> float:
 def naurc(ranking: Ranking) -> float:
     """Return the normalised AURC: 0 for the perfect ranking of these predictions, 1 for a random one, more for worse.
 
-    Cattelan & Silva, "How to Fix a Broken Confidence Estimator", 2024.
-
-    (AURC − AURC of the perfect ranking) / (error rate − AURC of the perfect ranking). It compares classifiers of
-    different accuracies. All predictions tied is random.
+    It is (AURC − AURC of the perfect ranking) / (error rate − AURC of the perfect ranking), and compares classifiers of
+    different accuracies (Cattelan & Silva, "How to Fix a Broken Confidence Estimator", 2024). If all predictions tie,
+    the ranking is random.
 
     >>> is_correct = [True, False, True, False]
     >>> naurc([4, 1, 3, 2], is_correct), naurc([5, 5, 5, 5], is_correct), round(naurc([4, 3, 2, 1], is_correct), 3)
@@ -167,7 +165,7 @@ def naurc(ranking: Ranking) -> float:
     """
     _require_both_sides(ranking)
     perfect = _perfect_aurc(ranking)
-    # In a random order k rows hold k times the error rate in errors on average, so each risk is the error rate.
+    # In a random order, the expected risk of the first k rows is the error rate, for each k.
     return (aurc.of(ranking) - perfect) / (ranking.n_wrong / ranking.n - perfect)
 
 
@@ -182,12 +180,11 @@ def _perfect_aurc(ranking: Ranking) -> float:
 def augrc(ranking: Ranking) -> float:
     """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation.
 
-    It is the mean risk of a silent failure (Traub et al. 2024).
+    It is the mean risk of an undetected failure (Traub et al. 2024).
     """
     # An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1. Its place counts the correct
     # predictions above it, which are the pairs that the AUC counts, and the errors above it.
-    n = ranking.n
-    n_wrong = ranking.n_wrong
+    n, n_wrong = ranking.n, ranking.n_wrong
     errors = n_wrong * (n + 0.5) - ranking.sum_over_errors("pairs") - n_wrong**2 / 2
     return errors / n**2
 
@@ -200,7 +197,7 @@ def _least_count_at_tpr(total: int, tpr: float) -> int:
 
 
 def require_defined(defined: float | bool, need: str) -> None:
-    """Raise unless a metric has what it needs to have a value."""
+    """Raise unless a metric is defined; ``need`` says what it needs."""
     if not defined:
         raise UndefinedMetricError(f"this metric needs {need}")
 
@@ -211,7 +208,7 @@ def _require_both_sides(ranking: Ranking) -> None:
 
 
 class Gaussian(NamedTuple):
-    """Mean and variance (of the population: divided by n) of one side's confidences."""
+    """Mean and population variance (divided by n) of the confidences of one side."""
 
     mean: float
     variance: float
@@ -297,7 +294,7 @@ METRICS: dict[str, Metric] = {
         naurc.of, "NAURC", "The AURC above the best, over that of a random ranking.", in_table=False
     ),
 }
-# How far apart the confidences of correct and wrong predictions lie: functions of (confidence, is_correct).
+# Distances between the confidences of correct and wrong predictions: functions of (confidence, is_correct).
 SEPARABILITY: dict[str, Metric] = {
     "average_kl": Metric(average_kl, "average KL", "The mean of both Kullback-Leibler divergences, in nats.", scale=1),
     "bhattacharyya_distance": Metric(
@@ -309,11 +306,11 @@ SEPARABILITY: dict[str, Metric] = {
 def measures_at(positive_threshold: float, negative_threshold: float) -> dict[str, Measure]:
     """Return all metrics as functions of a ranking, with the thresholds of TPR (positive) and of TNR (negative).
 
-    A NaN threshold makes TPR or TNR undefined: such a score only ranks.
+    A NaN threshold, for a score that only ranks, makes TPR or TNR undefined.
     """
     return {name: metric.at(positive_threshold, negative_threshold) for name, metric in METRICS.items()}
 
 
 def table_metrics() -> dict[str, Metric]:
-    """Return the metrics that the main table shows, in the order of its columns."""
+    """Return the metrics in the main table, in the order of its columns."""
     return {name: metric for name, metric in METRICS.items() if metric.in_table}

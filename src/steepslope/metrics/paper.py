@@ -1,7 +1,6 @@
-"""The metrics as the authors' code computed them for Tables 1 and 3, where that differs from what is right.
+"""The metrics as the authors' code computed them for Tables 1 and 3, where that differs from the right definitions.
 
-They stand here to check the paper's numbers against, and nowhere else. ``reproduce`` shows those in
-``PAPER_METRICS``.
+They serve only to check the paper's numbers. ``reproduce`` shows those in ``PAPER_METRICS``.
 """
 
 import math
@@ -24,7 +23,7 @@ def float32_sigmoid(trust_logit: ArrayLike) -> NDArray[np.float64]:
 
 
 def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the AUC, and 1 where only one class is present (which is undefined)."""
+    """Return the AUC, in [0, 1]; 1 if all predictions are correct, or all wrong, where it is undefined."""
     values, correct = checked_confidences(confidence, is_correct)
     return 1.0 if correct.all() or not correct.any() else measures.auroc.of(rank_rows(values, correct).ranking())
 
@@ -46,7 +45,7 @@ def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 
 
 def tnr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float) -> float:
-    """Return the fraction of errors with a confidence ≤ ``threshold``, which :func:`paper_tnr_cut` gives; else NaN."""
+    """Return the fraction of errors with a confidence ≤ ``threshold`` (:func:`paper_tnr_cut`); NaN without errors."""
     values, correct = checked_confidences(confidence, is_correct)
     return float(np.mean(values[~correct] <= threshold)) if not correct.all() else math.nan
 
@@ -57,7 +56,7 @@ def paper_tnr_cut(loss: str | None, num_classes: int) -> float:
 
 
 def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the average KL divergence without its factor 2: identical Gaussians score ½."""
+    """Return the average KL divergence without its factor 2, in nats; identical Gaussians score ½."""
     a, b = fit_sides(confidence, is_correct)
     return (_paper_kl_divergence(a, b) + _paper_kl_divergence(b, a)) / 2
 

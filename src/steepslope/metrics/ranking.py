@@ -1,4 +1,4 @@
-"""One sort of the predictions by confidence, from whose counts come every metric and the risk-coverage curve."""
+"""One sort of the predictions by confidence; all metrics and the risk-coverage curve follow from its counts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MOST = 255 // WORD  # so that the sum of a word's counts is a byte
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """The sums of the first 0, 1, … of n counts: those inside words of eight, and those before each word.
+    """The sums of the first 0, 1, … of n counts: those inside words of eight bytes, and those before each word.
 
-    One multiplication adds up the eight bytes of a word, so that only an eighth of all sums is made one by one. Where a
-    count is too large for that, each place is a word of its own.
+    One multiplication adds up the eight bytes of a word, so only an eighth of all sums is computed one by one. If a
+    count is too large for that, each place is a word.
     """
 
     inside: NDArray[np.uint8]
@@ -37,7 +37,7 @@ class Sums:
 
     @classmethod
     def of(cls, counts: NDArray[np.uint8], rows: NDArray[np.intp]) -> Sums:
-        """Return the sums of the counts of some rows, in the order of these (n,).
+        """Return the sums of the counts of some rows, in the order of ``rows`` (n,).
 
         >>> sums = Sums.of(np.array([3, 0, 1, 2], dtype=np.uint8), np.array([2, 0, 3]))
         >>> sums.take(np.arange(4)).tolist(), sums.at(2)
@@ -54,29 +54,29 @@ class Sums:
         return cls(words.astype("<u8", copy=False).view(np.uint8), before, SHIFT)
 
     def take(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the sums of the first so many counts, in the shape of the places."""
+        """Return the sum of the counts before each place, in the shape of the places."""
         return self.before.take(places >> self.shift) + self.inside.take(places)
 
     def at(self, place: int) -> int:
-        """Return the sum of the first so many counts."""
+        """Return the sum of the counts before a place."""
         return int(self.before[place >> self.shift]) + int(self.inside[place])
 
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-AT_ONCE = 100_000  # up to so many groups are added in one sum, and copies of a row share a threshold
-BLOCK_GROUPS = 2**15  # of more groups so many are added at a time, which fit in the processor's cache
+AT_ONCE = 100_000  # up to this many groups are summed at once, and copies of a row share a threshold
+BLOCK_GROUPS = 2**15  # more groups are summed in blocks of this size, which fit in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """How many correct and wrong predictions lie at each distinct confidence, most confident first.
 
-    ``rows`` is the sort, with g distinct confidences. Errors are few, so they are counted at the e listed groups
-    alone, which are those that can hold one: ``wrong_there`` are their counts (e,). ``correct_so_far`` are the sums
-    over the rows that are correct, in their order. Most metrics need no more; what is (g,) is made when it is asked
-    for. Counts may be zero in resamples; they are whole numbers in float64, since they are added, multiplied and
-    divided, but never converted. ``repeats`` is whether a row may be counted twice.
+    ``rows`` is the sort, with g distinct confidences, each of which is a group. Errors are few, so they are counted
+    only at the e listed groups, which can hold errors: ``wrong_there`` (e,). ``correct_so_far`` are the sums over the
+    correct rows, in their order. Most metrics need no more; arrays (g,) are made on demand. In resamples, counts may be
+    zero. They are whole numbers in float64, because they are added, multiplied and divided, but never converted.
+    ``repeats`` says whether a row may be counted twice.
     """
 
     rows: RankedRows
@@ -119,12 +119,12 @@ class Ranking:
 
     @cached_property
     def risk_above(self) -> Floats:
-        """Fraction of errors among the predictions at or above each threshold, (g,); 0 above the first prediction."""
+        """Fraction of errors among the predictions at or above each threshold, (g,); 0 without predictions."""
         return self.wrong_above / np.maximum(self.accepted, 1)
 
     @cached_property
     def errors(self) -> Errors:
-        """The view from the errors, at all listed groups: most metrics are sums over them, and they are few."""
+        """The counts at all listed groups; most metrics are sums over these, and they are few."""
         return self._errors(slice(0, len(self.wrong_there)))
 
     def _errors(self, part: slice) -> Errors:
@@ -135,7 +135,7 @@ class Ranking:
 
     @cached_property
     def reach(self) -> Reach:
-        """What lies above each listed group; where they are many, also all sums, since parts are passed but once."""
+        """What lies above each listed group; if these are many, also all sums, because blocks are passed only once."""
         count = len(self.wrong_there)
         if count <= AT_ONCE:
             return Reach(self.errors.before, self.errors.accepted, self.errors.risk_before, {})
@@ -148,7 +148,7 @@ class Ranking:
         return reach
 
     def sum_over_errors(self, name: str) -> float:
-        """Return the sum that one of :data:`SUMS` has over all listed groups."""
+        """Return the sum of one of :data:`SUMS` over all listed groups."""
         sums = self.reach.sums
         return sums[name] if sums else float(np.sum(SUMS[name](self.errors)))
 
@@ -166,17 +166,17 @@ class Ranking:
     def precision_sum(self) -> float:
         """The sum, over the correct predictions, of the fraction of correct ones at or above their thresholds.
 
-        In resamples of more than ``AT_ONCE`` distinct confidences, copies of a row that has its confidence alone follow
-        each other, in place of sharing a threshold; the mean precision is then lower by less than ln(n) / n. Such a row
-        adds 1 − w/k for each place k of a copy, after w errors; between two errors these fractions are w times a
-        difference of harmonic numbers, so that only the listed groups have to be passed.
+        In resamples with more than ``AT_ONCE`` distinct confidences, copies of a row whose confidence is unique follow
+        each other instead of sharing a threshold. The mean precision is then lower by less than ln(n) / n. Such a row
+        adds 1 − w/k for each place k of a copy, after w errors. Between two errors, the sum of w/k is w times a
+        difference of harmonic numbers, so only the listed groups have to be passed.
         """
         if not self.repeats or len(self.distrust) <= AT_ONCE:
             return sum(map(self._precisions, blocks(len(self.distrust), AT_ONCE)))
         return self.n_correct - self.n_wrong * float(self.harmonic[-1]) + self.sum_over_errors("precision of correct")
 
     def _precisions(self, groups: slice) -> float:
-        """Return the part of that sum which some groups add."""
+        """Return what some groups add to that sum."""
         above = self.correct_so_far.take(self.rows.correct_ends[groups])
         correct = np.diff(above, prepend=self.first(groups.start)[0])
         return float(np.sum(correct * (above / np.maximum(above + self._wrong_above(groups), 1))))
@@ -209,9 +209,9 @@ class Ranking:
 
 
 class Reach(NamedTuple):
-    """Predictions above, and at or above, each listed group, and the fraction of errors above it, 0 of none, (e,).
+    """The predictions above, and at or above, each listed group, and the fraction of errors above it, (e,) each.
 
-    ``sums`` are those of :data:`SUMS` where these were made.
+    The fraction is 0 without predictions. ``sums`` are those of :data:`SUMS`, if they were made.
     """
 
     before: Floats
@@ -247,7 +247,7 @@ class Errors:
 
     @property
     def risk_before(self) -> Floats:
-        """Fraction of errors among the predictions above the group; 0 of none."""
+        """Fraction of errors among the predictions above the group; 0 without predictions."""
         return self.wrong_before / np.maximum(self.before, 1)
 
     @cached_property
@@ -279,7 +279,7 @@ def _risk_in_ranking(at: Errors) -> Floats:
 
 
 def _correct_precision_in_ranking(at: Errors) -> Floats:
-    """Return what the group adds to :attr:`Ranking.precision_sum`, and its errors to that of the groups below."""
+    """Return what each group adds to :attr:`Ranking.precision_sum`, and its errors to the sum of the groups below."""
     last, first = at.harmonic
     of_errors = at.wrong * last + at.wrong_before * (last - first)
     if at.ranking.rows.listed_starts is None:
@@ -299,11 +299,10 @@ SUMS: dict[str, Callable[[Errors], Floats]] = {
 class RankedRows:
     """The sort itself, most confident first.
 
-    ``order`` are the rows (n,), those of the errors before those that are correct. ``distrust`` is the negated
-    confidence of each group, ascending, float64 (g,); ``correct_ends`` is how many rows of the correct lie at or above
-    it, (g,). ``listed`` are the indices (e,) of the groups that hold an error, and where there are more than
-    ``AT_ONCE`` groups, also of those that hold several rows. ``error_ends`` is how many rows of the errors lie at or
-    above each listed group, (e,).
+    ``order`` (n,) has the rows, first the errors, then the correct ones. ``distrust`` is the negated confidence of each
+    group, ascending, float64 (g,). ``correct_ends`` (g,) counts the correct rows at or above it. ``listed`` (e,) has
+    the indices of the groups that hold an error, and, if there are more than ``AT_ONCE`` groups, of those that hold
+    several rows. ``error_ends`` (e,) counts the errors at or above each listed group.
     """
 
     order: NDArray[np.intp]
@@ -325,31 +324,31 @@ class RankedRows:
 
     @cached_property
     def listed_ends(self) -> NDArray[np.intp]:
-        """How many rows of the correct lie at or above each listed group, (e,)."""
+        """How many correct rows lie at or above each listed group, (e,)."""
         return self.correct_ends[self.listed]
 
     @cached_property
     def listed_starts(self) -> NDArray[np.intp] | None:
-        """How many rows of the correct lie above each listed group, (e,); None where no listed group holds one."""
+        """How many correct rows lie above each listed group, (e,); None if no listed group holds a correct row."""
         starts = np.concatenate([[0], self.correct_ends])[self.listed]
         return None if np.array_equal(starts, self.listed_ends) else starts
 
     def ranking(self, times: NDArray[np.uint8] | None = None) -> Ranking:
-        """Count all rows once, or each as many ``times`` as it was drawn, (n,)."""
+        """Return the counts with all rows once, or each as many ``times`` as it was drawn, uint8 (n,)."""
         wrong, correct = self.sides
         counts = np.ones(len(self.order), dtype=np.uint8) if times is None else times
         sums = Sums.of(counts, correct)
         return Ranking(self, sums, self._at_listed(counts.take(wrong)), repeats=times is not None)
 
     def _at_listed(self, times: NDArray[np.uint8]) -> Floats:
-        """Add up how often the errors of each listed group were drawn; some groups may hold none."""
+        """Return how often the errors of each listed group were drawn, (e,); some groups may hold none."""
         if len(times) == len(self.error_ends):
             return times.astype(np.float64)
         return np.diff(np.cumsum(np.append(0, times))[self.error_ends], prepend=0).astype(np.float64)
 
 
 def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
-    """Sort once.
+    """Sort the predictions (n,) once.
 
     Raises
     ------
@@ -377,7 +376,7 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
 
 
 class OfRanking(Protocol[P, T]):
-    """A function of (confidence, is_correct); ``of`` is the same of a ranking that is at hand."""
+    """A function of (confidence, is_correct); ``of`` is the same function of a ranking."""
 
     of: Callable[Concatenate[Ranking, P], T]
 
@@ -386,7 +385,7 @@ class OfRanking(Protocol[P, T]):
 
 
 def ranks_two_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRanking[P, T]:
-    """Make a function of a ranking one of two arrays."""
+    """Turn a function of a ranking into a function of two arrays."""
 
     @wraps(function)
     def of_arrays(confidence: ArrayLike, is_correct: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -415,11 +414,11 @@ def checked_confidences(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[F
 
 
 def harmonic_numbers(n: int) -> Floats:
-    """Return H_0…H_n."""
+    """Return the harmonic numbers H_0…H_n, float64 (n + 1,)."""
     return _harmonic_table(n.bit_length())[: n + 1]
 
 
 @lru_cache(maxsize=4)
 def _harmonic_table(bits: int) -> Floats:
-    """Return H_k for all k of so many bits; one table serves all resamples, also of clusters, whose n differ."""
+    """Return H_k for all k < 2^bits; one table serves all resamples, even of clusters, whose n differ."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, 2**bits))])

@@ -1,8 +1,7 @@
-"""What a gate in front of the classifier costs, and where its threshold lies on each scale of confidences.
+"""Selective risk: risk and coverage at an operating point, the confusion, and the risk-coverage curve.
 
-The costs are risk and coverage at an operating point, and the confusion.
-
-The same gate, group by group: whether a group is served worse than all others, by Fisher's exact test.
+For groups: whether the risk of a group is higher than that of all others, by Fisher's exact test. ``SCALES`` has the
+scales of confidences.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from steepslope.numerics.array_shapes import Brief
 class Scale(NamedTuple):
     """A scale of confidences.
 
-    ``cut`` maps a probability to a confidence (NaN where there is none), ``unit`` confidences to [0, 1].
+    ``cut`` maps a probability to a confidence, NaN if there is none; ``unit`` maps confidences (n,) to [0, 1].
     """
 
     cut: Callable[[float], float]
@@ -44,7 +43,7 @@ SCALES: dict[str, Scale] = {
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a gate is set to, in percent: a coverage, of which the risk is measured, or a risk, and its coverage.
+    """A coverage in percent, whose risk is measured, or a risk in percent, whose coverage is.
 
     >>> from steepslope.metrics.ranking import rank_rows
     >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
@@ -62,7 +61,7 @@ class OperatingPoint:
 
 
 class Confusion(TypedDict):
-    """Numbers of predictions, by whether they are trusted (confidence > threshold) and correct."""
+    """Numbers of predictions by whether they are trusted (confidence > threshold) and correct."""
 
     trusted_correct: int
     trusted_wrong: int
@@ -94,8 +93,8 @@ def risk_at_coverage(ranking: Ranking, coverage: float) -> float:
 def coverage_at_risk(ranking: Ranking, risk: float) -> float:
     """Return the largest coverage, in [0, 1], at which at most ``risk`` in [0, 1] of the accepted are wrong.
 
-    A threshold accepts all of a tie or none of it; 0 if no threshold is good enough. This is the empirical
-    risk on these rows, not a guarantee for others.
+    A threshold accepts a tie as a whole or not at all. The coverage is 0 if no threshold is good enough. This is the
+    empirical risk on these rows, not a guarantee for others.
 
     >>> coverage_at_risk([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.4)
     0.75
@@ -104,12 +103,12 @@ def coverage_at_risk(ranking: Ranking, risk: float) -> float:
     if ranking.n_wrong / ranking.n <= risk:
         return 1.0
     good = ranking.reach.risk_before <= risk  # between errors it falls, so it is best right above one
-    last = good.tobytes().rfind(True)  # the last True, quicker than the places of all of them
+    last = good.tobytes().rfind(True)  # the last True, without the places of all others
     return 0.0 if last < 0 else float(ranking.reach.before[last]) / ranking.n
 
 
 def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
-    """Return the confidence from which on (>=) predictions are accepted at that coverage; NaN where none is.
+    """Return the least confidence accepted at :func:`coverage_at_risk`; NaN if none is accepted.
 
     >>> from steepslope.metrics.ranking import rank_rows
     >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
@@ -122,7 +121,7 @@ def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
 
 @ranks_two_arrays
 def confusion(ranking: Ranking, threshold: float = 0.5) -> Confusion:
-    """Count the predictions that are trusted (confidence > ``threshold``) and correct, and the other three."""
+    """Count the predictions by whether they are trusted (confidence > ``threshold``) and correct."""
     correct, wrong = ranking.above(threshold)
     return Confusion(
         trusted_correct=correct,
@@ -135,7 +134,7 @@ def confusion(ranking: Ranking, threshold: float = 0.5) -> Confusion:
 class Groups(NamedTuple):
     """The group of each prediction, (n,), as strings or integers; with ``names``, the integers index them.
 
-    ``by`` is what they are grouped by, such as a column: label, or predicted, where the classes are the groups.
+    ``by`` says what the groups are: the name of a column, or label or predicted, whose groups are classes.
     """
 
     codes: NDArray[Any]
@@ -147,9 +146,9 @@ class Groups(NamedTuple):
 class GroupRisk:
     """One group of n predictions at a threshold.
 
-    ``coverage`` is the fraction that is trusted, ``risk`` the fraction of errors among those (NaN where none is
-    trusted). ``p`` is that of Fisher's one-sided test that the risk is no higher than in all other groups together,
-    after Holm's correction for the number of groups; ``worse`` means p < 0.05.
+    ``coverage`` is the fraction that is trusted, ``risk`` the fraction of errors among these, NaN if none is trusted.
+    ``p`` is that of Fisher's one-sided test against a risk no higher than in all other groups together, after Holm's
+    correction for the number of groups; ``worse`` means p < 0.05.
     """
 
     group: str
@@ -169,7 +168,7 @@ def group_risks(
     *,
     names: Sequence[str] | None = None,
 ) -> list[GroupRisk]:
-    """Return a row for each group that occurs, in the order of the groups.
+    """Return a :class:`GroupRisk` for each group that occurs, in the order of the groups.
 
     ``groups`` (n,) are strings or integers; with ``names``, integers that index them.
     """
@@ -211,7 +210,7 @@ class RiskCoverage(Brief):
     threshold: Floats
 
     def thinned(self, points: int) -> RiskCoverage:
-        """Return about ``points`` evenly spaced points of the curve, the ends included: enough to draw it."""
+        """Return about ``points`` evenly spaced points of the curve with its ends, to draw it."""
         kept = np.unique(np.linspace(0, len(self.risk) - 1, points).astype(int))
         return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
 

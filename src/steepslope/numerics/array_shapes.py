@@ -1,4 +1,4 @@
-"""The shapes of named arrays, as text: what they have to be, and what is shown in place of their entries."""
+"""The shapes of named arrays as text: to check them, and to show them in place of their entries."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,7 +14,7 @@ EMPTY = (str, tuple, list, Mapping)  # types whose values are left out where the
 
 
 class Brief:
-    """A dataclass with ``repr=False`` that shows the shapes of its arrays, and nothing that is None or empty.
+    """A dataclass with ``repr=False`` whose ``repr`` shows the shapes of arrays, and nothing that is None or empty.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(repr=False)
@@ -31,7 +31,7 @@ class Brief:
 
 
 def _shown_shapes(values: Mapping[str, Any]) -> str:
-    """Return names and values in one line."""
+    """Return names and values on one line."""
     nothing = {name for name, value in values.items() if value is None or (isinstance(value, EMPTY) and not value)}
     texts = [_shown_shape(name, value) for name, value in values.items() if name not in nothing]
     return ", ".join(text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts)
@@ -44,9 +44,10 @@ def _shown_shape(name: str, value: Any) -> str:
 
 
 def require_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, str], what: str = "arrays") -> None:
-    """Raise unless there are exactly the expected arrays, each finite, of its type and with its axes.
+    """Raise unless there are exactly the expected arrays, each finite, with its type and its axes.
 
-    An axis is a number, or a letter: that is the same length, at least 1, wherever it stands. A type may be one of two.
+    An axis is a number, or a letter, which is the same length, at least 1, everywhere. ``float32|float64`` allows two
+    types.
 
     >>> points = np.zeros((3, 2))
     >>> require_arrays({"points": points, "centre": points[0]}, {"points": "float64 n d", "centre": "float64 d"})

@@ -12,8 +12,8 @@ Floats = NDArray[np.float64]
 def clopper_pearson(counts: ArrayLike, totals: ArrayLike, level: float) -> tuple[Floats, Floats]:
     """Return both ends of the interval of each fraction, each missed with probability ``level`` at most.
 
-    That is by Clopper & Pearson (1934): float64 in [0, 1], of the shape that ``counts`` and ``totals`` have together; 0
-    and 1 where a total is 0.
+    The method is that of Clopper & Pearson (1934). The ends are float64 in [0, 1], with the broadcast shape of
+    ``counts`` and ``totals``; they are 0 and 1 if a total is 0.
 
     >>> [end.round(3).tolist() for end in clopper_pearson([8, 0], [10, 0], 0.025)]
     [[0.444, 0.0], [0.975, 1.0]]

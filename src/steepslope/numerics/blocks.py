@@ -11,7 +11,7 @@ BLOCK_ROWS = 65_536
 
 
 def blocks(n: int, size: int = BLOCK_ROWS, first: int = 0) -> Iterator[slice]:
-    """Cut 0…n−1, or what of it begins at ``first``, into slices of at most ``size`` rows.
+    """Cut ``first``…n−1, by default 0…n−1, into slices of at most ``size`` rows.
 
     >>> list(blocks(5, 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
@@ -20,7 +20,7 @@ def blocks(n: int, size: int = BLOCK_ROWS, first: int = 0) -> Iterator[slice]:
 
 
 def read_rows(array: NDArray[Any], rows: slice) -> NDArray[Any]:
-    """Return a slice of the rows; of a mapped file they are copied, and the mapping's own memory is given back."""
+    """Return a slice of the rows; those of a mapped file are copied, and the mapping's memory is released."""
     base: Any = array.base  # of a whole file: the mapping itself, where a view has another array
     if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap) or array.mode != "r":
         return array[rows]

@@ -1,7 +1,7 @@
-"""What formulas are made of. Each formula is written once: for NumPy's arrays, and for tensors that are traced.
+"""Functions for formulas. Each formula is written once, for NumPy arrays and for tensors that are traced.
 
-Most of a formula is the array API's (``namespace_of``). What that lacks, or what costs other in a graph than in memory,
-stands here. Tensors are given only where a graph is made of a formula, so nothing here imports PyTorch.
+Most of a formula uses the array API (``namespace_of``). This module has what that lacks, and what costs more in a graph
+than in memory. Tensors occur only while a graph is made from a formula, so nothing here imports PyTorch.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 SPARE = 6  # candidates beyond those wanted
 Formula = TypeVar("Formula", bound=Callable[..., Any])
-Array = Any  # NumPy's, or a tensor that is traced
+Array = Any  # a NumPy array, or a tensor that is traced
 
 
 def namespace_of(values: Array) -> Any:
-    """Return the functions of the array API for an array's or a tensor's library."""
+    """Return the array API of an array's, or a tensor's, library."""
     return array_namespace(values)
 
 
@@ -27,12 +27,12 @@ def is_traced(values: Array) -> bool:
 
 
 def quiet(formula: Formula) -> Formula:
-    """Let a formula divide by 0 and take the logarithm of 0 without a warning: it deals with what comes of it."""
+    """Let a formula divide by 0 and take the logarithm of 0 without a warning, because it handles the results."""
     return np.errstate(divide="ignore", invalid="ignore", over="ignore")(formula)
 
 
 def constant(array: NDArray[Any], like: Array) -> Array:
-    """Return what was learnt in the library of ``like``, rows first; float16 becomes float32."""
+    """Return a learnt array in the library of ``like``, in C order; float16 becomes float32."""
     taken = array.astype(np.float32) if array.dtype == np.float16 else array
     if is_traced(like):
         return namespace_of(like).asarray(np.require(taken, requirements=["C", "W"]))
@@ -50,12 +50,12 @@ def float32(values: Array) -> Array:
 
 
 def clipped(values: Array, low: float | None = None, high: float | None = None) -> Array:
-    """Return values that are at least ``low`` and at most ``high``; NaN stays."""
+    """Return values clipped to [``low``, ``high``]; NaN stays."""
     return values.clamp(low, high) if is_traced(values) else np.clip(values, low, high)
 
 
 def logsumexp(values: Array, axis: int = 1, keepdims: bool = False) -> Array:
-    """Return ln Σ eˣ along an axis; −∞ where all are."""
+    """Return ln Σ eˣ along an axis; −∞ if all values are −∞."""
     if is_traced(values):
         return values.logsumexp(dim=axis, keepdim=keepdims)
     top = _finite_top(values, axis)
@@ -77,9 +77,9 @@ def log_softmax(values: Array, axis: int = 1) -> Array:
 
 
 def in_order(values: Array) -> Array:
-    """Return each row's values (m, K) ascending, so that sums do not depend on how the classes are numbered.
+    """Return each row's values (m, K) in ascending order, so that sums do not depend on the numbering of the classes.
 
-    In a graph they stay as they are: to sort takes longer there than all else.
+    In a graph they are not sorted, because that takes longer than everything else there.
     """
     return values if is_traced(values) else np.sort(values, axis=1)
 
@@ -95,7 +95,7 @@ def highest(values: Array, count: int) -> Array:
 def highest_places(values: Array, count: int) -> Array:
     """Return the places of each row's highest values, highest first, (m, K) -> (m, min(count, K)).
 
-    Of equal ones the first comes first, as in a graph's own search.
+    Equal values keep their order, as in a graph's own search.
     """
     if is_traced(values):
         return values.topk(min(count, values.shape[1]), dim=1).indices
@@ -132,9 +132,9 @@ def replaced(values: Array, places: Array, number: float) -> Array:
 
 
 def log1p(x: Array) -> Array:
-    """Return ln(1 + x) for x >= −1, exact for small x: ONNX has the logarithm alone.
+    """Return ln(1 + x) for x >= −1, exact for small x; ONNX has only the logarithm.
 
-    What 1 + x rounds away is divided out again (Kahan).
+    The rounding error of 1 + x is divided out again (Kahan).
     """
     if not is_traced(x):
         return np.log1p(x)

@@ -1,7 +1,7 @@
 """Linear solvers.
 
-Principal components; columns of mean 0 and deviation 1; linear models by L-BFGS, to convergence or for some
-iterations; and log-odds that are calibrated by a slope and an offset, fitted to what was right (Platt, 1999).
+These are principal components, standardised columns, linear models by L-BFGS, to convergence or for some iterations,
+and the calibration of log-odds by a slope and an offset (Platt, 1999).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ Softmax = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights (w, K) and 
 
 
 def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats, Floats]:
-    """Return the mean (w,) of rows (n, w), the directions (w, c) in which they vary most, and the variances there (c,).
+    """Return the mean (w,) of rows (n, w), the directions (w, c) in which they vary most, and their variances (c,).
 
-    ``c`` is ``count``, or less where there are fewer rows or columns. The largest variance comes last.
+    ``c`` is ``count``, or less if there are fewer rows or columns. The largest variance is last.
 
     >>> mean, directions, variances = principal_components(np.array([[0.0, 1.0], [4.0, 1.0]]), 1)
     >>> mean.tolist(), np.abs(directions).round(6).tolist(), variances.tolist()
@@ -49,9 +49,9 @@ COMPONENT_ROWS = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Standardised:
-    """``columns`` float32 (n, w), of mean 0 and deviation 1, and the ``mean`` and ``scale`` (w,) of the originals.
+    """Standardised ``columns``, float32 (n, w), and the ``mean`` and ``scale`` (w,) of the originals.
 
-    With ``directions`` (w, c), the columns are but those principal components, (n, c), of which none is scaled.
+    With ``directions`` (w, c), the columns are principal components (n, c), which are not scaled one by one.
     """
 
     columns: NDArray[np.float32]
@@ -62,9 +62,9 @@ class Standardised:
     def for_originals(
         self, weights: NDArray[Any], bias: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return weights (w, K) and bias (K,) that give on the originals what the given ones give on the columns.
+        """Return weights (w, K) and bias (K,) for the originals, given those for the standardised columns.
 
-        The weights are float32; the bias is float64, and makes up for their rounding, which grows with the mean.
+        The weights are float32. The bias is float64, and compensates for their rounding, which grows with the mean.
         """
         if self.directions is not None:
             weights = self.directions.astype(np.float64) @ weights
@@ -73,9 +73,10 @@ class Standardised:
 
 
 def standardised(columns: NDArray[Any], components: int | None = None) -> Standardised:
-    """Standardise columns (n, w); a constant one becomes 0. Of more columns than ``components``, keep as many of these.
+    """Standardise columns (n, w); a constant one becomes 0.
 
-    Components are taken from up to 10,000 rows, evenly spread over their order.
+    More columns than ``components`` are reduced to that many principal components, which are learnt from at most 10,000
+    rows, evenly spread over their order.
     """
     mean = columns.mean(axis=0, dtype=np.float64)
     squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
@@ -95,7 +96,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
 def scale_of_columns(
     mean: NDArray[np.float64], deviation: NDArray[np.float64], dtype: DTypeLike = np.float32
 ) -> NDArray[np.float64]:
-    """Return what to divide columns of a type by: 1 where one is constant but for rounding, which would be blown up."""
+    """Return the divisor of each column; 1 if the column is constant apart from rounding, which would be magnified."""
     rounding = CONSTANT_DOUBLE if dtype == np.float64 else CONSTANT
     return np.where(deviation > rounding * np.abs(mean), deviation, 1.0)
 
@@ -122,7 +123,7 @@ def fit_standardised_softmax(
     penalty: float,
     start: Softmax | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return weights (w, K) and bias (K,) of :func:`fit_softmax` on standardised columns, for the columns."""
+    """Return weights (w, K) and bias (K,) for columns, fitted by :func:`fit_softmax` on the standardised columns."""
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty, start))
 
@@ -134,10 +135,10 @@ def fit_softmax(
     penalty: float,
     start: Softmax | None = None,
 ) -> Softmax:
-    """Return weights (w, K) and bias (K,) of a multinomial logistic regression, with the same ridge.
+    """Return weights (w, K) and bias (K,) of a multinomial logistic regression with a ridge.
 
-    It begins at 0, or at ``start``, and stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at
-    the latest.
+    It begins at 0, or at ``start``. It stops after 100 iterations, or earlier if the loss falls by less than 10⁻⁷ of
+    itself.
     """
     width, rows = columns.shape[1], np.arange(len(labels))
 
@@ -158,18 +159,18 @@ def fit_softmax(
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 
 
-LEAST_SLOPE = 1e-3  # a slope below 0 would turn the ranking round
-PRIOR = 1.0  # in rows: how much the log-odds are taken to be right as they are
+LEAST_SLOPE = 1e-3  # a slope below 0 would reverse the ranking
+PRIOR = 1.0  # in rows: the weight of the prior that the log-odds are calibrated already
 PRIOR_MEAN = np.array([1.0, 0.0])
 MOST_STEPS = 100
 CONVERGED, ROUNDING = 1e-16, 1e-14  # of the loss
 
 
 def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return slope > 0 and offset, such that slope · log-odds + offset are the log-odds of being right.
+    """Return the slope > 0 and the offset with which slope · log-odds + offset are the log-odds of being correct.
 
-    They minimise the mean cross entropy over the rows (n,), with a ridge around the slope 1 and the offset 0, so that
-    few rows change little.
+    They minimise the mean cross entropy over the rows (n,), with a ridge around slope 1 and offset 0, so few rows
+    change little.
 
     >>> odds = np.log([3.0, 3.0, 3.0, 3.0] * 100)
     >>> slope, offset = fit_calibration(odds, np.array([True, True, True, False] * 100))

@@ -10,17 +10,17 @@ TINY_LOG = -37.0  # below ln(2⁻⁵³), 1 + x rounds to 1
 
 
 def is_class(classes: Array, count: int) -> Array:
-    """Return where the columns are the rows' classes, (m,) -> bool (m, count)."""
+    """Return which column is each row's class, (m,) -> booleans (m, count)."""
     return classes[:, None] == namespace_of(classes).arange(count)
 
 
 def without(values: Array, chosen: Array) -> Array:
-    """Return values with −∞ where they are chosen."""
+    """Return values with −∞ in the chosen places."""
     return namespace_of(values).where(chosen, -np.inf, values)
 
 
 def log_complements(logits: Array) -> Array:
-    """Return ln(1 − p), (m, K) -> (m, K); of the largest p it is the log of the sum of all others."""
+    """Return ln(1 − p), (m, K) -> (m, K); for the largest p it is the log of the sum of all others."""
     xp, top = namespace_of(logits), is_class(logits.argmax(1), logits.shape[1])
     of_top = logsumexp(without(logits, top), keepdims=True) - logsumexp(logits, keepdims=True)
     p = xp.where(top, 0.0, xp.exp(log_softmax(logits)))
@@ -28,7 +28,7 @@ def log_complements(logits: Array) -> Array:
 
 
 def log_minus_log(log_p: Array, log_complement: Array) -> Array:
-    """Return ln(−ln p) from ln p and ln(1 − p); a large p is known best by its complement."""
+    """Return ln(−ln p) from ln p and ln(1 − p); for a large p, the complement is more exact."""
     xp = namespace_of(log_p)
     of_large = xp.where(log_complement < TINY_LOG, log_complement, xp.log(-log1p(-xp.exp(log_complement))))
     return xp.where(log_p > -0.5, of_large, xp.log(-log_p))
@@ -43,7 +43,7 @@ def log_entropy(logits: Array) -> Array:
 def log_odds_of(logits: Array, classes: Array) -> Array:
     """Return ln(p / (1 − p)) of one class in each row, (m, K) and (m,) -> (m,); logits may be log-probabilities.
 
-    It is the class's logit less the log-sum-exp of all others: no p, so nothing to saturate.
+    It is the class's logit minus the log-sum-exp of all others, so it does not saturate as p would.
     """
     xp, chosen = namespace_of(logits), is_class(classes, logits.shape[1])
     return xp.max(without(logits, ~chosen), axis=1) - logsumexp(in_order(without(logits, chosen)))
@@ -55,17 +55,17 @@ def top_log_odds(logits: Array) -> Array:
 
 
 def softplus(x: Array) -> Array:
-    """Return ln(1 + eˣ), exact for large and small x; of log-odds ln(p / (1 − p)) it is −ln(1 − p)."""
+    """Return ln(1 + eˣ), exact for large and small x; for log-odds ln(p / (1 − p)) it is −ln(1 − p)."""
     xp = namespace_of(x)
     return clipped(x, 0) + log1p(xp.exp(-xp.abs(x)))
 
 
 def in_classes_of(own: Array, other: Array, places: Sequence[int]) -> Array:
-    """Return another classifier's log-probabilities of the own classes, (m, K) and (m, K') -> (m, K).
+    """Return another classifier's log-probabilities for the classifier's classes, (m, K) and (m, K') -> (m, K).
 
-    ``places`` (K',) are those of the other's classes among the own ones; −1 of one that these lack. A class that the
-    other does not know has the probability that the classifier gives it, and the known ones share the rest as the other
-    has it (Jeffrey's rule); probabilities of classes that share a place are added.
+    ``places`` (K',) has the place of each of the other's classes among the classifier's, −1 for a missing one. A class
+    that the other does not know keeps the classifier's own probability, and the known classes share the rest as the
+    other has them (Jeffrey's rule). Probabilities of classes with the same place are added.
 
     >>> own, other = np.log([[0.2, 0.3, 0.5]]), np.log([[0.1, 0.3, 0.6]])
     >>> np.exp(in_classes_of(own, other, [2, 0, 0])).round(2).tolist()

@@ -1,7 +1,7 @@
-"""Exact nearest neighbours in chunks: float32 products of matrices find candidates, exact distances decide.
+"""Exact nearest neighbours in chunks: float32 matrix products find candidates, and exact distances decide.
 
-Distances are Euclidean. Where the products' rounding could hide a nearer reference, all distances of the query are
-computed again, term by term in float64. A chunk of queries by all references takes some 28 MiB.
+Distances are Euclidean. If the products' rounding could hide a nearer reference, all distances of the query are
+computed again, term by term in float64. A chunk of queries with all references takes some 28 MiB.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
 
 
 def rows_as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
-    """Return the rows in float32, or in the float64 that they are in, of which float32 is kept once they are centred.
+    """Return the rows in float32, or float64 rows unchanged; they become float32 after they are centred.
 
-    Far from 0, where float32 is coarse, rows would be rounded onto one another.
+    Far from 0, where float32 is coarse, different rows would be rounded to the same one.
     """
     return np.asarray(rows, dtype=np.float64 if rows.dtype == np.float64 else np.float32)
 
 
 @quiet
 def unit_rows(rows: Array) -> Array:
-    """Scale each row to length 1; a row of zeros stays."""
+    """Return each row scaled to length 1; a row of zeros stays."""
     xp = namespace_of(rows)
     norms = xp.linalg.vector_norm(rows, axis=1, keepdims=True)
     return rows / xp.where(norms > 0, norms, 1.0)
@@ -61,7 +61,7 @@ def unit_rows(rows: Array) -> Array:
 class Index:
     """Reference points float32 (m, d), centred and sorted by class; ``starts`` (K + 1,) cuts them into classes.
 
-    ``squares`` float32 (m,) are the points' squared lengths. In a graph, searches are those of :data:`GRAPH_SEARCH`.
+    ``squares`` float32 (m,) are the points' squared lengths. In a graph, :data:`GRAPH_SEARCH` does the searches.
     """
 
     points: NDArray[np.float32]
@@ -73,7 +73,7 @@ class Index:
     def build(
         cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = rows_as_they_are
     ) -> Index:
-        """Sort the references by class; centring keeps the products, and with them the rounding, small."""
+        """Sort the references by class, and centre them, which keeps the products and their rounding small."""
         order = np.argsort(labels, kind="stable")
         sums = [rows(read_rows(features, block)).sum(axis=0, dtype=np.float64) for block in blocks(len(order))]
         centre = (np.sum(sums, axis=0) / len(order)).astype(np.float32)
@@ -87,7 +87,7 @@ class Index:
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
-        """Return the index of stored arrays; raise for some that are none, or of other classes."""
+        """Return the index of stored arrays; raise if they are invalid, or for other classes."""
         what, cuts = f"an index of references of {num_classes} classes", f"int64 {num_classes + 1}"
         expected = {"points": "float32 m d", "centre": "float32 d", "starts": cuts, "squares": "float32 m"}
         require_arrays(arrays, expected, what)
@@ -107,7 +107,7 @@ class Index:
         return len(self.starts) - 1
 
     def class_distances(self, queries: Array) -> Array:
-        """Return the distance to the second nearest reference of each class, exactly, (n, d) -> float64 (n, K).
+        """Return the exact distance to the second nearest reference of each class, (n, d) -> float64 (n, K).
 
         It is infinite for a class with fewer references.
         """
@@ -141,10 +141,10 @@ class Index:
     def search(self, queries: Array, counts: Sequence[int]) -> tuple[Array, Array]:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
-        Each is the distance to the second nearest reference of a class. Of ``counts`` nearest references, those tied at
-        the last place split what is left of it, whatever their order. Distances are as exact as products in float32
-        are, unlike :meth:`class_distances`; all below a hundredth of the query's length are taken to be that, since the
-        least of them are but rounding, which depends on what else is searched for at once.
+        A distance to a class is that to its second nearest reference. Among the ``counts`` nearest references, those
+        tied at the last place share it, whatever their order. Unlike in :meth:`class_distances`, distances are only as
+        exact as float32 products. Those below a hundredth of the query's length count as that, because the smallest of
+        them are rounding, which depends on the other queries.
         """
         self._require_at_least(max(counts))
         require_width(queries, len(self.centre))
@@ -170,12 +170,12 @@ class Index:
         return distances, found
 
     def _searched(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each class that has references enough, with where they begin and end."""
+        """Yield each class with enough references, and where its references begin and end."""
         cuts = enumerate(pairwise(self.starts))
         return ((label, start, stop) for label, (start, stop) in cuts if stop - start >= RANK)
 
     def _of_all_classes(self, own: Floats, values: Singles) -> Floats:
-        """Return the distances of :meth:`search`, (n, K), of all classes at once; uses ``values`` (m, n) up."""
+        """Return the distances of :meth:`search`, (n, K), for all classes at once; overwrites ``values`` (m, n)."""
         sizes = np.diff(self.starts)
         held = np.flatnonzero(sizes)
         result = np.full((len(held), values.shape[1]), np.inf)
@@ -195,7 +195,7 @@ class Index:
     def _counted(
         self, chunk: Singles, own: Floats, values: Singles, places: NDArray[np.int64], counts: Sequence[int]
     ) -> Floats:
-        """Return the numbers of each class among the nearest, (m, len(counts), K), whose ``places`` are given."""
+        """Return how many of the nearest, given by their ``places``, are of each class, (m, len(counts), K)."""
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
         distances = distances_from_squares(own[:, None], values)  # ascending, as the values are
         nearest = labels[places]
@@ -210,10 +210,10 @@ class Index:
         return result
 
     def _for_chunks(self, queries: NDArray[Any], work: Callable[[slice, Singles, Floats, Singles], None]) -> None:
-        """Do some work for each chunk of queries, on several threads.
+        """Call ``work`` for each chunk of queries, on several threads.
 
-        The work is given the places of some queries, those (n, d) in float32, centred, their squared lengths (n,) in
-        float64, and distances (m, n), which are squared, and less each query's own square; that does not change the
+        Its arguments are the places of some queries, these queries (n, d), centred and in float32, their squared
+        lengths (n,) in float64, and squared distances (m, n) minus each query's own square, which does not change the
         order.
         """
         rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
@@ -241,10 +241,10 @@ class Index:
 
 
 def distances_from_squares(own: Array, squared: Array) -> Array:
-    """Return distances, float64, from squared ones less each query's own square.
+    """Return distances, float64, from squared ones minus each query's own square.
 
-    In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more. In float32, what
-    may be but rounding is the least distance that a quick search knows.
+    In float64, values within the rounding of the products become 0: different float32 rows are farther apart. In
+    float32, values that may be rounding become the least distance that a quick search can tell.
     """
     xp, whole = namespace_of(squared), float64(squared) + own
     if squared.dtype == xp.float64:
@@ -253,7 +253,7 @@ def distances_from_squares(own: Array, squared: Array) -> Array:
 
 
 def require_width(rows: Array, width: int, name: str = "features") -> None:
-    """Raise unless rows (m, d) have as many columns as those that were learnt from."""
+    """Raise unless rows (m, d) have the number of columns that was learnt."""
     if rows.shape[1] != width:
         raise SteepslopeError(f"expected {width} columns, found {rows.shape[1]}", name)
 
@@ -261,8 +261,8 @@ def require_width(rows: Array, width: int, name: str = "features") -> None:
 def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> NDArray[np.int64]:
     """Return the places of each query's nearest references, nearest first, (n, d) and (m, d) -> (n, min(count, m)).
 
-    Of equally near ones the first are taken; −1 stands where fewer are at a finite distance. For a few hundred queries:
-    references, mapped or not, are read once in blocks, and those that may be near are measured in float64.
+    The first of equally near ones are taken; −1 fills the places if fewer are at a finite distance. It is for a few
+    hundred queries. References, mapped or not, are read once in blocks, and candidates are measured in float64.
     """
     wide = queries.astype(np.float64)
     middle = wide.mean(axis=0)
@@ -285,7 +285,7 @@ def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) ->
 
 
 def _least_possible_distances(queries: Floats, points: Floats) -> NDArray[np.float32]:
-    """Return what squared distances are at least, (n, m), by products in float32; NaN where these do not know."""
+    """Return lower bounds of squared distances, (n, m), by products in float32; NaN if these are not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         q, p = queries.astype(np.float32), points.astype(np.float32)
         own, others = ((1 - np.float32(CAUTION)) * np.square(one).sum(axis=1) for one in (q, p))
@@ -293,7 +293,7 @@ def _least_possible_distances(queries: Floats, points: Floats) -> NDArray[np.flo
 
 
 def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: Singles, rank: int) -> Floats:
-    """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
+    """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); overwrites ``squared``."""
     most = rank
     if rank < SPARE:  # a few minima are faster than a selection
         places, last = _least_distances(squared, rank)
@@ -310,16 +310,17 @@ def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: S
 
 
 def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.int64]) -> Floats:
-    """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
+    """Return the distances of queries to the points at ``places`` (n, c), float64 (n, c)."""
     gaps = (queries - points[place] for place in places.T)
     found: Floats = np.sqrt(np.stack([np.einsum("nd,nd->n", gap, gap) for gap in gaps], axis=1)).astype(np.float64)
     return found
 
 
 def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:
-    """Return the places of each column's ``rank`` least, (m, n) -> (n, rank), and the next value, (n,).
+    """Return the places of each column's ``rank`` least values, (m, n) -> (n, rank), and the next value, (n,).
 
-    Columns are read once, for the least of each group, and then in one group for each place; ``squared`` is used up.
+    Columns are read once for the least value of each group, and then in one group for each place. ``squared`` is
+    overwritten.
     """
     columns, groups = np.arange(squared.shape[1]), _Groups.of(np.array([0, len(squared)]))
     least = groups.least(squared)
@@ -336,10 +337,10 @@ def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Si
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """References in groups of one class each: the ``members`` (G, c) of every group, −1 where it has fewer.
+    """References in groups of one class each: ``members`` (G, c) has the members of each group, −1 for missing ones.
 
-    Those of class k, whose references begin at ``starts[k]``, begin at ``cuts[k]``. Its last groups are single
-    references; of the others, every g-th is of one group: to compare neighbouring ones with those that follow is
+    The references of class k begin at ``starts[k]``, and its groups at ``cuts[k]``. Its last groups are single
+    references. In the other groups, members are g places apart, because comparing whole neighbouring stretches is the
     fastest.
     """
 
@@ -349,7 +350,7 @@ class _Groups:
 
     @classmethod
     def of(cls, starts: NDArray[np.int64]) -> _Groups:
-        """Group the references of classes that begin at ``starts`` (K + 1,), some ``GROUP`` together."""
+        """Group the references of classes that begin at ``starts`` (K + 1,), ``GROUP`` in each group."""
         parts = []
         for start, stop in pairwise(starts.tolist()):
             places, groups = np.arange(start, stop), max(1, (stop - start) // GROUP)
@@ -390,7 +391,7 @@ class _Groups:
     def smallest(self, squared: Singles, least: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
         """Return the ``count`` least of each column, ascending, and their places, (n, count) each.
 
-        They lie in those ``count`` groups whose least are the least, and only these are sorted.
+        They lie in the ``count`` groups with the smallest least values, so only these are sorted.
         """
         if len(self.members) <= 2 * count:
             return _sorted_least(np.ascontiguousarray(squared.T), count)
@@ -416,10 +417,10 @@ def _sorted_least(values: Singles, count: int) -> tuple[Singles, NDArray[np.int6
 
 
 def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> NDArray[np.bool_]:
-    """Return where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
+    """Return for which queries a point beyond the candidates may be as near as ``distances`` (n,), within rounding.
 
-    ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
-    than query and distance together can be as near, which bounds the rounding.
+    ``own`` has the queries' squared lengths, and ``last`` the largest candidates' squared distances minus these. Only
+    points no longer than query and distance together can be as near, which bounds the rounding.
     """
     rounding = ROUNDING * (own + np.square(np.sqrt(own) + distances))
     return np.square(distances) >= last + own - rounding
@@ -435,7 +436,7 @@ def _exact_distances(
 
 
 def _shares_of_neighbors(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:
-    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last split it."""
+    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties share the last place."""
     reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
     inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME
     left = (count - inside.sum(axis=1)) / tied.sum(axis=1)

@@ -1,9 +1,9 @@
-"""Pools of opinions on classes: a logarithmic one, a conditional logit; a linear one; and a regression on who agrees.
+"""Pools of opinions on classes: a logarithmic one (conditional logit), a linear one, and a regression on who agrees.
 
-p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. Each opinion has one weight
->= 0, whatever the number of classes, so that none counts against its own answer (McFadden, "Conditional Logit Analysis
-of Qualitative Choice Behavior", 1974). No class has an offset of its own: how often each is confused is true of
-familiar data only, and misleads elsewhere.
+The logarithmic pool is p(class | opinions) ∝ exp(Σ weight · log-probability), a product of powers of the opinions. Each
+opinion has one weight >= 0 for all classes, so none counts against its own answer (McFadden, "Conditional Logit
+Analysis of Qualitative Choice Behavior", 1974). No class has its own offset, because the confusions of familiar data
+mislead elsewhere.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class OpinionPool:
-    """``weights`` (V,) of the opinions; ``others`` (1,), the offset of a last candidate that stands for all others."""
+    """A logarithmic pool: ``weights`` (V,), and the offset ``others`` (1,) of a last candidate for all others."""
 
     weights: Floats
     others: Floats
@@ -35,7 +35,7 @@ class OpinionPool:
         return weighted + self._of_last(opinions)
 
     def _of_last(self, opinions: Array) -> Array:
-        """Return the offset of each candidate, (C,): 0 but for the last."""
+        """Return the offset of each candidate, (C,): 0 except for the last."""
         offsets = np.zeros(opinions.shape[2])
         offsets[-1] = self.others[0]
         return constant(offsets, opinions)
@@ -49,7 +49,7 @@ class OpinionPool:
     def contributions(self, opinions: Floats) -> Floats:
         """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V): how much it prefers the first candidate.
 
-        That is to the pool's runner-up; what all further candidates take away comes on top.
+        It is compared with the pool's runner-up. What all further candidates take away is not included.
         """
         rival = 1 + self.utilities(opinions)[:, 1:].argmax(axis=1)[:, None]
         gaps = opinions[:, :, 0] - np.take_along_axis(opinions, rival[:, None], axis=2)[:, :, 0]
@@ -60,8 +60,8 @@ class OpinionPool:
 class LinearPool(OpinionPool):
     """A linear opinion pool (Stone, "The Opinion Pool", 1961): p(class) = Σ weight · probability, with given weights.
 
-    No opinion has a veto, so it also works with opinions that are too sure. An opinion of zeros alone, which a row
-    lacks, has no weight there.
+    No opinion has a veto, so the pool also works with opinions that are too sure. An opinion that a row lacks is all
+    zeros, and has no weight there.
     """
 
     @quiet
@@ -73,10 +73,10 @@ class LinearPool(OpinionPool):
         return logsumexp(xp.where(lacking, -np.inf, weighted)) + self._of_last(opinions)
 
     def contributions(self, opinions: Floats) -> Floats:
-        """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V): together they are the log-odds.
+        """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V); their sum is the log-odds.
 
-        That is by how much more probable it finds the first candidate than all others together, times one number a row
-        (the logarithmic mean's, as in index decomposition: Ang, 2005).
+        It is how much more probable the opinion finds the first candidate than all others together, times one number
+        for each row (from the logarithmic mean, as in index decomposition: Ang, 2005).
         """
         shares = softmax(opinions, axis=2) * self.weights[:, None] * (opinions != 0).any(axis=2, keepdims=True)
         shares[:, :, -1] *= np.exp(self.others)
@@ -91,9 +91,9 @@ class LinearPool(OpinionPool):
 class AgreementPool(OpinionPool):
     """A logistic regression on whether others agree with the prediction, and on how sure they are.
 
-    ``weights`` (1 + 3J,) are of the classifier's log-odds, and three for each of J others: of agreement (½, or −½, 0 in
-    rows that lack the opinion), and of the log-odds of the other's own class where it agrees, and less these where not.
-    ``others`` (1,) is the offset. Of the opinions (m, 1 + 3J, C), the first of three is the other's.
+    ``weights`` (1 + 3J,) has the weight of the classifier's log-odds, and three for each of J others: of agreement (½
+    or −½, and 0 in rows that lack the opinion), of the log-odds of the other's own class if it agrees, and of minus
+    these if not. ``others`` (1,) is the offset. Of each other's three opinions in (m, 1 + 3J, C), the first is its own.
     """
 
     @quiet
@@ -103,13 +103,13 @@ class AgreementPool(OpinionPool):
         return columns @ constant(self.weights, columns) + constant(self.others, columns)[0]
 
     def contributions(self, opinions: Floats) -> Floats:
-        """Return what each column adds to the log-odds, (m, V, C) -> (m, V); the offset comes on top."""
+        """Return what each column adds to the log-odds, (m, V, C) -> (m, V), without the offset."""
         found: Floats = agreement_columns(opinions) * self.weights
         return found
 
 
 def agreement_columns(opinions: Array) -> Array:
-    """Return the columns that an :class:`AgreementPool` weighs, float64 (m, V, C) -> (m, V)."""
+    """Return the columns of an :class:`AgreementPool`, float64 (m, V, C) -> (m, V)."""
     xp, values = namespace_of(opinions), float64(opinions)
     columns = [values[:, 0, 0] - logsumexp(values[:, 0, 1:])]
     for place in range(1, opinions.shape[1], 3):
@@ -121,9 +121,9 @@ def agreement_columns(opinions: Array) -> Array:
 
 
 def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength: float) -> AgreementPool:
-    """Return the pool of least cross entropy on rows (n,), by a ridge of ``strength`` rows on all that others say.
+    """Return the pool with the least cross entropy on rows (n,), with a ridge of ``strength`` rows on others' weights.
 
-    No weight is below 0: none counts against its own answer.
+    No weight is below 0, so none counts against its own answer.
     """
     columns = agreement_columns(opinions)
     scale = np.sqrt(np.square(columns).mean(axis=0))
@@ -134,9 +134,9 @@ def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength
 
 
 def fit_shrunken_regression(columns: Floats, is_correct: NDArray[np.bool_], strengths: Floats) -> Floats:
-    """Return the weights >= 0 of columns (n, k), and an offset: (k + 1,), of a logistic regression on who is right.
+    """Return the weights >= 0 of columns (n, k), then an offset, (k + 1,), of a logistic regression of correctness.
 
-    Its ridge, of ``strengths`` (k + 1,) rows, shrinks it to the first column alone.
+    A ridge of ``strengths`` (k + 1,) rows shrinks it to the first column alone.
     """
     given, count = np.column_stack([columns, np.ones(len(columns))]), columns.shape[1]
     mean, ridge = np.eye(count + 1)[0], strengths / len(columns)
@@ -159,13 +159,13 @@ def fit_opinion_pool(
     penalty: float,
     row_weights: NDArray[np.float64] | None = None,
 ) -> OpinionPool:
-    """Return the pool of least cross entropy with the labels, and a ridge that shrinks it to its first opinion alone.
+    """Return the pool with the least cross entropy with the labels, shrunk by a ridge to its first opinion alone.
 
-    ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C); the rows count by ``row_weights``
-    (n,), by default the same. The ridge is ``penalty`` / 2 times the squared distance of the parameters from a weight
-    of 1 for the first opinion and 0 for all else. L-BFGS-B fits in at most 500 iterations; the problem is convex. A
-    label that is no candidate is the last of them, which then has the number ``num_classes`` and stands for all others;
-    else its offset stays 0.
+    ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C). Rows have ``row_weights`` (n,), by
+    default equal ones. The ridge is ``penalty`` / 2 times the squared distance of the parameters from a weight of 1 for
+    the first opinion and 0 for everything else. L-BFGS-B fits in at most 500 iterations; the problem is convex. A last
+    candidate with the number ``num_classes`` stands for all other classes, and for labels that are no candidate;
+    without it, its offset stays 0.
     """
     listed, candidates = classes == labels[:, None], classes.shape[1]
     target = np.where(listed.any(axis=1), listed.argmax(axis=1), candidates - 1)

@@ -1,6 +1,6 @@
-"""Half a cosine, along which learning rates fall, and the one cycle of fits on columns.
+"""A small net from features to classes, which learns what a linear probe misses, and learning rates.
 
-A small net from features to classes: what a linear probe misses.
+Learning rates fall along half a cosine; fits on columns have one cycle.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from steepslope.numerics.threads import single_thread
 
 
 def cosine_rate(done: float, whole: float = 1.0) -> float:
-    """Return how much is left, in [0, 1], when ``done`` of ``whole`` is over: half a cosine.
+    """Return the fraction of the learning rate, in [0, 1], after ``done`` of ``whole``: half a cosine.
 
     >>> [round(cosine_rate(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
     [1.0, 0.854, 0.5, 0.0]
@@ -27,7 +27,7 @@ def cosine_rate(done: float, whole: float = 1.0) -> float:
 
 
 def warm_cosine_rate(done: float) -> float:
-    """Return the fraction of the highest learning rate: up in the first tenth, then down along a cosine.
+    """Return the fraction of the highest learning rate: it rises in the first tenth, then falls along a cosine.
 
     >>> [round(warm_cosine_rate(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
     [0.5, 1.0, 0.5, 0.0]
@@ -55,13 +55,13 @@ def fit_small_net(
     width: int,
     dropout: float | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
+    """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights for the original columns.
 
-    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32, are for columns less the
-    ``centre`` (w,) in float64, since these may lie far from 0. Sixteen epochs, fewer where rows and weights are many,
-    but at least 300 steps; always from the same seed, on one thread. h is ``width``, and at most 256 on fewer than
-    20,000 rows, where there is also dropout of .3 unless another is given: a net that knows few rows by heart misleads
-    where inputs look different.
+    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K) and ``outer_bias`` (K,), in float32, are for columns minus
+    the ``centre`` (w,), in float64 because columns may lie far from 0. There are sixteen epochs, or fewer if rows and
+    weights are many, but at least 300 steps, always from the same seed and on one thread. h is ``width``. On fewer than
+    20,000 rows it is at most 256, and the default dropout is 0.3: a net that memorises few rows misleads where inputs
+    look different.
     """
     few = len(labels) < MANY_ROWS
     width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
@@ -84,8 +84,8 @@ def fit_small_net(
 class _SmallNet:
     """Columns -> dropout -> linear -> ReLU -> dropout -> linear, and AdamW on all weights as one vector.
 
-    ``mean`` and ``square`` are sums over all steps, an earlier one's gradient weighed down by each later one.
-    A step writes into the same ``rooms`` each time: new memory costs more than what is computed in it.
+    ``mean`` and ``square`` are sums over all steps, which each later step decays. All steps write into the same
+    ``rooms``, because new memory costs more than the computation.
     """
 
     def __init__(self, inputs: int, width: int, outputs: int, dropout: float) -> None:
@@ -100,18 +100,18 @@ class _SmallNet:
         self.random = np.empty(2 * BATCH * max(inputs, width) if dropout else 0, np.float32)
 
     def _split(self, flat: Singles) -> list[Singles]:
-        """Return the four layers' parts of a vector, which are views of it."""
+        """Return the weights and biases of both layers as views of a vector."""
         edges = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
         return [part.reshape(shape) for part, shape in zip(np.split(flat, edges), self.shapes, strict=True)]
 
     def batches(self, n: int) -> Iterator[NDArray[np.int64]]:
-        """Yield batches of rows, in a new order each time that all have been seen."""
+        """Yield batches of rows, in a new random order in each epoch."""
         while True:
             order = self.draw.permutation(n)
             yield from (order[rows] for rows in blocks(n, BATCH))
 
     def step(self, columns: Singles, rows: NDArray[np.int64], labels: NDArray[np.int64], rate: float) -> None:
-        """Change the weights by the gradient of the mean cross entropy of some rows with their labels."""
+        """Update the weights by the gradient of the mean cross entropy of some rows with their labels."""
         if self.steps % DROPS == 0:
             self._draw_factors()
         inner, inner_bias, outer, outer_bias = self.layers
@@ -139,7 +139,7 @@ class _SmallNet:
         self.factors = (self.draw.random(out=self.random, dtype=np.float32) < self.kept) / np.float32(self.kept)
 
     def _drop(self, values: Singles) -> None:
-        """Multiply values by 0 or what makes up for it: by some of the factors, from anywhere."""
+        """Apply dropout: multiply values by 0, or by the factor that keeps their mean, from a random place on."""
         if len(self.factors):
             start = LINE * int(self.draw.integers((len(self.factors) - values.size) // LINE))
             values *= self.factors[start : start + values.size].reshape(values.shape)
@@ -165,7 +165,7 @@ class _SmallNet:
 
 
 def _steps_of_small_net(rows: int, weights: int) -> int:
-    """Return the number of steps.
+    """Return the number of steps, given the numbers of rows and weights.
 
     >>> _steps_of_small_net(100, 1_000), _steps_of_small_net(50_000, 140_000), _steps_of_small_net(10**6, 700_000)
     (300, 3136, 1395)

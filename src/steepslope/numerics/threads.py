@@ -1,8 +1,8 @@
-"""How many threads compute on arrays, whatever the environment says.
+"""The number of threads that compute on arrays, whatever the environment says.
 
-Threads that share a small product spin while they wait for each other. On a busy machine, that takes seconds for what
-one thread does in milliseconds. So all libraries compute on one thread, and large work is cut into slices of rows for
-threads that do not wait for each other.
+Threads that share a small product spin while they wait for each other. On a busy machine, this takes seconds for work
+that one thread does in milliseconds. So all libraries compute on one thread, and large work is cut into slices of rows
+for threads that do not wait for each other.
 """
 
 import sys
@@ -21,14 +21,14 @@ MOST_THREADS = 8  # each needs about 30 MiB of memory
 
 
 class _Blas:
-    """All BLAS libraries of the process. Their number of threads is the process's: one as long as any block is open."""
+    """All BLAS libraries of the process. They have one thread as long as any :func:`single_thread` block is open."""
 
     def __init__(self) -> None:
         self.lock, self.blocks = threading.Lock(), 0
         self.modules, self.libraries = 0, list[Any]()
 
     def _find_libraries(self) -> None:
-        """Find them again, which takes a millisecond, if a module was imported since: it may have loaded another."""
+        """Look for libraries again, which takes a millisecond, if a module was imported since the last time."""
         if self.modules != len(sys.modules):
             self.modules = len(sys.modules)
             self.libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
@@ -63,19 +63,19 @@ _BLAS = _Blas()
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Compute on one thread of BLAS inside the block; that is fastest for small arrays.
+    """Compute on one thread of BLAS inside the block, which is fastest for small arrays.
 
-    The number of threads is the process's. It is as before when the last of several open blocks ends, also by an error.
+    The number of threads applies to the whole process. It is restored when the last open block ends, even by an error.
     """
     with _BLAS.limited():
         yield
 
 
 def in_slices(work: Callable[[slice], Any], n: int, products: float) -> list[Any]:
-    """Return the results of ``work`` on slices of 0…n−1, in order: one slice, or several at once if the work is large.
+    """Return the results of ``work`` on slices of 0…n−1, in order: one slice, or parallel ones if the work is large.
 
-    ``products`` is the number of multiplications in all. Each slice is computed on one thread, and there are at most as
-    many as BLAS has threads outside of :func:`single_thread`.
+    ``products`` is the total number of multiplications. Each slice is computed on one thread, and there are at most as
+    many as BLAS has threads outside :func:`single_thread`.
 
     >>> in_slices(lambda rows: rows, 10, products=1)
     [slice(0, 10, None)]
@@ -86,7 +86,7 @@ def in_slices(work: Callable[[slice], Any], n: int, products: float) -> list[Any
 
 
 def side_by_side(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Return the results of ``work`` on some items, in order: several at once, each on one thread of BLAS.
+    """Return the results of ``work`` on some items, in order; several run at once, each on one thread of BLAS.
 
     >>> side_by_side(lambda number: number**2, [1, 2, 3])
     [1, 4, 9]

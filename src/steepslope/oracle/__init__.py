@@ -1,13 +1,13 @@
-"""Oracles: from what is known of a prediction to the logit of trusting it.
+"""Oracles: from the evidence about a prediction to its trust logit.
 
 - ``settings``: what can be chosen.
-- ``base``: what all oracles have, and what each remembers of the rows it was fitted on.
+- ``base``: what all oracles share, and the record of the rows that each was fitted on.
 - ``columns``: the oracle on columns; ``column_net``: its net, which PyTorch trains.
-- ``fused``: the oracle on all opinions; ``fused_fit``: how it is fitted, with a pool for each
-  budget, and the choice among them; ``pooling``: pools, fitted by folds and held against MCP.
-- ``baselines``: what would be gained without an oracle, by another classifier or by rejecting classes.
-- ``answer_scale``: what confidences of answers are worth.
-- ``handover``: where what was learnt is less to be trusted.
+- ``fused``: the oracle on all opinions. ``fused_fit``: its fit, with a pool for each budget and the choice among them.
+  ``pooling``: pools, fitted by folds and compared with MCP.
+- ``baselines``: what another classifier, or rejecting classes, would gain without an oracle.
+- ``answer_scale``: the scales of answers' confidences.
+- ``handover``: hands unfamiliar rows over to a plainer pool.
 - ``storage``: the names of an oracle's files, and its kind.
 """
 

@@ -1,8 +1,8 @@
-"""What confidences of answers are worth: log-odds of being right, learnt of a fit set where their scale says nothing.
+"""The scales of answers' confidences: log-odds of being right, learnt on a fit set if they are not probabilities.
 
-Confidences in [0, 1] are kept. Percentages, log-probabilities or 1 to 5 have an order alone: their ranks among the fit
-set's become log-odds, around those of all its answers. Without a confidence, an answer is as often right as others of
-the fit set that have none.
+Confidences in [0, 1] are kept. Of percentages, log-probabilities or grades from 1 to 5 only the order is used: their
+ranks among those of the fit set become log-odds, around the log-odds of all its answers. An answer without a confidence
+is assumed to be right as often as others in the fit set that have none.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,15 +29,15 @@ from steepslope.outputs.answers import (
 from steepslope.outputs.arrays import OPINION
 
 Floats = NDArray[np.float64]
-KNOTS = 17  # between which the log-odds are straight
-PRIOR_ROWS = 5.0  # how often all answers are right counts as much, where some have no confidence
+KNOTS = 17  # the log-odds are linear between these
+PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
 LOGITS, MISSED = "logits", 1.5 * MISSING
 UNSCALED = np.array([-1.0, 1.0])  # the knots, and their values, of confidences in [0, 1]
 SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
 
 def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
-    """Return the scale of each array of labelled outputs that holds answers on no scale of probabilities, by name."""
+    """Return scales by array name, for the arrays of labelled outputs that hold answers other than probabilities."""
     labels, scales = outputs.require_labels(), {}
     for name, array in _arrays_of_answers(outputs).items():
         rows, order, has, outside = _places_on_scale(array)
@@ -89,7 +89,7 @@ def check_answer_scale(state: State) -> None:
 
 
 def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -> dict[str, Array]:
-    """Return those arrays of answers, (m, K), that have a scale, on that: their made logits mean probabilities."""
+    """Return the arrays of answers (m, K) that have a scale, on that scale: their logits then mean probabilities."""
     return {name: _on_scale(arrays[name], state) for name, state in scales.items() if name in arrays}
 
 

@@ -1,4 +1,4 @@
-"""What all oracles have: a trust logit and what follows from it, a loss, settings, and a record of their fit set."""
+"""What all oracles share: a trust logit and what follows from it, a loss, settings, and a record of the fit set."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ PERCENTILES = "trust_logit_percentiles"
 
 @dataclass(frozen=True, eq=False)
 class FitRecord:
-    """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
+    """The record of a fit set.
 
-    ``rows`` is what is kept of the rows, by which evaluated rows are recognised. ``classes`` are the names of the
-    classes by label, None where they have none. ``made`` is empty where it was made in Python; see
-    :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
-    as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
-    rows are seen. None where they are not known. ``shapes`` are those of a row of each array. ``errors`` are how many
-    rows of the fit set are wrong, and how many there are.
+    - ``rows``: hashes of the rows, by which evaluated rows are recognised.
+    - ``classifier``: the digest of the classifier; None if unknown.
+    - ``made``: what made the oracle; empty if it was made in Python (:mod:`steepslope.files.artifact`).
+    - ``classes``: the names of the classes by label; None without names.
+    - ``percentiles``: the 0th to the 100th of the fit set's trust logits, out of fold if the oracle is cross-validated.
+      They become thresholds of gates, fixed before any calibration rows are seen. None if unknown.
+    - ``shapes``: the shape of a row of each array.
+    - ``errors``: the number of errors in the fit set and its size.
     """
 
     rows: RowHashes
@@ -59,37 +61,37 @@ class FitRecord:
     ) -> FitRecord:
         """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,).
 
-        Rows of the ``reference`` are known again, too: the classifier and the neighbours have seen their labels.
+        Rows of the ``reference`` are recognised, too: the classifier and the neighbours have seen their labels.
         """
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
         rows, classes = RowHashes.of(outputs), outputs.classes
         others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
-        if (rows.ids is None) == (others.ids is None):  # else the ids of those that have some would be lost
+        if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
         errors = int((~outputs.is_correct).sum()), len(outputs)
         return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, errors)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
-        """Return how many of these outputs are rows of the fit set."""
+        """Return how many of these rows are in the fit set."""
         return int(self.seen(outputs).sum())
 
     def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return which of these outputs are rows of the fit set, (n,); see :mod:`steepslope.outputs.row_hashes`."""
+        """Return which rows are in the fit set, booleans (n,); see :mod:`steepslope.outputs.row_hashes`."""
         return self.rows.known(RowHashes.of(outputs))
 
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
-        """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
+        """Raise if another classifier made the outputs, or their classes have other names or another order."""
         require_same_class_names("the oracle", self.classes, outputs.classes)
         if self.classifier is not None and outputs.classifier not in (None, self.classifier):
             raise SteepslopeError(
                 f"expected outputs of the classifier that it was fitted for (digest {self.classifier[:12]}), found "
-                f"those of another ({str(outputs.classifier)[:12]}): fit an oracle on that one's outputs",
+                f"another's ({str(outputs.classifier)[:12]}): fit an oracle on these outputs",
                 "the oracle",
             )
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write the hashes, and return what the card holds of the record."""
+        """Write the hashes, and return the record's part of the card."""
         save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
             "rows": len(self.rows), "classifier": self.classifier,
@@ -103,7 +105,7 @@ class FitRecord:
 
     @classmethod
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path) -> FitRecord | None:
-        """Read what :meth:`write` wrote; None of an oracle that remembers no rows."""
+        """Read what :meth:`write` wrote; None for an oracle without a record."""
         if RECORD not in card:
             return None
         record = field(card, RECORD, dict, path)
@@ -126,9 +128,8 @@ class FitRecord:
 class BaseOracle(ABC):
     """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
-    ``loss_settings`` are the loss that it was fitted with, and its parameters; ``loss`` is its name. ``explains`` is
-    whether :meth:`explain` can split its trust logits. ``record_`` is what is remembered of the fit set, None of an
-    oracle whose rows are not known.
+    ``loss_settings`` has the loss that it was fitted with, and its parameters. ``record_`` is the record of the fit
+    set, None if its rows are unknown.
     """
 
     loss_settings: LossSettings
@@ -137,12 +138,12 @@ class BaseOracle(ABC):
 
     @property
     def loss(self) -> str:
-        """The name of the loss that it was fitted with."""
+        """The name of the loss that the oracle was fitted with."""
         return self.loss_settings.name
 
     @property
     def cut(self) -> float:
-        """The probability of being correct that z = 0 stands for, by the loss, in (0, 1)."""
+        """The probability of being correct at z = 0, which follows from the loss, in (0, 1)."""
         return self.loss_settings.cut
 
     @property
@@ -152,11 +153,11 @@ class BaseOracle(ABC):
 
     @abstractmethod
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
+        """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
 
     @abstractmethod
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
-        """Return what each kind of evidence adds to the trust logit: name -> (n,)."""
+        """Return what each kind of evidence adds to the trust logit: name -> float64 (n,)."""
 
     @property
     @abstractmethod
@@ -165,32 +166,32 @@ class BaseOracle(ABC):
 
     @property
     def usual_handover(self) -> float | None:
-        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never."""
+        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None if no row is ever handed over."""
         return None
 
     def handed_over(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
-        """Return how far each row is handed over to evidence that needs less, (n,) in [0, 1]; None if never."""
+        """Return how far each row is handed over to a plainer pool, float64 (n,), in [0, 1]; None if never."""
         return None
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
-        """Write weights as safetensors and a card as JSON; an earlier oracle there is replaced."""
+        """Write weights as safetensors and a card as JSON; an earlier oracle in the folder is replaced."""
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return sigmoid(z) of each prediction, (n,), in [0, 1]; far from 0.5 it saturates."""
+        """Return sigmoid(z) of each prediction, float64 (n,), in [0, 1]; far from 0.5 it saturates."""
         z = self.trust_logit(outputs)
         return np.asarray(np.exp(-np.logaddexp(0, -z)))
 
     def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return whether each prediction is trusted, (n,): z > 0, that is a confidence above one half."""
+        """Return whether each prediction is trusted, booleans (n,): z > 0, so its confidence is above one half."""
         return np.asarray((self.trust_logit(outputs) > 0) & (outputs.predictions != UNKNOWN))
 
     def rows_fitted_on(self, outputs: ClassifierOutputs) -> int:
-        """Return how many of these outputs are rows that the oracle was fitted on, as far as that is known."""
+        """Return how many of these rows the oracle is known to be fitted on."""
         return 0 if self.record_ is None else self.record_.shared_with(outputs)
 
     def _require_fitted_for(self, outputs: ClassifierOutputs, num_classes: int) -> None:
-        """Raise if the outputs have another number of classes, or are another classifier's."""
+        """Raise if the outputs have another number of classes, or another classifier made them."""
         require_classes("the oracle", outputs, num_classes)
         if self.record_ is not None:
             self.record_.require_classifier(outputs)
@@ -202,7 +203,7 @@ class BaseOracle(ABC):
         weights: Mapping[str, NDArray[Any]],
         states: Mapping[str, State] | None = None,
     ) -> None:
-        """Write weights, what the evidence learnt, the record of the fit set and, last, the card."""
+        """Write the weights, the states of the evidence, the record of the fit set and, last, the card."""
         with ORACLE.staged(folder) as staging:
             save_arrays(weights, staging / WEIGHTS)
             if states is not None:
@@ -212,18 +213,18 @@ class BaseOracle(ABC):
 
 
 class ConfigurableOracle(BaseOracle):
-    """An oracle with settings, which scikit-learn can clone and change as those of its own estimators.
+    """An oracle whose settings scikit-learn can clone and change, as those of its own estimators.
 
-    A subclass names all settings, and all parameters of the losses, in the signature of its ``__init__``, and gives
+    A subclass names all settings, and all parameters of the losses, in the signature of its ``__init__``, and passes
     them to :meth:`_configure`. ``options`` is the class that checks the settings.
     """
 
     options: ClassVar[type[LossOptions]]
 
     def _configure(self, given: Mapping[str, Any]) -> None:
-        """Keep settings as they were given, and check them; what was fitted with others is forgotten.
+        """Keep settings unchanged, and check them; an earlier fit is forgotten.
 
-        ``given`` are the arguments of ``__init__``, with parameters of further losses under ``loss_parameters``.
+        ``given`` has the arguments of ``__init__``, with parameters of further losses under ``loss_parameters``.
         """
         flat = {name: value for name, value in given.items() if name not in ("self", "loss_parameters")}
         self._given = {**flat, **given.get("loss_parameters", {})}
@@ -234,17 +235,17 @@ class ConfigurableOracle(BaseOracle):
         self.record_ = None
 
     def _fitted(self) -> Any:
-        """Return what fitting left; raise where there is nothing."""
+        """Return what fitting left; raise if the oracle is not fitted."""
         if self.fitted_ is None:
             raise SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")
         return self.fitted_
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return all settings by name, as they were given."""
+        """Return all settings by name, as they were passed."""
         return dict(self._given)
 
     def set_params(self, **params: Any) -> Self:
-        """Change some settings; then the oracle has to be fitted again."""
+        """Change some settings; the oracle then has to be fitted again."""
         self._configure({**self._given, **params})
         return self
 
@@ -255,7 +256,7 @@ class ConfigurableOracle(BaseOracle):
 
 
 def loss_of_settings(settings: LossOptions) -> LossSettings:
-    """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
+    """Return the loss of some settings; the error for a parameter that no loss has names the closest setting."""
     names = {one.name for one in fields(settings)} - {"parameters"}
     names |= {name for loss in LOSSES for name in loss_parameters(loss)}
     for name in settings.parameters:
@@ -264,7 +265,7 @@ def loss_of_settings(settings: LossOptions) -> LossSettings:
 
 
 def require_errors(outputs: ClassifierOutputs) -> None:
-    """Raise unless there are errors, and correct predictions."""
+    """Raise unless there are both errors and correct predictions."""
     errors = int(len(outputs) - outputs.is_correct.sum())
     if errors in (0, len(outputs)):
         which = "no prediction is wrong" if errors == 0 else "no prediction is correct"
@@ -275,7 +276,7 @@ def require_errors(outputs: ClassifierOutputs) -> None:
 
 
 def warn_of_fit_set(outputs: ClassifierOutputs) -> None:
-    """Warn if opinions seem to be the truth, or if errors or correct predictions are so few that luck decides."""
+    """Warn if an opinion seems to be the truth, or if there are too few errors or correct predictions."""
     for caution in truths_among(outputs, outputs.arrays):
         warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())

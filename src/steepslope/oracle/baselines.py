@@ -1,6 +1,6 @@
-"""What is gained without an oracle: by another classifier in the first one's place, or by rejecting some classes.
+"""Baselines without an oracle: replacing the classifier by another one, or rejecting some classes.
 
-An oracle that only makes up for a classifier's stale last layer, or for classes that never occur, is the wrong remedy.
+If an oracle only compensates for a stale last layer, or for classes that never occur, it is the wrong remedy.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,9 +18,9 @@ from steepslope.outputs.opinions import has_opinion
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
-CLEARLY = 0.01  # the chance at most that the classifier is as good
-NEARLY_ALWAYS = 0.995  # of the rows: an opinion that is right in so many may be the truth
-MANY = 20  # the least errors of the classifier, and ten times the opinion's: with fewer, both are nearly always right
+CLEARLY = 0.01  # level of the sign test that the other classifier is right more often
+NEARLY_ALWAYS = 0.995  # an opinion that is right in this share of the rows may be the truth
+MANY = 20  # a caution needs this many errors of the classifier, and ten times as many as the opinion makes
 SHOWN = 5  # names of classes in a line
 IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
@@ -31,10 +31,10 @@ IN_PLACE: dict[str, str] = {
 def replacement_baseline(
     what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs
 ) -> str | None:
-    """Say what another classifier would do in the first one's place on n held-out rows; None if it is never wrong.
+    """Return a line on another classifier in the first one's place, on n held-out rows; None if it is never wrong.
 
-    Its log-probabilities (n, V, C) of candidate classes (n, C) are summed over V. It is worth considering where it is
-    right more often than by luck: a sign test, on the rows where only one of both is right, at 1 %.
+    Its log-probabilities (n, V, C) for candidate classes (n, C) are summed over V. It is worth considering if it is
+    right more often than luck explains: a sign test at 1 %, on the rows where only one of the two is right.
     """
     joint = OpinionPool(np.ones(opinions.shape[1]), np.zeros(1)).utilities(opinions)
     best = joint.argmax(axis=1)
@@ -56,7 +56,7 @@ def replacement_baseline(
 
 
 def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]:
-    """Say which opinions, among arrays of labelled outputs, are nearly always right though the classifier is not.
+    """Return a caution for each opinion in labelled outputs that is nearly always right, though the classifier is not.
 
     >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
     >>> truths_among(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])
@@ -77,7 +77,7 @@ def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]
 
 
 def name_of_baseline(name: str) -> str | None:
-    """Describe the classifier that a kind of evidence amounts to, by its name; None if it amounts to none.
+    """Return a description of the classifier that a kind of evidence amounts to, by its name; None for others.
 
     >>> name_of_baseline("stack(logits+opinion_forest+features)"), name_of_baseline("neighbors")
     ("a logistic regression on the classifier's logits and features, with the opinion of forest", None)
@@ -96,10 +96,10 @@ def name_of_baseline(name: str) -> str | None:
 def baselines_without_oracle(
     opinions: Mapping[str, Floats], classes: NDArray[np.int64], outputs: ClassifierOutputs
 ) -> tuple[str, ...]:
-    """Say what would be gained without an oracle, a line each: by another classifier, or by rejecting classes.
+    """Return lines on what would be gained without an oracle: by another classifier, or by rejecting classes.
 
-    ``opinions`` (n, V, C) are of the candidate ``classes`` (n, C), as seen without the rows' own labels, the clean rows
-    first; those that could take the classifier's place are tried there.
+    ``opinions`` (n, V, C) are about the candidate ``classes`` (n, C), made without the rows' own labels, with the clean
+    rows first. Those that could replace the classifier are tried in its place.
     """
     tried = []
     for name, values in opinions.items():
@@ -116,7 +116,7 @@ def baselines_without_oracle(
 
 
 def baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
-    """Say which predicted classes never occur among the labels, and what rejecting them gains; None where all do.
+    """Return a line on predicted classes that never occur among the labels, and what rejecting them gains, or None.
 
     >>> logits = np.eye(3)[[0, 0, 1, 2, 2]] * [2, 3, 1]
     >>> baseline_rejecting_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))

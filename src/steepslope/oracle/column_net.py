@@ -1,4 +1,4 @@
-"""The net of an oracle on columns, as arrays: what it computes, and the rows that it is fitted to."""
+"""The net of an oracle on columns, as arrays, and the rows that it is fitted to."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PIECE_ROWS = 1_024  # read from a file at once
 class ColumnNet:
     """Columns (n, width) -> standardised -> ReLU layers -> head -> trust logit (n,).
 
-    ``arrays`` are the float64 weights by the names under which they are stored, ``layers`` how many come before the
-    ``head``, a name in ``steepslope.heads.HEADS``.
+    ``arrays`` has the float64 weights by the names under which they are stored, ``layers`` is the number of layers
+    before the head, and ``head`` a name in ``steepslope.heads.HEADS``.
     """
 
     arrays: Mapping[str, NDArray[np.float64]]
@@ -31,7 +31,7 @@ class ColumnNet:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], width: int, hidden: Sequence[int], head: str) -> Self:
-        """Return the net of stored arrays; raise for some that are none, or those of another architecture."""
+        """Return the net of stored arrays; raise if they are invalid, or have another architecture."""
         expected = {"mean": f"float64 {width}", "scale": f"float64 {width}"}
         for layer, (before, after) in enumerate(zip((width, *hidden), hidden, strict=False)):
             expected[_name_of_layer(layer, "weight")] = f"float64 {after} {before}"
@@ -46,7 +46,7 @@ class ColumnNet:
         return self.of_standardised((columns - mean) / scale)
 
     def of_standardised(self, columns: Array) -> Array:
-        """Return the trust logits of columns that are standardised already."""
+        """Return the trust logits of standardised columns (n, width), float64 (n,)."""
         for layer in range(self.layers):
             weight, bias = (constant(self.arrays[_name_of_layer(layer, kind)], columns) for kind in ("weight", "bias"))
             columns = clipped(columns @ weight.T + bias, 0)
@@ -60,9 +60,9 @@ def _name_of_layer(layer: int, kind: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class FitRows:
-    """The fit set, read in pieces: ``read`` gives columns (m, width) of a slice of the n rows.
+    """The fit set, read in pieces: ``read`` returns the columns (m, width) of a slice of the n rows.
 
-    ``halves`` says that float16 holds them as they are: then large sets need half of the memory.
+    ``halves`` says that float16 holds the columns exactly; large sets then need half of the memory.
     """
 
     n: int
@@ -71,7 +71,7 @@ class FitRows:
     halves: bool = False
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return each column's mean and standard deviation, taken about the first piece's mean for accuracy."""
+        """Return each column's mean and standard deviation, (width,) each, computed about the first piece's mean."""
         origin = self.read(slice(0, min(PIECE_ROWS, self.n))).mean(axis=0)
         total, squares = np.zeros(len(origin)), np.zeros(len(origin))
         for rows in blocks(self.n, PIECE_ROWS):

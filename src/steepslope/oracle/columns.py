@@ -1,4 +1,4 @@
-"""The oracle on columns: from what is known of a prediction, through a small net, to the logit of trusting it."""
+"""The oracle on columns: a small net from the evidence about a prediction to its trust logit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ TRAINERS = "steepslope.trainers"  # the group of entry points
 
 @dataclass(frozen=True)
 class FittedOracle:
-    """What fitting leaves: the net, the number of classes it was fitted for, and what the evidence learnt."""
+    """A fit: the net, the number of classes it was fitted for, and the states of the evidence."""
 
     net: ColumnNet
     num_classes: int
@@ -58,25 +58,25 @@ class Oracle(ConfigurableOracle):
     gamma
         Exponent of the focal loss, >= 0.
     beta
-        How much the class-balanced loss weighs the rarer class, in [0, 1).
+        How much the class-balanced loss weights the rarer class, in [0, 1).
     inputs
-        What the oracle sees, one kind of evidence, several, or text with commas: features, logits, neighbors,
+        The evidence that the oracle sees, as a name, several, or text with commas: features, logits, neighbors,
         feature_opinion, views, dropout, auxiliary_neighbors, second_opinion, joint_opinion, familiar_opinion, or a
         score such as trust_score.
     head
         The last step: hyperplane (signed distance, paper Eq. 7) or linear.
     hidden
-        Widths of ReLU layers before the head, one, several, or text with commas; none makes the oracle linear.
+        Widths of ReLU layers before the head, as one, several, or text with commas; none makes the oracle linear.
     epochs
         Passes over the fit set; by default as many as make about 3,000 steps.
     learning_rate
         Highest learning rate of the cycle (AdamW).
     errors
-        Where references come from: ``holdout``, from the classifier's training outputs, while the fit set is new to it;
-        ``crossfit``, from the fit set itself, each fifth of it seen from the others; ``train``, the same, where the fit
-        set are the training outputs, as in the paper.
+        Where references come from. ``holdout``: the classifier's training outputs, and the fit set is new to the
+        classifier. ``crossfit``: the fit set itself, each fifth of it seen from the others. ``train``: the same, but
+        the fit set has the training outputs, as in the paper.
     seed
-        Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
+        Seed of all random draws, such as folds and initial weights; the same seed gives the same oracle.
     loss_parameters
         Parameters of losses that were added to ``LOSSES``.
 
@@ -145,14 +145,14 @@ class Oracle(ConfigurableOracle):
         return tuple(dict.fromkeys(["logits", *needed]))
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
-        """Fit on the outputs in which errors are seen, best ones of rows new to the classifier.
+        """Fit on outputs with labels (n rows), best of rows new to the classifier, whose errors the oracle learns.
 
-        ``reference`` are the classifier's training outputs, for inputs that look up neighbours or learn from labels.
+        ``reference`` has the classifier's training outputs, for inputs that look up neighbours or learn from labels.
 
         Raises
         ------
         SteepslopeError
-            If no prediction is wrong, or none correct, or the outputs lack an input.
+            If no prediction is wrong, or none is correct, or the outputs lack an input.
         """
         require_errors(outputs)
         require_same_class_names("reference", outputs.classes, None if reference is None else reference.classes)
@@ -169,7 +169,7 @@ class Oracle(ConfigurableOracle):
     def _reader(
         self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None
     ) -> tuple[Callable[[slice], NDArray[np.floating[Any]]], dict[str, State]]:
-        """Return what reads a slice of the columns: from the outputs, or from memory where they are costly to make."""
+        """Return a function that reads a slice of the columns from the outputs, or from memory if they are costly."""
         names = self.settings.inputs
         if all(kind_of_evidence(name).learning is None for name in names):
             return lambda rows: evidence_columns(outputs, names, rows), {}
@@ -178,14 +178,14 @@ class Oracle(ConfigurableOracle):
         return lambda rows: everything[rows], states
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
+        """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
         fitted = self._checked(outputs)
         names, states = self.settings.inputs, fitted.states
         parts = (evidence_columns(outputs, names, rows, states) for rows in blocks(len(outputs), BLOCK_ROWS))
         return np.concatenate([fitted.net(float64(part)) for part in parts])
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
-        """Return what each input, and the bias, add to the trust logit: name -> (n,); only for a linear oracle."""
+        """Return what each input, and the bias, add to the trust logit: name -> float64 (n,); for a linear oracle."""
         if not self.explains:
             raise SteepslopeError("expected a linear oracle, without hidden layers", "explain")
         fitted = self._checked(outputs)
@@ -200,7 +200,7 @@ class Oracle(ConfigurableOracle):
         return {**named, "bias": np.full(len(outputs), bias)}
 
     def save(self, folder: str | Path) -> None:
-        """Write weights as safetensors and settings as JSON; an earlier oracle there is replaced."""
+        """Write weights as safetensors and settings as JSON; an earlier oracle in the folder is replaced."""
         fitted: FittedOracle = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         card = {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape}
@@ -210,8 +210,8 @@ class Oracle(ConfigurableOracle):
     def load(folder: str | Path) -> BaseOracle:
         """Read an oracle on outputs, of any kind; an error names the file and the field.
 
-        ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` wrote, or the name of a repository on
-        the Hugging Face Hub, ``hub:user/name`` or ``hub:user/name@revision``.
+        ``folder`` is one that :meth:`save` or ``steepslope push`` wrote, or a repository on the Hugging Face Hub,
+        ``hub:user/name`` or ``hub:user/name@revision``.
         """
         local = folder_or_hub_snapshot(folder)
 
@@ -256,14 +256,14 @@ class Oracle(ConfigurableOracle):
 
 
 def _weights_of_columns(net: ColumnNet) -> tuple[NDArray[np.float64], float]:
-    """Return weights (w,) on centred columns and bias of a net without hidden layers, read off its own values."""
+    """Return the weights (w,) on centred columns, and the bias, of a net without hidden layers, from its own values."""
     width = len(net.arrays["mean"])
     bias = net.of_standardised(np.zeros((1, width)))[0]
     return (net.of_standardised(np.eye(width)) - bias) / net.arrays["scale"], float(bias)
 
 
 def trainer() -> Callable[..., dict[str, NDArray[np.float64]]]:
-    """Return what trains a :class:`ColumnNet`: the entry point ``columns``, which needs PyTorch.
+    """Return the function that trains a :class:`ColumnNet`: the entry point ``columns``, which needs PyTorch.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The fused oracle: a pool of the opinions that a budget pays for, fitted on the fit data alone."""
+"""The fused oracle: a pool of the opinions that a budget allows, fitted on the fit set alone."""
 
 import math
 from dataclasses import asdict, replace
@@ -37,22 +37,22 @@ Floats = NDArray[np.float64]
 
 
 class FusedOracle(ConfigurableOracle):
-    """Learn which predictions to trust from all evidence that a budget pays for.
+    """Learn which predictions to trust from all evidence that a budget allows.
 
-    The classifier, nets and probes, a stacker, and the labels of neighbours have opinions on the classes:
-    log-probabilities. A logarithmic opinion pool weighs each by one number >= 0, learnt from the labels of the fit set
-    and shrunk to the classifier's own opinion where errors are few. The log-odds of the prediction in the pool are the
-    trust.
+    The classifier, nets and probes, a stacker, and the labels of neighbours have opinions on the classes, which are
+    log-probabilities. A logarithmic opinion pool weights each opinion by one number >= 0. The weights are learnt from
+    the labels of the fit set, and shrunk to the classifier's own opinion if errors are few. The trust logit is the
+    log-odds of the prediction in the pool.
 
-    All is learnt from rows as they are and from augmented copies of them (which ``extract`` makes, or which are made of
-    the features), so that it holds for images that look different. Where a row's features are unlike all that is known,
-    most of the log-odds come from what holds elsewhere as well: an average in which the classifier's own probability
-    counts a half and, before that, what needs no auxiliary backbone.
+    The oracle learns from the rows and from augmented copies of them, which ``extract`` makes, or which are made from
+    the features. So it also holds for images that look different. If a row's features are unlike all known ones, most
+    of its log-odds come from a plainer pool that holds elsewhere, too: first from one without an auxiliary backbone,
+    then from an average in which the classifier's own probability has half of the weight.
 
-    Five-fold cross-validation on the fit set chooses by AURC between MCP, the classifier at a temperature, an average
-    of probabilities and the pool, and how much is shrunk; no row's own label has a say in what is thought of it. The
-    log-odds are calibrated on the same folds, and the loss sets at which probability of being correct the trust logit
-    is 0; it does not change the ranking.
+    Five-fold cross-validation on the fit set chooses, by AURC, between MCP, the classifier at a temperature, an average
+    of probabilities and the pool, and how much the pool is shrunk. No opinion on a row depends on the row's own label.
+    The log-odds are calibrated on the same folds. The loss decides at which probability of being correct the trust
+    logit is 0; it does not change the ranking.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ class FusedOracle(ConfigurableOracle):
     gamma
         Exponent of the focal loss, >= 0.
     beta
-        How much the class-balanced loss weighs the rarer class, in [0, 1).
+        How much the class-balanced loss weights the rarer class, in [0, 1).
     budget
-        What a prediction may cost: ``free``, no forward pass but the classifier's; ``opinions``, those of other
-        classifiers; ``auxiliary``, a second backbone as well; ``all``, everything that the outputs hold; ``auto``, the
-        cheapest of these that is as good as the best on the fit set.
+        What a prediction may cost: ``free``, only the classifier's forward pass; ``opinions``, also those of other
+        classifiers; ``auxiliary``, also a second backbone; ``all``, everything in the outputs; ``auto``, the cheapest
+        of these that is as good as the best on the fit set.
     errors
-        ``holdout``: next to the other folds of the fit set, the classifier's training outputs are references, where
-        they are given; ``crossfit``: the other folds alone, so there must be none.
+        Where references come from. ``holdout``: the other folds of the fit set, and the classifier's training outputs
+        if a reference is passed. ``crossfit``: the other folds alone, without a reference.
     seed
-        Seed of all that is drawn, such as folds; the same seed gives the same oracle.
+        Seed of all random draws, such as folds; the same seed gives the same oracle.
     loss_parameters
         Parameters of losses that were added to ``LOSSES``.
 
@@ -121,16 +121,17 @@ class FusedOracle(ConfigurableOracle):
         *,
         groups: NDArray[np.generic] | None = None,
     ) -> Self:
-        """Fit on the outputs in which errors are seen; ``reference`` are the classifier's training outputs.
+        """Fit on outputs with labels (n rows), whose errors the oracle learns.
 
-        Neighbours and nets learn from the reference, and from those rows of the fit set that lie in other folds. Rows
-        of one of the ``groups`` (n,), such as images of one patient, are in one fold, and so are copies of a row.
+        ``reference`` has the classifier's training outputs. Neighbours and nets learn from it, and from rows of the fit
+        set in other folds. Rows of one of the ``groups`` (n,), such as images of one patient, are in one fold, and so
+        are copies of a row.
 
         Raises
         ------
         SteepslopeError
-            If no prediction is wrong, or none correct, a row is in both fit set and reference, or the budget names what
-            the outputs do not hold.
+            If no prediction is wrong, or none is correct, a row is in both fit set and reference, or the outputs lack
+            what the budget names.
         """
         require_errors(outputs)
         if self.settings.errors == "crossfit" and reference is not None:
@@ -141,17 +142,17 @@ class FusedOracle(ConfigurableOracle):
         return self
 
     def adapted(self, outputs: ClassifierOutputs) -> Self:
-        """Return an oracle that ranks changed rows better, by the labels of 50 to 200 of them.
+        """Return an oracle that ranks drifted rows better, given the labels of 50 to 200 of them.
 
-        Where inputs drift, what was learnt may mislead, and the classifier's own confidence not. How much each counts
-        is fitted again to these outputs, such as the labelled rows of an audit, and shrunk to what it was; this oracle
-        stays as it is. The probabilities of the new one hold for rows such as these. A gate for it has to be calibrated
-        on other rows.
+        If inputs drift, the pool may mislead where the classifier's own confidence does not. How much each counts is
+        fitted again to these outputs, such as the labelled rows of an audit, and shrunk to the earlier weights. This
+        oracle stays unchanged. The probabilities of the new one hold for rows like these. A gate for it has to be
+        calibrated on other rows.
 
         Raises
         ------
         SteepslopeError
-            If no prediction is wrong, or none correct, or the oracle was fitted on some of these rows.
+            If no prediction is wrong, or none is correct, or the oracle was fitted on some of these rows.
         """
         fitted = self._checked(outputs)
         require_errors(outputs)
@@ -165,13 +166,13 @@ class FusedOracle(ConfigurableOracle):
         return oracle
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
-        """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
+        """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
         return self._checked(outputs).log_odds(outputs) - self.offset
 
     def p_correct(self, outputs: ClassifierOutputs) -> Floats:
-        """Return the calibrated probability that each prediction is right, (n,), in [0, 1].
+        """Return the calibrated probability that each prediction is correct, float64 (n,), in [0, 1].
 
-        It is calibrated for outputs such as the fit set's; elsewhere it tends to be too high.
+        It is calibrated for outputs like the fit set; elsewhere it tends to be too high.
         """
         return np.asarray(np.exp(-np.logaddexp(0, -self._checked(outputs).log_odds(outputs))))
 
@@ -185,22 +186,22 @@ class FusedOracle(ConfigurableOracle):
 
     @property
     def usual_handover(self) -> float | None:
-        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never."""
+        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None if no row is ever handed over."""
         return None if self.fitted_ is None else self.fitted_.usual_handover
 
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
-        """Return how far each row is handed over, (n,) in [0, 1]: 0 familiar, 1 unlike the fit set; None if never."""
+        """Return how far each row is handed over, float64 (n,): from 0, familiar, to 1, unlike the fit set; or None."""
         fitted = self._checked(outputs)
         return fitted.handovers[0].weight(outputs) if fitted.handovers else None
 
     @single_thread()
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
-        """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
+        """Return what each kind of evidence adds to the trust logit: name -> float64 (n,); their sum is the logit.
 
-        An opinion counts by how much more probable it finds the predicted class than the pool's runner-up, and
-        ``others`` is what all further classes take away. In an average it counts by how much more probable it finds the
-        predicted class than all others together, and ``others`` is 0. ``handover`` is what changes where rows are
-        handed over, and ``cut`` the offset of calibration and loss.
+        In a pool, an opinion contributes by how much more probable it finds the predicted class than the pool's
+        runner-up, and ``others`` is what all further classes take away. In an average, it contributes by how much more
+        probable it finds the predicted class than all others together, and ``others`` is 0. ``handover`` is the change
+        where rows are handed over, and ``cut`` the offset of calibration and loss.
         """
         fitted = self._checked(outputs)
         by_name = fitted.opinions(outputs)
@@ -218,7 +219,7 @@ class FusedOracle(ConfigurableOracle):
 
     @property
     def offset(self) -> float:
-        """The log-odds of being right at which the loss cuts, and the trust logit is 0."""
+        """The log-odds of being correct at which the loss cuts and the trust logit is 0."""
         return math.log(self.cut / (1 - self.cut))
 
     def _checked(self, outputs: ClassifierOutputs) -> FusedFit:
@@ -227,7 +228,7 @@ class FusedOracle(ConfigurableOracle):
         return fitted
 
     def save(self, folder: str | Path) -> None:
-        """Write weights and what evidence learnt as safetensors, settings as JSON; replace an earlier oracle."""
+        """Write weights and states as safetensors, settings as JSON; an earlier oracle in the folder is replaced."""
         fitted: FusedFit = self._fitted()
         pools = dict(zip(POOLS, fitted.pools, strict=False))
         card = {name: getattr(fitted, name) for name in (*PLAIN, *NUMBERS, "num_classes", "advice")}
@@ -251,7 +252,7 @@ class FusedOracle(ConfigurableOracle):
 
 
 def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
-    """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
+    """Return the fit from its part of a sealed card; raise if it cannot be computed with."""
     weights = grouped_states(load_arrays(folder / WEIGHTS))
     pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
     arrays = grouped_states(load_arrays(folder / STATES))

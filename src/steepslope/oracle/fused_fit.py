@@ -1,7 +1,7 @@
-"""How a fused oracle is fitted: opinions by folds, a pool for each budget, and the choice among them.
+"""The fit of a fused oracle: opinions by folds, a pool for each budget, and the choice among them.
 
-At each budget, MCP competes with averages and a pool of the opinions that the budget pays for, each as seen from the
-other folds. The budget is the cheapest that is as good as the best.
+At each budget, MCP competes with averages and a pool of the opinions that the budget allows, all out of fold. The
+chosen budget is the cheapest that is as good as the best.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,10 +58,10 @@ UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --bu
 
 @dataclass(frozen=True)
 class Gain:
-    """What a budget gains over MCP, by log-odds of held-out rows of the fit set.
+    """What a budget gains over MCP, by out-of-fold log-odds on the fit set.
 
-    ``auc`` is the difference of the AUC, ``aurc_ratio`` the AURC over MCP's; ``cost`` says which further forward passes
-    a prediction needs.
+    ``auc`` is the AUC minus MCP's, ``aurc_ratio`` the AURC over MCP's. ``cost`` says which further forward passes a
+    prediction needs.
     """
 
     auc: float
@@ -73,7 +73,7 @@ class Gain:
 
 
 def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
-    """Return the first budget, in the order of their price, whose AURC is within one standard error of the least."""
+    """Return the cheapest budget whose AURC is within one standard error of the least; budgets are cheapest first."""
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
     best = min(risks, key=lambda name: risks[name])
     for name, values in odds.items():
@@ -86,16 +86,19 @@ def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray
 
 @dataclass(frozen=True, eq=False)
 class FusedFit:
-    """The pool of the chosen budget, what its evidence learnt, and how log-odds are calibrated.
+    """The pool of the chosen budget, the states of its evidence, and the calibration of its log-odds.
 
-    Each of the ``handovers`` hands up to three quarters of the log-odds of one pool over to the next, where features
-    look unfamiliar: of ``pool``, and then of the ``fallbacks``. The pool that needs no auxiliary backbone comes after
-    the one that does, and a steady average last. ``slope`` and ``offset`` calibrate the log-odds. ``gains`` has what
-    each budget gains on the fit set, ``left_out`` why other evidence could not be had. ``usual_handover`` is how far
-    the fit set's rows are handed over on average. ``copies`` says where the augmented copies of the fit set and the
-    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether out-of-class rows
-    were among the fit set's, so that "out-of-class" is one more candidate. ``scales`` are those of the arrays of
-    answers, by name. ``own_slope`` is what the classifier's own log-odds count next to the pool's, in an adapted fit.
+    - ``pool``, ``fallbacks`` and ``handovers``: if features look unfamiliar, each hand-over moves up to three quarters
+      of the log-odds from one pool to the next. A pool without an auxiliary backbone comes after the one with it, and a
+      steady average comes last.
+    - ``usual_handover``: how far the fit set's rows are handed over on average.
+    - ``slope`` and ``offset``: calibrate the log-odds.
+    - ``gains``: what each budget gains on the fit set. ``left_out``: why other evidence is not available.
+    - ``copies``: where the augmented copies of the fit set and the reference come from.
+    - ``advice``: what would be gained without an oracle.
+    - ``unknown``: whether the fit set has out-of-class rows, so that "out-of-class" is one more candidate.
+    - ``scales``: the scales of the arrays of answers, by name.
+    - ``own_slope``: the weight of the classifier's own log-odds next to the pool's, in an adapted fit.
     """
 
     budget: str
@@ -117,17 +120,17 @@ class FusedFit:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """All evidence that a prediction needs."""
+        """The names of all evidence that a prediction needs."""
         return inputs_of_pools(self.pools)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        """The pool, and those to which rows are handed over."""
+        """The pool, and the pools to which rows are handed over."""
         return self.pool, *self.fallbacks
 
     @property
     def summary(self) -> str:
-        """What each budget gains on the fit set, a line each, and what the pool holds."""
+        """What each budget gains on the fit set, each on a line, and what the pool holds."""
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
@@ -136,12 +139,12 @@ class FusedFit:
 
     @property
     def missing(self) -> dict[str, list[str]]:
-        """The evidence that could not be had, by the reason."""
+        """The names of evidence that is not available, by the reason."""
         reasons = dict.fromkeys(self.left_out.values())
         return {reason: [name for name, why in self.left_out.items() if why == reason] for reason in reasons}
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
-        """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
+        """Return the opinions of each kind of evidence on the candidate classes, log-probabilities (n, V, C) each."""
         require_scale_of_fit_set(outputs, self.scales, self.inputs)
         scaled = on_scales_of_answers(outputs, self.scales)
         *parts, _ = evidence_of_all_rows(
@@ -157,7 +160,7 @@ class FusedFit:
         return found
 
     def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
-        """Return the log-odds of the pool, or some of the fallbacks' where rows are handed over, (n,)."""
+        """Return the log-odds of the pool, mixed with the fallbacks' where rows are handed over, float64 (n,)."""
         odds = self.pool.log_odds(opinions)
         weights = [handover.weight(outputs) for handover in self.handovers]
         if weights:
@@ -169,7 +172,7 @@ class FusedFit:
 
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
-        """Return the calibrated log-odds that each prediction is right, (n,)."""
+        """Return the calibrated log-odds that each prediction is correct, float64 (n,)."""
         opinions = self.opinions(outputs)
         odds = self.slope * self.mixed_log_odds(opinions, outputs) + self.offset
         return odds + self.own_slope * self.own.log_odds(opinions) if self.own_slope else odds
@@ -181,9 +184,9 @@ class FusedFit:
 
     @single_thread()
     def adapted(self, outputs: ClassifierOutputs) -> Self:
-        """Return the fit whose log-odds and the classifier's own tell best which of these rows are right.
+        """Return the fit whose log-odds, with the classifier's own, tell best which of these rows are correct.
 
-        The classifier's own are brought to the same mean and deviation first.
+        The classifier's own log-odds are brought to the same mean and standard deviation first.
         """
         odds, own = self.log_odds(outputs), self.own.log_odds(self.opinions(outputs))
         scale = odds.std() / own.std() if own.std() else 0.0
@@ -199,7 +202,7 @@ class FusedFit:
 
 
 def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
-    """Return outputs whose answers are on the scales that were learnt."""
+    """Return outputs with their answers on the learnt scales."""
     return outputs.changed(**on_answer_scales(outputs.arrays, scales)) if scales else outputs
 
 
@@ -211,7 +214,7 @@ def fit_fused(
     seed: int,
     groups: NDArray[np.generic] | None = None,
 ) -> tuple[FusedFit, Floats]:
-    """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
+    """Fit a pool for each requested budget; return the fit of the chosen one, and its out-of-fold log-odds (n,)."""
     scales = fit_answer_scales(outputs)
     outputs = on_scales_of_answers(outputs, scales)
     fit_set, is_correct = FitSet.of(outputs, reference, seed, groups), outputs.is_correct
@@ -273,7 +276,7 @@ def _origins_of_copies(
 
 
 def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> list[str]:
-    """Return the budgets to look at, the cheapest first: those up to the one in question at which more can be had."""
+    """Return the budgets to fit, cheapest first: those up to the requested one that each add some evidence."""
     order = list(LEVELS)
     wanted = [FREE]
     for level in order[1:]:
@@ -293,10 +296,10 @@ def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, st
 def _candidates_by_budget(
     opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs
 ) -> dict[str, Candidate]:
-    """Return the best at each budget.
+    """Return the best candidate at each budget.
 
-    What needs a second backbone hands over to the best that does not, and evidence on the classifier's own features
-    alone to a steady average.
+    A pool with a second backbone hands over to the best one without, and a pool on the classifier's own features to a
+    steady average.
     """
     names, is_correct = list(opinions.parts), outputs.is_correct
     known, copies = opinions.fit_set.known_rows()
@@ -326,13 +329,13 @@ def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
 
 
 def budget_of_evidence(name: str) -> str:
-    """Return the cheapest budget at which a kind of evidence can be had."""
+    """Return the cheapest budget that allows a kind of evidence."""
     needed = {OPINIONS if is_opinion_array(array) else array for array in kind_of_evidence(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
 def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds of evidence among ``names`` that a budget pays for."""
+    """Return the kinds of evidence among ``names`` that a budget allows."""
     order = list(LEVELS)
     return tuple(name for name in names if order.index(budget_of_evidence(name)) <= order.index(level))
 

@@ -1,13 +1,12 @@
-"""Where what was learnt is less to be trusted: features lie far from all that it was fitted on.
+"""The hand-over: if a row's features lie far from the fit set, a plainer pool takes over most of the log-odds.
 
-Then what holds elsewhere as well takes over most of the log-odds. A pool that was learnt from the classifier's own
-features hands over to an average of the same opinions, in which the classifier's own counts a half. Far are rows whose
-nearest reference is distant.
+A pool on the classifier's own features hands over to an average of the same opinions, in which the classifier's own has
+half of the weight. A row is far if its nearest reference is distant.
 
-A pool that needs an auxiliary backbone hands over to the one that needs none. Far is there what lies beyond the usual
-by any of: how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth
-neighbour and the length in whitened principal components; the length that these leave unexplained; the mean activation;
-and estimates of the image's noise.
+A pool with an auxiliary backbone hands over to the one without it. A row is far if any of these statistics is unusual:
+how much its features look like those of augmented copies, by a linear classifier; the distance to the tenth neighbour,
+and the length, in whitened principal components; the length that these leave unexplained; the mean activation; and
+estimates of the image's noise.
 """
 
 from __future__ import annotations
@@ -35,22 +34,23 @@ COMPONENTS = 50
 COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
 NEIGHBOR = 10
-USUAL = 0.05, 0.95  # quantiles of the fit set, between which nothing is far
+USUAL = 0.05, 0.95  # quantiles of the fit set; rows between these are not far
 OF_FEATURES = 5  # statistics of each row's features
-SHARE = 0.75  # of the log-odds that is handed over at most
+SHARE = 0.75  # at most this share of the log-odds is handed over
 TINY = 1e-12
 PENALTY = 1e-3
 FEATURE_POINTS = 250  # four times as many tell no more
-UNUSUAL = 0.9, 0.999  # quantiles of the fit set, between whose log-distances the weight rises from 0 to 1 (LOG.md)
-ROUNDING = 1e-4  # of the squared length: less than that in what components leave unexplained is rounding
+UNUSUAL = 0.9, 0.999  # quantiles of the fit set's log-distances; the weight rises from 0 to 1 between these (LOG.md)
+ROUNDING = 1e-4  # of the squared length; a smaller unexplained part is rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Handover:
-    """``basis`` (e, c) and ``centre`` (e,) of whitened components, ``points`` (m, c) there, ``limits`` (2, s).
+    """The hand-over by auxiliary features (n, e).
 
-    The centre is float64, for features far from 0. ``direction`` (e,) is the one in which augmented copies differ most
-    from what they are copies of.
+    ``basis`` (e, c) and ``centre`` (e,) define whitened components, and ``points`` (m, c) are references there.
+    ``limits`` (2, s) are those of the s statistics. ``direction`` (e,) is the one in which augmented copies differ most
+    from their originals. The centre is float64, because features may lie far from 0.
     """
 
     basis: NDArray[np.float32]
@@ -63,7 +63,7 @@ class Handover:
     def from_outputs(
         cls, outputs: ClassifierOutputs, known: ClassifierOutputs, copies: ClassifierOutputs | None
     ) -> Handover:
-        """Learn what is usual from ``known`` rows and their copies, and between which limits the fit set lies."""
+        """Learn the components from ``known`` rows and their copies, and the limits from the fit set."""
         rows = np.asarray(references(known, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float64)
         centre, directions, variances = principal_components(rows, COMPONENTS)
         basis = directions / np.sqrt(np.maximum(variances, TINY))
@@ -76,13 +76,13 @@ class Handover:
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """The arrays of outputs from which it tells what is far."""
+        """The arrays of outputs that the hand-over needs."""
         return (AUXILIARY, NOISE) if self.limits.shape[1] > OF_FEATURES else (AUXILIARY,)
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
-        """Return how far each row lies, (n,): 0 within what is usual, 1 from half the usual width beyond it.
+        """Return how far each row lies, float64 (n,): 0 within the limits, 1 from half their width beyond them on.
 
-        The statistic that lies furthest out decides; looking less like a copy than usual does not count.
+        The most unusual statistic decides; looking less like a copy than usual does not count.
         """
         expected = self.limits.shape[1] - OF_FEATURES
         held = outputs.require(NOISE).shape[1] if NOISE in outputs.arrays else 0
@@ -119,7 +119,7 @@ class Handover:
 
     @classmethod
     def from_arrays(cls, arrays: State) -> Handover:
-        """Return the hand-over of stored arrays; raise for some that are none."""
+        """Return the hand-over of stored arrays; raise if they are invalid."""
         expected = {
             "basis": "float32 e c", "centre": "float64 e", "points": "float32 m c", "direction": "float32 e",
             "limits": "float64 2 s",
@@ -133,9 +133,10 @@ class Handover:
 
 @dataclass(frozen=True, eq=False)
 class FeatureHandover:
-    """``points`` (m, d) are references whose columns have mean 0 and deviation 1 by ``centre`` and ``scale`` (d,).
+    """The hand-over by the classifier's own features (n, d).
 
-    ``limits`` (2,) are logarithms of squared distances: the weight is 0 up to the first and 1 from the second on.
+    ``points`` (m, d) are references, standardised by ``centre`` and ``scale`` (d,). ``limits`` (2,) are logarithms of
+    squared distances: the weight is 0 up to the first and 1 from the second on.
     """
 
     points: NDArray[np.float32]
@@ -146,9 +147,9 @@ class FeatureHandover:
 
     @classmethod
     def from_outputs(cls, outputs: ClassifierOutputs, known: ClassifierOutputs | None) -> FeatureHandover:
-        """Keep some of the ``known`` rows, and learn between which limits the fit set lies.
+        """Keep some of the ``known`` rows as references, and learn the limits from the fit set.
 
-        Without any, those of the fit set are kept, and no row counts as its own neighbour.
+        Without known rows, rows of the fit set are kept, and no row counts as its own neighbour.
         """
         some = references(outputs if known is None else known, FEATURE_POINTS)
         rows = np.asarray(some.require(FEATURES), dtype=np.float64)
@@ -160,7 +161,7 @@ class FeatureHandover:
         return replace(plain, limits=np.quantile(np.log(np.maximum(nearest.astype(np.float64), TINY)), UNUSUAL))
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
-        """Return how far each row lies, (n,) in [0, 1]."""
+        """Return how far each row lies, float64 (n,), in [0, 1]."""
         return _of_blocks(outputs, self.arrays, self.weight_of)
 
     def weight_of(self, rows: Rows) -> Array:
@@ -181,7 +182,7 @@ class FeatureHandover:
 
     @classmethod
     def from_arrays(cls, arrays: State) -> FeatureHandover:
-        """Return the hand-over of stored arrays; raise for some that are none."""
+        """Return the hand-over of stored arrays; raise if they are invalid."""
         expected = {"points": "float32 m d", "centre": "float64 d", "scale": "float64 d", "limits": "float64 2"}
         with located("hand-over"):
             require_arrays(arrays, expected)
@@ -189,7 +190,7 @@ class FeatureHandover:
 
 
 def handover_from_arrays(arrays: State) -> Handover | FeatureHandover:
-    """Return the hand-over of stored arrays, of whichever features it is."""
+    """Return the hand-over of stored arrays, of either kind."""
     return (FeatureHandover if "scale" in arrays else Handover).from_arrays(arrays)
 
 
@@ -199,7 +200,7 @@ def _of_blocks(outputs: ClassifierOutputs, arrays: tuple[str, ...], formula: Cal
 
 
 def mixed_by_handovers(odds: Sequence[Array], weights: Sequence[Array]) -> Array:
-    """Hand some of each pool's log-odds over to what the next ones say, by weights in [0, 1], (n,) each."""
+    """Return the log-odds (n,), of which each pool hands some over to the next ones, by weights (n,) in [0, 1]."""
     mixed = odds[-1]
     for own, weight in zip(odds[-2::-1], weights[::-1], strict=True):
         mixed = own + SHARE * weight * (mixed - own)
@@ -207,7 +208,7 @@ def mixed_by_handovers(odds: Sequence[Array], weights: Sequence[Array]) -> Array
 
 
 def _direction_of_copies(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
-    """Return the direction (e,) from rows to augmented copies; none, where there are no copies."""
+    """Return the direction (e,) from rows to augmented copies; zeros without copies."""
     if copies is None or AUXILIARY not in copies.arrays:
         return np.zeros(rows.shape[1])
     changed = np.asarray(references(copies, COMPONENT_ROWS).require(AUXILIARY))

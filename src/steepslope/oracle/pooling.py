@@ -1,4 +1,4 @@
-"""Pools of opinions: fitted to a fit set by folds, and held against MCP on rows that they have not seen."""
+"""Pools of opinions: fitted to a fit set by folds, and compared with MCP on rows that they have not seen."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,9 +47,9 @@ FORMS: dict[str, type[OpinionPool]] = {"product": OpinionPool, "average": Linear
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A pool of the opinions of some kinds of evidence, which have ``widths`` opinions each.
+    """A pool of opinions: ``inputs`` names the kinds of evidence, and ``widths`` has their numbers of opinions.
 
-    ``slope`` and ``offset`` calibrate its log-odds, where they are mixed with another pool's.
+    ``slope`` and ``offset`` calibrate its log-odds before they are mixed with another pool's.
     """
 
     inputs: tuple[str, ...]
@@ -59,12 +59,12 @@ class Pool:
     offset: float = 0.0
 
     def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
-        """Return the opinions of its kinds, (n, V, C) each, as one array."""
+        """Return the opinions of its kinds of evidence, (n, V, C) each, as one array."""
         return np.concatenate([opinions[name] for name in self.inputs], axis=1)
 
     @property
     def summary(self) -> str:
-        """What it holds, in a line."""
+        """What the pool holds, in a line."""
         if self.is_linear:
             others = (opinion_of_array(name) if is_opinion_array(name) else name for name in self.inputs[1:])
             return f"the average of the classifier's probabilities and those of {', '.join(others)}"
@@ -85,7 +85,7 @@ class Pool:
 
     @property
     def is_linear(self) -> bool:
-        """Whether it is an average of probabilities, and no product of their powers."""
+        """Whether it is an average of probabilities, and not a product of their powers."""
         return isinstance(self.pool, LinearPool)
 
     @property
@@ -95,18 +95,18 @@ class Pool:
 
     @property
     def temperature(self) -> float:
-        """That of its first opinion, the classifier's own; infinite where this has no weight."""
+        """The temperature of its first opinion, the classifier's own; infinite if that has no weight."""
         weight = float(self.pool.weights[0])
         return 1 / weight if weight else np.inf
 
     def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
-        """Return the log-odds that each prediction is right, (n,)."""
+        """Return the log-odds that each prediction is correct, float64 (n,)."""
         odds: Floats = self.slope * self.pool.log_odds(self.side_by_side(opinions)) + self.offset
         return odds
 
 
 def inputs_of_pools(pools: Iterable[Pool]) -> tuple[str, ...]:
-    """Return all evidence that a prediction by some pools needs."""
+    """Return the names of all evidence that a prediction by some pools needs."""
     return tuple(dict.fromkeys(name for pool in pools for name in pool.inputs))
 
 
@@ -117,10 +117,10 @@ MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, NEVER)))
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
+    """A pool, and the out-of-fold log-odds of the clean rows (n,).
 
-    Each of the ``handovers`` hands rows of one pool over to the next: of ``pool`` and then the ``fallbacks``. The first
-    does so by ``usual_handover`` on average.
+    Each of the ``handovers`` hands rows over from one pool to the next, from ``pool`` to the ``fallbacks``. The first
+    one does so by ``usual_handover`` on average.
     """
 
     pool: Pool
@@ -130,7 +130,7 @@ class Candidate:
     usual_handover: float | None = None
 
     def calibrated(self, is_correct: Bools) -> Self:
-        """Return the same with log-odds that are calibrated on the held-out rows."""
+        """Return the same candidate with its log-odds calibrated on the held-out rows."""
         slope, offset = fit_calibration(self.held_out, is_correct)
         pool, *fallbacks = (
             replace(one, slope=slope * one.slope, offset=slope * one.offset + offset)
@@ -144,23 +144,23 @@ FitPool = Callable[[Sequence[str], float, int], Pool]  # of some inputs, by a st
 
 @dataclass(frozen=True, eq=False)
 class Opinions:
-    """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
+    """The opinions of each kind on all rows of a fit set, or its clean rows alone, and the candidate ``classes``."""
 
     fit_set: FitSet
     classes: NDArray[np.int64]
     parts: dict[str, Floats] = field(default_factory=dict)
 
     def mcp(self) -> Candidate:
-        """Return MCP, and its log-odds of the clean rows, (n,)."""
+        """Return MCP as a candidate, with its log-odds of the clean rows (n,)."""
         candidates, clean = self.classes.shape[1], slice(self.fit_set.clean)
         pool = MCP_OF_KNOWN if candidates > self.fit_set.rows.num_classes else MCP_ALONE
         return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
 
     def averages(self, inputs: Sequence[str]) -> list[Candidate]:
-        """Return means of the classifier's probability and others among the inputs, which have nothing to fit.
+        """Return averages of the classifier's probabilities and others among the inputs; these have nothing to fit.
 
-        One is with other classifiers' probabilities, and not votes, since what these tell is learnt; one is with what
-        the neighbours and the net on the features say, who also know what out-of-class rows look like.
+        One is with other classifiers' probabilities. Votes are left out, because their meaning is learnt. One is with
+        the neighbours and the net on the features, which also know what out-of-class rows look like.
         """
         given = [name for name in inputs if kind_of_evidence(name).lacks and kind_of_evidence(name).learning is None]
         of_features = [name for name in OF_FEATURES if name in inputs]
@@ -177,9 +177,9 @@ class Opinions:
         return Candidate(pool, pool.log_odds({name: self.parts[name][clean] for name in names}))
 
     def steady(self, pool: Pool) -> Candidate:
-        """Return the average of a pool's opinions in which the classifier's own counts a half, and the others alike.
+        """Return the average of a pool's opinions, half of it the classifier's own, and the others with equal weights.
 
-        No opinion has a veto in it, however sure it is where it has seen nothing alike.
+        No opinion has a veto in it, even if it is sure of a row that is unlike all it has seen.
         """
         others = sum(pool.widths) - 1
         is_own = np.repeat(np.array(pool.inputs) == OWN, pool.widths)
@@ -189,7 +189,7 @@ class Opinions:
         return Candidate(found, found.log_odds({name: self.parts[name][clean] for name in pool.inputs}))
 
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
-        """Return the pool of some kinds, fitted without one fold, where one is given."""
+        """Return the pool of some kinds of evidence, fitted without one fold if that is given."""
         rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
         n = min(len(self.parts[name]) for name in inputs)
         kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
@@ -205,7 +205,7 @@ class Opinions:
         return Pool(tuple(inputs), widths, found)
 
     def agreement(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
-        """Return the regression on who agrees with the classifier, fitted without one fold, where one is given."""
+        """Return the regression on who agrees with the classifier, fitted without one fold if that is given."""
         clean = self.fit_set.clean
         kept = np.flatnonzero(self.fit_set.fold[:clean] != (FOLDS if without is None else without))
         opinions = self._side_by_side(inputs, kept)
@@ -216,10 +216,10 @@ class Opinions:
         return np.concatenate([self.parts[name][rows] for name in inputs], axis=1)
 
     def _lacking(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats | None:
-        """Return the opinions on some rows, each row without one other classifier's; None if no input has any of these.
+        """Return the opinions on some rows, each row without one other classifier's; None if there is no such input.
 
-        A stacker that sees what is removed is removed with it. So a pool learns how much the classifier's own opinion
-        counts where another's is missing, even if no row of the fit set lacks it.
+        A stacker that sees the removed opinion is removed with it. So a pool learns the weight of the classifier's own
+        opinion where another's is missing, even if no row of the fit set lacks one.
         """
         kinds = {name: kind_of_evidence(name) for name in inputs}
         opinion_arrays = [
@@ -239,7 +239,7 @@ class Opinions:
         return opinions
 
     def held_out(self, inputs: Sequence[str], strength: float, fit: FitPool | None = None) -> Floats:
-        """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
+        """Return the out-of-fold log-odds of the clean rows (n,): each by a pool that was fitted without its fold."""
         clean = self.fit_set.clean
         odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
         for number in range(FOLDS):
@@ -250,12 +250,12 @@ class Opinions:
 
 
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
-    """Return MCP, the classifier at a temperature, a mean, a pool or the regression on who agrees, by held-out rows.
+    """Return the best of MCP, the classifier at a temperature, an average, a pool and the regression on who agrees.
 
-    A pool has to be better than the better of the first two in nine of ten resamples, a mean in 19 of 20: with few
-    errors, what seems best is often so by luck. What has no weight in the pool is left out. A mean is for fit sets with
-    so few errors that weights cannot be told, and for classifiers that are too sure. The regression on who agrees is
-    for few rows. It is shrunk more and its signs are known, so it may be taken where its loss is less by less.
+    They compete on held-out rows. A pool has to beat the better of the first two in nine of ten resamples, an average
+    in 19 of 20, because with few errors the best is often so by luck. Opinions without weight in the pool are left out.
+    An average is for fit sets with too few errors to learn weights, and for classifiers that are too sure. The
+    regression on who agrees is for few rows. It is shrunk more and its signs are known, so a smaller gain is enough.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
@@ -283,10 +283,10 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
 
 
 def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate | None:
-    """Return the regression on who agrees with the least loss on held-out rows; None where that is not surely less.
+    """Return the regression on who agrees with the least loss on held-out rows; None if its gain is not clear.
 
-    It is held against the same regression on the classifier alone, row by row: where rows are few, that tells more than
-    the AURC.
+    It is compared with the same regression on the classifier alone, row by row; with few rows, this is more telling
+    than the AURC.
     """
     own = (OWN, *filter(is_opinion_array, inputs))
     if len(own) == 1:
@@ -308,14 +308,14 @@ def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct
 
 
 def losses_of_log_odds(odds: Floats, is_correct: Bools) -> Floats:
-    """Return the cross entropy of each row, (n,)."""
+    """Return the cross entropy of each row in nats, float64 (n,)."""
     return np.logaddexp(0, np.where(is_correct, -odds, odds))
 
 
 def surely_worse_aurc(
     odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR
 ) -> bool:
-    """Return whether log-odds (n,) have an AURC above that of others, by more than one standard error unless told."""
+    """Return whether log-odds (n,) have a clearly higher AURC than others, by default by one standard error."""
     tables = [(rank_rows(one, is_correct), {"aurc": aurc.of}) for one in (odds, others)]
     first, second = resample_all(tables, RESAMPLES, seed)
     return first.minus(second, level)["aurc"]["low"] > 0
@@ -324,9 +324,9 @@ def surely_worse_aurc(
 def pool_with_handover(
     best: Candidate, fallback: Candidate, handover: Handover | FeatureHandover, weight: Floats, is_correct: Bools
 ) -> Candidate:
-    """Return a candidate that hands rows over to another, by their weight (n,).
+    """Return a candidate that hands rows over to another, by their weights (n,) in [0, 1].
 
-    Both are calibrated first, since log-odds of different scales cannot be mixed.
+    Both are calibrated first, because log-odds on different scales cannot be mixed.
     """
     first, other = best.calibrated(is_correct), fallback.calibrated(is_correct)
     return Candidate(
@@ -339,7 +339,7 @@ def pool_with_handover(
 
 
 def _pool_of_weighty_inputs(found: Pool) -> Pool:
-    """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
+    """Return a pool without the inputs that have almost no weight; the classifier's own opinion stays."""
     edges = np.cumsum([0, *found.widths[:-1]])
     sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
     kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)

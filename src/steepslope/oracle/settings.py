@@ -1,4 +1,4 @@
-"""What can be chosen about an oracle; quick to import, so that the command line can read it."""
+"""What can be chosen about an oracle. The module is quick to import, because the command line reads it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -28,7 +28,7 @@ class LossOptions:
     loss
         Name of the loss: cross_entropy, focal, true_class_probability, steep_slope or class_balanced.
     parameters
-        Parameters of the loss by name, such as alpha_neg; those that are not given have the loss's defaults.
+        Parameters of the loss by name, such as alpha_neg; missing ones have the loss's defaults.
     """
 
     loss: str = "steep_slope"
@@ -36,17 +36,17 @@ class LossOptions:
 
     @classmethod
     def from_flat(cls, **flat: Any) -> Self:
-        """Return the options of flat settings: what is no field is a parameter of the loss; lists become tuples."""
+        """Return the options of flat settings; further names are parameters of the loss, and lists become tuples."""
         others = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
         own: dict[str, Any] = {one.name: others.pop(one.name) for one in fields(cls) if one.name in others}
         return cls(**{**own, "parameters": {**own.get("parameters", {}), **others}})
 
     def changed(self, flat: Mapping[str, Any]) -> Self:
-        """Return the same with some flat settings changed; parameters of the loss that are not among them stay."""
+        """Return the same options with some flat settings changed."""
         return self.from_flat(**{**self.as_json(), **flat})
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings flat, as :meth:`from_flat` takes them and JSON holds them."""
+        """Return the flat settings, as :meth:`from_flat` takes them and JSON holds them."""
         nested = asdict(self)
         flat = {"loss": nested.pop("loss"), **nested.pop("parameters"), **nested}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
@@ -59,14 +59,14 @@ class FusedSettings(LossOptions):
     Parameters
     ----------
     budget
-        What a prediction may cost: free, no forward pass but the classifier's; opinions, those of other classifiers;
-        auxiliary, a second backbone as well; all, everything that the outputs hold; auto, the cheapest of these that is
-        as good as the best on the fit set.
+        What a prediction may cost: free, only the classifier's forward pass; opinions, also those of other classifiers;
+        auxiliary, also a second backbone; all, everything in the outputs; auto, the cheapest of these that is as good
+        as the best on the fit set.
     errors
-        holdout: next to the other folds of the fit set, the classifier's training outputs are references, where they
-        are given; crossfit: the other folds alone, so there must be none.
+        Where references come from. holdout: the other folds of the fit set, and the classifier's training outputs if a
+        reference is passed. crossfit: the other folds alone, without a reference.
     seed
-        Seed of all that is drawn, such as folds; the same seed gives the same oracle.
+        Seed of all random draws, such as folds; the same seed gives the same oracle.
     """
 
     budget: Budget = "auto"
@@ -84,14 +84,14 @@ class ColumnSettings:
     Parameters
     ----------
     errors
-        Where references come from: holdout, from the classifier's training outputs, while the fit set is new to it;
-        crossfit, from the fit set itself, each fifth of it seen from the others; train, the same, where the fit set
-        are the training outputs, as in the paper, which a fused oracle refuses.
+        Where references come from. holdout: the classifier's training outputs, and the fit set is new to the
+        classifier. crossfit: the fit set itself, each fifth of it seen from the others. train: the same, but the fit
+        set has the training outputs, as in the paper; a fused oracle refuses this.
     seed
-        Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
+        Seed of all random draws, such as folds and initial weights; the same seed gives the same oracle.
     inputs
-        What the oracle sees: features, logits, neighbors, feature_opinion, views, dropout, auxiliary_neighbors,
-        second_opinion, joint_opinion, familiar_opinion, or a score such as trust_score.
+        The evidence that the oracle sees: features, logits, neighbors, feature_opinion, views, dropout,
+        auxiliary_neighbors, second_opinion, joint_opinion, familiar_opinion, or a score such as trust_score.
     head
         The last step: hyperplane (signed distance, paper Eq. 7) or linear.
     hidden

@@ -1,7 +1,7 @@
-"""An oracle on disk: a sealed card in JSON, with the weights and what the evidence learnt.
+"""An oracle on disk: a sealed card in JSON, the weights, and the states of the evidence.
 
-Every kind of oracle has a card; its ``kind`` decides which class reads the oracle. An oracle is named by its folder, or
-by ``hub:user/name``.
+The ``kind`` on the card decides which class reads the oracle. An oracle is named by its folder, or by
+``hub:user/name``.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 
 
 def names_oracle(name: str) -> bool:
-    """Return whether a name stands for an oracle, in a folder or on the Hub, and not for a score."""
+    """Return whether a name means an oracle, in a folder or on the Hub, and not a score."""
     return is_hub(name) or is_oracle(name)
 
 
@@ -37,7 +37,7 @@ def read_oracle_card(folder: str | Path) -> dict[str, Any]:
 
 
 def classes_of_oracle(name: str) -> tuple[str, ...] | None:
-    """Return the names of the classes that an oracle was fitted for, or their numbers; None where that is not known."""
+    """Return the names of the classes that an oracle was fitted for, or their numbers; None if unknown."""
     record = read_oracle_card(name).get(RECORD) or {}
     shape = record.get("shapes", {}).get("logits")
     numbers = None if shape is None else tuple(map(str, range(shape[0])))
@@ -45,7 +45,7 @@ def classes_of_oracle(name: str) -> tuple[str, ...] | None:
 
 
 def kind_of_oracle_card(card: dict[str, Any], folder: str | Path) -> str:
-    """Return the kind of oracle that the card in a folder is of."""
+    """Return the kind of oracle on the card in a folder."""
     return str(field(card, "kind", str, Path(folder) / CARD))
 
 

@@ -1,6 +1,8 @@
-"""Rows of outputs -> a file of decisions.
+"""From rows of outputs to a file of decisions.
 
-``options``: what can be chosen. ``chunks``: outputs become rows of decisions, chunk by chunk, as images do in
-``nets/predict``; ``prediction_file``: these become one file, and go on where they were killed; ``audit``: which
-accepted rows to label. ``source``: what is decided on, and what a run comes to, in sentences.
+- ``options``: what can be chosen.
+- ``chunks``: outputs become rows of decisions, chunk by chunk; ``nets/predict`` does the same for images.
+- ``prediction_file``: the chunks become one file, and a killed run goes on.
+- ``audit``: which accepted rows to label.
+- ``source``: which rows are decided on, and a summary in sentences.
 """

@@ -1,10 +1,9 @@
-"""A long table of decisions in chunks: what the chunks are, and how the images, or outputs, of each become its rows."""
+"""A long table of decisions in chunks, and how the images or outputs of a chunk become its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,16 +22,20 @@ from steepslope.predict.options import PredictOptions
 
 ENDING = ".npz"
 ERROR = "error"
-DIGITS = 12  # of a file's digest, in names of its rows
-EMPTY_CELLS = "?"  # after the name of a column, in a file: the mask of its cells
+DIGITS = 12  # of a file's digest, in the names of its rows
+EMPTY_CELLS = "?"  # follows a column's name in a chunk's file: the mask of its cells
 FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
 Chunk = tuple[Path, Frame]  # the file of a chunk, and its rows
-Made = Generator[Chunk]  # to be closed where it is not read to its end
+Made = Generator[Chunk]  # close it if it is not read to its end
 
 
 class Source(Protocol):
-    """What a gate decides on: ``key`` is what else decides its rows, ``missing`` makes chunks, ``all`` names them."""
+    """Where decisions come from.
+
+    ``key`` holds what determines the rows besides gate and options, ``missing`` makes the chunks that a folder lacks,
+    and ``all`` returns the files of all chunks.
+    """
 
     @property
     def gate(self) -> Gate: ...  # noqa: D102
@@ -54,8 +57,8 @@ class Source(Protocol):
 class FromOutputs:
     """The decisions on the rows of a folder or file of outputs; a chunk is a block of rows.
 
-    A row without an id is named by the digest of the file and its number in it, ``4f3a9c21d0e7/17``: another file's
-    rows have other names, and those of the same file the same.
+    A row without an id gets the digest of the file and the row's number as its name, such as ``4f3a9c21d0e7/17``. So
+    names are the same whenever the same file is read, and differ between files.
     """
 
     gate: Gate
@@ -65,7 +68,7 @@ class FromOutputs:
     column: str | None = None
 
     def key(self) -> dict[str, Any]:
-        """Return what decides the rows, with gate and options."""
+        """Return what determines the rows, besides gate and options."""
         return {"outputs": fingerprint(self.rows.path), **self.rows.as_json()}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
@@ -76,19 +79,16 @@ class FromOutputs:
                 if not path.exists():
                     self.gate.origin.require_opinions(block.nets)
                     outputs, groups = ClassifierOutputs.of_table(block), self._groups_of(block)
-                    found = self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain)
-                    table = found.table()
+                    decisions = self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain)
+                    table = decisions.table()
                     if block.numbered:
-                        table["id"] = np.array([f"{self._digest}/{number}" for number in table["id"]])
+                        digest = self.rows.digest[:DIGITS]
+                        table["id"] = np.array([f"{digest}/{number}" for number in table["id"]])
                     yield path, table
                 progress.update(len(block))
 
-    @cached_property
-    def _digest(self) -> str:
-        return self.rows.digest[:DIGITS]
-
     def _groups_of(self, block: Table) -> NDArray[np.str_] | None:
-        """Return the group of each row, (m,), by its id or from a column; None where there are none."""
+        """Return the group of each row, (m,), by its id or from a column; None without groups."""
         if self.groups is not None:
             return groups_of_chunk_ids(self.groups, block.ids_of(np.arange(len(block))))
         if self.column is None:
@@ -102,7 +102,7 @@ class FromOutputs:
 
 
 def save_chunk(path: Path, table: Frame) -> None:
-    """Write the rows of a chunk; a masked column comes with its mask."""
+    """Write the rows of a chunk; a masked column gets a column with its mask."""
     masked = [name for name, column in table.items() if np.ma.is_masked(column)]
     masks = {f"{name}{EMPTY_CELLS}": np.ma.getmaskarray(table[name]) for name in masked}
     np.savez(path, allow_pickle=False, **{name: np.ma.getdata(column) for name, column in table.items()}, **masks)
@@ -117,7 +117,7 @@ def load_chunk(path: Path) -> Frame:
 
 
 def chunk_with_columns(table: Frame, dtypes: Mapping[str, np.dtype[Any]]) -> Frame:
-    """Return rows with these columns, in this order; those that it lacks are empty."""
+    """Return rows with these columns, in this order; columns that the rows lack are empty."""
     rows = len(next(iter(table.values())))
     empty = {name: np.ma.array(np.zeros(rows, dtype), mask=True) for name, dtype in dtypes.items() if name not in table}
     return {name: table[name] if name in table else empty[name] for name in dtypes}

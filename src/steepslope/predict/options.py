@@ -19,34 +19,33 @@ CHECKS: dict[str, Check] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """What stands in each row, and how images are run.
+    """The columns of each row, and how images are run.
 
     Parameters
     ----------
     top
-        How many of the most probable classes are given, each with its probability.
+        How many of the most probable classes to write, each with its probability.
     explain
-        Also give what each kind of evidence adds to the trust logit, in columns explain_….
+        Also write what each kind of evidence adds to the trust logit, in columns explain_….
     audit
-        About how many predictions to mark for labelling, in a column audit, of those that the gate accepts (with
-        follow, also those below the limit). They are drawn at random, doubtful ones more often, each with the
-        probability in the column audit_probability, which is never 0. From their labels, monitor tells how many of the
-        accepted are wrong, whatever has changed.
+        About how many accepted predictions to mark for labelling, in a column audit (with follow, also those below the
+        limit). They are drawn at random, doubtful ones more often. The column audit_probability has the probability of
+        each, which is never 0. From their labels, monitor estimates the risk of all accepted predictions, whatever has
+        changed.
     on_error
-        stop at an image that cannot be read, or keep its row, which is then left to review, with the reason in a column
-        error.
+        stop at an image that cannot be read, or keep its row, which goes to review, with the reason in a column error.
     batch_size
-        Images a forward pass.
+        Images per forward pass.
     workers
         Processes that decode images; 0 decodes in this one.
     shard_rows
-        Images a chunk; a killed run loses at most the chunk that it was in.
+        Images per chunk; a killed run loses at most its current chunk.
     backend
         torch; onnx: ONNX Runtime on the CPU; auto: onnx on a machine without a GPU, for inputs of 64 pixels and more,
-        where ONNX Runtime is installed and agrees with PyTorch, else torch.
+        if ONNX Runtime is installed and agrees with PyTorch, else torch.
     verify
-        Know the images by their contents, which are read once more, and not by their sizes and times, so that a copy of
-        them counts as the same.
+        Recognise the images by their contents, which are read once more, instead of their sizes and times, so that a
+        copy of them counts as the same.
     """
 
     top: int = 1

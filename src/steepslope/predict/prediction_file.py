@@ -1,27 +1,30 @@
-"""Decisions as one file, written in chunks: killed at any moment and run again, it ends in the same bytes.
+"""Decisions as one file, written in chunks. A run that is killed and started again ends in the same bytes.
 
-Chunks lie in a hidden folder next to the file, each written by an atomic rename, and are joined at the end. A summary
-in JSON, written last, is named like the file.
+Chunks lie in a hidden folder next to the file. Each is written by an atomic rename, and they are joined at the end. A
+JSON summary, written last, has the file's name and ``.json``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import field, read_json, staged_folder, write_json
+from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, LACKING, NO_CLASS, REJECT
 from steepslope.outputs.labels import UNKNOWN
-from steepslope.outputs.table_files import CsvWriter, Frame, table_writer
+from steepslope.outputs.table_files import Frame, table_writer
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source, chunk_with_columns, load_chunk, save_chunk
 from steepslope.predict.options import STDOUT
@@ -29,16 +32,15 @@ from steepslope.predict.options import STDOUT
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
-See = Callable[[Frame], None]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How many predictions there are, are accepted, rejected, and could not be made.
+    """The numbers of predictions: of all, of accepted, of rejected, and of those that failed.
 
-    ``audited`` are those that are to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its
-    audit; ``lacking`` lack an opinion that nearly all calibration rows had, and go to review, as the ``unanswered`` do,
-    whose answer is none of the classes.
+    ``audited`` are to be labelled. ``below_limit`` are accepted by the gate, but below the limit of its audit.
+    ``lacking`` go to review because they lack an opinion that nearly all calibration rows had, and ``unanswered``
+    because their answer is none of the classes.
     """
 
     rows: int = 0
@@ -51,7 +53,7 @@ class Summary:
     unanswered: int = 0
 
     def plus(self, table: Frame) -> Summary:
-        """Return the summary with further rows counted."""
+        """Return the summary with the rows of a further table counted."""
         decision = table["decision"]
         accepted = int((decision == ACCEPT).sum())
         counts = {"rows": len(decision), "accepted": accepted, "rejected": int((decision == REJECT).sum())}
@@ -67,30 +69,25 @@ class Summary:
             counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum())
         return Summary(**{name: count + counts.get(name, 0) for name, count in asdict(self).items()})
 
-    @classmethod
-    def read(cls, content: Mapping[str, Any], path: Path) -> Summary:
-        """Return the summary that JSON holds."""
-        return cls(*(field(content, one.name, int, path) for one in fields(cls)))
-
 
 def predict_to_file(
     source: Source, out: Path, key: Mapping[str, Any], replace: bool = False, notice: Notice = silent
 ) -> Summary:
-    """Write the decisions to a .csv or .parquet file, or find them there; return what they come to.
+    """Write the decisions to a .csv or .parquet file, unless they are there already; return their summary.
 
-    ``key`` is what decides them; chunks of an unfinished run with the same key are kept.
+    ``key`` holds all that determines them. Chunks of an unfinished run with the same key are used.
 
     Raises
     ------
     SteepslopeError
-        If there is such a file, of another key, that is not to be replaced.
+        If the file exists with another key, and is not to be replaced.
     """
     kind = prediction_file_artifact(out)
     card, folder = out.with_name(kind.card), out.with_name(kind.unfinished[1])
     with kind.making(out.parent, key, replace) as complete:
         if complete:
             notice(f"{out}: already complete")
-            return Summary.read(read_json(card, "a summary of predictions"), card)
+            return read_fields(Summary, read_json(card, "a summary of predictions"), card)
         kind.begin(out.parent, key)
         with closing(source.missing(folder, notice)) as chunks:
             for path, table in chunks:
@@ -107,7 +104,7 @@ def predict_to_file(
 
 
 def prediction_file_artifact(out: Path) -> Artifact:
-    """Return the artifact that a file of decisions is; what tells chunks apart are the rows that they are of."""
+    """Return the artifact for a file of decisions; its chunks are told apart by their rows."""
     card, folder = f"{out.name}.json", f".{out.name}.chunks"
     return Artifact(
         f"predictions in {out.name}", card, made="key", files=(out.name, card), free=(LIMIT,),
@@ -116,38 +113,22 @@ def prediction_file_artifact(out: Path) -> Artifact:
     )  # fmt: skip
 
 
-def see_no_table(table: Frame) -> None:
-    """Look at no table."""
+@contextmanager
+def file_or_stdout(out: str) -> Iterator[Path]:
+    """Yield the file to write to; for ``-``, a temporary CSV file that is copied to standard output at the end."""
+    if out != STDOUT:
+        yield Path(out)
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "decisions.csv"
+        yield file
+        with file.open(encoding="utf-8", newline="") as text:
+            copyfileobj(text, sys.stdout)
+        sys.stdout.flush()
 
 
-def predict_to_stdout(source: Source, notice: Notice = silent, see: See = see_no_table) -> Summary:
-    """Write the decisions to standard output as CSV, chunk by chunk; ``see`` is shown the table of each."""
-    summary, writer = Summary(), CsvWriter(sys.stdout)
-    for table in _tables_with_same_columns(table for _, table in source.missing(Path(), notice)):
-        writer.write(table)
-        summary = summary.plus(table)
-        see(table)
-    sys.stdout.flush()
-    return summary
-
-
-def _tables_with_same_columns(tables: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield tables with the columns of the first that has all; those before it, of unreadable images, wait for it."""
-    waiting: list[Frame] = []
-    dtypes: dict[str, Any] = {}
-    for table in tables:
-        waiting.append(table)
-        dtypes = dtypes or ({name: column.dtype for name, column in table.items()} if LABEL in table else {})
-        if dtypes:
-            yield from (chunk_with_columns(one, dtypes) for one in waiting)
-            waiting.clear()
-    yield from waiting
-
-
-def require_prediction_file(out: str, *read: str | None, audit: int | None = None) -> None:
-    """Raise unless decisions can go to a file of this name, which is none of those that are read."""
-    if out == STDOUT and audit is not None:
-        raise SteepslopeError("expected a file to write to with --audit, which draws among its rows, found -", "out")
+def require_prediction_file(out: str, *read: str | None) -> None:
+    """Raise unless decisions can be written to a file of this name, and it is none of the files that are read."""
     if out != STDOUT and Path(out).suffix.lower() not in ENDINGS:
         raise SteepslopeError(f"expected a file that ends in .csv or .parquet, or -, found {out!r}", "out")
     if Path(out).is_dir():
@@ -158,11 +139,11 @@ def require_prediction_file(out: str, *read: str | None, audit: int | None = Non
 
 
 def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
-    """Write the chunks to one file, table by table, with those marked that an audit draws."""
+    """Write the chunks to one file, table by table, and mark the rows that an audit draws."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
-    dtypes = {name: column.dtype for name, column in known.items()}  # a chunk without a single image has few columns
+    dtypes = {name: column.dtype for name, column in known.items()}  # a chunk of unreadable images has few columns
     marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
     summary = Summary()

@@ -1,4 +1,4 @@
-"""What a gate decides on outputs that a command names; and decisions, written where it says."""
+"""A gate's decisions on the outputs that a command names, written to a file, with a summary in sentences."""
 
 import json
 from collections.abc import Iterable
@@ -18,15 +18,15 @@ from steepslope.outputs.options import TABLES, ReadingOptions
 from steepslope.outputs.predictions import read_groups_by_id
 from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromOutputs, Source
-from steepslope.predict.options import STDOUT, PredictOptions
-from steepslope.predict.prediction_file import See, Summary, predict_to_file, predict_to_stdout, see_no_table
+from steepslope.predict.options import PredictOptions
+from steepslope.predict.prediction_file import Summary, predict_to_file
 from steepslope.promise.certificate import as_percent
 
 
 def source_of_outputs(
     gate: Gate, rows: TableBlocks, groups: str | None, reading: ReadingOptions, options: PredictOptions
 ) -> FromOutputs:
-    """Return what a gate decides of each row of some outputs, with the groups of a column or a file."""
+    """Return the source of decisions on the rows of some outputs, whose groups come from a column or a file."""
     if not rows.path.exists():
         raise SteepslopeError("no such file or folder", rows.path)
     column, by_id = groups_of_source(gate, groups, True, reading)
@@ -36,7 +36,7 @@ def source_of_outputs(
 
 
 def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
-    """Return all that decides the decisions of the gate in a folder, as JSON holds it."""
+    """Return all that determines the decisions of the gate in a folder, as JSON."""
     chosen = {name: value for name, value in asdict(source.options).items() if name not in ("workers", "verify")}
     key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(source.groups)}
     return dict(json.loads(json.dumps(key)))
@@ -47,7 +47,7 @@ def write_decisions_on_outputs(
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
 
-    The file is the one that ``predict --outputs --audit`` would write for a folder with these outputs.
+    It is the same file as ``predict --outputs --audit`` would write for a folder with these outputs.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -59,27 +59,16 @@ def write_decisions_on_outputs(
         predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
 
 
-def write_source_decisions(
-    source: Source, key: dict[str, Any], out: str, replace: bool, see: See = see_no_table
-) -> Summary:
-    """Write the decisions to a file or to standard output, and tell what they come to, which is returned.
-
-    ``see`` is shown the tables that go to standard output.
-    """
-    notice = say
-    if out == STDOUT:
-        summary = predict_to_stdout(source, notice, see)
-    else:
-        summary = predict_to_file(source, Path(out), key, replace, notice)
+def write_source_decisions(source: Source, key: dict[str, Any], file: Path, replace: bool) -> Summary:
+    """Write the decisions to a file, and say their summary, which is returned."""
+    summary = predict_to_file(source, file, key, replace, say)
     for line in decision_sentences(source.gate, summary):
-        notice(line)
-    if out != STDOUT:
-        notice(f"decisions: {out}")
+        say(line)
     return summary
 
 
 def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
-    """Return a sentence on what was decided, and one on why nothing is accepted by a gate that promises nothing."""
+    """Return a sentence with the numbers of decisions, and one that says why if the gate promises nothing."""
     review = summary.rows - summary.accepted - summary.rejected
     counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
     counts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
@@ -89,14 +78,14 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts += [f"{summary.unanswered:,} with an answer that is none of the classes"] if summary.unanswered else []
     counts += [f"{summary.below_limit:,} below the limit of --follow"] if summary.below_limit else []
     counts += [f"{summary.audited:,} to label (column audit)"] if summary.audited else []
-    nothing = [] if any(one.is_given for one in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
+    nothing = [] if any(each.is_given for each in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
     return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
 
 
 def groups_of_source(
     gate: Gate, groups: str | None, has_columns: bool, reading: ReadingOptions
 ) -> tuple[str | None, dict[str, str] | None]:
-    """Return the column of the outputs that has the groups, or the group of each id; None where there are none."""
+    """Return the column of the outputs that has the groups, or None, and the group of each id, or None."""
     if not gate.has_groups or gate.by == PREDICTED:
         if groups is not None:
             raise SteepslopeError("expected none, since the gate has none, or those of the predicted classes", "groups")

@@ -1,7 +1,8 @@
-"""What a gate learns from its calibration rows: its certificates, P(correct), and what it remembers of the rows."""
+"""What a gate learns from its calibration rows: its certificates, P(correct), and its decisions on the rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +27,10 @@ from steepslope.promise.sequence import Above
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of which a gate warns
-MANY = 200  # rows without an error, of which a gate warns
+NEGLECTED = 5  # accepted rows of a true class, all of them wrong, that cause a caution
+MANY = 200  # rows without an error that cause a caution
 UNLIKELY = 1e-4
-TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
+TINY = 1e-9  # probabilities are clipped to [TINY, 1 − TINY]
 ARRAYS = {
     "p_correct": "float64", "is_correct": "bool", "accepted": "bool", "probability": "float64",
     "predicted": "int64",
@@ -39,7 +40,7 @@ OPTIONAL = ("probability", "predicted")
 
 @dataclass(frozen=True)
 class ProbabilityMap:
-    """P(correct) = sigmoid(slope · (x − centre) / scale + offset) of a confidence x, of its log-odds if ``is_unit``."""
+    """P(correct) = sigmoid(slope · (x − centre) / scale + offset), for a confidence x, its log-odds if ``is_unit``."""
 
     slope: float
     offset: float
@@ -51,8 +52,8 @@ class ProbabilityMap:
     def from_rows(cls, confidence: Floats, is_correct: Bools, of_log_odds: bool = False) -> ProbabilityMap:
         """Learn the map (Platt, 1999) on rows (n,).
 
-        Log-odds are changed little where rows are few; confidences in [0, 1] are turned into log-odds; any others are
-        standardised.
+        Log-odds stay nearly as they are if rows are few. Confidences in [0, 1] are turned into log-odds, and any others
+        are standardised.
 
         >>> found = ProbabilityMap.from_rows(np.repeat([0.2, 0.9], 500), np.arange(1000) % 10 < np.repeat([3, 8], 500))
         >>> found(np.array([0.2, 0.9])).round(2)
@@ -66,12 +67,12 @@ class ProbabilityMap:
 
     @quiet
     def __call__(self, confidence: Array) -> Array:
-        """Return the probability that each prediction is correct, (n,), in [0, 1]."""
+        """Return the probability that each prediction is correct, float64 (n,), in [0, 1]."""
         odds = self.slope * (self._inputs(confidence) - self.centre) / self.scale + self.offset
         return 1 / (1 + namespace_of(odds).exp(-odds))
 
     def inverse(self, probability: Any) -> Any:
-        """Return the confidence that stands for a probability in (0, 1), or for each of several, (m,)."""
+        """Return the confidence whose P(correct) is a probability in (0, 1), or each of several, (m,)."""
         inputs = (logit(probability) - self.offset) / self.slope * self.scale + self.centre
         return expit(inputs) if self.is_unit else inputs
 
@@ -85,19 +86,19 @@ class ProbabilityMap:
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
         """Return the map that JSON holds."""
-        found = read_fields(cls, content, path)
-        numbers = [found.slope, found.offset, found.centre, found.scale]
-        if not (np.isfinite(numbers).all() and found.slope > 0 and found.scale > 0):
-            raise SteepslopeError(f"expected a slope and scale > 0, found {found}", path)
-        return found
+        probability = read_fields(cls, content, path)
+        is_finite = all(map(math.isfinite, vars(probability).values()))
+        if not (is_finite and probability.slope > 0 and probability.scale > 0):
+            raise SteepslopeError(f"expected a slope and scale > 0, found {probability}", path)
+        return probability
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CalibrationRows(ArrayRows):
-    """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
+    """A gate's decisions on labelled rows (n,): P(correct), which are correct, and which it accepts.
 
-    Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
-    ``probability`` (n,) the classifier's own of each. They are None where a gate knows confidences alone.
+    A monitor compares later predictions with them. ``predicted`` (n,) are the numbers of the predicted classes, and
+    ``probability`` (n,) the classifier's own probabilities of these; None for a gate from confidences alone.
     """
 
     p_correct: Floats
@@ -107,12 +108,12 @@ class CalibrationRows(ArrayRows):
     predicted: NDArray[np.int64] | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays by name, without those that are not known."""
+        """Return the known arrays by name."""
         return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
-        """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
+        """Return the rows in a file; raise unless its arrays have one length and the right types."""
         known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
         with located(path):
             require_arrays(arrays, known, "calibration rows")
@@ -120,9 +121,9 @@ class CalibrationRows(ArrayRows):
 
 
 def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[str]:
-    """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
+    """Return a caution if a true class is accepted only under other labels; it names the one with the most such rows.
 
-    ``accepted`` (n,) tells which rows are. The list is empty where there is no such class.
+    ``accepted`` (n,) says which rows are accepted. The list is empty if there is no such class.
 
     >>> is_correct, truths = np.arange(90) < 80, np.repeat(["good", "bad"], [80, 10])
     >>> rows = LabelledRows.of(np.ones(90), is_correct, true_classes=truths, predicted_classes=np.repeat("good", 90))
@@ -130,8 +131,8 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
     'of 10 rows of class bad, 10 are accepted, all of them under '
     """
     names, index = np.unique(labelled.require_true_classes(), return_inverse=True)
-    sides = (~labelled.is_correct, labelled.is_correct)
-    wrong, right = (np.bincount(index[accepted & side], minlength=len(names)) for side in sides)
+    wrong = np.bincount(index[accepted & ~labelled.is_correct], minlength=len(names))
+    right = np.bincount(index[accepted & labelled.is_correct], minlength=len(names))
     neglected = np.where(right == 0, wrong, 0)
     if neglected.max(initial=0) < NEGLECTED:
         return []
@@ -139,21 +140,21 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
     worst, labels = int(neglected.argmax()), np.unique(labelled.predicted_classes[accepted])
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
     others = (neglected >= NEGLECTED).sum() - 1
-    parts = [f"{rows}, all of them under another label"]
-    parts += [f"{others:,} other classes likewise"] if others else []
-    parts += [f"all that is accepted is called {labels[0]}"] if len(labels) == 1 else []
-    advice = "a promise for each true class (max_class_risk) would not accept so many of them"
-    parts.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
-    return ["; ".join(parts)]
+    clauses = [f"{rows}, all of them under another label"]
+    clauses += [f"{others:,} other classes likewise"] if others else []
+    clauses += [f"all accepted predictions are {labels[0]}"] if len(labels) == 1 else []
+    advice = "a promise for each true class (max_class_risk) would limit this"
+    clauses.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
+    return ["; ".join(clauses)]
 
 
 def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
-    """Return a caution if far fewer of the rows (n,) are wrong than of the fit set, else an empty list.
+    """Return a caution if far fewer of the rows (n,) are wrong than in the fit set, else an empty list.
 
-    ``fit_set`` is how many rows of the fit set are wrong, and how many there are. Far fewer means: given the errors of
-    both sets together, so few are among these rows with a chance of at most 1e-4, even if their rate were half that of
-    the fit set (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution where none of 200 rows or
-    more is wrong, and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
+    ``fit_set`` has the number of errors in the fit set and its size. Far fewer means: given all errors of both sets,
+    the chance of so few among these rows is at most 1e-4, even if their error rate were half that of the fit set
+    (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution if none of at least 200 rows is wrong,
+    and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
 
     >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
     '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
@@ -167,14 +168,14 @@ def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple
     else:
         chance = np.exp(np.log(probability).sum()) if n >= MANY and not errors else 1
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-    asked = "are the labels made from the predictions, or was the classifier fitted on these rows?"
+    question = "are the labels made from the predictions, or was the classifier fitted on these rows?"
     unlikely = chance <= UNLIKELY
-    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {asked}"] if unlikely else []
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if unlikely else []
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """The certificates of what is accepted, risk by risk and group by group; of true classes; and of rejection."""
+    """The certificates of the accepted, for each risk and group, of the true classes, and of rejection."""
 
     accepted: tuple[Certificate, ...]
     of_classes: tuple[Certificate, ...] = ()
@@ -184,23 +185,23 @@ class Certificates:
 def calibrate_all(
     rows: LabelledRows, thresholds: Floats, objectives: Objectives, seed: int = 0, weights: Weights | None = None
 ) -> Certificates:
-    """Return all certificates that are counted on rows (n,); they share the delta of the objectives.
+    """Return all certificates for rows (n,); they share the objectives' delta.
 
-    Those of the true classes, if they are promised anything, hold together, and take one share. Of rows with
-    ``weights`` (n,), risks alone are promised.
+    Those of the true classes, if any, hold together, so they take one share. With ``weights`` (n,), only risks are
+    promised.
     """
     if weights is not None:
         delta = objectives.delta / len(objectives.max_risk)
         of_mix = (certify_class_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
-        return Certificates(tuple(one.counting(rows.confidence, rows.is_unknown) for one in of_mix))
+        return Certificates(tuple(each.counting(rows.confidence, rows.is_unknown) for each in of_mix))
     names, reject, class_risk = rows.group_names, objectives.reject, objectives.max_class_risk
     delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
     of_classes: tuple[Certificate, ...] = ()
     if class_risk is not None:
         truths = rows.require_true_classes()
         of_classes = certify_true_classes(rows.confidence, rows.is_correct, truths, thresholds, class_risk, delta)
-    tested = [one for one in of_classes if one.advice == UNFIT or one.is_given]  # all but those of too few rows
-    allowed = min((one.threshold for one in tested), default=-np.inf)  # the same of all that are promised anything
+    tested = [each for each in of_classes if each.advice == UNFIT or each.is_given]  # classes with enough rows
+    allowed = min((each.threshold for each in tested), default=-np.inf)  # the threshold of all promised classes
     if objectives.costs is not None:
         accepted = tuple(_calibrate_by_costs(rows, names, objectives.least_probability, delta, seed))
     else:
@@ -224,7 +225,7 @@ def calibrate_all(
 def _calibrate_by_coverage(
     rows: LabelledRows, thresholds: Floats, coverage: float | None, delta: float, name: str | None
 ) -> Certificate:
-    """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
+    """Return the certificate of the threshold with the nearest coverage, which does not depend on labels."""
     assert coverage is not None
     above = Above.from_rows(rows.confidence, rows.is_correct, thresholds)
     place = int(np.abs(above.accepted - coverage * above.n).argmin())
@@ -234,7 +235,10 @@ def _calibrate_by_coverage(
 def _calibrate_by_costs(
     rows: LabelledRows, names: Sequence[str | None], least_probability: float, delta: float, seed: int
 ) -> Iterator[Certificate]:
-    """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
+    """Yield certificates of the confidence at which accepting becomes cheaper than a review.
+
+    The confidence is learnt on one half of the rows, and the certificates count the other half.
+    """
     order = np.random.default_rng(seed).permutation(len(rows))
     half = (len(rows) + 1) // 2
     learnt = rows.subset(order[:half])
@@ -251,12 +255,12 @@ def _calibrate_by_costs(
 def _calibrate_rejection(
     rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float
 ) -> Certificate:
-    """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
+    """Return the certificate of the rejected: at most ``most_right`` of them are right. It is a gate upside down.
 
-    All of it lies below the ``lowest`` threshold from which on predictions are accepted.
+    Only predictions below the ``lowest`` threshold of the accepted can be rejected.
     """
     upside_down = -thresholds[np.isfinite(thresholds)][::-1]
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
     confidence, is_wrong = -rows.confidence, ~rows.is_correct
-    found = certify(confidence, is_wrong, upside_down, most_right, delta, aim="rejection", possible=possible)
-    return replace(found.counting(confidence, rows.is_unknown), threshold=-found.threshold)
+    mirrored = certify(confidence, is_wrong, upside_down, most_right, delta, aim="rejection", possible=possible)
+    return replace(mirrored.counting(confidence, rows.is_unknown), threshold=-mirrored.threshold)

@@ -1,7 +1,7 @@
-"""What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
+"""The promise about the predictions that a gate accepts, in numbers, in sentences, and as JSON.
 
-Tails and bounds are exact: those of the binomial distribution of a count of errors, or of bets under another mix of
-classes (:mod:`steepslope.promise.class_mix`).
+Tails and bounds are exact. They are those of a binomial count of errors, or of bets for another class mix
+(:mod:`steepslope.promise.class_mix`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from steepslope.numerics.binomial import clopper_pearson
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 MOST_ROWS = 10**9
-MOST_DIGITS = 9  # of a percentage
+MOST_DIGITS = 9  # decimals of a percentage
 PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and start thresholds divide delta
 Aim = Literal["risk", "coverage", "costs", "rejection", "true class"]
 ASSUMES = (
@@ -36,18 +36,18 @@ ASSUMES = (
     "the classifier, the confidence and the threshold stay as they are",
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
-MOST_SHARES = 8  # classes of a mix that are named with their shares
+MOST_SHARES = 8  # classes of a mix that a sentence names
 EVERYTHING, NOTHING = -math.inf, math.inf
 TRUE_CLASS: Aim = "true class"
-EXACT = 6  # digits of the percentage that is promised
+EXACT = 6  # decimals of a promised percentage
 EDGE = 1e-12
-ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
+ROUNDING = 1e-9  # rounding of the tail may put a bound this much above the promised risk
 
 
 def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
-    """Return the probability of so few errors, or fewer, among so many rows if each is wrong with ``risk``.
+    """Return the probability of at most ``errors`` errors among ``accepted`` rows, each wrong with chance ``risk``.
 
-    It is the p-value of the claim that the risk is at most that; 1 of no rows.
+    It is the p-value against the hypothesis that the risk is ``risk`` or more; 1 for no rows.
 
     >>> binomial_tail([0, 1], [59, 59], 0.05).round(3)
     array([0.048, 0.199])
@@ -56,7 +56,7 @@ def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArra
 
 
 def risk_bound(errors: int, accepted: int, delta: float) -> float:
-    """Return the least risk that so few errors exclude with confidence 1 − delta (Clopper & Pearson, 1934); 1 of none.
+    """Return the upper bound of the risk with confidence 1 − delta (Clopper & Pearson, 1934); 1 for no rows.
 
     >>> round(risk_bound(0, 59, 0.05), 4), risk_bound(0, 0, 0.05)
     (0.0495, 1.0)
@@ -65,7 +65,7 @@ def risk_bound(errors: int, accepted: int, delta: float) -> float:
 
 
 def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a fraction by Clopper & Pearson (1934).
+    """Return the interval of a fraction of n rows (Clopper & Pearson, 1934).
 
     >>> binomial_interval(0, 0), tuple(round(bound, 3) for bound in binomial_interval(8, 10))
     ((0.0, 1.0), (0.444, 0.975))
@@ -77,9 +77,10 @@ def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[floa
 def log_e_value_of_strata(
     accepted: Floats | Counts, errors: Floats | Counts, weights: Floats, risk: float, bet: ArrayLike
 ) -> Floats:
-    """Return logarithms of e-values against a risk, (…), by how many rows of strata are accepted, (…, s), and wrong.
+    """Return the logarithms of e-values against a risk, float64 (…).
 
-    The weights are (s,), the bets (…). See :mod:`steepslope.promise.class_mix`.
+    ``accepted`` and ``errors`` (…, s) count the rows of each stratum, ``weights`` are (s,) and bets (…). See
+    :mod:`steepslope.promise.class_mix`.
     """
     stakes = np.multiply.outer(np.asarray(bet), weights)
     right = (accepted - errors) * np.log1p(stakes * risk)
@@ -88,9 +89,9 @@ def log_e_value_of_strata(
 
 @cache
 def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
-    """Return how many accepted rows it takes to promise a risk, although so many of them are wrong.
+    """Return how many accepted rows it takes to promise a risk if ``errors`` of them are wrong.
 
-    Without errors it is m₀ = ⌈ln delta / ln(1 − risk)⌉: with fewer rows nothing can be promised.
+    Without errors it is m₀ = ⌈ln delta / ln(1 − risk)⌉. With fewer rows nothing can be promised.
 
     >>> [rows_needed(risk, delta=0.05) for risk in (0.05, 0.02, 0.01)], rows_needed(0.05, 0.05, errors=3)
     ([59, 149, 299], 153)
@@ -103,9 +104,9 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
 
 
 def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:
-    """Write a fraction in percent, without zeros at its end, and with as many digits as tell it from 0 and from 1.
+    """Return a fraction in percent, without trailing zeros, and with enough decimals to tell it from 0 and 1.
 
-    ``side`` is where it is rounded to: ``math.ceil`` keeps an upper bound one.
+    ``side`` rounds it: ``math.ceil`` keeps an upper bound an upper bound.
 
     >>> as_percent(0.02), as_percent(0.0154), as_percent(0.000412), as_percent(0.99999)
     ('2 %', '1.5 %', '0.04 %', '99.999 %')
@@ -120,12 +121,12 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
 
 
 def _rounded_percentage(value: float, digits: int, side: Callable[[float], float]) -> float:
-    """Return a number with so many digits, up or down, but for what floats themselves are off by."""
+    """Return a number rounded to decimals, up or down; the rounding error of floats does not count."""
     return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
 
 
 def assumptions_of_promise(weighted: Weighted | None = None) -> tuple[str, ...]:
-    """Return what a promise assumes: of rows like the calibration rows, or of another mix of classes.
+    """Return what a promise assumes, each a clause, about rows like the calibration rows or in another class mix.
 
     >>> assumptions_of_promise()[1]
     'the classifier, the confidence and the threshold stay as they are'
@@ -149,18 +150,17 @@ def assumptions_of_promise(weighted: Weighted | None = None) -> tuple[str, ...]:
 
 
 def assumptions_in_lines(assumed: Sequence[str]) -> str:
-    """Return assumptions as a list."""
-    return "\n".join(["This assumes that", *(f"- {one};" for one in assumed[:-1]), f"- {assumed[-1]}."])
+    """Return assumptions as a list in Markdown."""
+    return "This assumes that\n- " + ";\n- ".join(assumed) + "."
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
+    """The counts in each stratum of the calibration rows, and the bet that tested the threshold.
 
-    A stratum is the rows of one class: its ``name``, the ``weight`` of each row, how many ``rows`` there are, are
-    ``accepted``, and are accepted although they are wrong, ``errors``. ``mix`` has the shares of the classes. If it was
-    estimated, ``target`` is the number of rows without labels, and ``bound`` the bound of the risk; otherwise they are
-    0 and None.
+    A stratum is the rows of one class. It has a ``name``, the ``weight`` of each row, and the numbers of ``rows``, of
+    ``accepted`` ones, and of ``errors`` among these. ``mix`` has the shares of the classes. If the mix was estimated,
+    ``target`` is the number of target rows and ``bound`` the bound of the risk; otherwise they are 0 and None.
     """
 
     bet: float
@@ -180,7 +180,7 @@ class Weighted:
 
     @property
     def risk(self) -> float:
-        """The fraction of accepted weighted rows that is wrong, in [0, 1]; 0 of none."""
+        """The fraction of accepted weighted rows that is wrong, in [0, 1]; 0 if none is accepted."""
         accepted = self._total(self.accepted)
         return self._total(self.errors) / accepted if accepted else 0.0
 
@@ -188,7 +188,7 @@ class Weighted:
         return float(np.array(self.weight) @ np.array(counts, dtype=np.float64))
 
     def risk_bound(self, delta: float) -> float:
-        """Return the least risk that is excluded with confidence 1 − delta, by the same bet; 1 where none is."""
+        """Return the upper bound of the risk with confidence 1 − delta, by the same bet; 1 if the bet excludes none."""
         if self.bound is not None:
             return self.bound
         accepted, errors, weights = map(np.array, (self.accepted, self.errors, self.weight))
@@ -199,10 +199,10 @@ class Weighted:
         return 1.0 if gain(1.0) < 0 else float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
 
     def require_possible(self, path: Path) -> None:
-        """Raise unless its numbers can be those of calibration rows."""
+        """Raise unless the numbers can be those of calibration rows."""
         sizes = {len(column) for column in (self.name, self.weight, self.rows, self.accepted, self.errors)}
-        columns = zip(self.errors, self.accepted, self.rows, self.weight, strict=False)
-        fits = all(0 <= wrong <= accepted <= rows and weight >= 0 for wrong, accepted, rows, weight in columns)
+        strata = zip(self.errors, self.accepted, self.rows, self.weight, strict=False)
+        fits = all(0 <= errors <= accepted <= rows and weight >= 0 for errors, accepted, rows, weight in strata)
         fits = fits and len(sizes) == 1 and bool(self.mix) and bool(self.name)
         if not (fits and self.bet > 0 and self.bet * max(self.weight) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
@@ -210,33 +210,33 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A threshold, what was counted above it on n calibration rows, and what follows for predictions to come.
+    """A threshold, the counts above it among n calibration rows, and what follows for later predictions.
 
-    With probability 1 − ``delta`` over the draw of the calibration rows, at most ``risk_bound`` of the predictions with
-    a confidence of at least ``threshold`` are wrong.
+    With probability 1 − ``delta`` over random calibration rows, at most ``risk_bound`` of the predictions with a
+    confidence of at least ``threshold`` are wrong.
 
     Parameters
     ----------
     aim
-        How the threshold was found: for a ``risk``, for a ``coverage``, by ``costs``; for a ``rejection``, of
-        predictions with a confidence of at most the threshold: ``errors`` are then those that are right; or for a
-        ``true class``, of whose rows, the ``n``, a fraction is wrong with a confidence of at least the threshold.
+        What the threshold is for. ``risk``, ``coverage`` and ``costs`` are about accepted predictions. ``rejection`` is
+        about predictions with a confidence of at most the threshold; ``errors`` then counts those that are right.
+        ``true class`` is about the n rows of a class: which fraction of them is accepted and wrong.
     threshold
-        Predictions are accepted from this confidence on (>=); ∞, where nothing can be promised, accepts none.
+        The least confidence that is accepted. If nothing can be promised it is ∞, which accepts none.
     n, accepted, errors
-        Calibration rows; those that are accepted; and those of them that are wrong.
+        The numbers of calibration rows, of accepted ones, and of errors among these.
     delta
-        The probability, over the draw of the calibration rows, that the promise does not hold.
+        The probability, over random calibration rows, that the promise does not hold.
     max_risk
-        The risk that is promised; None where the aim is another.
+        The promised risk, in (0, 1); None for another aim.
     group
-        The name of the group of predictions that it is for; None for all.
+        The name of the group that the promise is for; None for all predictions.
     advice
-        Why nothing can be promised, and what to do about it; empty where something is.
+        Why nothing can be promised, and what to do about it; empty if something is.
     unknown, unknown_accepted
-        Out-of-class calibration rows, which are wrong whatever is predicted; and those that are accepted.
+        The numbers of out-of-class calibration rows, which are always wrong, and of accepted ones among them.
     weighted
-        What was counted for another mix of classes, of which the promise is then.
+        The counts for another class mix, if the promise is about one.
     """
 
     aim: Aim
@@ -253,7 +253,7 @@ class Certificate:
     weighted: Weighted | None = None
 
     def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
-        """Return the same with the counts of its out-of-class calibration rows, (n,) each."""
+        """Return the same certificate with the counts of out-of-class rows, given the calibration rows (n,)."""
         accepted = is_unknown & (confidence >= self.threshold) & self.is_given
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
 
@@ -264,7 +264,7 @@ class Certificate:
 
     @property
     def coverage(self) -> float:
-        """The fraction of calibration rows that are accepted, in [0, 1]; of weighted rows where these have weights."""
+        """The fraction of calibration rows that are accepted, in [0, 1]; of weighted rows for another class mix."""
         if self.weighted is not None:
             return self.weighted.coverage
         return self.accepted / self.n if self.n else 0.0
@@ -273,7 +273,8 @@ class Certificate:
     def coverage_interval(self) -> tuple[float, float]:
         """The 95 % interval of the coverage (Clopper & Pearson, 1934).
 
-        Those of the strata of a mix are put together by their distances from the estimates (Zou & Donner, 2008).
+        For another class mix, the intervals of the strata are combined by their distances from the estimates (Zou &
+        Donner, 2008).
         """
         if self.weighted is None:
             return binomial_interval(self.accepted, self.n)
@@ -289,19 +290,20 @@ class Certificate:
 
     @property
     def risk_bound(self) -> float:
-        """The upper bound of the risk, in [0, 1]; 1 where nothing is accepted."""
+        """The upper bound of the risk, in [0, 1]; 1 if nothing is accepted."""
         if self.weighted is not None:
             return self.weighted.risk_bound(self.delta)
         return risk_bound(self.errors, self.n if self.aim == TRUE_CLASS else self.accepted, self.delta)
 
     @property
     def survived_shift(self) -> float:
-        """The largest total variation at which the promise holds, between what calibration rows are of and what comes.
+        """The largest shift, in total variation, that the promise survives: in [0, 1], 0 if no risk is promised.
 
-        A shift of ε turns at most as many accepted predictions into wrong ones, so the risk is at most R + ε/c, for a
-        risk of R and a coverage of c: ε = c · (max_risk − R). R is the bound of this threshold alone, and c the lower
-        end of its interval. In [0, 1]; 0 where no risk is promised. For a group or a true class it is between its rows
-        alone; of a true class, c is 1. For another mix of classes it is between that mix and what comes.
+        The shift is between the distributions of the calibration rows and of later rows. A shift of ε makes at most a
+        fraction ε of all rows wrong, so the risk is at most R + ε/c for a risk R and a coverage c: ε = c · (max_risk −
+        R). R is the risk bound of this threshold, and c the lower end of the coverage interval. For a group or a true
+        class, the shift is that of its rows alone; for a true class, c is 1. For another class mix, the shift is from
+        that mix.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_shift, 4)
         0.0107
@@ -313,7 +315,7 @@ class Certificate:
 
     @property
     def survived_odds(self) -> float:
-        """How many times as high the odds of an error among the accepted may be while the promise holds, at least 1.
+        """The largest factor, at least 1, by which the odds of an accepted error may grow while the promise holds.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_odds, 2)
         1.4
@@ -324,9 +326,12 @@ class Certificate:
         return max(1.0, odds / bound)
 
     def sentences(self) -> str:
-        """Return the promise, what it was measured on, or why there is none, in sentences."""
+        """Return the promise and the counts behind it, or why there is none, in sentences."""
         if not self.is_given:
-            return f"{self._nothing()} can be promised: {self.advice}.{self._of_unknown()}"
+            of_class = f"Of all whose true class is {self.group}, nothing"
+            of_group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
+            nothing = "Nothing" if self.group is None else of_group
+            return f"{nothing} can be promised: {self.advice}.{self._of_unknown()}"
         bound = self._upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
         sure = as_percent(1 - self.delta, 2, math.floor)
         if self.aim == TRUE_CLASS:
@@ -347,11 +352,6 @@ class Certificate:
     def _upper(self) -> str:
         return as_percent(self.risk_bound, 2, math.ceil)
 
-    def _nothing(self) -> str:
-        of_class = f"Of all whose true class is {self.group}, nothing"
-        of_group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
-        return "Nothing" if self.group is None else of_group
-
     def _counted(self, verb: str, wrong: str) -> str:
         low, high = map(as_percent, self.coverage_interval)
         covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
@@ -365,7 +365,7 @@ class Certificate:
         return f"{counted} ({covered}) and {self.errors:,} of these {wrong} ({measured}, at most {self._upper})"
 
     def _of_shifts(self) -> str:
-        """Return the sentence on what the promise survives, after a blank; nothing where no risk is promised."""
+        """Return a sentence on the shifts that the promise survives, after a blank; empty if no risk is promised."""
         if self.aim != "risk" or self.max_risk is None:
             return ""
         times = f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
@@ -376,32 +376,30 @@ class Certificate:
         )
 
     def _of_unknown(self, verb: str = "") -> str:
-        """Return the sentence on out-of-class rows, after a blank; nothing where there are none."""
+        """Return a sentence on out-of-class rows, after a blank; empty if there are none."""
         if not self.unknown:
             return ""
         share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
         return f" {self.unknown:,} of these {self.n:,} rows are out-of-class{share if verb else ''}."
 
     def as_json(self) -> dict[str, Any]:
-        """Return all numbers, as JSON holds them: a threshold that is not finite as null."""
-        return {
-            "aim": self.aim, "group": self.group, "max_risk": self.max_risk, "delta": self.delta,
+        """Return all numbers as JSON; a threshold that is not finite is null."""
+        return asdict(self) | {
             "threshold": self.threshold if math.isfinite(self.threshold) else None,
             "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
-            "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
-            "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
-            "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
-            "weighted": None if self.weighted is None else asdict(self.weighted),
-        }  # fmt: skip
+            "coverage": self.coverage,
+            "coverage_interval": list(self.coverage_interval),
+            "risk_bound": self.risk_bound,
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Certificate:
         """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
-        known = dict(content)
-        if known.get("threshold", 0) is None:
-            everything = NOTHING if known.get("aim") == "rejection" else EVERYTHING
-            known["threshold"] = everything if known.get("accepts_all") else -everything
-        certificate = read_fields(cls, known, path)
+        numbers = dict(content)
+        if numbers.get("threshold", 0) is None:
+            everything = NOTHING if numbers.get("aim") == "rejection" else EVERYTHING
+            numbers["threshold"] = everything if numbers.get("accepts_all") else -everything
+        certificate = read_fields(cls, numbers, path)
         if certificate.weighted is not None:
             certificate.weighted.require_possible(path)
         certificate._require_consistent(content, path)

@@ -1,6 +1,6 @@
-"""From confidences and errors on calibration rows to the threshold of largest coverage that can be promised.
+"""The threshold of largest coverage that can be promised, from confidences and errors on calibration rows.
 
-Thresholds of a fixed sequence are tested by exact tails (:mod:`steepslope.promise.sequence`).
+The thresholds of a fixed sequence are tested by exact tails (:mod:`steepslope.promise.sequence`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from steepslope.promise.sequence import Above, StartThreshold, last_passing_in_s
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
-AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all would accept any rows (LOG.md)
-TAKEN = {  # why the thresholds that are possible are none of those that pass
+AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all of them would accept any row (LOG.md)
+TAKEN = {  # why none of the possible thresholds passes, although others do
     "rejection": "too few predictions lie below all that are accepted, or too many of those are right",
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
 }
@@ -44,17 +44,17 @@ def certify(
     aim: Aim = "risk",
     possible: int | None = None,
 ) -> Certificate:
-    """Return the certificate of the lowest threshold that keeps the risk of what it accepts to ``max_risk``.
+    """Return the certificate of the lowest threshold that keeps the risk of the accepted to ``max_risk``.
 
-    With probability 1 − ``delta`` over the rows (n,), all thresholds that pass do so: each is tested by the exact tail
-    of the binomial distribution, from the highest of the sequence down, until one fails. So it may as well be the
-    lowest of the first ``possible`` ones, whatever that depends on. If higher ones pass and accept 99 % of the rows, it
-    is the highest of these, so that rows unlike all others, whose confidence is low, are not accepted. A sequence that
-    ends in −∞ may accept everything.
+    Each threshold of the sequence is tested by the exact binomial tail, from the highest down, until one fails. With
+    probability 1 − ``delta`` over random rows (n,), all thresholds that pass keep the risk. So the lowest of only the
+    first ``possible`` thresholds may be taken, whatever their number depends on. If a higher one passes and accepts
+    99 % of the rows, the highest of these is taken: rows unlike all others, whose confidence is low, are then not
+    accepted. A sequence that ends in −∞ may accept everything.
 
     >>> rows = np.arange(1000)
-    >>> found = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)
-    >>> found.threshold, found.accepted, found.errors, round(found.risk_bound, 4)
+    >>> promise = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> promise.threshold, promise.accepted, promise.errors, round(promise.risk_bound, 4)
     (-0.54, 541, 4, 0.0168)
     """
     above = Above.from_rows(confidence, is_correct, thresholds)
@@ -75,16 +75,14 @@ def certify_true_classes(
 ) -> tuple[Certificate, ...]:
     """Return the certificates of the true classes (n,), at the lowest threshold at which all of them pass.
 
-    The number of a class's rows that are wrong above a threshold is binomial among all its rows, and only grows where
-    the threshold falls. So the sequence is tested from its start, and the classes need not share delta: what is
-    promised of all together fails only where the class that is the first to break its risk passes there (an
-    intersection-union test: Berger, 1982). A class of too few rows is left out, and its certificate says so.
+    The number of a class's errors above a threshold is binomial among all its rows, and only grows as the threshold
+    falls. So the sequence is tested from its start, and the classes need not share delta: the joint promise fails only
+    if the first class to break its risk passes where it does so (an intersection-union test: Berger, 1982). A class
+    with too few rows is left out, and its certificate says so.
     """
-    needed = rows_needed(max_risk, delta)
-    counts = {
-        str(name): Above.from_rows(confidence[names == name], is_correct[names == name], thresholds)
-        for name in np.unique(names)
-    }
+    needed, counts = rows_needed(max_risk, delta), dict[str, Above]()
+    for name in np.unique(names):
+        counts[str(name)] = Above.from_rows(confidence[names == name], is_correct[names == name], thresholds)
     p_values = [binomial_tail(above.errors, above.n, max_risk) for above in counts.values() if above.n >= needed]
     last = None
     if p_values:

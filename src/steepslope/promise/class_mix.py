@@ -1,18 +1,18 @@
-"""A promise about target rows that come in another mix of classes than the calibration rows.
+"""A promise about target rows whose class mix differs from that of the calibration rows (label shift).
 
-A weight W tells how many times as often a row comes as it does among the calibration rows. Let A be whether a row is
-accepted, and L whether its prediction is wrong. At most r of the accepted rows are wrong exactly if Z = W·A·(L − r) has
-a mean of at most 0. The test bets on that: the e-value, a product of 1 − ν·Z over all rows, has a mean of at most 1 if
-the mean of Z is 0 or more, so it reaches 1/δ with a probability of at most δ (Markov's inequality; Waudby-Smith &
-Ramdas, arXiv 2010.09686). The bet ν is chosen without looking at the rows that are bet on, except for the counts of the
-classes under a mix. It is the one that bears the most errors at the coverage that a threshold was made for. Under a
-mix, a few rows that are set aside tell how much of each class a threshold accepts, and how often that is wrong.
+Each class y has a share q[y] among the target rows, and n[y] of the n calibration rows. A calibration row of class y
+gets the weight W = q[y]·n / n[y]: it counts as W target rows. Let A be 1 for an accepted row and else 0, and L 1
+for a wrong prediction and else 0. At most a fraction r of the accepted target rows are wrong exactly if the mean of
+Z = W·A·(L − r) is at most 0.
 
-Under another mix of the classes, a row of class y has the weight q[y]·n / n[y]: q[y] is the share of the class among
-target rows, and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the e-value is a
-product over all rows, of 1 − ν·(the mean of Z in the row's class). By the inequality of arithmetic and geometric means
-it is at most 1 if the mean of Z over all rows is 0 or more, which is so where more than r of the accepted are wrong
-under the mix q.
+The test bets on that. The e-value is the product of 1 − ν·Z over all rows. If the mean of Z is 0 or more, the e-value
+has a mean of at most 1, so it reaches 1/δ with a probability of at most δ (Markov's inequality; Waudby-Smith & Ramdas,
+arXiv 2010.09686). This also holds given the counts n[y]: the mean of the e-value is then a product over all rows, of
+1 − ν·(the mean of Z in the row's class). By the inequality of arithmetic and geometric means it is at most 1.
+
+The bet ν is chosen without the rows that are bet on, except for the counts of the classes. It is the bet that passes
+with the most errors at the coverage that a threshold is made for. A few rows that are set aside tell how much of each
+class a threshold accepts, and how often these are wrong.
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ from steepslope.promise.target import Target, last_passing_on_target
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-SIZES = np.geomspace(0.003, 0.99, 120)  # of bets, over the largest that cannot lose more than all
-BORNE = 6  # errors that the first start threshold has to bear (LOG.md)
-EARLY = 0.5  # of the rows: a first start threshold that accepts more bears fewer errors, if it has to
-FURTHER = 2.0  # a start threshold accepts so many times the rows of the one before it (LOG.md)
+SIZES = np.geomspace(0.003, 0.99, 120)  # bets, as parts of the largest that cannot lose more than everything
+BORNE = 6  # errors with which the first start threshold has to pass (LOG.md)
+EARLY = 0.5  # share of the rows; a first start threshold beyond it may pass with fewer errors
+FURTHER = 2.0  # the ratio of the rows that successive start thresholds accept (LOG.md)
 MOST_START_THRESHOLDS = 3
-MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
-LATEST = 30.0  # power of the coverage; a class that is accepted later is taken to be accepted so late
-ASSUMED = 4.0  # average rows that each class gets next to its own that are set aside (LOG.md)
+MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, that are tried for advice
+LATEST = 30.0  # the largest power of the coverage at which a class is assumed to be accepted
+ASSUMED = 4.0  # average rows that are added to those of each class that were set aside (LOG.md)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weight of each row, (n,): that of its stratum, by the place ``index`` (n,) among ``names`` and ``values``.
+    """The weights of calibration rows (n,) for a class ``mix``.
 
-    ``late`` and ``rates`` (s,) are what bets assume of the strata; the promise holds even if that is wrong. A threshold
-    that accepts a part c of all rows is assumed to accept c ** ``late`` of the rows of a stratum, and ``rates`` tell
-    how often these are wrong, up to a common factor. ``target`` is what an estimated mix was estimated on.
+    A row's weight is that of its class: ``index`` (n,) is the class's place among ``names`` and ``values`` (s,).
+    ``late`` and ``rates`` (s,) are what bets assume about the classes; the promise holds even if they are wrong. A
+    threshold that accepts a fraction c of all rows is assumed to accept c ** ``late`` of a class. ``rates`` are
+    proportional to the error rates of the accepted. ``target`` has the target rows if the mix was estimated.
     """
 
     names: tuple[str, ...]
@@ -70,7 +71,7 @@ class Weights:
 
     @classmethod
     def of_mix(cls, true_classes: NDArray[np.str_], mix: Mapping[str, float], target: Target | None = None) -> Self:
-        """Return the weights that make rows of known classes (n,) as frequent as a mix, shares by class, wants them.
+        """Return the weights that give rows (n,), whose classes are known, the shares of a mix.
 
         Classes that the mix does not name have no share.
 
@@ -87,10 +88,10 @@ class Weights:
         return cls(tuple(names.tolist()), values, index, dict(mix), alike, alike, target)
 
     def learning(self, rows: LabelledRows, thresholds: Floats) -> Self:
-        """Return the same weights, with what bets assume estimated on rows (m,) that were set aside.
+        """Return the same weights, with the bets' assumptions estimated on rows (m,) that were set aside.
 
         Let U be the lowest coverage at which a row is accepted. If U is at most c with probability c ** a, then −log U
-        is exponential with the rate a (Lehmann, 1953). That rate is estimated for each class.
+        is exponential with the rate a (Lehmann, 1953). This rate is estimated for each class.
         """
         rows = rows.subset(np.isin(rows.require_true_classes(), self.names))
         index, count = np.searchsorted(self.names, rows.require_true_classes()), len(self.names)
@@ -108,18 +109,18 @@ class Weights:
         return self.values[self.index]
 
     def thinned(self, seed: int) -> Counts:
-        """Return rows that are drawn like target rows: each is kept in proportion to its weight, or not."""
+        """Return the numbers of rows that are drawn as target rows: each is kept in proportion to its weight."""
         draws = np.random.default_rng(seed).random(len(self.index))
         return np.flatnonzero(draws * self.values.max() < self.of_rows)
 
     def resampled(self, seed: int) -> Counts:
-        """Return n rows that are drawn again in proportion to their weights, to learn from all of them."""
+        """Return the numbers of n rows, drawn with replacement in proportion to their weights."""
         n = len(self.index)
         return np.sort(np.random.default_rng(seed).choice(n, n, p=self.of_rows / self.of_rows.sum()))
 
     def counted_above(self, rows: LabelledRows, thresholds: Floats) -> tuple[Counts, Counts]:
-        """Return how many rows of each stratum each threshold accepts, and how many of these are wrong, (t, s) each."""
-        first = np.searchsorted(-thresholds, -rows.confidence)  # the threshold from which on a row is accepted
+        """Return how many rows of each class each threshold accepts, and how many of these are wrong, (t, s) each."""
+        first = np.searchsorted(-thresholds, -rows.confidence)  # the first threshold that accepts a row
         shape = len(thresholds) + 1, len(self.names)
         accepted, errors = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         np.add.at(accepted, (first, self.index), 1)
@@ -130,9 +131,9 @@ class Weights:
 def class_mix_bets(
     weights: Weights, count: int, risk: float, level: float, times: float = 1.0
 ) -> tuple[Floats, Floats]:
-    """Return for each of so many thresholds the bet that bears the most errors, and how many it bears, (t,).
+    """Return the best bet for each of t thresholds, and with how many errors it passes at a level, float64 (t,) each.
 
-    The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
+    The thresholds are at even steps of coverage, up to all rows. The rows are assumed to be ``times`` as many.
     """
     fractions = np.bincount(weights.index) / len(weights.index)
     sizes, coverage = SIZES / weights.values.max(), (np.arange(count) + 1) / count
@@ -147,11 +148,11 @@ def class_mix_bets(
 
 
 def class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThreshold]:
-    """Return where tests start, by how many errors each threshold bears, (t,); they share delta.
+    """Return the start thresholds, which share delta, given with how many errors each threshold passes, (t,).
 
-    The first one bears six errors, or fewer where that would be more than half of all rows; each further one accepts
-    twice as many rows. There are at most three, none beyond half of the rows but for the first, and none at all where
-    no threshold would pass even if all were right.
+    The first one passes with six errors, or with fewer if it would accept more than half of the rows. Each further one
+    accepts twice as many rows. There are at most three, and only the first may accept more than half of the rows. There
+    is none if no threshold passes even without errors.
     """
     bearing = [np.flatnonzero(borne >= errors) for errors in range(BORNE, -1, -1)]
     early = [int(places[0]) for places in bearing if len(places) and places[0] < EARLY * len(borne)]
@@ -164,9 +165,9 @@ def class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThresho
 
 @dataclass(frozen=True, eq=False)
 class MixCounts:
-    """How many rows of each stratum each threshold accepts, and how many of these are wrong, (t, s) each.
+    """How many rows of each class each threshold accepts, and how many of these are wrong, (t, s) each.
 
-    ``weights`` are those of the rows; ``risk`` and ``delta`` what is to be promised.
+    ``weights`` are those of the rows; ``risk`` and ``delta`` are to be promised.
     """
 
     accepted: Counts
@@ -176,10 +177,10 @@ class MixCounts:
     delta: float
 
     def last_passing(self, times: float = 1.0) -> tuple[int | None, float]:
-        """Return the last threshold that passes, None if none does, and its bet.
+        """Return the place of the last threshold that passes, None if none does, and its bet.
 
-        It is what would pass if all counts were so many ``times`` as high. There is one bet for each threshold, the
-        best at the lowest level, so that what passes at a level passes at a higher one.
+        All counts are multiplied by ``times``. Each threshold has one bet, the best at the lowest level, so a threshold
+        that passes at a level passes at any higher one.
         """
         count, level = len(self.accepted), self.delta / MOST_START_THRESHOLDS
         sizes, borne = class_mix_bets(self.weights, count, self.risk, level, times)
@@ -189,59 +190,52 @@ class MixCounts:
         passed, _ = last_passing_in_sequence(class_mix_start_thresholds(borne, self.delta), count, passes)
         return passed, EDGE if passed is None else float(sizes[passed])
 
-    def rows_to_add(self) -> int | None:
-        """Return how many more rows make a promise, if as many of them are wrong; None for more than 30 times."""
-        times = next((times for times in MULTIPLES.tolist() if self.last_passing(times)[0] is not None), None)
-        return None if times is None else math.ceil((times - 1) * len(self.weights.index))
-
     def sample_size(self) -> str:
         """Return why nothing can be promised, and how many more rows would do, as far as these rows tell."""
         weights = self.weights
         n, largest = len(weights.index), int(weights.values.argmax())
         of_largest = np.bincount(weights.index)[largest]
         promise = f"{as_percent(self.risk, EXACT)} at delta {self.delta:g}"
-        parts = [
-            f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}",
-            f"each of the {of_largest:,} rows of {weights.names[largest]} counts {weights.values[largest]:.3g} times",
-        ]
+        few = f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}"
+        counts = f"counts {weights.values[largest]:.3g} times"
+        times = next((times for times in MULTIPLES.tolist() if self.last_passing(times)[0] is not None), None)
         if weights.target is not None:
-            parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
-        elif more := self.rows_to_add():
-            enough = f"about {more:,} more rows like these would do if as many of them are wrong"
-            parts.append(f"{enough}, fewer if more are of that kind")
+            advice = "an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer"
+        elif times is None:
+            advice = "from so few rows, the number needed cannot be estimated"
         else:
-            parts.append("from so few rows, the number needed cannot be estimated")
-        return "; ".join(parts)
+            more = f"about {math.ceil((times - 1) * n):,} more rows like these"
+            advice = f"{more} would do if as many of them are wrong, fewer if more are of that kind"
+        return f"{few}; each of the {of_largest:,} rows of {weights.names[largest]} {counts}; {advice}"
 
 
 def certify_class_mix(
     rows: LabelledRows, weights: Weights, thresholds: Floats, max_risk: float, delta: float
 ) -> Certificate:
-    """Return the certificate of the lowest threshold that keeps the risk to ``max_risk`` where rows (n,) have weights.
+    """Return the certificate of the lowest threshold that keeps the risk to ``max_risk``, for rows (n,) with weights.
 
     >>> places = np.arange(3000)
     >>> weights = Weights.of_mix(np.where(places % 3 < 1, "a", "b"), {"a": 0.5, "b": 0.5})
     >>> rows = LabelledRows.of(-places / 3000, places % 10 * (places > 1500) < 9)
-    >>> found = certify_class_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
-    >>> found.threshold, round(found.coverage, 3), round(found.risk_bound, 4)
+    >>> promise = certify_class_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> promise.threshold, round(promise.coverage, 3), round(promise.risk_bound, 4)
     (-0.56, 0.56, 0.0189)
     """
-    accepted, errors = weights.counted_above(rows, thresholds)
-    counts = MixCounts(accepted, errors, weights, max_risk, delta)
+    counts = MixCounts(*weights.counted_above(rows, thresholds), weights, max_risk, delta)
     n, m, bet, bound = len(rows), 0, EDGE, None
     if weights.target is None:
         place, bet = counts.last_passing()
     else:
         m = len(weights.target.on_target)
         place, bound = last_passing_on_target(rows, weights.target, thresholds, max_risk, delta)
-    nothing = np.zeros(len(weights.names), dtype=np.int64)
-    above = (nothing, nothing) if place is None else (accepted[place], errors[place])
-    columns = [tuple(column.tolist()) for column in (weights.values, np.bincount(weights.index), *above)]
+    accepted = np.zeros(len(weights.names), np.int64) if place is None else counts.accepted[place]
+    errors = np.zeros_like(accepted) if place is None else counts.errors[place]
+    columns = [tuple(column.tolist()) for column in (weights.values, np.bincount(weights.index), accepted, errors)]
     weighted = Weighted(bet, weights.mix, m, bound, weights.names, *columns)
     if place is None:
         return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, counts.sample_size(), weighted=weighted)
-    if thresholds[-1] > -math.inf:  # the highest that accepts the same rows
+    if thresholds[-1] > -math.inf:  # take the highest threshold that accepts the same rows
         lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
         place = int((lowest < thresholds).sum())
-    total, wrong = (int(column.sum()) for column in above)
-    return Certificate("risk", float(thresholds[place]), n, total, wrong, delta, max_risk, weighted=weighted)
+    threshold, total, wrong = float(thresholds[place]), int(accepted.sum()), int(errors.sum())
+    return Certificate("risk", threshold, n, total, wrong, delta, max_risk, weighted=weighted)

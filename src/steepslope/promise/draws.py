@@ -1,4 +1,4 @@
-"""How much a promise accepts, and how often it breaks, over draws of calibration rows whose risk is known exactly."""
+"""How much a promise accepts and how often it breaks, over random calibration rows whose risk is known exactly."""
 
 import math
 from collections.abc import Callable
@@ -14,11 +14,11 @@ DELTA, DRAWS = 0.05, 100
 MOST_CALIBRATED = 2_000
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Way = Callable[[Floats, Bools, float, float, int], float]  # of rows, a risk, delta and a seed: a threshold, ∞ for none
+Way = Callable[[Floats, Bools, float, float, int], float]  # from rows, risk, delta and seed to a threshold, or ∞
 
 
 def promised_threshold(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
-    """Let 2√n of the rows fix a sequence of thresholds, and test it on the others from the highest down."""
+    """Return the threshold that a gate finds on rows (n,), or ∞: 2√n of them fix the sequence, the others test it."""
     fixing, counted = split_rows(len(confidence), seed)
     sequence = threshold_sequence(confidence[fixing])
     last = Above.from_rows(confidence[counted], is_correct[counted], sequence).last_passing(risk, delta)
@@ -28,10 +28,10 @@ def promised_threshold(confidence: Floats, is_correct: Bools, risk: float, delta
 def outcome_of_promise(
     confidence: Floats, is_correct: Bools, risk: float, seed: int = 0, threshold_by: Way = promised_threshold
 ) -> dict[str, Any]:
-    """Return the mean coverage over draws of calibration rows, and in which part of them the promise breaks.
+    """Return the mean ``coverage`` over random calibration rows, and the share of draws whose promise is ``broken``.
 
-    Calibration rows are drawn from the rows (n,) with replacement, 2,000 or half of n if that is less, so that the risk
-    on all of these is the exact truth.
+    Each draw takes 2,000 of the rows (n,) with replacement, or n/2 if that is less. So the risk on all n rows is the
+    true one.
     """
     rng, n = np.random.default_rng(seed), len(confidence)
     count = min(MOST_CALIBRATED, n // 2)

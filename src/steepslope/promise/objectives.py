@@ -1,4 +1,4 @@
-"""What a gate is calibrated for; quick to import, so that the command line can read it."""
+"""What a gate is calibrated for. The module is quick to import, because the command line reads it."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ PERCENT = 100
 
 
 class OtherObjectives(TypedDict, total=False):
-    """Those of :class:`Objectives` that are given by name alone."""
+    """The fields of :class:`Objectives` that are passed by name only."""
 
     coverage: float | None
     costs: tuple[float, ...] | None
@@ -30,26 +30,26 @@ class OtherObjectives(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Objectives:
-    """What is promised of the accepted predictions, or by what else the threshold is found.
+    """What is promised about the accepted predictions, or what else fixes the threshold.
 
     Parameters
     ----------
     max_risk
-        Highest fraction of errors among the accepted predictions, in (0, 1); of several, with commas, all are promised
+        Highest fraction of errors among the accepted predictions, in (0, 1). Of several, with commas, all are promised
         together, and the first is the gate's own.
     delta
-        Probability, in (0, 1), that a promise does not hold, over the draw of the calibration rows; all groups, risks
-        and the rejection share it.
+        Probability, in (0, 1), over random calibration rows, that a promise does not hold; all groups, risks and the
+        rejection share it.
     coverage
-        Accept this fraction of predictions, in (0, 1], in place of a promised risk; an upper bound of their risk is
-        given.
+        Accept this fraction of predictions, in (0, 1], in place of a promised risk; the gate bounds their risk.
     costs
-        Cost of an error that is accepted, and of a review, such as 100,5: accept where the probability of being correct
-        makes that the cheaper, in place of a promised risk; an upper bound of the risk is given.
+        Cost of an accepted error and of a review, such as 100,5, in place of a promised risk. Accept if the probability
+        of being correct makes that the cheaper choice; the gate bounds the risk.
     reject
-        Also reject, as hardly worth a review, predictions of which at least this fraction is wrong, in (0, 1).
+        Also reject predictions that are hardly worth a review, because at least this fraction of them, in (0, 1), is
+        wrong.
     max_class_risk
-        Also promise of each true class that at most this fraction of its rows, in (0, 1), is accepted under another
+        Also promise for each true class that at most this fraction of its rows, in (0, 1), is accepted under another
         label.
     """
 
@@ -72,23 +72,21 @@ class Objectives:
         if not self.max_risk or len(set(self.max_risk)) < len(self.max_risk):
             raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
         if self.max_class_risk is not None and self.risks == (None,):
-            raise SteepslopeError(
-                "expected none next to a coverage or costs, which fix the threshold", "max_class_risk"
-            )
+            raise SteepslopeError("expected none with a coverage or costs, which fix the threshold", "max_class_risk")
         if self.coverage is not None and self.costs is not None:
             raise SteepslopeError("expected a coverage or costs, found both", "costs")
         if self.costs is not None and not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):
-            expected = "the cost of an error and the lower one of a review, both > 0"
+            expected = "the cost of an error and the lower cost of a review, both > 0"
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, self.costs))}", "costs")
 
     @property
     def risks(self) -> tuple[float | None, ...]:
-        """The risks that are promised; None where the aim is another."""
+        """The promised risks; (None,) for a coverage or costs."""
         return (None,) if self.coverage is not None or self.costs is not None else self.max_risk
 
     @property
     def least_probability(self) -> float:
-        """The probability of being correct from which accepting is cheaper than a review."""
+        """The probability of being correct above which accepting is cheaper than a review."""
         assert self.costs is not None
         return 1 - self.costs[1] / self.costs[0]
 

@@ -21,7 +21,7 @@ LEAST_SPLIT = 10
 
 
 class ArrayRows(Brief):
-    """A dataclass of arrays (n,), None where they are not known, and of mappings of arrays (n,) by name."""
+    """A dataclass whose fields are arrays (n,), None if unknown, or mappings from names to arrays (n,)."""
 
     def __len__(self: Any) -> int:
         return len(getattr(self, fields(self)[0].name))
@@ -34,18 +34,17 @@ class ArrayRows(Brief):
                 chosen[name] = value[rows]
             elif isinstance(value, Mapping):
                 chosen[name] = {key: array[rows] for key, array in value.items()}
-        found: Self = replace(cast(Any, self), **chosen)
-        return found
+        return cast(Self, replace(cast(Any, self), **chosen))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelledRows(ArrayRows):
-    """Rows (n,) to calibrate on.
+    """Calibration rows (n,).
 
-    ``groups`` (n,) are None where all rows are one group, and ``true_classes`` and ``predicted_classes`` (n,) where
-    they are not known. ``is_unknown`` (n,) tells which rows are out-of-class: all of them are wrong, and certificates
-    count them. ``of_log_odds`` says that confidences are log-odds of being correct. ``extra`` are further arrays (n,)
-    by name, that the gate remembers.
+    ``groups`` (n,) are None if all rows are one group; ``true_classes`` and ``predicted_classes`` (n,) are None if
+    unknown. ``is_unknown`` (n,) says which rows are out-of-class: all of them are wrong, and certificates count them.
+    ``of_log_odds`` says that the confidences are log-odds of being correct. ``extra`` holds further arrays (n,) by
+    name, which the gate keeps with its decisions on these rows.
     """
 
     confidence: Floats
@@ -75,47 +74,46 @@ class LabelledRows(ArrayRows):
 
     @property
     def group_names(self) -> list[str | None]:
-        """The names of the groups; None alone where all rows are one."""
+        """The names of the groups; [None] if all rows are one group."""
         return [None] if self.groups is None else [str(name) for name in np.unique(self.groups)]
 
     def of_group(self, name: str | None) -> Self:
-        """Return the rows of a group; all of them for None."""
+        """Return the rows of a group; all rows for None."""
         return self if name is None else self.subset(np.asarray(self.groups == name))
 
     def require_true_classes(self) -> NDArray[np.str_]:
-        """Return the true classes, (n,); raise where they are not known."""
+        """Return the true classes, (n,); raise if they are unknown."""
         if self.true_classes is None:
             raise SteepslopeError("expected the true class of each row, found none", "true_classes")
         return self.true_classes
 
 
 def checked_numbers(values: ArrayLike, place: str) -> Floats:
-    """Return values as float64 (m,), one alone as (1,); raise at a place unless they are numbers, none of them NaN."""
+    """Return values as float64 (m,), a single number as (1,); the error for anything else, or NaN, names the place."""
     with explained("expected numbers (m,)", place, (TypeError, ValueError)):
-        found = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    if found.ndim != 1:
-        raise SteepslopeError(f"expected numbers (m,), found shape {found.shape}", place)
-    if np.isnan(found).any():
-        rows = np.flatnonzero(np.isnan(found))
-        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {rows[0]}", place)
-    return found
+        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if numbers.ndim != 1:
+        raise SteepslopeError(f"expected numbers (m,), found shape {numbers.shape}", place)
+    if np.isnan(numbers).any():
+        row = int(np.isnan(numbers).argmax())
+        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {row}", place)
+    return numbers
 
 
 def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
-    """Return groups as text (n,); raise for another number of them."""
+    """Return groups as text (n,), None for None; raise unless there are n."""
     if groups is None:
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        found = (
-            f"shape {names.shape}" if names.shape else f"{names.item()!r}; give the values, as in X[{names.item()!r}]"
-        )
-        raise SteepslopeError(f"expected one group a prediction, ({n},), found {found}", place)
+        name = names.item() if names.ndim == 0 else None
+        found = f"shape {names.shape}" if names.ndim else f"{name!r}; give the values, as in X[{name!r}]"
+        raise SteepslopeError(f"expected one for each prediction, ({n},), found {found}", place)
     return names.astype(np.str_)
 
 
 def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
-    """Return which rows are out-of-class, (n,); none where it is not known. Raise if one of them is correct."""
+    """Return which rows are out-of-class, booleans (n,), none if unknown; raise if one of them is correct."""
     unknown = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
     if unknown.dtype != np.bool_ or unknown.shape != is_correct.shape:
         expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
@@ -127,7 +125,7 @@ def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bo
 
 
 def split_rows(n: int, seed: int) -> tuple[Counts, Counts]:
-    """Cut the rows 0…n−1 into those that fix a sequence, 2√n of them, and those that are calibrated on."""
+    """Split the rows 0…n−1 at random into 2√n that fix a sequence, and those to calibrate on."""
     order = np.random.default_rng(seed).permutation(n)
     count = min(n // 2, max(LEAST_SPLIT, round(2 * math.sqrt(n))))
     return np.sort(order[:count]), np.sort(order[count:])

@@ -1,7 +1,7 @@
-"""Why nothing can be promised, and how many more rows, or which risk, would do.
+"""Why nothing can be promised, and how many more rows, or which higher risk, would make a promise possible.
 
-What is told comes true in about four of five repeated draws: the risk above a threshold is as uncertain as its rows
-leave it, with Jeffreys' prior, and how many errors a draw to come has follows from that (beta-binomial).
+The advice comes true in about four of five repeated draws. The risk above a threshold is uncertain, with Jeffreys'
+prior, so the number of errors in another draw is beta-binomial.
 """
 
 from __future__ import annotations
@@ -14,27 +14,25 @@ from scipy.stats import betabinom
 from steepslope.promise.certificate import EXACT, Aim, as_percent, rows_needed
 from steepslope.promise.sequence import Above, find_start_thresholds, most_passing_errors
 
-STEPS = 64  # numbers of rows, and risks, among which the least is found
-MOST_TIMES = 30  # the rows: what would take more is not told
+STEPS = 64  # numbers of rows, and risks, that are tried
+MOST_TIMES = 30  # advice names at most this many times the rows
 OPEN = 1e-6
 LIKELY = 0.8
 PRIOR = 0.5  # Jeffreys'
-DIGITS = 2  # of a number of rows, rounded up
+DIGITS = 2  # significant ones of an advised number of rows
 
 
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
-    """Return why nothing can be promised of rows, and what to do about it, as far as their counts tell."""
+    """Return why nothing can be promised, and what to do about it, as far as the counts tell."""
     more, possible = rows_to_add_to_sample(above, risk, delta), possible_risk_of_sample(above, risk, delta)
-    parts = [
-        _why_sample_is_too_small(above, risk, delta, aim),
-        "from so few rows, the number needed cannot be estimated",
-    ]
+    unknown = "from so few rows, the number needed cannot be estimated"
+    clauses = [_why_sample_is_too_small(above, risk, delta, aim), unknown]
     if more is not None:
-        parts[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
+        clauses[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
     if possible is not None:
-        risk_that_may_be = f"a risk of {as_percent(possible, 2)} could be promised in about 4 of 5 draws"
-        parts.append(f"of as many rows like these, {risk_that_may_be}")
-    return "; ".join(parts)
+        could = f"a risk of {as_percent(possible, 2)} could be promised in about 4 of 5 draws"
+        clauses.append(f"with as many rows like these, {could}")
+    return "; ".join(clauses)
 
 
 def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) -> str:
@@ -49,7 +47,7 @@ def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) 
 
 
 def rows_to_add_to_sample(above: Above, risk: float, delta: float) -> int | None:
-    """Return how many more rows make a promise likely, rounded up; None if it takes too many, or can't be told.
+    """Return how many more rows make a promise likely, rounded up; None if too many, or if the counts do not tell.
 
     >>> few, many = Above(58, np.array([58]), np.array([0])), Above(500, np.array([500]), np.array([31]))
     >>> rows_to_add_to_sample(few, 0.05, 0.05), rows_to_add_to_sample(many, 0.05, 0.05)
@@ -57,22 +55,26 @@ def rows_to_add_to_sample(above: Above, risk: float, delta: float) -> int | None
     """
     totals = np.unique(np.ceil(above.n * np.geomspace(1, MOST_TIMES, STEPS)).astype(np.int64)) + 1
     place = bisect_left(totals, LIKELY, key=lambda total: chance_of_larger_sample(above, int(total), risk, delta))
-    return _rounded_sample_size(int(totals[place]) - above.n) if place < len(totals) else None
+    if place == len(totals):
+        return None
+    rows = int(totals[place]) - above.n
+    unit = int(10 ** max(0, len(str(rows)) - DIGITS))
+    return -(-rows // unit) * unit
 
 
 def possible_risk_of_sample(above: Above, risk: float, delta: float) -> float | None:
-    """Return a higher risk that as many rows likely promise; None where there is none below 1.
+    """Return a higher risk that as many rows could likely promise; None if there is none below 1.
 
     >>> round(possible_risk_of_sample(Above(500, np.array([500]), np.array([30])), 0.05, 0.05) or 1, 3)
     0.097
     """
     risks = np.geomspace(risk, 1 - OPEN, STEPS)[1:-1]
-    place = bisect_left(risks, LIKELY, key=lambda one: chance_of_larger_sample(above, above.n, float(one), delta))
+    place = bisect_left(risks, LIKELY, key=lambda higher: chance_of_larger_sample(above, above.n, float(higher), delta))
     return float(risks[place]) if place < len(risks) else None
 
 
 def chance_of_larger_sample(above: Above, total: int, risk: float, delta: float) -> float:
-    """Return how likely a draw of so many rows in ``total`` promises something at least, by what the counts tell.
+    """Return the probability, in [0, 1], that a draw of ``total`` rows like these supports a promise.
 
     It is that of the start threshold that most likely passes, so it is rather too low.
     """
@@ -84,8 +86,3 @@ def chance_of_larger_sample(above: Above, total: int, risk: float, delta: float)
         chance = betabinom.pmf(bearable, rows, wrong + PRIOR, accepted - wrong + PRIOR).sum()
         likely = max(likely, float(chance))
     return likely
-
-
-def _rounded_sample_size(rows: int) -> int:
-    unit = int(10 ** max(0, len(str(rows)) - DIGITS))
-    return -(-rows // unit) * unit

@@ -1,11 +1,11 @@
-"""A fixed sequence of tests, which every promise is found by: where it starts, the level of each test, where it ends.
+"""The fixed sequence of tests behind every promise: where it starts, the level of each test, and where it ends.
 
-Thresholds are fixed before the labels are seen, and tested from the highest down, as long as all before have passed, so
-it costs nothing to test many (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021). What is tested, by exact
-tails or by bets, does not matter here.
+The thresholds are fixed before the labels are seen. They are tested from the highest down, as long as all before have
+passed, so many thresholds cost no more than one (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021). The tests
+may be exact tails or bets.
 
 A sequence with one start threshold is fragile: a few early errors end it where a later threshold would pass. So after a
-failure, tests start again at a threshold that accepts more rows. The levels are those of a group-sequential test: the
+failure, tests start again at a threshold that accepts more rows. The levels are those of a group-sequential test. The
 errors above a later threshold include those above an earlier one, so the chances that one of these counts is low by
 accident overlap, and the levels may add up to more than delta.
 """
@@ -31,22 +31,22 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Passes = Callable[[int, float], bool]  # whether the hypothesis at a place passes its test at a level
-FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
-BORNE = 3  # errors with which tests below half of the rows can pass: with fewer, one unlucky row ends a run
+FURTHER = 1.25  # the ratio of the rows that successive start thresholds accept (LOG.md)
+BORNE = 3  # errors with which a start threshold below half of the rows has to pass, so one unlucky row ends no run
 THRESHOLDS = 400  # more gain nothing (LOG.md)
 BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
-MANY = 20  # errors with which a test of half of the rows can pass, where tests also start beyond it (LOG.md)
+MANY = 20  # if half of the rows can pass with this many errors, tests also start beyond half (LOG.md)
 SHARE = 0.5  # of its nominal level, for a start threshold after a failure (LOG.md)
-LATE_SHARE = 0.2  # the same, beyond half of the rows: where the risk hardly rises, little is enough (LOG.md)
+LATE_SHARE = 0.2  # the same beyond half of the rows, where the risk hardly rises, so little is enough (LOG.md)
 
 
 def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
-    """Return thresholds at even steps of coverage on other rows than those to calibrate on, highest first, (t,).
+    """Return thresholds at even steps of coverage, highest first, float64 (t,).
 
-    ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. At most ``most`` thresholds, a
-    whole number >= 2, lie within them. A few more lie below, the last by the range of the confidences. None is −∞, so a
-    gate that may accept all calibration rows still leaves rows to review that are unlike all of these. Without
-    confidences, −∞ is the only threshold.
+    ``confidence`` (n,) are those of rows like the calibration rows, but not these, such as the oracle's fit set. At
+    most ``most`` thresholds, a whole number >= 2, lie within them. A few more lie below, the last by the range of the
+    confidences. None is −∞, so even a gate that may accept all calibration rows leaves rows to review that are unlike
+    all of these. Without confidences, −∞ is the only threshold.
 
     >>> threshold_sequence([0.1, 0.2, 0.3], most=3).round(4)
     array([ 0.3   ,  0.2   ,  0.1   ,  0.0998,  0.0992,  0.0969,  0.0875,
@@ -63,9 +63,9 @@ def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
 
 
 def checked_threshold_sequence(thresholds: ArrayLike) -> Floats:
-    """Return a sequence as float64 (t,), without any +∞, which stands for a gate that accepts nothing.
+    """Return a sequence as float64 (t,), without +∞, which stands for a gate that accepts nothing.
 
-    Raise unless it falls, or stays, from one to the next, holds no NaN, and something is left.
+    Raise if it rises anywhere, holds NaN, or nothing is left.
     """
     sequence = checked_numbers(thresholds, "thresholds")
     rising = np.flatnonzero(sequence[1:] > sequence[:-1])
@@ -83,8 +83,8 @@ def checked_threshold_sequence(thresholds: ArrayLike) -> Floats:
 class StartThreshold:
     """A start threshold, by its place in the sequence.
 
-    ``level`` is the nominal level: that of all tests from there to the next start threshold, as long as none fails.
-    ``after_failure`` is the level of its own test where the tests before it have failed. If it ``adds``, the level of a
+    ``level`` is the nominal level, that of all tests from there to the next start threshold, as long as none fails.
+    ``after_failure`` is the level of its own test if the tests before it have failed. If it ``adds``, the level of a
     run that reaches it is added to its own.
     """
 
@@ -103,9 +103,9 @@ class StartThreshold:
 def last_passing_in_sequence(
     start_thresholds: Sequence[StartThreshold], count: int, passes: Passes
 ) -> tuple[int | None, float]:
-    """Return the last of ``count`` hypotheses in a sequence that passes, and the level of its test; None if none does.
+    """Return the place of the last of ``count`` hypotheses that passes, None if none does, and the level of its test.
 
-    Tests begin at a start threshold, and go on beyond the next one until one fails; then they begin at the next.
+    Tests begin at a start threshold, and go on past the next one until a test fails. Then they begin at the next.
     """
     last, level_of_last, carried = None, 0.0, None
     for start, following in zip(
@@ -122,17 +122,17 @@ def last_passing_in_sequence(
 
 
 def passes_by_p_value(p_values: Floats) -> Passes:
-    """Return whether hypotheses pass, by their p-values (t,)."""
+    """Return the function that says whether a hypothesis passes, by the p-values (t,)."""
     return lambda place, level: bool(p_values[place] <= level)
 
 
 def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
-    """Return how many of n rows each start threshold has to accept, at least, ascending. It does not depend on labels.
+    """Return how many of n rows each start threshold has to accept at least, ascending. Labels do not matter.
 
-    Rows bear e errors if their test can pass with e errors. One start threshold accepts half of the rows, or rather the
-    fewest rows that bear as many errors; if half bears none, the fewest that bear no error. Each one before it accepts
-    1.25 times fewer rows, as long as these bear three errors at half of delta. If half of the rows bear many errors,
-    each one after it accepts 1.25 times more.
+    One start threshold accepts half of the rows, or rather the fewest rows that pass with as many errors as half can.
+    If half of the rows pass with no error, it accepts the fewest that do. Each earlier one accepts 1.25 times fewer
+    rows, as long as these pass with three errors at half of delta. If half of the rows pass with many errors, each
+    later one accepts 1.25 times more.
 
     >>> rows_of_start_thresholds(1_000, 0.05, 0.05), rows_of_start_thresholds(500, 0.02, 0.05)
     ([197, 247, 308, 386, 482], [236])
@@ -146,19 +146,19 @@ def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
 
 
 def find_start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[StartThreshold]:
-    """Return the start thresholds, which do not depend on labels; none where no threshold accepts enough rows.
+    """Return the start thresholds, which do not depend on labels; none if no threshold accepts enough rows.
 
-    ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
+    ``accepted`` (t,), ascending, says how many of n rows each threshold of the sequence accepts.
 
-    Where the risk rises with coverage, the promise is exact: let H be the first threshold whose risk is too high. Only
-    H, at the end of a run in which all tests passed, and later start thresholds can pass wrongly. The errors above each
-    of these are at least as many as at ``risk``, and the levels are such that one or more of them pass with a
-    probability of at most delta. Which start thresholds come after H depends on how many rows H and later thresholds
-    accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
-    to break the promise did so with a probability of about delta at most (LOG.md).
+    If the risk rises with coverage, the promise is exact. Let H be the first threshold whose risk is too high. Only H,
+    at the end of a run in which all tests passed, and later start thresholds can pass wrongly. The errors above each of
+    these are at least as many as at ``risk``, and the levels are such that any of them passes with a probability of at
+    most delta. Which start thresholds come after H depends on how many rows H and later thresholds accept, not on
+    labels above H. If the risk also falls with coverage, no proof is known: risks that were made to break the promise
+    did so with a probability of about delta at most (LOG.md).
 
-    >>> found = find_start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
-    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in found]
+    >>> starts = find_start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
+    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in starts]
     [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
     rows = np.array(rows_of_start_thresholds(n, risk, delta))
@@ -170,7 +170,8 @@ def find_start_thresholds_at(
 ) -> list[StartThreshold]:
     """Return the start thresholds that accept at least ``rows``, each with its share of the level after a failure.
 
-    ``rows`` and ``shares`` (s,) go from the fewest rows to the most. Rows that no threshold accepts are left out.
+    ``rows`` and ``shares`` (s,) go from the fewest rows to the most. A number of rows that no threshold accepts is left
+    out.
     """
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
     first, places = first[places < len(accepted)], places[places < len(accepted)]
@@ -183,15 +184,15 @@ def _levels_of_sequence(
 ) -> tuple[list[float], list[float]]:
     """Return the levels after a failure and the nominal ones, (s,) each.
 
-    A run at its nominal level and all later start thresholds use up delta together. ``least`` (s,) rows are accepted by
-    any threshold from a start threshold on, and ``accepted`` by the start threshold itself. Of tests at one level, that
-    of the fewest rows overlaps the least with later start thresholds, so its level holds for all.
+    A run at its nominal level and all later start thresholds use up delta together. Any threshold from a start
+    threshold on accepts at least ``least`` (s,) rows, and the start threshold itself ``accepted`` (s,). Of tests at one
+    level, that of the fewest rows overlaps the least with later start thresholds, so its level holds for all.
     """
     if len(least) == 0:
         return [], []
     levels, after_failure = [delta], [float(shares[-1]) * delta]
     most = most_passing_errors(accepted[-1], risk, after_failure[0])
-    passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by how many errors there are above the start threshold
+    passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by the number of errors above the start threshold
     for place in range(len(least) - 2, -1, -1):
         rows, later = least[place], accepted[place + 1]
         levels.append(_level_in_sequence(rows, _passing_chance_before(passes_later, later - rows, risk), risk, delta))
@@ -211,7 +212,7 @@ class Above:
 
     @classmethod
     def from_rows(cls, confidence: Floats, is_correct: Bools, thresholds: Floats) -> Above:
-        """Count rows with a confidence of at least each threshold; ties are accepted as a whole."""
+        """Count the rows (n,) with a confidence of at least each threshold (t,); ties are accepted as a whole."""
         order = np.argsort(-confidence, kind="stable")
         accepted = np.searchsorted(-confidence[order], -thresholds, side="right").astype(np.int64)
         wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
@@ -229,29 +230,28 @@ class Above:
         return self.tests(risk, delta)(len(self.accepted))
 
     def tests(self, risk: float, delta: float) -> Callable[[int], int | None]:
-        """Return what finds the last threshold that passes among so many first ones of the sequence, None if none."""
+        """Return a function: from a number of first thresholds to the last of these that passes, None if none does."""
         start_thresholds = find_start_thresholds(self.accepted, self.n, risk, delta)
         passes = passes_by_p_value(binomial_tail(self.errors, self.accepted, risk))
         return lambda count: last_passing_in_sequence(start_thresholds, count, passes)[0]
 
 
 def most_passing_errors(rows: int, risk: float, level: float) -> int:
-    """Return up to how many errors among so many rows pass a test at a level; −1 where none does."""
+    """Return the most errors among ``rows`` rows with which a test passes at a level; −1 if it cannot pass."""
     most = int(binom.ppf(level, rows, risk))
     return most - int(binom.cdf(most, rows, risk) > level)
 
 
 def _passing_chance_before(passes: Floats, rows: int, risk: float) -> Floats:
-    """Return the probability to pass, by how many errors there are so many rows earlier."""
-    coming = binom.pmf(np.arange(len(passes)), rows, risk)
-    found: Floats = fftconvolve(passes, coming[::-1])[len(passes) - 1 :]
-    return np.clip(found, 0, 1)
+    """Return the probability to pass by the number of errors before the last ``rows`` rows, (e,)."""
+    between = binom.pmf(np.arange(len(passes)), rows, risk)
+    return np.asarray(np.clip(fftconvolve(passes, between[::-1])[len(passes) - 1 :], 0, 1))
 
 
 def _level_in_sequence(rows: int, passes_later: Floats, risk: float, delta: float) -> float:
-    """Return the level of a test on so many rows that passes, or is followed by one that does, in delta of draws.
+    """Return the level of a test on ``rows`` rows such that it, or a later test, passes with probability delta.
 
-    Between two numbers of errors, the test may cast lots: the level is that of the test that does.
+    The test is randomised between two numbers of errors, and the level is that of the randomised test.
     """
     chance = binom.pmf(np.arange(len(passes_later)), rows, risk)
     alone = np.append(0, np.cumsum(chance))

@@ -1,18 +1,18 @@
-"""A mix of classes that is not known, but estimated by what is predicted for target rows, which have no labels.
+"""A class mix that is estimated from the predictions for target rows, which have no labels (label shift).
 
-If each class still looks as it did, only its share is another, then any function Z of a calibration row has the mean
-Σ q[y]·v[y] among the target rows: q[y] is the share of class y there, and v[y] the mean of Z in the class. Let
-C[y, ŷ] be how often a row of class y is predicted as ŷ. A function h of the predicted class with C h = v has that same
-mean, and it needs no label: it is counted on the target rows (black-box shift estimation: Lipton et al., arXiv
-1802.03916). What is left to chance is the mean of h on m target rows, and C and v on n calibration rows, where each row
-adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal. The tests of whether a mix explains
-the target rely on that. The promise does not: it holds for any number of rows.
+**Estimate.** If each class still looks as it did, and only its share differs, then any function Z of a row has the mean
+Σ q[y]·v[y] among the target rows. q[y] is the share of class y there, and v[y] the mean of Z in the class. Let C[y, ŷ]
+be how often a row of class y is predicted as ŷ. A function h of the predicted class with C h = v has the same mean. It
+needs no labels, so it can be averaged over the target rows (black-box shift estimation: Lipton et al., arXiv
+1802.03916). The mean of h on m target rows is random, and so are C and v on n calibration rows, where each row adds
+W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal. The tests of whether a mix explains the
+target rely on that. The promise does not: it holds for any number of rows.
 
-Let A be 1 for an accepted row and else 0, L 1 for a wrong prediction and else 0, and r the promised risk. At most r of
-the accepted are wrong exactly if Z = A·(L − r) has a mean of at most 0. Let q[y] be the unknown share of class y among
-the target rows, ŷ the predicted class, h any function of it, and t the mean of h(ŷ) among the target rows. Then the
-mean of Z there is the sum over y of q[y] times the mean of Z − h(ŷ) + t in class y. If that is 0 or more, each of two
-products, called e-values, has a mean of at most 1:
+**Promise.** Let A be 1 for an accepted row and else 0, L 1 for a wrong prediction and else 0, and r the promised risk.
+At most a fraction r of the accepted are wrong exactly if the mean of Z = A·(L − r) is at most 0. Let q[y] be the
+unknown share of class y among the target rows, ŷ the predicted class, h any function of it, and t the mean of h(ŷ)
+among the target rows. Then the mean of Z there is the sum over y of q[y] times the mean of Z − h(ŷ) + t in class y. If
+that is 0 or more, each of two products, called e-values, has a mean of at most 1:
 
 - on m target rows, with a bet λ, the product of 1 − λ·(h(ŷ) − t);
 - on n calibration rows, n[y] of them of class y, with a bet ν, the product of 1 − ν·W·(Z − h(ŷ) + t), where
@@ -50,33 +50,33 @@ from steepslope.promise.sequence import StartThreshold, last_passing_in_sequence
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-LEAST_ROWS = 30  # of each class, to count how often it is predicted as what
+LEAST_ROWS = 30  # of each class, to estimate how often it is predicted as which
 LEAST_TARGET = 200
-SINGULAR = 1e-3  # of what tells the classes apart by predictions
-BINS = 5  # of confidences, to see whether a mix explains these
-ALPHA = 1e-3  # probability that what is a change of the mix alone is taken for another
-FAR = 4.0  # standard errors by which a share may be estimated below 0
-CHOOSING = 3, 4  # one in so many calibration rows of each class, and target rows, is not bet on (LOG.md)
-OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that an interval of the shares, or of the mean of h, misses
-SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # of bets, as parts of the largest that cannot lose everything
-SURE = 1.5  # testing begins where the expected log e-value is this many times the one needed (LOG.md)
+SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
+BINS = 5  # of confidences, to test whether a mix explains them
+ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
+FAR = 4.0  # standard errors by which an estimated share may be below 0
+CHOOSING = 3, 4  # every third calibration row of each class, and every fourth target row, chooses bets (LOG.md)
+OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that the intervals of the shares, or of the mean of h, miss
+SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # bets, as parts of the largest that cannot lose everything
+SURE = 1.5  # testing begins where the expected log e-value is this many times the needed one (LOG.md)
 MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
 RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
 INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
 ROUNDS = 8  # of narrowing the intervals of the shares
 EXPECTED = 6.0  # standard errors: half the width of the intervals that are assumed while bets are chosen
-STEP = 8  # bets are chosen at every eighth threshold, and used for these eight
+STEP = 8  # a bet is chosen at every eighth threshold, and used for eight thresholds
 
-NO_MIX = "no mix of the classes explains what is predicted for these rows"
+NO_MIX = "no class mix explains the predictions for these rows"
 INSTEAD = "Label some of them, and calibrate on these"
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Calibration rows and target rows by their classes: ``true`` (n,), ``predicted`` (n,) and ``on_target`` (m,).
+    """The classes of calibration rows, ``true`` (n,) and ``predicted`` (n,), and of target rows, ``on_target`` (m,).
 
-    Those are places among ``names``, of the true classes, and among the classes that are predicted anywhere.
-    ``inverse`` is the inverse of how often each true class is predicted as what, and ``shares`` are estimated.
+    True classes are places among ``names`` (K,), predicted ones are places among the S classes that are predicted
+    anywhere. ``inverse`` (S, K) inverts how often each true class is predicted as which. ``shares`` (K,) are estimated.
     """
 
     names: tuple[str, ...]
@@ -88,7 +88,7 @@ class Target:
 
     @classmethod
     def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], on_target: NDArray[np.str_]) -> Self:
-        """Estimate the mix of the classes, by names; raise where rows are too few, or predictions do not tell it."""
+        """Estimate the mix from classes by name; raise if rows are too few, or predictions do not tell the classes."""
         if len(on_target) < LEAST_TARGET:
             raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(on_target)}", "target")
         names, true, counts = np.unique(true_classes, return_inverse=True, return_counts=True)
@@ -96,26 +96,23 @@ class Target:
             rare = names[counts.argmin()]
             expected = f"expected at least {LEAST_ROWS} calibration rows of each class, to estimate a mix"
             raise SteepslopeError(f"{expected}, found {counts.min()} of {rare}", "target")
-        said, index = np.unique(np.concatenate([predicted, on_target]), return_inverse=True)
-        if len(lacking := np.setdiff1d(said, names)):
+        seen, index = np.unique(np.concatenate([predicted, on_target]), return_inverse=True)
+        if len(lacking := np.setdiff1d(seen, names)):
             expected = "expected calibration rows of each class that is predicted, to estimate a mix"
             raise SteepslopeError(f"{expected}, found none of {lacking[0]}", "target")
-        if len(unknown := np.setdiff1d(names, said)):
+        if len(unknown := np.setdiff1d(names, seen)):
             expected = "expected classes that are predicted, to estimate a mix"
             raise SteepslopeError(f"{expected}, found rows of {unknown[0]}, which never is: name the mix", "target")
         ours, theirs = index[: len(predicted)], index[len(predicted) :]
-        confusion = np.zeros((len(names), len(said)))
+        confusion = np.zeros((len(names), len(seen)))
         np.add.at(confusion, (true, ours), 1)
         confusion /= counts[:, None]
         if np.linalg.svd(confusion, compute_uv=False).min() < SINGULAR:
-            expected = "expected predictions that tell the classes apart"
-            raise SteepslopeError(
-                f"{expected}, found some that are predicted alike: name the mix (class_mix)", "target"
-            )
+            found = "found some that are predicted alike: name the mix (class_mix)"
+            raise SteepslopeError(f"expected predictions that tell the classes apart, {found}", "target")
         inverse = np.asarray(np.linalg.pinv(confusion), dtype=np.float64)
-        shares = np.bincount(theirs, minlength=len(said)) / len(theirs) @ inverse
-        estimated = np.asarray(shares, dtype=np.float64)
-        return cls(tuple(names.tolist()), true, ours, theirs, inverse, estimated)
+        shares = np.asarray(np.bincount(theirs, minlength=len(seen)) / len(theirs) @ inverse)
+        return cls(tuple(names.tolist()), true, ours, theirs, inverse, shares)
 
     @property
     def mix(self) -> dict[str, float]:
@@ -125,31 +122,31 @@ class Target:
 
     @property
     def weights(self) -> Floats:
-        """How many times as often rows of each class come as among the calibration rows, (s,)."""
+        """How many times as frequent each class is as among the calibration rows, float64 (K,)."""
         return self.shares.clip(0) * len(self.true) / np.bincount(self.true)
 
     def moments(self, ours: Floats, theirs: Floats | None = None) -> tuple[Floats, Floats]:
-        """Return the means (f,) of functions, (n, f) on calibration rows, among the target rows, and their covariance.
+        """Return the means (f,) of functions among the target rows, and the covariance of these estimates (f, f).
 
-        Where the target's own values are given, (m, f), the means are of how these differ from what a mix explains.
+        ``ours`` (n, f) are the functions' values on the calibration rows. If ``theirs`` (m, f), those on the target
+        rows, are given, the means are of the differences between what the mix explains and these.
         """
         totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
         by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
-        counts, on_target = np.ones(len(self.on_target)), by_predicted
         if theirs is None:
-            counts = np.bincount(self.on_target, minlength=len(by_predicted)).astype(np.float64)
+            values, counts = by_predicted, np.bincount(self.on_target, minlength=len(by_predicted))
         else:
-            on_target = by_predicted[self.on_target] - theirs
+            values, counts = by_predicted[self.on_target] - theirs, np.ones(len(theirs), np.int64)
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
-        means, of_target = _mean_and_covariance_on_target(on_target, counts)
-        _, of_ours = _mean_and_covariance_on_target(influence, np.ones(len(influence)))
-        return means, of_target / len(self.on_target) + of_ours / len(ours)
+        of_target = np.cov(values, rowvar=False, ddof=0, aweights=counts) / len(self.on_target)
+        of_ours = np.cov(influence, rowvar=False, ddof=0) / len(ours)
+        return counts @ values / counts.sum(), np.atleast_2d(of_target + of_ours)
 
     def require_explained(self, confidence: Floats, on_target: Floats) -> None:
-        """Raise where no mix of the classes explains the target's predictions and confidences (m,).
+        """Raise if no class mix explains the target's predictions and confidences (m,).
 
-        Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class: the covariance
-        is known no better than that.
+        Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class, because the
+        covariance is known no better than that.
         """
         errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true])[1]))
         lowest = int((self.shares + FAR * errors).argmin())
@@ -157,10 +154,9 @@ class Target:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
             raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
         edges = np.setdiff1d(np.quantile(on_target, np.arange(1, BINS) / BINS), [on_target.min()])
-        ours, theirs = (
-            np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, on_target)
-        )
-        means, covariance = self.moments(ours, theirs)
+        bins = np.eye(len(edges) + 1)
+        ours = bins[np.searchsorted(edges, confidence, side="right")]
+        means, covariance = self.moments(ours, bins[np.searchsorted(edges, on_target, side="right")])
         statistic = means @ np.linalg.pinv(covariance, rcond=1e-8) @ means
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
@@ -168,28 +164,21 @@ class Target:
             raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
 
 
-def _mean_and_covariance_on_target(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Return the mean (f,) and the covariance (f, f) of values (k, f), each of which occurs so many times, (k,)."""
-    total = counts.sum()
-    mean = counts @ values / total
-    return mean, (values.T * counts) @ values / total - np.outer(mean, mean)
-
-
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """The lower and the upper end of the share of each class, (K,) each."""
+    """Intervals of the shares of the classes: their lower and their upper ends, (K,) each."""
 
     low: Floats
     high: Floats
 
     @classmethod
     def of(cls, confusion: Floats, on_target: Floats, delta: float) -> Self:
-        """Return intervals that hold all shares at once with probability 1 − delta.
+        """Return intervals that contain all shares at once with probability 1 − delta; raise if the counts allow none.
 
         ``confusion`` (K, S) counts the calibration rows of each true class by predicted class, and ``on_target`` (S,)
         the target rows by predicted class. The shares and the confusion imply how often each class is predicted on the
-        target. That has to meet what was counted there, which narrows each share, given the ends of the others, for
-        some rounds. Raise if no shares agree with the counts.
+        target. That has to agree with the counts there, which narrows each share, given the ends of the others, for
+        some rounds.
         """
         level = delta / 2 / (confusion.size + on_target.size)
         (least, most), (fewest, many) = (
@@ -210,9 +199,9 @@ class Shares:
         return cls(low, high)
 
     def least_sum(self, at_low: Floats, at_high: Floats) -> float:
-        """Return a lower bound of a sum of concave functions of the shares, whose values at both ends are (K,) each.
+        """Return a lower bound of a sum of concave functions of the shares, given their values at both ends, (K,) each.
 
-        It is the minimum with each function replaced by its chord.
+        It is the minimum over all shares, with each function replaced by its chord.
         """
         width = self.high - self.low
         slope = np.divide(at_high - at_low, width, out=np.zeros_like(width), where=width > 0)
@@ -231,10 +220,10 @@ class Bet:
 
 @dataclass(frozen=True, eq=False)
 class RowSet:
-    """Some calibration rows (n,), with their true and predicted classes, and the predicted classes of target rows (m,).
+    """The true and predicted classes of some calibration rows (n,), and the predicted classes of target rows (m,).
 
-    ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` are the numbers of calibration and of
-    target rows that will be bet on: the e-value is that of so many rows.
+    ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` has the numbers of calibration and of
+    target rows that will be bet on; e-values are scaled to these numbers.
     """
 
     true: Counts
@@ -245,7 +234,7 @@ class RowSet:
 
     @cached_property
     def confusion(self) -> Floats:
-        """How many rows of each true class are predicted as each, (K, S)."""
+        """How many rows of each true class are predicted as which, (K, S)."""
         cells = np.bincount(self.true * self.shape[1] + self.predicted, minlength=self.shape[0] * self.shape[1])
         return cells.reshape(self.shape).astype(np.float64)
 
@@ -261,21 +250,21 @@ class RowSet:
 
     @cached_property
     def target(self) -> Floats:
-        """For how many target rows each class is predicted, (S,)."""
+        """How many target rows are predicted as each class, (S,)."""
         return np.bincount(self.on_target, minlength=self.shape[1]).astype(np.float64)
 
     @cached_property
     def kinds(self) -> tuple[Counts, Counts, Counts]:
-        """The true and the predicted class of each kind of row that there is, (c,) each, and the kind of each row."""
+        """The true and the predicted class of each pair that occurs, (c,) each, and the pair of each row, (n,)."""
         kinds, index = np.unique(self.true * self.shape[1] + self.predicted, return_inverse=True)
         true, predicted = np.divmod(kinds, self.shape[1])
         return true, predicted, index
 
     def expected_shares(self, of_class: Floats, m: int) -> Shares:
-        """Return estimated shares and, around them, standard errors with ``of_class`` (K,) and m rows.
+        """Return intervals around the estimated shares, for ``of_class`` (K,) calibration rows and m target rows.
 
-        A function of the predicted class that has a mean of 1 in a class, and 0 in others, estimates the share of that
-        class: its mean squares among the rows bound the variances.
+        A function of the predicted class whose mean is 1 in one class, and 0 in others, estimates the share of that
+        class. Its mean squares among the rows bound the variances.
         """
         squares, predicted = self.inverse**2, (self.target + 1) / (self.target + 1).sum()
         estimate = (predicted @ self.inverse).clip(0, 1)
@@ -284,12 +273,12 @@ class RowSet:
         return Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
 
     def outcomes(self, accepted: Bools, is_correct: Bools) -> Counts:
-        """Return how many rows of each kind are not accepted, accepted rightly, and accepted wrongly, (c, 3)."""
+        """Return how many rows of each pair are not accepted, accepted and right, and accepted and wrong, (c, 3)."""
         outcome = np.where(accepted, np.where(is_correct, 1, 2), 0)
         return np.bincount(3 * self.kinds[2] + outcome, minlength=3 * len(self.kinds[0])).reshape(-1, 3)
 
     def means_of_h(self, h: Floats, delta: float) -> Floats:
-        """Return the interval (2,) of the mean of h among the target rows; it misses with probability delta."""
+        """Return an interval (2,) that contains the mean of h among the target rows with probability 1 − delta."""
         m, width = len(self.on_target), float(np.ptp(h))
         mean = self.target @ h / m
         variance, level = self.target @ (h - mean) ** 2 / (m - 1), math.log(4 / delta)
@@ -297,14 +286,14 @@ class RowSet:
         return np.asarray(np.clip([mean - off, mean + off], h.min(), h.max()))
 
     def log_e_value(self, outcomes: Counts, risk: float, bet: Bet, shares: Shares, means: Floats) -> float:
-        """Return a lower bound of the logarithm of the product of both log_e_values.
+        """Return a lower bound of the logarithm of the product of both e-values.
 
-        It holds for all ``shares``, and all means of h between the ``means``. It is −∞ where a bet could lose more than
+        It holds for all ``shares``, and all means of h between the ``means``. It is −∞ if a bet could lose more than
         everything.
         """
         true, predicted, _ = self.kinds
         n, m = self.counts
-        weights = [one * len(self.true) / self.of_class for one in (shares.low, shares.high)]
+        weights = [ends * len(self.true) / self.of_class for ends in (shares.low, shares.high)]
         size = bet.size * n / m
         most = max(
             bet.size * weights[1].max() * (1 - risk - bet.h.min() + means.max()), size * (bet.h.max() - means.min())
@@ -314,8 +303,8 @@ class RowSet:
         values = np.array([0, -risk, 1 - risk]) - bet.h[predicted, None]
         least = math.inf
         for mean in means:
-            gains = (outcomes * np.log1p(-bet.size * some[true, None] * (values + mean)) for some in weights)
-            ends = (np.bincount(true, one.sum(axis=1), len(self.of_class)).astype(np.float64) for one in gains)
+            gains = (outcomes * np.log1p(-bet.size * weight[true, None] * (values + mean)) for weight in weights)
+            ends = (np.bincount(true, gain.sum(axis=1), len(self.of_class)).astype(np.float64) for gain in gains)
             of_target = self.target @ np.log1p(-size * (bet.h - mean))
             least = min(least, m / len(self.on_target) * of_target + n / len(self.true) * shares.least_sum(*ends))
         return least
@@ -334,9 +323,9 @@ class RowSet:
 
 @dataclass(frozen=True, eq=False)
 class SplitRows:
-    """The rows that choose bets, those that are bet on, and the shares of the classes.
+    """The rows that choose bets, the rows that are bet on, and intervals of the classes' shares.
 
-    ``chooses`` (n,) tells which calibration rows choose. The shares ``expected`` are known from rows that choose.
+    ``chooses`` (n,) says which calibration rows choose. ``expected`` are the intervals estimated on rows that choose.
     """
 
     chooses: Bools
@@ -347,7 +336,7 @@ class SplitRows:
 
     @classmethod
     def of(cls, target: Target, delta: float) -> Self:
-        """Return them; the same rows choose each time."""
+        """Split the rows at random; the same rows choose each time."""
         draw, shape = np.random.default_rng(0), (len(target.names), len(target.inverse))
         order = draw.permutation(len(target.true))
         order = order[target.true[order].argsort(kind="stable")]
@@ -365,32 +354,33 @@ class SplitRows:
         return cls(ours, choosing, tested, shares, choosing.expected_shares(both.of_class, m))
 
     def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
-        """Return the bet for a threshold that accepts some calibration rows (n,), and the log e-value to expect."""
+        """Return the bet for a threshold that accepts some calibration rows (n,), and the expected log e-value."""
         outcomes = self.choosing.outcomes(accepted[self.chooses], is_correct[self.chooses])
         return self.choosing.best_bet(outcomes, risk, self.expected)
 
     def passes(self, accepted: Bools, is_correct: Bools, risk: float, bet: Bet, level: float) -> bool:
-        """Return whether the test passes at a level: at most ``risk`` of the accepted to come are wrong."""
+        """Return whether the test passes at a level; then at most ``risk`` of the accepted target rows are wrong."""
         outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
         means = self.tested.means_of_h(bet.h, OF_MEAN * level)
         return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= needed_on_target(level)
 
 
 def needed_on_target(level: float) -> float:
-    """Return the log e-value that passes at a level."""
+    """Return the least log e-value that passes at a level."""
     return -math.log(level * (1 - OF_SHARES - OF_MEAN))
 
 
 def last_passing_on_target(
     rows: LabelledRows, target: Target, thresholds: Floats, risk: float, delta: float
 ) -> tuple[int | None, float]:
-    """Return the last threshold whose risk among the target rows is at most ``risk``, and its bound; None if none is.
+    """Return the place of the last threshold that passes, None if none does, and the bound of its risk.
 
-    The bound is that of this threshold alone. The thresholds were fixed without a look at labels. One run of tests
-    starts at the first threshold that is likely to pass, a second at the one most likely to pass.
+    A threshold that passes has at most ``risk`` among the target rows. The bound is that of this threshold alone. The
+    thresholds were fixed without labels. One run of tests starts at the first threshold that is likely to pass, a
+    second at the one most likely to pass.
     """
-    split, some = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
-    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in some]
+    split, tried = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
+    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in tried]
     expected = [log_e_value for _, log_e_value in chosen]
     surest = int(np.argmax(expected))
     first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)))
@@ -399,7 +389,7 @@ def last_passing_on_target(
         bet = chosen[place // STEP][0]
         return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
 
-    start_thresholds = StartThreshold.sharing(sorted({some[first], some[surest]}), delta)
+    start_thresholds = StartThreshold.sharing(sorted({tried[first], tried[surest]}), delta)
     passed, level = last_passing_in_sequence(start_thresholds, len(thresholds), passes)
     if passed is None:
         return None, 1.0

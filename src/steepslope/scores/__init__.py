@@ -1,11 +1,14 @@
-"""Post-hoc scores: confidences read off a classifier's outputs, each after the paper that its class names.
+"""Post-hoc scores: confidences computed from a classifier's outputs, each after the paper that its class names.
 
-``score``: what every score is, and how one declares what it needs and stores what it learnt. ``logits``: scores that
-learn nothing. ``fitted``: those that learn a temperature or a norm's power from errors.
-``neighbors``: those that look up the nearest features. ``moments``: those that know the training features by means and
-deviations. ``own``: a user's function or object. Confidences are in log space, so that nothing saturates into ties. A
-new score is one class and its entry in ``SCORES``: the command line, the tables, the oracles' evidence, exported files
-and the contract tests follow.
+- ``score``: the base class: how a score declares its needs, and stores what it learnt.
+- ``logits``: scores that learn nothing.
+- ``fitted``: scores that learn a temperature, or the power of a norm, from errors.
+- ``neighbors``: scores that look up the nearest features.
+- ``moments``: scores on means and deviations of the training features.
+- ``own``: a user's function or object.
+
+Confidences are in log space, so they do not saturate into ties. A new score is one class and its entry in ``SCORES``:
+the command line, the tables, the oracles' evidence, exported files and the contract tests follow.
 """
 
 from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP

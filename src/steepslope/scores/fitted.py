@@ -1,7 +1,4 @@
-"""Scores that learn from the classifier's errors, in outputs of rows that it had not seen.
-
-A temperature, or the power of a norm.
-"""
+"""Scores that learn a temperature, or the power of a norm, from the classifier's errors on rows it has not seen."""
 
 from typing import Any
 
@@ -28,8 +25,8 @@ class TemperatureScaledMCP(Score):
 
     Guo et al., "On Calibration of Modern Neural Networks", 2017.
 
-    T, between e⁻⁴ and e⁴, minimises the negative log-likelihood of the labels. Out-of-class rows are left out: no
-    temperature makes their label likely.
+    T, between e⁻⁴ and e⁴, minimises the negative log-likelihood of the labels. Out-of-class rows are left out, because
+    no temperature makes their label likely.
     """
 
     scale = "logit"
@@ -60,12 +57,12 @@ def _fit_log_temperature(outputs: ClassifierOutputs) -> float:
 
 
 class MaxLogitPNorm(Score):
-    """The largest of the centred logits, divided by their p-norm; p from 0 (no division) to 10, by AURC.
+    """The largest centred logit, divided by the p-norm of the centred logits; p is chosen by AURC.
 
     Cattelan & Silva, "How to Fix a Broken Confidence Estimator", 2024.
 
-    Where no p has a lower AURC than MCP on the outputs it is fitted on, it is MCP (``power_`` None). With two classes
-    every centred pair has the same quotient, so K = 2 is refused.
+    p is from 0 (no division) to 10. If no p has a lower AURC than MCP on the fit set, the score is MCP (``power_``
+    None). With two classes every centred pair has the same quotient, so K = 2 is refused.
     """
 
     fits_on = "errors"
@@ -75,11 +72,11 @@ class MaxLogitPNorm(Score):
         self.power_: int | None = None
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return the power; −1 stands for MCP."""
+        """Return the power as an array; −1 means MCP."""
         return {"power": np.array([-1.0 if self.power_ is None else float(self.power_)])}
 
     def restore(self, state: State, num_classes: int) -> None:
-        """Take over a power."""
+        """Restore the power."""
         super().restore(state, num_classes)
         power = state["power"][0]
         if power not in range(-1, LARGEST_POWER + 1):

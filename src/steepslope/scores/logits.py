@@ -1,4 +1,4 @@
-"""Scores read off the logits, or off forward passes with dropout: they learn nothing."""
+"""Scores on the logits, or on forward passes with dropout; they learn nothing."""
 
 from steepslope.numerics.formulas import Array, float64, highest, log_softmax, logsumexp, namespace_of
 from steepslope.numerics.log_space import log_complements, log_entropy, top_log_odds
@@ -6,12 +6,12 @@ from steepslope.scores.score import Rows, Score
 
 
 class MCP(Score):
-    """The classifier's own softmax probability p of what it predicts, as log-odds ln(p / (1 − p)).
+    """The classifier's own softmax probability p of its prediction, as log-odds ln(p / (1 − p)).
 
     Hendrycks & Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples …", 2017.
 
-    The log-odds rank as p does, but stay apart where p rounds to 1; their logistic function is p, and their
-    natural threshold, 0, is p = ½.
+    The log-odds rank as p does, but stay different where p rounds to 1. Their logistic function is p, and their natural
+    threshold, 0, is p = ½.
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[50.0, 0.0], [60.0, 0.0], [0.0, 1.0]], labels=[0, 0, 0])
@@ -27,7 +27,7 @@ class MCP(Score):
 
 
 class MaxLogit(Score):
-    """The largest logit as it is: Hendrycks et al., "Scaling Out-of-Distribution Detection …", 2022.
+    """The largest logit (Hendrycks et al., "Scaling Out-of-Distribution Detection …", 2022).
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[2.0, 0.0], [9.0, 8.0]], labels=[0, 0])
@@ -43,7 +43,7 @@ class MaxLogit(Score):
 class Margin(Score):
     """The gap between the two largest logits.
 
-    After Scheffer et al., "Active Hidden Markov Models …", 2001, who take it of probabilities.
+    After Scheffer et al., "Active Hidden Markov Models …", 2001, who use probabilities.
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[3.0, 1.0, 0.0], [50.0, 0.0, 0.0]], labels=[0, 0])
@@ -58,7 +58,7 @@ class Margin(Score):
 
 
 class Entropy(Score):
-    """Shannon's entropy H of the softmax in nats, as −ln H: high where the classifier is sure, and never saturated.
+    """Shannon's entropy H of the softmax in nats, as −ln H, which is high for a sure classifier and never saturates.
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [60.0, 0.0], [80.0, 0.0]], labels=[0, 0, 0])
@@ -74,8 +74,8 @@ class Entropy(Score):
 class Doctor(Score):
     """The discriminator D_α = (1 − Σp²) / Σp², as −ln D.
 
-    Granese et al., "DOCTOR: A Simple Method for Detecting Misclassification Errors", 2021, whose other one,
-    D_β = (1 − p) / p of the largest p, is MCP.
+    Granese et al., "DOCTOR: A Simple Method for Detecting Misclassification Errors", 2021. Their other discriminator,
+    D_β = (1 − p) / p for the largest p, ranks as MCP.
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [50.0, 0.0]], labels=[0, 0])
@@ -109,7 +109,7 @@ class Energy(Score):
 
 
 class MCDropout(Score):
-    """The entropy H of the mean softmax over forward passes with dropout, as −ln H, as the paper's baseline ranks.
+    """The entropy H of the mean softmax over forward passes with dropout, as −ln H, which is the paper's baseline.
 
     Gal & Ghahramani, "Dropout as a Bayesian Approximation", 2016. The outputs hold that mean (``extract --evidence
     dropout``).

@@ -1,4 +1,4 @@
-"""Scores on means and deviations of the classifier's training features: of each class, or of their norm."""
+"""Scores on means and deviations of the classifier's training features, of each class or of the features' norm."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -22,13 +22,13 @@ Floats = NDArray[np.float64]
 class MahalanobisRatio(Score):
     """How much farther the closest other class is than the predicted one, by Mahalanobis distances to class means.
 
-    After Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples …", 2018, and Jiang et al.,
-    "To Trust Or Not To Trust A Classifier", 2018, whose ratio it takes.
+    After Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples …", 2018, with the ratio of
+    Jiang et al., "To Trust Or Not To Trust A Classifier", 2018.
 
-    ln d(closest other class) − ln (d(predicted class) + 10⁻¹²), with d² = (x − μ_c)ᵀ Σ⁻¹ (x − μ_c). The means μ_c and
-    the one covariance Σ within classes are those of the classifier's training features. Σ is shrunk towards a multiple
-    of the identity by as much as Ledoit & Wolf, "A Well-Conditioned Estimator for Large-Dimensional Covariance
-    Matrices", 2004, advise, so there may be more features than rows. A class without references is infinitely far.
+    It is ln d(closest other class) − ln (d(predicted class) + 10⁻¹²), with d² = (x − μ_c)ᵀ Σ⁻¹ (x − μ_c). The class
+    means μ_c and the shared within-class covariance Σ are those of the classifier's training features. Σ is shrunk
+    towards a multiple of the identity (Ledoit & Wolf, "A Well-Conditioned Estimator for Large-Dimensional Covariance
+    Matrices", 2004), so there may be more features than rows. A class without references is infinitely far.
 
     >>> features = np.array([[-1.0], [1.0], [5.0], [7.0]])
     >>> training = ClassifierOutputs(np.eye(4)[:, :2], [0, 0, 1, 1], features)
@@ -50,7 +50,7 @@ class MahalanobisRatio(Score):
         self.counts_: NDArray[np.int64] | None = None
 
     def learn(self, outputs: ClassifierOutputs) -> None:
-        """Learn the mean of all rows, the map that whitens, and the classes' whitened means and numbers of rows."""
+        """Learn the mean of all rows, the whitening map, and the classes' whitened means and numbers of rows."""
         counts = np.bincount(outputs.require_labels(), minlength=outputs.num_classes)
         centre, means = _class_means(outputs, counts)
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
@@ -68,15 +68,15 @@ class MahalanobisRatio(Score):
 
 
 class SIRC(Score):
-    """MCP, lowered where the features are smaller than in training: −ln((1 − p) (1 + exp(−b (‖z‖₁ − a)))).
+    """MCP, lowered if the features are smaller than in training: −ln((1 − p) (1 + exp(−b (‖z‖₁ − a)))).
 
     Xia & Bouganis, "Augmenting Softmax Information for Selective Classification with Out-of-Distribution Data", 2022
-    (Softmax Information Retaining Combination), whose score is minus that product; the logarithm ranks as it does, but
-    stays apart where p, the largest softmax probability, rounds to 1.
+    (Softmax Information Retaining Combination). Its score is minus that product. The logarithm ranks the same rows, and
+    also those whose p, the largest softmax probability, rounds to 1.
 
-    ‖z‖₁ is the sum of the absolute features. With its mean μ and deviation σ over the classifier's training rows,
-    a = μ − 3σ and b = 1/σ: rows of usual size rank nearly by p alone. Where σ is no more than rounding makes it, as of
-    features that are scaled to one size, the norm says nothing: b = 0, which ranks as MCP.
+    ‖z‖₁ is the sum of the absolute features. With its mean μ and standard deviation σ over the classifier's training
+    rows, a = μ − 3σ and b = 1/σ: rows of usual norm rank nearly by p alone. Where σ is within rounding of 0, as for
+    features scaled to norm 1, the norm carries no information: b = 0, and SIRC ranks as MCP.
 
     >>> training = ClassifierOutputs(np.eye(4)[:, :2], [0, 0, 1, 1], np.array([[4.0], [6.0], [-4.0], [-6.0]]))
     >>> outputs = ClassifierOutputs([[50.0, 0.0]] * 2, [0, 0], np.array([[5.0], [0.0]]))  # a is 2, b is 1
@@ -93,7 +93,7 @@ class SIRC(Score):
         self.width_: float | None = None
 
     def learn(self, outputs: ClassifierOutputs) -> None:
-        """Learn the norm's mean and deviation from the classifier's training outputs."""
+        """Learn the norm's mean and standard deviation from the classifier's training outputs."""
         features = outputs.require_features()
         norms = np.concatenate([np.abs(block).sum(axis=1) for _, block in _feature_blocks(features)])
         mean, deviation = float(norms.mean()), float(norms.std())
@@ -102,7 +102,7 @@ class SIRC(Score):
         self.width_ = float(features.shape[1])
 
     def formula(self, rows: Rows) -> Array:
-        """Return −ln(1 − p), less the norm's part, of each prediction, float64 (m,)."""
+        """Return −ln(1 − p) − ln(1 + exp(−b (‖z‖₁ − a))) for each prediction, float64 (m,)."""
         assert self.offset_ is not None
         assert self.slope_ is not None
         assert self.width_ is not None
@@ -113,7 +113,7 @@ class SIRC(Score):
 
 
 def _feature_blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
-    """Yield slices of the rows, and the features there in float64; raise where one is not finite."""
+    """Yield slices of rows with their features in float64; raise ValueError where one is not finite."""
     for rows in blocks(len(features), BLOCK_ROWS):
         block = read_rows(features, rows).astype(np.float64)
         require_finite_rows("features", block, rows.start)
@@ -121,7 +121,7 @@ def _feature_blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
 
 
 def _class_means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the mean of all rows, (d,), and of each class less that, (K, d); 0 for a class without rows."""
+    """Return the mean of all rows, (d,), and each class's mean minus it, (K, d); 0 for a class without rows."""
     features = outputs.require_features()
     sums = np.zeros((len(counts), features.shape[1]))
     for rows, block in _feature_blocks(features):
@@ -131,7 +131,7 @@ def _class_means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple
 
 
 def _shrunk_covariance(outputs: ClassifierOutputs, means: Floats) -> Floats:
-    """Return the covariance within classes, (d, d), shrunk as Ledoit & Wolf do; the identity where nothing varies."""
+    """Return the within-class covariance, (d, d), with Ledoit & Wolf's shrinkage; the identity if nothing varies."""
     n, d = outputs.require_features().shape
     scatter, fourth = np.zeros((d, d)), 0.0
     for rows, block in _feature_blocks(outputs.require_features()):

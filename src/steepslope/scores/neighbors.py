@@ -1,4 +1,4 @@
-"""Scores that look up the nearest features, of training rows or of held-out ones: they learn an index."""
+"""Scores that look up the nearest features in an index of training rows, or of held-out rows."""
 
 from typing import Any, ClassVar, Literal
 
@@ -17,9 +17,9 @@ EPSILON = 1e-12
 
 
 class IndexScore(Score):
-    """A score on the nearest features, by default of the classifier's training rows.
+    """A score on the nearest features, by default those of the classifier's training rows.
 
-    They are sorted by their labels, and scaled to length 1 where ``unit_length`` is set.
+    They are sorted by their labels, and scaled to length 1 if ``unit_length`` is set.
     """
 
     fits_on: ClassVar[Literal["errors", "reference"]] = "reference"
@@ -45,7 +45,7 @@ class IndexScore(Score):
         return {} if self.index_ is None else self.index_.arrays
 
     def restore(self, state: State, num_classes: int) -> None:
-        """Take over an index of these arrays."""
+        """Restore the index from its arrays."""
         self.index_ = Index.of(state, num_classes)
 
 
@@ -54,8 +54,8 @@ class TrustScore(IndexScore):
 
     Jiang et al., "To Trust Or Not To Trust A Classifier", 2018.
 
-    d(closest other class) / (d(predicted class) + 10⁻¹²), as its logarithm; the distance to a class is that to the
-    second nearest of its references, without filtering. A class with fewer than two references is infinitely far.
+    It is the logarithm of d(closest other class) / (d(predicted class) + 10⁻¹²). The distance to a class is that to its
+    second nearest reference, without filtering. A class with fewer than two references is infinitely far.
 
     >>> features = np.array([[0.0], [1.0], [4.0], [5.0]])
     >>> training = ClassifierOutputs(np.eye(4)[:, :2], [0, 0, 1, 1], features)

@@ -1,4 +1,4 @@
-"""Scores of one's own: a function, or an object or class with ``fit`` and ``confidence``."""
+"""A user's own scores: a function, or an object or class with ``fit`` and ``confidence``."""
 
 import inspect
 from copy import deepcopy
@@ -14,7 +14,7 @@ LONGEST = 160  # characters of the reason of an error
 
 
 def name_of_score(score: Any) -> str:
-    """Return what a score of one's own is called: its function, or its class.
+    """Return the name of a user's score: that of its function, or of its class.
 
     >>> name_of_score(len), name_of_score(deepcopy), name_of_score(3)
     ('len', 'deepcopy', 'int')
@@ -25,17 +25,17 @@ def name_of_score(score: Any) -> str:
 def own_confidence(
     score: Any, fit_set: ClassifierOutputs, reference: ClassifierOutputs | None, outputs: ClassifierOutputs
 ) -> NDArray[np.float64]:
-    """Fit a score of one's own, and return its confidence in each prediction, float64 (n,).
+    """Fit a user's score, and return its confidence in each prediction, float64 (n,).
 
-    A function takes the outputs, and learns nothing. Of a class, a new object is fitted; of an object, a copy. ``fit``
-    takes the fit set, which are rows that the classifier had not seen, and, where it has an argument of that name, the
-    ``reference``, the classifier's training outputs; a score whose ``fits_on`` is reference takes these alone. An
-    oracle ranks by its ``trust_logit``. Labels of the outputs are hidden from the score.
+    A function takes the outputs, and learns nothing. A class is fitted as a new object, an object as a copy. ``fit``
+    takes the fit set, rows that the classifier has not seen. If it has an argument ``reference``, it also gets the
+    classifier's training outputs; a score whose ``fits_on`` is "reference" gets only these. An oracle ranks by its
+    ``trust_logit``. The labels of the outputs are hidden from the score.
 
     Raises
     ------
     SteepslopeError
-        If the score is none of these, raises an error, or gives anything but n numbers.
+        If the score is none of these, raises an error, or returns anything but n numbers.
 
     >>> outputs = ClassifierOutputs([[2.0, 0.0], [0.0, 1.0]], labels=[0, 0])
     >>> own_confidence(lambda outputs: outputs.logits.max(axis=1), outputs, None, outputs)
@@ -47,12 +47,12 @@ def own_confidence(
         found = np.asarray(_fitted_own_score(score, fit_set, reference)(hidden))
     except SteepslopeError as error:
         raise error.within(f"score {name}") from error
-    except Exception as error:  # whatever the user's own code raises
+    except Exception as error:  # a user's code may raise anything
         raise SteepslopeError(
             f"raises {type(error).__name__} ({reason_of(error, LONGEST)})", f"score {name}"
         ) from error
     if found.shape != (len(outputs),) or found.dtype.kind not in "biuf":
-        expected = f"expected a number of each prediction, ({len(outputs)},)"
+        expected = f"expected a number for each prediction, ({len(outputs)},)"
         raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", f"score {name}")
     if np.isnan(found).any():
         row = int(np.isnan(found).argmax())
@@ -61,7 +61,7 @@ def own_confidence(
 
 
 def _fitted_own_score(score: Any, fit_set: ClassifierOutputs, reference: ClassifierOutputs | None) -> Any:
-    """Return the function of outputs that a score is once it is fitted."""
+    """Fit a score, and return its function of outputs."""
     model = score() if isinstance(score, type) else deepcopy(score)
     if hasattr(model, "fit"):
         if "reference" in inspect.signature(model.fit).parameters:

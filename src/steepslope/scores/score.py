@@ -1,4 +1,4 @@
-"""What every post-hoc score is: its needs and its scale as data, what it learns, and one formula."""
+"""The base class of post-hoc scores: needs and scale as data, what is learnt, and one formula."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +16,14 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.classifier_outputs import require_classes
 
 State = Mapping[str, NDArray[Any]]
-Rows = Mapping[str, Array]  # of some rows by name, (m, …); logits are float64, predictions int64 (m,)
+Rows = Mapping[str, Array]  # arrays of some rows by name, (m, …); logits are float64, predictions int64 (m,)
 LOGITS, PREDICTIONS = "logits", "predictions"
 BLOCK_ENTRIES = 2**22
 SOURCES = {"errors": "held-out outputs", "reference": "the classifier's training outputs"}
 
 
 def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> dict[str, NDArray[Any]]:
-    """Return the named arrays of some rows, and their predictions, as formulas take them; float16 is float32 there."""
+    """Return the named arrays of some rows, and their predictions, for formulas; float16 becomes float32."""
     found = {name: np.asarray(read_rows(outputs.require(name), rows)) for name in names}
     found = {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
     if LOGITS in found:
@@ -32,19 +32,20 @@ def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> di
 
 
 class Score(ABC):
-    """A confidence read off a classifier's outputs.
+    """A confidence computed from a classifier's outputs.
 
     A new score is one class and its entry in ``SCORES``. Oracles then take it as evidence, store what it learnt, and
     are exported with it.
 
-    ``scale`` is a name in ``steepslope.metrics.selective.SCALES``, which has what a probability of ½ is. ``fits_on`` is
-    what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
-    ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
-    ``least_classes`` how many classes they must have.
+    - ``scale``: a name in ``steepslope.metrics.selective.SCALES``, which maps a probability of ½ to a confidence.
+    - ``fits_on``: what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier has not
+      seen) or ``reference`` (at least ``at_least`` of its training outputs).
+    - ``arrays``: what the outputs must hold. ``least_classes``: how many classes they must have.
+    - ``learnt``: the types and sizes of learnt arrays; K is the number of classes.
+    - ``num_classes_``: the number of classes that the score was fitted for.
 
-    :meth:`learn` puts what a score learns into attributes that end in ``_`` and that ``__init__`` sets to None. They
-    are numbers, or arrays whose types and sizes ``learnt`` has, where K is the number of classes, and are stored and
-    checked as such. ``num_classes_`` is the number of classes that it was fitted for.
+    :meth:`learn` sets attributes that end in ``_``, which ``__init__`` sets to None. They are numbers, or the arrays in
+    ``learnt``, and are stored and checked as such.
     """
 
     scale: str = "rank"
@@ -59,8 +60,8 @@ class Score(ABC):
     def formula(self, rows: Rows) -> Array:
         """Return the confidence of some rows, float64 (m,), from the ``arrays`` and ``predictions``.
 
-        It takes NumPy's arrays, and tensors where it is traced for an exported file, so it is written on the array API
-        and what :mod:`steepslope.numerics.formulas` adds; no step may depend on values.
+        It takes NumPy arrays, and tensors while it is traced for an exported file. So it is written on the array API
+        and :mod:`steepslope.numerics.formulas`, and no step may depend on values.
         """
 
     def learn(self, outputs: ClassifierOutputs) -> None:  # noqa: B027 (most learn nothing)
@@ -81,13 +82,13 @@ class Score(ABC):
 
     @quiet
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the confidence of each prediction, float64 (n,), higher for what is more trustworthy.
+        """Return the confidence in each prediction, float64 (n,); higher is more trustworthy.
 
         Raises
         ------
         SteepslopeError
-            If the score is not fitted, or the outputs lack an array, have other columns or classes than those it was
-            fitted on, or a value is not finite.
+            If the score is not fitted, the outputs lack an array, or have other columns or classes than the fit set, or
+            a value is not finite.
         """
         if self.fits_on != "nothing":
             if self.num_classes_ is None:
@@ -96,7 +97,7 @@ class Score(ABC):
         return np.concatenate([self.formula(rows) for rows in self._blocks(outputs)])
 
     def _blocks(self, outputs: ClassifierOutputs) -> Iterator[Rows]:
-        """Yield the rows, so many at once that they need little memory; raise where a value is not finite."""
+        """Yield the rows in blocks that need little memory; raise for a value that is not finite."""
         entries = sum(prod(outputs.require(name).shape[1:]) for name in self.arrays)
         for block in blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // entries))):
             rows = rows_of(outputs, self.arrays, block)
@@ -105,12 +106,12 @@ class Score(ABC):
             yield rows
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return what was learnt as named arrays, to be stored."""
+        """Return what was learnt as arrays by name, to be stored."""
         values = {name: vars(self)[f"{name}_"] for name in self._learnt()}
         return {name: np.atleast_1d(value) for name, value in values.items() if value is not None}
 
     def restore(self, state: State, num_classes: int) -> None:
-        """Take over what another such score has learnt; raise a SteepslopeError if it cannot have learnt it."""
+        """Restore what such a score has learnt; raise a SteepslopeError if it cannot have learnt it."""
         expected = {name: self.learnt.get(name, "float64 1") for name in self._learnt()}
         require_arrays(state, {name: text.replace("K", str(num_classes)) for name, text in expected.items()})
         for name, array in state.items():
@@ -121,7 +122,7 @@ class Score(ABC):
 
     @classmethod
     def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score that has learnt this state for a number of classes; raise if it cannot have learnt it."""
+        """Return the score with a learnt state for a number of classes; raise if it cannot have learnt it."""
         score = cls()
         score.restore(state, num_classes)
         score.num_classes_ = num_classes
@@ -129,7 +130,7 @@ class Score(ABC):
 
 
 def require_finite_rows(name: str, values: NDArray[Any], start: int) -> None:
-    """Raise at the first row of some values (m, …) that holds NaN or infinity; the rows' numbers begin at ``start``."""
+    """Raise for the first row of some values (m, …) with NaN or infinity; the rows' numbers begin at ``start``."""
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(values.sum()):  # the quickest sign that all may be finite
             return

@@ -1,9 +1,11 @@
 """A scikit-learn classifier that tells which of its predictions to use.
 
-``trusted_classifier``: the class, a meta-estimator as scikit-learn has them.
-``held_out``: which rows it calibrates on, and what clones say of the others without having seen them. ``responses``:
-what a classifier gives. ``features`` and ``opinions``: what an oracle sees next to it, of the inputs and of other
-classifiers. ``reader``: all of this as outputs, with the oracle and the gate of these. ``storage``: the class on disk.
+- ``trusted_classifier``: the class, a meta-estimator of scikit-learn.
+- ``held_out``: the rows it calibrates on, and out-of-fold predictions of the others.
+- ``responses``: what a classifier predicts, as logits or votes.
+- ``features`` and ``opinions``: what the oracle also sees, of the inputs and of other classifiers.
+- ``reader``: all of this as outputs.
+- ``storage``: the class on disk.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
-"""Which rows are held out to calibrate on, and what the classifier says of the others without having seen them.
+"""The rows held out for calibration, and out-of-fold predictions of all others.
 
-Each fold of the others is predicted by a clone that is fitted to the remaining folds. Copies of a row,
-and rows of a group, are on one side of each split. If they are held out, one of them counts.
+Each fold of the others is predicted by a clone that is fitted to the remaining folds. Copies of a row, and rows of a
+group, stay on one side of each split. If they are held out, one of them counts.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from steepslope.sklearn.responses import Responses
 Rows = NDArray[np.int64]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
-LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
+LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
 WHO = "id|user|customer|client|patient|person|account"
 IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}))$|[a-z]I[dD]$")  # names of columns
 LEAST_IDENTITIES = 0.05  # of the rows: fewer different values are categories
 
 
 def _is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN or NaT, which differ from themselves, or pandas' NA, which does not tell."""
-    same = label == label
+    """Return whether a label is None, NaN, NaT or pandas' NA."""
+    same = label == label  # NaN and NaT differ from themselves; NA equals itself neither yes nor no
     return label is None or not (isinstance(same, bool | np.bool_) and same)
 
 
 def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
-    """Return inputs of which rows can be taken, and as many labels (n,)."""
+    """Return inputs whose rows can be indexed, and their labels (n,); raise for invalid or missing labels."""
     labels = column_or_1d(y, warn=True)
     if missing := sum(map(_is_missing, labels.tolist())):
         raise SteepslopeError(f"expected a label for each row, found {missing:,} missing", "y")
@@ -71,26 +71,26 @@ def caution_on_identities(X: Any) -> list[str]:
 
 
 def copies_in_inputs(X: Any) -> Rows:
-    """Return a number for each row of inputs (n, …), the same one for copies, (n,).
+    """Return a number for each row of inputs (n, …), the same for copies of a row, (n,).
 
-    Equal rows are copies if chance does not make so many, or if the index of a frame gives them the same name.
+    Equal rows are copies if chance would not make so many, or if a frame's index gives them the same name.
     """
     columns = rows_to_compare(X)
     index: Any = getattr(X, "index", None)
     codes = [copies_of(columns)]
     if hasattr(index, "factorize") and index.has_duplicates:
         codes.append(equal_row_codes(np.column_stack([columns, index.factorize()[0]])))
-    found = rows_that_agree(*codes)
-    warn_of_copies(found)
-    return found
+    copies = rows_that_agree(*codes)
+    warn_of_copies(copies)
+    return copies
 
 
 def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to learn from and those held out, a fraction of each class, both in ascending order.
+    """Return the rows to learn from and a held-out fraction of each class, both in ascending order.
 
-    Each row is held out with the same probability, even the only one of a class. The classifier then does not know
-    that class, as it does not know those of some target rows, and the row counts as an error. Only where fewer than
-    two classes would be left to learn, the last row of each is not held out.
+    Each row is held out with the same probability, even a class's only row. The classifier then does not know that
+    class, and the row counts as an error, as target rows of unknown classes will. If fewer than two classes would be
+    left to learn, each class that would be lost keeps its last row.
 
     >>> learnt, calibration = held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
     >>> len(learnt), len(calibration), calibration[:3] < 12
@@ -112,17 +112,17 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
 def held_out_rows(
     labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Rows, cv: Any = None
 ) -> tuple[Rows, Rows, Rows]:
-    """Return the rows to learn from, out-of-class ones to know as errors, and those held out of both kinds.
+    """Return the rows to learn from, the out-of-class rows that serve as errors, and the rows held out of both.
 
-    Rows of one of the ``codes`` (n,) belong together: either none is held out, or all are, and one of them counts. If
-    ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
+    Rows with the same number in ``codes`` (n,) belong together: all of them are held out or none is, and one of them
+    counts. If ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
 
     >>> [len(rows) for rows in held_out_rows(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
     [12, 6, 6]
     """
-    is_unknown = unknown_label_rows(labels, unknown_label)
+    is_unknown = np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
     if is_unknown.all():
-        raise SteepslopeError(f"expected rows of classes, found {len(labels):,} of none of them alone", "y")
+        raise SteepslopeError(f"expected rows of some class, found {len(labels):,} out-of-class rows alone", "y")
     each = one_of_each_copy(codes, seed)
     if isinstance(cv, TimeSeriesSplit):
         held = each[len(each) - int(fraction * len(each)) :]
@@ -137,28 +137,19 @@ def held_out_rows(
     return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
 
 
-def unknown_label_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
-    """Return which labels say that a row is out-of-class, (n,); none do for None.
-
-    >>> unknown_label_rows(np.array(["cat", "other"]), "other"), unknown_label_rows(np.array([0, -1]), None)
-    (array([False,  True]), array([False, False]))
-    """
-    return np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
-
-
 def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> list[tuple[Rows, Rows]]:
-    """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
+    """Return the folds as pairs of row numbers: those to fit to, and those of the fold.
 
-    A class is too rare if all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of
-    one of the ``codes`` (n,) are in one fold. If rows are in order of time, the first are in no fold, nor are rows
-    before which all are of one class.
+    If ``cv`` is a number, folds are stratified. Rows with the same number in ``codes`` (n,) are in one fold. If rows
+    are in order of time, the first are in no fold, nor are rows before which all are of one class. There are no folds
+    if all classes but one have a single row, because classifiers refuse to be fitted to one class.
 
     Raises
     ------
     SteepslopeError
         If a splitter does not put each row into one fold.
     """
-    each = one_of_each_copy(codes, seed)  # the first of all could be of one class
+    each = one_of_each_copy(codes, seed)  # at random, because the first copies could all be of one class
     X, y = _safe_indexing(X, each), labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
     if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
@@ -169,17 +160,12 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
         splitter = check_cv(cv, y, classifier=True)
     with warnings.catch_warnings():  # a class may have fewer rows than there are folds, and groups may not matter
         warnings.filterwarnings("ignore", "The (least populated class|groups parameter is ignored)", UserWarning)
-        found = list(splitter.split(X, y, codes[each]))
-    rows = np.sort(np.concatenate([rows for _, rows in found]))
+        splits = list(splitter.split(X, y, codes[each]))
+    rows = rows_in_folds(splits)
     if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    folds = [(rows_of_same_codes(codes, each[others]), rows_of_same_codes(codes, each[rows])) for others, rows in found]
-    return [fold for fold in folds if len(np.unique(labels[fold[0]])) >= LEAST_CLASSES]
-
-
-def rows_of_same_codes(codes: Rows, some: Rows) -> Rows:
-    """Return all rows that belong together with any of some rows by their codes (n,), in ascending order."""
-    return np.flatnonzero(np.isin(codes, codes[some]))
+    folds = [[np.flatnonzero(np.isin(codes, codes[each[side]])) for side in split] for split in splits]
+    return [(others, rows) for others, rows in folds if len(np.unique(labels[others])) >= LEAST_CLASSES]
 
 
 def out_of_fold(
@@ -191,9 +177,10 @@ def out_of_fold(
     params: Mapping[str, Any],
     n_jobs: int | None = None,
 ) -> Responses:
-    """Return the responses to all rows in folds, each of a clone that has not seen it; ``params`` are those of ``fit``.
+    """Return the responses to all rows in folds, each by a clone that has not seen the row.
 
-    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes.
+    ``params`` are parameters of ``fit``. The clones are fitted by ``n_jobs`` processes. A frozen classifier has seen
+    none of the rows, so it needs no clones.
     """
     if is_frozen(estimator):
         return Responses.of(estimator, _safe_indexing(X, rows_in_folds(folds)), classes)
@@ -209,6 +196,6 @@ def rows_in_folds(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
 def _response_to_unseen_fold(
     estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any], params: Mapping[str, Any]
 ) -> Responses:
-    """Return the responses to the rows of a fold of a clone that is fitted to the others."""
+    """Return the responses to the rows of a fold, by a clone that is fitted to the others."""
     fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **_check_method_params(X, params, others))
     return Responses.of(fitted, _safe_indexing(X, rows), classes)

@@ -1,4 +1,4 @@
-"""How inputs become the outputs that an oracle sees, with groups and ids; and what is said of them."""
+"""How inputs become the outputs that an oracle sees, with groups and ids, and sentences about them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ MCP_RANKS = "the classifier's own probability ranks its predictions"
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A fitted classifier with its ``classes`` (K,), and what else is seen of its inputs: features, and opinions.
+    """A fitted classifier with its ``classes`` (K,), and what else an oracle sees of its inputs: features, opinions.
 
-    ``log_floor`` is that of :attr:`Responses.log_floor`.
+    ``log_floor`` is :attr:`Responses.log_floor`.
     """
 
     estimator: Any
@@ -43,26 +43,30 @@ class Reader:
     def outputs(
         self, X: Any, responses: Responses | None = None, of_others: Mapping[str, Responses] | None = None
     ) -> ClassifierOutputs:
-        """Return all that the oracle sees of some inputs, by the classifiers' responses, or those of clones."""
-        found = Responses.of(self.estimator, X, self.classes) if responses is None else responses
+        """Return all that the oracle sees of some inputs.
+
+        Responses of the classifier and ``of_others`` may be given, as those of clones; by default the fitted
+        classifiers are asked.
+        """
+        responses = Responses.of(self.estimator, X, self.classes) if responses is None else responses
         features = None if self.features is None else self.features.columns(self.estimator, X)
-        logits = found.logits(self.log_floor)
+        logits = responses.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
         classes = names if len(names) == logits.shape[1] else None
         outputs = ClassifierOutputs.of({"logits": logits, "features": features}, classes)
         for name, opinion in self.opinions.items():
-            said = opinion.responses(X, self.classes) if of_others is None else of_others[name]
-            outputs = opinion.added(outputs, name, said, self.classes)
+            response = opinion.responses(X, self.classes) if of_others is None else of_others[name]
+            outputs = opinion.added(outputs, name, response, self.classes)
         return outputs
 
 
 def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
-    """Raise if the label of out-of-class rows is a class."""
-    if unknown_label is not None and unknown_label in classes.tolist():
-        found = f"found {unknown_label!r}, which is one"
-        raise SteepslopeError(f"expected a label that is none of the classifier's classes, {found}", "unknown_label")
+    """Raise if the label of out-of-class rows is a class, or is spelt like one."""
     for name in () if unknown_label is None else classes.tolist():
-        if str(name).strip().casefold() == str(unknown_label).strip().casefold():  # else it would be learnt as a class
+        if name == unknown_label:
+            expected = "expected a label that is none of the classifier's classes"
+            raise SteepslopeError(f"{expected}, found {name!r}, which is one", "unknown_label")
+        if str(name).strip().casefold() == str(unknown_label).strip().casefold():  # it would be learnt as a class
             raise SteepslopeError(f"expected {unknown_label!r} in the out-of-class rows, found {name!r}", "y")
 
 
@@ -76,26 +80,22 @@ def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
     """
     if groups is None or (isinstance(groups, str) and groups == PREDICTED):
         return None
-    if callable(groups):
-        given = groups(X)
-    elif not isinstance(groups, str):
-        raise SteepslopeError(
-            f"expected 'predicted', a column's name or a function, found {type(groups).__name__}", "groups"
-        )
-    elif not hasattr(X, "columns"):
-        raise SteepslopeError(f"expected a frame with a column {groups!r}, found {type(X).__name__}", "groups")
-    else:
-        with located("groups"):
+    with located("groups"):
+        if not isinstance(groups, str) and not callable(groups):
+            found = type(groups).__name__
+            raise SteepslopeError(f"expected 'predicted', a column's name or a function, found {found}")
+        if isinstance(groups, str) and not hasattr(X, "columns"):
+            raise SteepslopeError(f"expected a frame with a column {groups!r}, found {type(X).__name__}")
+        if isinstance(groups, str):
             require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
-        given = X[groups]
-    texts = _inputs_as_text(given)
+    texts = _inputs_as_text(X[groups] if isinstance(groups, str) else groups(X))
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
 def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:
-    """Return the given ids, or else a frame's index, as text, (m,); None for an index that only numbers the rows.
+    """Return the ids, or else a frame's index, as text, (m,).
 
-    An index that is not unique is not used either.
+    None without either; an index that only numbers the rows, or is not unique, is not used.
 
     Raises
     ------
@@ -113,25 +113,27 @@ def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:
 
 
 def _inputs_as_text(values: Any) -> NDArray[np.str_]:
-    """Return values as text, (m,): whole floats as whole numbers, and "" for what is missing."""
+    """Return values as text, (m,): whole floats without decimals, and "" for a missing value."""
     array = np.asarray(values, dtype=object)
     return np.array([word_of(value) or "" for value in array.flat], np.str_).reshape(array.shape)
 
 
 def sentences_of_promises(gate: Gate) -> list[str]:
-    """Say which of several risks is promised and what that means, with a line for each group."""
-    lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.objectives.max_risk
+    """Return which of several risks is promised, and the promises, a line for each group."""
+    lines = [*gate.cautions, *(certificate.sentences() for certificate in gate.promises)]
+    risks = gate.objectives.max_risk
     if len(risks) == 1:
         return lines
-    named, groups = ", ".join(as_percent(risk, EXACT) for risk in risks), " for the most groups" * gate.has_groups
+    named = ", ".join(as_percent(risk, EXACT) for risk in risks)
+    groups = " for the most groups" if gate.has_groups else ""
     first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
-    return [first if any(one.is_given for one in gate.promises) else f"None of {named} can be promised.", *lines]
+    return [first if any(each.is_given for each in gate.promises) else f"None of {named} can be promised.", *lines]
 
 
 def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinions: Sequence[str]) -> str:
-    """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each.
+    """Return what the oracle saw, whether the classifier's own probability ranks instead, and what opinions gain.
 
-    The reader reads those of the ``opinions`` that the oracle takes.
+    Each is a line. The gain is measured on the fit set. The reader has those of the ``opinions`` that the oracle takes.
     """
     if oracle is None or oracle.fitted_ is None:
         return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
@@ -152,5 +154,5 @@ def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinio
     lines = [saw, f"On the fit set, the oracle with opinions {gained}."]
     left = [name for name in opinions if name not in reader.opinions]
     lines += [f"It takes the opinion of {', '.join(reader.opinions)}."] if reader.opinions else []
-    lines += [f"It leaves out {', '.join(left)}, from which nothing sure is gained."] if left else []
+    lines += [f"It leaves out {', '.join(left)}, whose gain is not certain."] if left else []
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a scikit-learn classifier gives of its inputs, as logits or votes."""
+"""What a scikit-learn classifier predicts for its inputs, as logits or votes."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ NUMBERS = "biuf"  # kinds of arrays
 
 
 def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the number of each label's class, (n,), −1 of a label that is none of the classes.
+    """Return the number of each label's class, int64 (n,); −1 for a label that is none of the classes.
 
     >>> class_codes(["dog", "ant", "cat"], np.array(["cat", "dog"]))
     array([ 1, -1,  0])
     """
     values, order = np.asarray(labels), np.argsort(classes, kind="stable")
     places = np.searchsorted(classes, values, sorter=order)
-    found = order[np.minimum(places, len(classes) - 1)]
-    return np.where(classes[found] == values, found, UNKNOWN)
+    codes = order[np.minimum(places, len(classes) - 1)]
+    return np.where(classes[codes] == values, codes, UNKNOWN)
 
 
 def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> None:
-    """Warn of labels (n,) that are no class and may be misspelt; raise if no label is a class."""
+    """Warn about labels (n,) that are none of the classes and may be misspelt; raise if no label is a class."""
     values, names = np.asarray(labels), list(map(str, classes.tolist()))
     texts = Texts.of_rows(list(map(str, values.tolist())))
     if len(values) and (class_codes(values, classes) == UNKNOWN).all():
-        found = listed_names([text for text in texts.distinct if text != str(unknown_label)]) or "none of them alone"
+        others = listed_names([text for text in texts.distinct if text != str(unknown_label)])
         kinds = f" ({values.dtype} in place of {classes.dtype})" if values.dtype.kind != classes.dtype.kind else ""
-        raise SteepslopeError(f"expected labels among the classes ({listed_names(names)}), found {found}{kinds}", "y")
+        found = f"{others or 'out-of-class rows alone'}{kinds}"
+        raise SteepslopeError(f"expected labels among the classes ({listed_names(names)}), found {found}", "y")
     warn_of_unknown_labels("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
 
 
 def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the same where labels may be of another type than the classes: these go by their names as text.
+    """Return the number of each label's class, as :func:`class_codes`; other types than numbers compare as text.
 
     >>> class_codes_by_name(["1", "7"], np.array([0, 1])), class_codes_by_name([1.0, 7.0], np.array([0, 1]))
     (array([ 1, -1]), array([ 1, -1]))
@@ -69,32 +70,30 @@ def require_classifier(estimator: Any) -> None:
         raise SteepslopeError(f"{expected}, found {name} without", "estimator")
 
 
-def _require_response_a_row(X: Any, *given: NDArray[Any]) -> None:
+def _require_response_a_row(X: Any, *responses: NDArray[Any]) -> None:
     expected, columns = _num_samples(X), getattr(X, "columns", ())
-    for one in given:
-        if len(one) != expected:
-            remedy = "; texts in a frame's one column are given as that column" if len(columns) == len(one) == 1 else ""
-            raise SteepslopeError(
-                f"expected {expected:,} predictions, one a row, found {len(one):,}{remedy}", "estimator"
-            )
+    count = next((len(response) for response in responses if len(response) != expected), expected)
+    if count != expected:
+        remedy = "; if texts are a frame's only column, pass that column" if len(columns) == count == 1 else ""
+        raise SteepslopeError(f"expected {expected:,} predictions, one a row, found {count:,}{remedy}", "estimator")
 
 
-def _require_sound_response(given: NDArray[Any], are_probabilities: bool) -> None:
-    """Raise unless decision values are finite, and probabilities sum to 1; a row of zeros says nothing, and may."""
+def _require_valid_response(response: NDArray[Any], are_probabilities: bool) -> None:
+    """Raise unless decision values are finite, or probabilities sum to 1; a row of zeros is allowed."""
     with located("estimator"):
         if not are_probabilities:
-            require_finite_array("decision_function", given)
-        elif len(given):
-            silent = (given == 0).all(axis=1, keepdims=True)
-            checked_probabilities(np.where(silent, 1 / given.shape[1], given))
+            require_finite_array("decision_function", response)
+        elif len(response):
+            is_zero = (response == 0).all(axis=1, keepdims=True)
+            checked_probabilities(np.where(is_zero, 1 / response.shape[1], response))
 
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """What a classifier gives of n rows: a probability or decision value of each of K classes, and what it predicts.
+    """What a classifier says about n rows: a probability or decision value of each of K classes, and its prediction.
 
-    ``values`` (n, K) are −∞, or the probability 0, for a class that the classifier has not seen, and (n, 0) of votes;
-    ``predicted`` (n,) are numbers of classes, of votes also −1 for none of these.
+    ``values`` (n, K) are −∞, or the probability 0, for a class that the classifier has not seen. Votes have no values,
+    (n, 0). ``predicted`` (n,) are numbers of classes; a vote for none of the classes is −1.
     """
 
     values: Floats
@@ -103,54 +102,55 @@ class Responses:
 
     @classmethod
     def of(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
-        """Ask a fitted classifier, whose own classes are some of these, or all; one that only votes may have others.
+        """Ask a fitted classifier whose classes are among these; a classifier that only votes may have others.
 
         Raises
         ------
         SteepslopeError
-            If it gives not one probability or decision value a row and class, or odd ones.
+            If there is not one probability or decision value for each row and class, or one is invalid.
         """
         predicted = np.asarray(estimator.predict(X))
         if gives_only_votes(estimator):
             return cls(np.zeros((len(predicted), 0)), class_codes_by_name(predicted, classes), False)
         are_probabilities = hasattr(estimator, "predict_proba")
-        given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
-        _require_response_a_row(X, given, predicted)
-        if given.ndim == 1:  # the decision for the second of two classes
-            given = np.column_stack([np.zeros(len(given)), given])
-        own = class_codes(estimator.classes_, classes)
-        if given.shape != (len(given), len(own)):
-            found = f"found shape {given.shape}"
-            raise SteepslopeError(f"expected a column for each of {len(own)} classes, {found}", "estimator")
-        values = np.full((len(given), len(classes)), 0.0 if are_probabilities else -np.inf)
-        values[:, own] = given
+        response = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
+        _require_response_a_row(X, response, predicted)
+        if response.ndim == 1:  # the decision for the second of two classes
+            response = np.column_stack([np.zeros(len(response)), response])
+        columns = class_codes(estimator.classes_, classes)
+        if response.shape != (len(response), len(columns)):
+            found = f"found shape {response.shape}"
+            raise SteepslopeError(f"expected a column for each of {len(columns)} classes, {found}", "estimator")
+        values = np.full((len(response), len(classes)), 0.0 if are_probabilities else -np.inf)
+        values[:, columns] = response
         codes = class_codes(predicted, classes)
         if (codes == UNKNOWN).any():
             raise SteepslopeError("expected predictions among its classes_, found others", "estimator")
-        _require_sound_response(given, are_probabilities)
+        _require_valid_response(response, are_probabilities)
         return cls(values, codes, are_probabilities)
 
     @classmethod
-    def joined(cls, parts: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:
-        """Return the responses of parts of the rows, each with its rows' numbers, in the order of the rows."""
+    def joined(cls, folds: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:
+        """Return the responses of several folds in the order of the rows, given each fold's row numbers."""
         order = np.argsort(np.concatenate(rows))
-        values, predicted = (np.concatenate([getattr(one, name) for one in parts]) for name in ("values", "predicted"))
-        return cls(values[order], predicted[order], parts[0].are_probabilities)
+        values = np.concatenate([fold.values for fold in folds])
+        predicted = np.concatenate([fold.predicted for fold in folds])
+        return cls(values[order], predicted[order], folds[0].are_probabilities)
 
     @property
     def log_floor(self) -> float:
-        """What the log of a probability, here and elsewhere, is at least; zeros are as from_probabilities has them.
+        """The least value that the log of a probability gets; zeros are treated as in ``from_probabilities``.
 
-        It is fixed before the calibration rows are seen, and the same for one row as for many.
+        It is fixed before the calibration rows are seen, and holds for one row as for many.
         """
         smallest = min(float(self.values.min(where=self.values > 0, initial=np.inf)), LARGEST)
         return float(np.log(smallest) - np.log(2 * self.values.shape[1]))
 
     def logits(self, log_floor: float) -> Floats:
-        """Return finite logits (n, K), of one class (n, 2), of which the largest is that of the prediction.
+        """Return finite logits float64 (n, K), or (n, 2) for one class; the prediction has the largest.
 
-        Where a classifier predicts another class than it finds most probable, as with a threshold that was tuned, that
-        class is taken to be as probable as the prediction, and no more.
+        A classifier may predict another class than the most probable one, as with a tuned threshold. The predicted
+        class then gets a logit just above the largest.
         """
         if self.are_probabilities:
             zero = np.full(self.values.shape, log_floor)

@@ -1,8 +1,8 @@
-"""A trusted classifier on disk: a folder with all but the classifier itself, and nothing in it that is executed.
+"""A trusted classifier on disk: a folder with all but the classifier itself. Nothing in it is executed.
 
-``trusted.json``, the sealed card, with the settings and the classes; ``gate``, a folder as any gate's, with the oracle;
-``state.safetensors`` with what the features have learnt; ``calibration``, the outputs of the calibration rows; and a
-few of these rows themselves, by which the classifier is recognised that is given when the folder is loaded.
+``trusted.json`` is the sealed card, with the settings and the classes. ``gate`` is a gate's folder, with the oracle.
+``state.safetensors`` has what the features learnt, and ``calibration`` the outputs of the calibration rows. A few of
+these rows are kept too. ``load`` tries the classifier on them, to tell whether it is the one that was saved.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse, load_npz, save_npz
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
@@ -43,22 +42,38 @@ TRUSTED = Artifact(
     "a trusted classifier", CARD, version=4, inside=f"{GATE}/{GATE_CARD}",
     varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
 )  # fmt: skip
-FIELDS: dict[str, type | tuple[type, ...]] = {
-    "settings": dict,
-    "classes": list,
-    "saw": str,
-    "log_floor": (int, float),
-    "features": (dict, type(None)),
-    "opinions": dict,
-    "rows": (str, type(None)),
-}  # of the card
-PARQUET = ("polars", "pyarrow")  # frames whose library reads and writes it by itself
+PARQUET = ("polars", "pyarrow")  # libraries of frames that read and write Parquet by themselves
 PANDAS, SPARSE, ARRAY, OBJECTS, LIST = "pandas", "sparse", "array", "objects", "list"
+
+
+@dataclass(frozen=True)
+class OpinionCard:
+    """What ``trusted.json`` holds of another classifier: see :class:`~steepslope.sklearn.opinions.Opinion`."""
+
+    classes: tuple[Any, ...] | None
+    log_floor: float
+
+
+@dataclass(frozen=True)
+class TrustedCard:
+    """What ``trusted.json`` holds of a trusted classifier.
+
+    ``opinions`` has None for an opinion that the oracle leaves out. ``rows`` is the kind of the rows that are kept, and
+    None if none are.
+    """
+
+    settings: Mapping[str, Any]
+    classes: tuple[Any, ...]
+    saw: str
+    log_floor: float
+    features: Mapping[str, Any] | None
+    opinions: Mapping[str, OpinionCard | None]
+    rows: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The labelled outputs of the calibration rows, and the first of these rows, None where they have no file."""
+    """The labelled outputs of the calibration rows, and the first of these rows; None if these cannot be stored."""
 
     outputs: ClassifierOutputs
     rows: Any
@@ -66,106 +81,95 @@ class Calibration:
     def gate(self, source: ConfidenceSource, objectives: Objectives, **options: Any) -> Gate:
         """Return a gate that is calibrated on these rows, with options of :meth:`Gate.of`.
 
-        Of several risks, its thresholds are for the first that can be promised, or promised to the most groups.
+        Its own risk is the first of several that can be promised, or the one that can be promised to most groups.
         """
         risks, delta = objectives.max_risk, objectives.delta
         gate = Gate.of(source, self.outputs, risks, delta, **options)
-        first = max(risks, key=lambda risk: sum(one.is_given for one in gate.certificates if one.max_risk == risk))
+        first = max(risks, key=lambda risk: sum(each.is_given for each in gate.certificates if each.max_risk == risk))
         if first == risks[0]:
             return gate
         reordered = tuple(sorted(risks, key=lambda risk: risk != first))
         return replace(Gate.of(source, self.outputs, reordered, delta, **options), objectives=objectives)
 
     def require_same(self, read: Callable[[Any], ClassifierOutputs]) -> None:
-        """Raise unless classifiers give of the rows kept, which they ``read``, what those did that were saved."""
+        """Raise unless the outputs that classifiers ``read`` of the kept rows are those that were saved."""
         if self.rows is None:
-            unknown = "it is not known whether this is the classifier that was saved: no rows were kept to tell"
+            unknown = "whether this is the classifier that was saved is not known: no rows were kept to compare"
             warnings.warn(unknown, UserWarning, stacklevel=3)
             return
-        with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
-            found = read(self.rows)
+        with explained("expected the classifier that was saved, found one that refuses the kept rows", "estimator"):
+            outputs = read(self.rows)
         for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None).arrays.items():
-            other = found.arrays.get(name, np.zeros(0))
+            other = outputs.arrays.get(name, np.zeros(0))
             if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
                 place = "opinions" if is_opinion_array(name) else "estimator"
-                raise SteepslopeError(f"expected the classifier that was saved, found one of other {name}", place)
+                raise SteepslopeError(f"expected the classifier that was saved, found one with other {name}", place)
 
 
-def saved_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a trusted classifier that JSON can hold as they are.
+def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a trusted classifier that JSON can hold unchanged.
 
     Raises
     ------
     SteepslopeError
-        If its groups are a function, which JSON cannot hold: without it, other decisions would be made.
+        If the groups are a function, which JSON cannot hold: without it, the decisions would be others.
     """
-    if callable(given["groups"]):
+    if callable(params["groups"]):
         remedy = "make the groups a column of X and give its name"
         raise SteepslopeError(f"expected a column's name, found a function, which cannot be saved: {remedy}", "groups")
-    unknown = given["unknown_label"]
+    unknown = params["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
-    settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size", "groups")}
-    settings |= {name: given[name] for name in ("cv", "n_jobs", "random_state") if isinstance(given[name], int)}
+    settings = {name: params[name] for name in ("max_risk", "delta", "calibration_size", "groups")}
+    settings |= {name: params[name] for name in ("cv", "n_jobs", "random_state") if isinstance(params[name], int)}
     return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
 
 
 def write_trusted(folder: Path, model: TrustedClassifier) -> None:
-    """Write all files of a fitted model, or none, the card last; an earlier one there is replaced."""
-    kept, reader, features = model.calibration_, model.reader_, model.features_
+    """Write all files of a fitted model, or none. The card is last, and an earlier model there is replaced."""
+    calibration, reader = model.calibration_, model.reader_
     with TRUSTED.staged(folder) as staging:
         model.gate_.save(staging / GATE)
-        kept.outputs.save(staging / CALIBRATION)
-        save_arrays({} if features is None else features.arrays, staging / STATE)
-        taken = reader.opinions
+        calibration.outputs.save(staging / CALIBRATION)
+        save_arrays({} if reader.features is None else reader.features.arrays, staging / STATE)
+        cards = {name: opinion.card for name, opinion in reader.opinions.items()}
         card = {
             "settings": saved_settings(model.get_params(deep=False)),
             "classes": np.asarray(model.classes_).tolist(),
             "saw": model.saw_,
             "log_floor": reader.log_floor,
-            "features": None if features is None else features.card,
-            "opinions": {name: taken[name].card if name in taken else None for name in model.opinions_},
-            "rows": _write_kept_rows(kept.rows, staging),
+            "features": None if reader.features is None else reader.features.card,
+            "opinions": {name: cards.get(name) for name in model.opinions_},
+            "rows": _write_kept_rows(calibration.rows, staging),
         }
         TRUSTED.seal(staging, card)
 
 
-def read_trusted(folder: Path) -> tuple[dict[str, Any], Features | None, Gate, Calibration]:
-    """Read what was written of a model: its card, what the features learnt, the gate, and the calibration rows.
+def read_trusted(folder: Path) -> tuple[TrustedCard, Features | None, Gate, Calibration]:
+    """Read a model's card, what its features learnt, the gate, and the calibration rows.
 
-    These rows are None in the last where they could not be written. Errors name the file and the field.
+    Errors name the file and the field.
     """
-    return TRUSTED.read(folder, lambda card: _parts_of_card(folder, card))
+    return TRUSTED.read(folder, lambda content: _read_with_card(folder, content))
 
 
-def _parts_of_card(folder: Path, card: dict[str, Any]) -> tuple[dict[str, Any], Features | None, Gate, Calibration]:
+def _read_with_card(folder: Path, content: Any) -> tuple[TrustedCard, Features | None, Gate, Calibration]:
     path, arrays = folder / CARD, load_arrays(folder / STATE)
-    for name, types in FIELDS.items():
-        field(card, name, types, path)
-    for name, opinion in card["opinions"].items():
-        if field(card["opinions"], name, (dict, type(None)), path) is not None:
-            field(opinion, "classes", (list, type(None)), path)
-            field(opinion, "log_floor", (int, float), path)
-    features = None if card["features"] is None else _features_of_card(card["features"], arrays, path)
-    rows = None if card["rows"] is None else _read_kept_rows(card["rows"], folder)
+    card = read_fields(TrustedCard, content, path)
+    features = None if card.features is None else read_fields(Features, {**card.features, "arrays": arrays}, path)
+    rows = None if card.rows is None else _read_kept_rows(card.rows, folder)
     outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True, labelled=True)
     return card, features, Gate.load(folder / GATE), Calibration(outputs, rows)
-
-
-def _features_of_card(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
-    kinds = field(card, "kinds", (list, type(None)), path)
-    steps, seen, saw = field(card, "steps", int, path), positive(card, "seen", path), field(card, "saw", str, path)
-    return Features(steps, None if kinds is None else tuple(kinds), seen, arrays, saw)
 
 
 def require_saved_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:
     """Raise unless a classifier is fitted to these classes."""
     if np.asarray(getattr(estimator, "classes_", ())).tolist() != list(expected):
-        found = "found one of others, or none that is fitted"
+        found = "found one with others, or one that is not fitted"
         raise SteepslopeError(f"expected the classifier that was saved, with its classes, {found}", place)
 
 
 def _write_kept_rows(X: Any, folder: Path) -> str | None:
-    """Write some inputs as what they are, and return their kind; None where they are of a kind that has no file."""
+    """Write some inputs as what they are, and return their kind; None for a kind that cannot be stored."""
     library = type(X).__module__.split(".")[0] if hasattr(X, "columns") else None
     if issparse(X):
         save_npz(folder / f"{KEPT}.npz", csr_matrix(X))
@@ -178,14 +182,14 @@ def _write_kept_rows(X: Any, folder: Path) -> str | None:
             nw.from_native(X).write_parquet(folder / f"{KEPT}.parquet")
             return library
         text = _pandas_as_json(X) if library == PANDAS else json.dumps(np.asarray(X, dtype=object).tolist())
-    except Exception:  # whatever a library raises of values that it cannot write
+    except Exception:  # a library may raise anything for values that it cannot write
         return None
     (folder / f"{KEPT}.json").write_text(text, encoding="utf-8")
     return PANDAS if library == PANDAS else OBJECTS if isinstance(X, np.ndarray) else LIST
 
 
 def _read_kept_rows(kind: str, folder: Path) -> Any:
-    with explained("the rows that are kept cannot be read", folder, Exception):
+    with explained("the kept rows cannot be read", folder, Exception):
         if kind in PARQUET:
             return nw.read_parquet(folder / f"{KEPT}.parquet", backend=import_module(kind)).to_native()
         if kind == SPARSE:
@@ -199,7 +203,7 @@ def _read_kept_rows(kind: str, folder: Path) -> Any:
 
 
 def _pandas_as_json(frame: Any) -> str:
-    """Write a frame of pandas without its index; raise ValueError if another one would be read."""
+    """Write a frame of pandas without its index; raise ValueError if it would not be read back the same."""
     columns = [_series_as_json(frame.iloc[:, place]) for place in range(frame.shape[1])]
     text = json.dumps({"names": frame.columns.tolist(), "columns": columns}, default=word_of)
     if not _pandas_of_json(text).astype(object).equals(frame.reset_index(drop=True).astype(object)):

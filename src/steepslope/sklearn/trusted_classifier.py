@@ -1,4 +1,4 @@
-"""A scikit-learn classifier that tells which of its predictions to use: at least a promised part of these is right."""
+"""A scikit-learn classifier that tells which of its predictions to use, with a promise about their errors."""
 
 from __future__ import annotations
 
@@ -70,62 +70,64 @@ SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compa
 
 
 class Decision(NamedTuple):
-    """The labels of some predictions, (n,), and which of them to use, booleans (n,)."""
+    """The labels of some predictions (n,), and which of them are accepted, booleans (n,)."""
 
     labels: NDArray[Any]
     accepted: Bools
 
 
 def classifier_offers(name: str) -> Callable[[Any], bool]:
-    """Return a check for ``available_if``: whether the classifier inside has a method."""
+    """Return a check for ``available_if``: whether the inner classifier has a method."""
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
 
 class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """Any scikit-learn classifier, and which of its predictions to use: at most ``max_risk`` of these are wrong.
+    """Wrap any scikit-learn classifier, and tell which of its predictions to use: at most ``max_risk`` are wrong.
 
     ``fit`` holds out a part of the rows. It fits the classifier on the others, and an oracle
-    (:meth:`steepslope.Oracle.fused`) on the errors that clones of the classifier make on folds that they have not seen.
-    A gate (:meth:`steepslope.Gate.of`) finds the threshold on the rows held out. A classifier in
-    ``sklearn.frozen.FrozenEstimator`` is not fitted again; then all rows have to be new to it.
+    (:meth:`steepslope.Oracle.fused`) on the out-of-fold errors of the classifier's clones. A gate
+    (:meth:`steepslope.Gate.of`) finds the threshold on the held-out rows. Already fitted? Wrap the classifier in
+    ``sklearn.frozen.FrozenEstimator``; then all rows have to be new to it.
 
-    With probability 1 − ``delta`` over the rows that are given to ``fit``, at most ``max_risk`` of the accepted
-    predictions are wrong, for inputs that are drawn independently from the same source. Classes are held out in
-    proportion, which makes the count less noisy. A row that is alone in its class counts as an error where it is held
-    out, as inputs of unknown classes will be. Sample weights are for the classifier: the promise counts each row once.
+    With probability 1 − ``delta`` over the rows given to ``fit``, at most ``max_risk`` of the accepted predictions are
+    wrong. This holds for inputs that are drawn independently from the same source. Each class is held out in
+    proportion, which makes the count less noisy. A class with one row may lose it to the held-out part; the row then
+    counts as an error, as inputs of unknown classes will. Sample weights are for the classifier: the promise counts
+    each row once.
 
     Parameters
     ----------
     estimator
         A classifier with ``predict_proba`` or ``decision_function``, such as a pipeline that ends in one.
     max_risk
-        Highest fraction of errors among the accepted predictions, in (0, 1). Of several, the gate is that of the first
-        that can be promised; they share ``delta``.
+        Highest fraction of errors among the accepted predictions, in (0, 1). Of several, the gate takes the first that
+        can be promised; they share ``delta``.
     delta
         Probability, in (0, 1), that the promise does not hold.
     calibration_size
-        Fraction of the rows that is held out, in (0, 1). Promising 5 % takes at least 59 such rows, 1 % takes 299.
+        Fraction of the rows that is held out, in (0, 1). A promise of 5 % takes at least 59 held-out rows, 1 % takes
+        299.
     cv
-        Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold; it may use groups. A
+        Number of folds >= 2, or a scikit-learn splitter that puts each row into one fold; it may use groups. A
         ``TimeSeriesSplit`` says that rows are in order of time: the last are then held out, after its ``gap``.
     n_jobs
-        How many processes fit the clones of the classifiers; None is one, −1 as many as there are cores.
+        Number of processes that fit the clones of the classifiers; None is one, −1 as many as there are cores.
     random_state
-        A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
-        classifier has its own.
+        A whole number, a ``RandomState``, or None. It decides which rows are held out, the folds, and what the oracle
+        draws. The classifier has its own.
     unknown_label
-        The label in ``y`` of out-of-class rows, such as -1 or "unknown"; None where there are none. The
-        classifier never learns them. They are errors to the oracle and, in the part that is held out, to the gate,
-        whose promise then includes such inputs, if as many are to come.
+        The label in ``y`` of out-of-class rows, such as -1 or "unknown"; None if there are none. The classifier never
+        learns them. To the oracle they are errors, and also to the gate if they are held out. The promise then includes
+        such inputs, as long as they are no more frequent later.
     opinions
-        Other classifiers by name, or None: the oracle sees what they think of the same inputs, if that helps. They are
-        fitted as the classifier is, without its ``fit_params``; what is in a ``FrozenEstimator`` is taken as it is.
-        Their probabilities count, else their decision values, else their bare predictions.
+        Other classifiers by name, or None. The oracle sees their predictions of the same inputs, if that helps. They
+        are fitted as the classifier is, without its ``fit_params``; a ``FrozenEstimator`` is not fitted again. Their
+        probabilities count, else their decision values, else their bare predictions.
     groups
         Groups that each have a threshold and a promise of their own, or None: "predicted" for the predicted classes,
         the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). They
-        share ``delta``. Rows of a group that was not among the calibration rows are never accepted. Of several risks,
-        the gate has the first that can be promised for the most groups. The ``groups`` of :meth:`fit` are something
+        share ``delta``. Rows of a group that is not among the calibration rows are never accepted. Of several risks,
+        the gate takes the first that can be promised to the most groups. The ``groups`` of :meth:`fit` are something
         else: they name rows that belong together.
 
     Attributes
@@ -133,12 +135,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     estimator_
         The fitted classifier.
     oracle_ : FusedOracle or None
-        What ranks the predictions. None where fewer than five predictions of the folds are wrong, or right, or all
-        classes but one have a single row: the classifier's own probability ranks them then (MCP).
+        The oracle that ranks the predictions. None if fewer than five out-of-fold predictions are wrong, or fewer than
+        five are right, or all classes but one have a single row. The classifier's own probability (MCP) ranks them
+        then.
     opinions_ : dict
-        The other classifiers, fitted, by name.
+        The other fitted classifiers, by name.
     saw_ : str
-        What the oracle saw next to the classifier's outputs, in a sentence, and what opinions gain.
+        What the oracle saw apart from the classifier's outputs, in a sentence, and what opinions gain.
     gate_ : Gate
         The threshold and its promise; ``gate_.sentences()`` states it.
     max_risk_ : float
@@ -146,13 +149,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     summary_ : str
         What the oracle saw and what is promised, in sentences.
     calibration_ : Calibration
-        What is kept of the rows that were held out.
+        The outputs of the held-out rows, and the first of these rows.
     classes_ : ndarray (K,)
-        The classes, as the classifier has them.
+        The classifier's classes.
     n_features_in_ : int
-        Number of columns, where the classifier knows it.
+        Number of columns, if the classifier knows it.
     feature_names_in_ : ndarray (d,)
-        Names of columns, where the inputs had names.
+        Names of the columns, if the inputs had names.
 
     Examples
     --------
@@ -169,7 +172,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     >>> print(model.saw_)
     The oracle saw 64 columns of X.
 
-    Frames, sparse matrices and lists of texts work likewise.
+    Frames, sparse matrices and lists of texts work, too.
     """
 
     def __init__(
@@ -200,31 +203,31 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
 
-        Copies of a row, such as from oversampling or a join, stay on one side of each split, and count once if they are
-        held out. A ``RepeatedRowsWarning`` says how many there are.
+        Copies of a row, as from oversampling or a join, stay on one side of each split, and count once if they are held
+        out. A ``RepeatedRowsWarning`` says how many there are.
 
         Parameters
         ----------
         X
             Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
-            oracle sees what the last step of a pipeline sees, or else these inputs.
+            oracle sees the input of a pipeline's last step, or else these inputs.
         y
             Labels (n,), ``unknown_label`` for out-of-class rows.
         groups
             Groups (n,), by name or number, of rows that belong together, such as the images of one patient, or None.
-            They stay on one side of each split, and one row of each group that is held out counts: the promise is about
-            a row of a new group. Without groups, copies of a row belong together; ``range(n)`` says that equal
-            rows were drawn independently. For rows in order of time, give a ``TimeSeriesSplit`` as ``cv``.
+            They stay on one side of each split, and one row of each held-out group counts: the promise is about a row
+            of a new group. Without groups, copies of a row belong together; ``range(n)`` says that equal rows were
+            drawn independently. For rows in order of time, pass a ``TimeSeriesSplit`` as ``cv``.
         fit_params
-            Further parameters of the classifier's ``fit``, such as ``sample_weight``: by metadata routing where that is
-            enabled. What has a value a row is cut as the rows are.
+            Further parameters of the classifier's ``fit``, such as ``sample_weight``; with metadata routing, if that is
+            enabled. A parameter with one value per row is split as the rows are.
 
         Raises
         ------
         SteepslopeError
             If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
             the classifier has neither probabilities nor decision values, ``unknown_label`` is one of its classes, or
-            an opinion is not by another classifier of some of these.
+            an opinion is from the same classifier or shares no class with it.
         """
         objectives = Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
         require("calibration_size", self.calibration_size, INSIDE)
@@ -238,12 +241,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         names = checked_groups(groups, len(labels))
         codes = copies_in_inputs(X) if names is None else rows_that_agree(names)
         identities = caution_on_identities(X) if names is None else []
-        learnt, errors, calibration = held_out_rows(
-            labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
-        )
+        size = self.calibration_size
+        learnt, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
         if not len(calibration):
-            found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
-            raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
+            found = f"found n_samples={len(labels)}, of which calibration_size {size} holds out none"
+            raise SteepslopeError(f"expected rows to calibrate on besides those of two classes, {found}", "X")
         params = _check_method_params(X, self._routed(fit_params), learnt)
         of_learnt = codes[np.concatenate([learnt, errors])]
         unknown = _safe_indexing(X, errors)
@@ -251,34 +253,35 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
         outputs = self.reader_.outputs(X).changed(ids=calibration, labels=truths)
         self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
-        named, by = self.groups if isinstance(self.groups, str) else None, groups_of_inputs(self.groups, X)
-        self.gate_ = self.calibration_.gate(source, objectives, by=named, groups=by, seed=seed)
+        by = self.groups if isinstance(self.groups, str) else None
+        in_groups = groups_of_inputs(self.groups, X)
+        self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
         for caution in (*identities, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
         self._warn_of_nothing(stacklevel=3)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the classifier's labels, (n,), also of predictions that are not accepted."""
+        """Return the classifier's labels, (n,), whether accepted or not."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
     @available_if(classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Floats:
-        """Return the classifier's own probabilities, (n, K); of being correct, see :meth:`p_correct`."""
+        """Return the classifier's own class probabilities, (n, K). :meth:`p_correct` is that of being correct."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
     @available_if(classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Floats:
-        """Return the classifier's own decision values, (n, K), or (n,) of two classes."""
+        """Return the classifier's own decision values, (n, K), or (n,) for two classes."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.decision_function(X))
 
     def decide(self, X: Any) -> Decision:
-        """Return the labels and which of them to use, each decision as if it were alone in X.
+        """Return the labels and which of them to use. Each row is decided alone.
 
-        Where nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. A ``ChangedWarning``
+        If nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. A ``ChangedWarning``
         says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
         """
         check_is_fitted(self)
@@ -289,9 +292,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def write_predictions(self, path: str | Path, X: Any, ids: Any = None, audit: int | None = None) -> None:
         """Write the decisions to a file as ``steepslope predict`` does, for ``steepslope monitor``.
 
-        Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``, and with an audit ``audit,
-        audit_probability``. A summary in JSON is written next to it, which names the gate. The warnings are those of
-        :meth:`decide`.
+        The columns are ``id, label, probability, p_correct, trust_logit, accepted, decision``; an audit adds ``audit,
+        audit_probability``. A JSON summary next to the file names the gate. The warnings are those of :meth:`decide`.
 
         Parameters
         ----------
@@ -300,11 +302,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         X
             Inputs (m, …).
         ids
-            The name of each row, (m,), by which its label is found later, unique over all files that are monitored. By
-            default a frame's index, unless it only numbers the rows or is not unique. Rows without names are named by a
-            digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
+            The name of each row, (m,), by which its label is found later. Names must be unique over all monitored
+            files. By default they are a frame's index, unless it only numbers the rows or is not unique. Rows without
+            names get a digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
         audit
-            About how many of the accepted rows to mark for labelling, at random, doubtful ones more often.
+            About how many of the accepted rows to mark for labelling. They are drawn at random, doubtful ones more
+            often.
 
         Raises
         ------
@@ -319,23 +322,26 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), audit)
 
     def trust_logit(self, X: Any) -> Floats:
-        """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
+        """Return the confidence that ranks the predictions, float64 (n,): the oracle's trust logit, or MCP log-odds."""
         check_is_fitted(self)
         return self.gate_.require_source().confidence(self.reader_.outputs(X))
 
     def p_correct(self, X: Any) -> Floats:
-        """Return the probability that each prediction is correct, (n,), in [0, 1]: an estimate, nothing promised."""
+        """Return the estimated probability that each prediction is correct, float64 (n,), in [0, 1].
+
+        It is an estimate, not a promise.
+        """
         return self.gate_.p_correct(self.trust_logit(X))
 
     @property
     def summary_(self) -> str:
-        """What the oracle saw, which of several risks is promised, and the gate's promise, a line each."""
+        """What the oracle saw, which of several risks is promised, and the gate's promise, each on a line."""
         check_is_fitted(self)
         return "\n".join([self.saw_, *sentences_of_promises(self.gate_)])
 
     @property
     def max_risk_(self) -> float:
-        """The risk that the gate promises: of several, the first that can be; the first of all where none can."""
+        """The risk that the gate promises, in (0, 1): the first of several that can be, or the first if none can."""
         check_is_fitted(self)
         return self.gate_.promised_risk
 
@@ -347,15 +353,15 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         path
             Folder for ``report.html``, ``table.md``, ``metrics.json`` and the like; an earlier report is replaced.
         X, y
-            New rows and their labels; without them it is about the calibration rows. Labels that are none of
-            ``classes_`` are unknown ones, which are never right.
+            New rows and their labels. Without them, the report is about the calibration rows. Rows whose label is none
+            of ``classes_`` are out-of-class, and never right.
         bootstrap
             Number of resamples for the intervals; 0 leaves the intervals out.
 
         Raises
         ------
         SteepslopeError
-            If there are labels without rows, or rows without labels.
+            If X comes without y, or y without X.
         """
         check_is_fitted(self)
         if (X is None) != (y is None):
@@ -377,22 +383,21 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         write_report(replace(evaluation, notes=notes), path, {"command": "report"})
 
     def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
-        """Return the same classifier with a gate for another mix of the classes, calibrated on the rows held out.
+        """Return the same classifier with a gate for another class mix, calibrated on the held-out rows.
 
         Parameters
         ----------
         class_mix
-            The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A class without a
-            share is assumed not to come. The share of out-of-class rows is that of ``unknown_label``.
+            The share of each class among the target rows, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A
+            class without a share is assumed not to occur. The share of out-of-class rows is that of ``unknown_label``.
         target
-            In place of shares: at least 200 inputs (m, …) without labels that are drawn as those to come. The mix is
-            estimated on them.
+            At least 200 target rows (m, …) without labels, in place of the shares. The mix is estimated on them.
 
         Raises
         ------
         SteepslopeError
-            If both or neither of ``class_mix`` and ``target`` are given, a class is unknown or has too few rows that
-            were held out, no mix explains what is predicted for the target, or each group has a promise.
+            If both or neither of ``class_mix`` and ``target`` are given, a class is unknown or has too few held-out
+            rows, no mix explains the target's predictions, or each group has a promise.
         """
         check_is_fitted(self)
         if (class_mix is None) == (target is None):
@@ -400,12 +405,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
         if self.gate_.has_groups:
             raise SteepslopeError("expected one promise for all rows, found one for each group", "groups")
-        coming = None if target is None else self.reader_.outputs(target)
+        outputs = None if target is None else self.reader_.outputs(target)
         if isinstance(class_mix, Mapping):
             unknown = self.calibration_.outputs.label_names[-1]
-            class_mix = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
+            class_mix = {unknown if name == self.unknown_label else name: share for name, share in class_mix.items()}
         source, moved = self.gate_.require_source(), copy(self)
-        moved.gate_ = self.calibration_.gate(source, self.gate_.objectives, class_mix=class_mix, target=coming)
+        moved.gate_ = self.calibration_.gate(source, self.gate_.objectives, class_mix=class_mix, target=outputs)
         return moved
 
     def save(self, path: str | Path) -> None:
@@ -413,34 +418,34 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
         Groups by a function are refused, because a function cannot be saved: name a column.
 
-        The folder holds JSON and arrays, among them the outputs of the calibration rows and sixteen of these rows;
-        frames of polars and pyarrow as Parquet, without the index in pandas. Save the classifiers by a way of your own,
-        such as ``skops.io``.
+        The folder holds JSON and arrays. Among them are the outputs of the calibration rows and sixteen of these rows,
+        those of polars and pyarrow as Parquet, and those of pandas without their index. Save the classifiers yourself,
+        for example with ``skops.io``.
         """
         check_is_fitted(self)
         write_trusted(Path(path), self)
 
     @classmethod
     def load(cls, path: str | Path, estimator: Any, opinions: Mapping[str, Any] | None = None) -> Self:
-        """Read what :meth:`save` wrote, around the fitted classifier that was saved next to it.
+        """Read what :meth:`save` wrote. ``estimator`` is the fitted classifier, which you saved yourself.
 
-        Nothing in the folder is executed. Settings that JSON cannot hold, such as a splitter, are the defaults again.
-        Of ``opinions_``, give at least those that the oracle takes; only these are compared.
+        Nothing in the folder is executed. Settings that JSON cannot hold, such as a splitter, return to their defaults.
+        Pass at least those of ``opinions_`` that the oracle takes; only these are compared.
 
         Raises
         ------
         SteepslopeError
-            If a file is not as it was written, or a classifier has other classes, or gives of the rows that are kept
-            other probabilities, features or opinions than it did.
+            If a file has changed, a classifier has other classes, or its probabilities, features or opinions on the
+            kept rows differ from the saved ones.
         """
         card, features, gate, calibration = read_trusted(Path(path))
         others = checked_opinion_classifiers(opinions, estimator)
-        model = cls(estimator, **card["settings"], opinions=opinions)
-        require_saved_classes(estimator, card["classes"], "estimator")
+        model = cls(estimator, **card.settings, opinions=opinions)
+        require_saved_classes(estimator, card.classes, "estimator")
         model._keep_classifiers(estimator, others)
-        restored = restored_opinions(card["opinions"], others)
-        model.reader_ = Reader(estimator, model.classes_, float(card["log_floor"]), features, restored)
-        model.gate_, model.calibration_, model.saw_ = gate, calibration, card["saw"]
+        restored = restored_opinions(card.opinions, others)
+        model.reader_ = Reader(estimator, model.classes_, card.log_floor, features, restored)
+        model.gate_, model.calibration_, model.saw_ = gate, calibration, card.saw
         model.oracle_ = gate.require_source().oracle  # type: ignore[assignment]
         calibration.require_same(model.reader_.outputs)
         return model
@@ -448,9 +453,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def _learn(
         self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: NDArray[np.int64]
     ) -> ConfidenceSource:
-        """Fit all classifiers and the oracle; return what ranks, with thresholds that are fixed by these rows alone.
+        """Fit all classifiers and the oracle; return the confidence source, whose thresholds these rows alone fix.
 
-        The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows of one of the ``codes``,
+        The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows with the same number in ``codes``,
         (n + u,), belong together.
         """
         fitted = clone(self.estimator).fit(X, labels, **params)
@@ -466,7 +471,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             unseen = Responses.of(fitted, X, self.classes_)
         others = checked_opinion_classifiers(self.opinions, self.estimator) if folds else {}
         opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
-        self.opinions_ = {name: one.estimator for name, one in opinions.items()}
+        self.opinions_ = {name: opinion.estimator for name, opinion in opinions.items()}
         judged = rows_in_folds(folds) if folds else np.arange(len(labels))
         self.reader_ = Reader(fitted, self.classes_, unseen.log_floor, features, opinions)
         outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
@@ -477,56 +482,51 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         groups = np.concatenate([codes[judged], codes[len(labels) :]])
         self.oracle_ = self._oracle_of(outputs.changed(labels=truths), seed, groups) if folds else None
         seen = () if self.oracle_ is None else self.oracle_.arrays
-        taken = {name: one for name, one in opinions.items() if any(is_array_of_opinion(array, name) for array in seen)}
-        self.reader_ = replace(self.reader_, opinions=taken)
+        taken = [name for name in opinions if any(is_array_of_opinion(array, name) for array in seen)]
+        self.reader_ = replace(self.reader_, opinions={name: opinions[name] for name in taken})
         self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
-        known = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # errors that were not learnt
-        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
+        fit_set = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # with out-of-fold errors
+        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
-        """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
+        """Return an oracle that is fitted to the clones' predictions; None for too few errors or correct predictions.
 
-        Rows of one of the ``groups`` (n,) belong together.
+        Too few are fewer than the oracle's folds. Rows of one of the ``groups`` (n,) belong together.
         """
         errors = int((~learnt.is_correct).sum())
         if min(errors, len(learnt) - errors) < FOLDS:
             return None
-        with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
+        with warnings.catch_warnings():  # the gate is calibrated, so its promise holds for any oracle
             warnings.simplefilter("ignore", FewErrorsWarning)
             oracle = FusedOracle(errors="crossfit", budget="auto" if self.opinions_ else "free", seed=seed)
             return oracle.fit(learnt, groups=groups)
 
-    @property
-    def features_(self) -> Features | None:
-        """How inputs become the columns that the oracle sees; None where there are none."""
-        return self.reader_.features
-
     def _keep_classifiers(self, fitted: Any, others: dict[str, Any]) -> None:
-        """Keep the fitted classifier, with what it knows of its inputs, and others by name."""
+        """Keep the fitted classifier with its attributes for inputs, and others by name."""
         self.estimator_, self.opinions_ = fitted, others
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 
     def _warn_of_nothing(self, stacklevel: int) -> None:
-        if not any(one.is_given for one in self.gate_.promises):
+        if not any(promise.is_given for promise in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
 
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
-        """Return what to do with each row; warn the caller if nothing is promised, or if inputs have changed."""
+        """Return the decision on each row; warn the caller if nothing is promised, or if inputs have changed."""
         self._warn_of_nothing(stacklevel=4)
         decisions = self.gate_.decide(outputs, groups)
         warn_of_changed_batch(self.gate_, decisions)
         return decisions
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return where metadata go: those of ``fit`` to the classifier's ``fit``."""
+        """Return how metadata are routed: those of ``fit`` go to the classifier's ``fit``."""
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
     def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the parameters of the classifier's ``fit``; all of them where routing is off."""
+        """Return the parameters of the classifier's ``fit``; all of them if routing is off."""
         if not sklearn.get_config()["enable_metadata_routing"]:
             return fit_params
         routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
@@ -536,11 +536,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
 
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        given = self.opinions.values() if isinstance(self.opinions, Mapping) else ()
-        others = [get_tags(one) for one in given if hasattr(one, "__sklearn_tags__")]
-        inputs = [one.input_tags for one in (inner, *others)]
-        sparse, allow_nan = (all(getattr(one, name) for one in inputs) for name in ("sparse", "allow_nan"))
-        tags.input_tags = replace(inner.input_tags, sparse=sparse, allow_nan=allow_nan)
-        if inner.classifier_tags is not None:  # of several labels a row, none could be trusted alone
+        tags.input_tags = inner.input_tags
+        if inner.classifier_tags is not None:  # with several labels a row, none could be trusted alone
             tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags

@@ -1,12 +1,16 @@
-"""What an oracle sees: columns, and opinions on classes, computed from classifier outputs, by name.
+"""Evidence: the columns, and the opinions on classes, that an oracle sees, computed from classifier outputs.
 
-``states``: what a kind of evidence is and learns, and how rows are dealt to folds. ``classifier``: what the classifier
-itself thinks, of the image, of its views and with dropout. ``opinions``: what other classifiers, or people, think.
-``neighbors``: the nearest references. ``probes``: probes and small nets on the features of one net or of both.
-``stack``: a logistic regression on the log-probabilities of all classifiers and the features. ``registry``: all kinds
-by name, and every score as one. ``row_augmentation``: changed copies of rows. ``values``: the columns and opinions of
-chosen kinds. ``fitting``: those of a fit set, where no row sees its own label; ``fit_set``: the same for a fused
-oracle, with references from other folds and augmented copies.
+- ``states``: what a kind of evidence is and learns, and how rows are dealt to folds.
+- ``classifier``: the classifier itself, on the image, on its views and with dropout.
+- ``opinions``: other classifiers, or people.
+- ``neighbors``: the nearest references.
+- ``probes``: probes and small nets on the features of one net, or of both.
+- ``stack``: a logistic regression on the log-probabilities of all classifiers and the features.
+- ``registry``: all kinds of evidence by name, and every score as one.
+- ``row_augmentation``: changed copies of rows.
+- ``values``: the columns and opinions of chosen kinds.
+- ``fitting``: those of a fit set, where no row sees its own label. ``fit_set``: the same for a fused oracle, with
+  references from other folds and augmented copies.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What the classifier itself thinks: of the image, of its views, and where units of the net are dropped."""
+"""The classifier's own evidence: on the image, on its views, and with dropped units of the net."""
 
 from steepslope.numerics.formulas import Array, float64, highest, log_softmax, logsumexp, namespace_of, taken
 from steepslope.numerics.log_space import log_odds_of, top_log_odds
@@ -30,7 +30,7 @@ def logit_opinions(rows: Rows, _: State) -> Array:
 
 
 def view_columns(rows: Rows, _: State) -> Array:
-    """Return the predicted class's log-odds in each view, their mean, least and spread, and the fraction that agree.
+    """Return the predicted class's log-odds in each view, their mean, least and spread, and the share that agrees.
 
     Shape (m, V + 4).
     """

@@ -1,11 +1,11 @@
-"""The rows that a fused oracle is fitted to, and what each kind of evidence thinks of them without their own labels.
+"""The rows that a fused oracle is fitted to, and the opinions on them, made without their own labels.
 
-Rows are the fit set's, and then their augmented copies. References are the classifier's training rows with their
-copies, and those rows of the fit set that lie in other folds, with theirs: no label is wasted, and none is seen by its
-own row, nor by a copy of it.
+The rows are the fit set's, and then their augmented copies. References are the classifier's training rows, and rows of
+the fit set in other folds, each with their copies. So no label is wasted, and no row, nor a copy of it, sees its own
+label.
 
-Copies are those that were extracted, or else are made of the features. These need logits that are linear in the
-features: nearly all classifiers end in a linear layer, which can be read off their outputs.
+Copies are extracted ones, or else are made from the features. The latter needs logits that are linear in the features.
+Nearly all classifiers end in a linear layer, which can be computed from their outputs.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.copies import rows_together
 from steepslope.scores import MCP
 
-LINEAR = 1e-2  # the largest residual, of the logits' deviation, with which logits are linear in the features
+LINEAR = 1e-2  # logits count as linear in the features up to this residual, in standard deviations of the logits
 HEAD_ROWS = 5_000
 VECTORS = ("features", "auxiliary")
 EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
 
 
 def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
-    """Return the outputs and, below them, their copies; and of which row each is (m,)."""
+    """Return the outputs and, below them, their copies, and the original row of each, int64 (m,)."""
     numbers = np.arange(len(outputs))
     copies = outputs.augmented() or _copies_of_features(outputs, seed)
     if copies is None:
@@ -46,14 +46,14 @@ def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierO
 
 
 def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
-    """Return where the copies come from, ``count`` many, that :func:`rows_with_copies` put below some outputs."""
+    """Return where the ``count`` copies come from that :func:`rows_with_copies` put below some outputs."""
     return EXTRACTED if "augmented_logits" in outputs.arrays else OF_FEATURES if count else NO_COPIES
 
 
 def joined_outputs(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:
-    """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep.
+    """Return outputs joined row by row, with the arrays that all hold; with ``names``, only these, logits and labels.
 
-    Rows of parts that do not hold an opinion of the first, such as copies, lack it.
+    If only the first outputs hold an opinion, the rows of the others, such as copies, lack it.
     """
     first = parts[0]
     parts = [part.lacking_opinions_of(first) for part in parts]
@@ -72,7 +72,7 @@ def _stacked_rows(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _copies_of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutputs | None:
-    """Return a copy of each row with changed features, also those of an auxiliary backbone; None without a head."""
+    """Return a copy of each row with changed features, of an auxiliary backbone too; None without a linear head."""
     head = None if outputs.features is None else linear_head(outputs)
     if head is None:
         return None
@@ -86,7 +86,7 @@ def _copies_of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutp
 
 
 def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return weights (d, K) and bias (K,) of the last layer, by least squares; None where that is not linear."""
+    """Return the weights (d, K) and bias (K,) of the last layer, by least squares; None if it is not linear."""
     rows = np.unique(np.linspace(0, len(outputs) - 1, HEAD_ROWS).astype(np.int64))
     features = np.asarray(outputs.require_features()[rows], dtype=np.float64)
     logits = np.asarray(outputs.logits[rows], dtype=np.float64)
@@ -110,9 +110,9 @@ SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
 
 @dataclass(frozen=True, eq=False)
 class FitSet:
-    """The fit set's ``outputs``, and ``rows``: these and then their copies; the ``fold`` of each of the rows.
+    """A fit set: its ``outputs``, its ``rows`` (the outputs, then their copies), and the ``fold`` of each row.
 
-    ``reference`` are the references that are no rows of the fit set, if there are any: ``known`` many and their copies.
+    ``reference`` has the references outside the fit set, if any: ``known`` of them, then their copies.
     """
 
     rows: ClassifierOutputs
@@ -130,9 +130,9 @@ class FitSet:
         seed: int,
         groups: NDArray[np.generic] | None = None,
     ) -> FitSet:
-        """Take a fit set and a reference, each with the copies that it holds or can make.
+        """Take a fit set and a reference, each with its extracted copies, or copies made from its features.
 
-        Rows of one of the ``groups`` (n,), and rows that occur several times, are in one fold.
+        Rows of one of the ``groups`` (n,), and repeated rows, are in one fold.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class FitSet:
 
     @property
     def clean(self) -> int:
-        """How many of the rows are no copies; they come first."""
+        """The number of clean rows, which are no copies; they come first."""
         return len(self.outputs)
 
     @property
@@ -163,12 +163,12 @@ class FitSet:
 
     @property
     def weights(self) -> Floats:
-        """How much each row counts in a pool: a copy, of which there are many, a tenth in all of what a row does."""
+        """The weight of each row in a pool, float64 (m,): 1 if clean; all copies together have a tenth of that."""
         copies = len(self.rows) - self.clean
         return np.concatenate([np.ones(self.clean), np.full(copies, COPIES_WEIGHT * self.clean / max(copies, 1))])
 
     def lacking(self, kind: Evidence) -> str | None:
-        """Return why a kind of evidence cannot be had, None if it can."""
+        """Return why a kind of evidence is not available; None if it is."""
         if self.rows.num_classes < kind.least_classes:
             return f"for {kind.least_classes} classes and more"
         if lacking := kind.lacking(self.outputs):
@@ -184,9 +184,9 @@ class FitSet:
         return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 
     def opinions(self, name: str) -> tuple[Floats, State | None]:
-        """Return a kind's opinions (n, V, C), each as seen without the row's own label, and its final state.
+        """Return a kind's opinions (n, V, C), each made without the row's own label, and its final state.
 
-        They are of all rows, or of the clean ones alone where copies lack what the evidence needs.
+        They are on all rows, or on the clean rows alone if copies lack what the evidence needs.
         """
         learning = kind_of_evidence(name).learning
         if learning is None:
@@ -206,12 +206,12 @@ class FitSet:
         return whole, states[-1]
 
     def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
-        """Return references, those of the fit set where there are no others, and their copies, if there are any."""
+        """Return the references, or the fit set if there are none, and their copies or None."""
         rows, count = (self.rows, self.clean) if self.reference is None else (self.reference, self.known)
         return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
 
     def _references(self, name: str, without: NDArray[np.int64]) -> ClassifierOutputs:
-        """Return the reference and all rows but some, with no other arrays than the evidence needs."""
+        """Return the reference and all rows except some, ``without``, with only the arrays that the evidence needs."""
         others = np.delete(np.arange(len(self.rows)), without)
         parts, copies = [self.rows.subset(others)] if len(others) else [], others >= self.clean
         kind = kind_of_evidence(name)
@@ -238,7 +238,7 @@ class FitSet:
 
 
 def _least_sure_references(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
-    """Return the rows, (most,), about which the classifier is least sure: a part of them copies, in their order."""
+    """Return the rows, (most,), about which the classifier is least sure, in order; a share of them are copies."""
     order = np.argsort(MCP().confidence(outputs), kind="stable")
     wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
     of_copies, of_rows = order[copies[order]][:wanted], order[~copies[order]][: most - wanted]

@@ -1,6 +1,6 @@
-"""Evidence of a fit set: what its references are, so that no row sees its own label.
+"""The evidence of a fit set, with references such that no row sees its own label.
 
-What evidence learnt, as a file next to an oracle's weights.
+The states of the evidence become a file next to an oracle's weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,11 +30,11 @@ Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], 
 def columns_of_fit_set(
     outputs: ClassifierOutputs, inputs: Sequence[str], reference: ClassifierOutputs | None, errors: str, seed: int
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
-    """Return each input's columns of a fit set, (n, d), and states for other outputs.
+    """Return each input's columns for a fit set, (n, d), and the states for other outputs.
 
-    ``holdout``: the references are other rows than the fit set. ``crossfit``: the fit set is its own reference, in
-    five parts, each seen from the four others, so that no row sees its own label. ``train``: the same, of a fit set
-    that the classifier was trained on.
+    ``holdout``: the references are rows outside the fit set. ``crossfit``: the fit set is its own reference, in five
+    parts, each seen from the four others, so no row sees its own label. ``train``: the same, for a fit set that the
+    classifier was trained on.
     """
     if errors != "holdout":
         if reference is not None:
@@ -50,7 +50,7 @@ def columns_of_fit_set(
 def evidence_of_all_rows(
     outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: Read = columns_by_input
 ) -> list[NDArray[Any]]:
-    """Return what ``read`` gives of all rows, block by block."""
+    """Return what ``read`` returns for all rows, read block by block."""
     size = max(64, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes))
     parts = [read(outputs, inputs, rows, states) for rows in blocks(len(outputs), size)]
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
@@ -59,7 +59,7 @@ def evidence_of_all_rows(
 def _crossfitted_columns(
     outputs: ClassifierOutputs, inputs: Sequence[str], seed: int
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
-    """Return each fifth's parts as seen from the others, and states from all rows."""
+    """Return each fifth's columns as seen from the others, and the states from all rows."""
     final = fit_states(inputs, outputs, outputs)
     looked_up = [name for name in inputs if kind_of_evidence(name).needs_reference]
     if not looked_up:
@@ -77,7 +77,7 @@ def _crossfitted_columns(
 
 
 def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) -> None:
-    """Raise unless a reference holds other rows than a fit set, of the same classes."""
+    """Raise unless a reference has other rows than the fit set, and the same classes."""
     require_other_rows("reference", outputs, reference)
     if reference.num_classes != outputs.num_classes:
         found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
@@ -86,7 +86,7 @@ def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) 
 
 
 def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
-    """Raise if a row is in both sets, by its id or else by its values: see :mod:`steepslope.outputs.row_hashes`."""
+    """Raise if a row is in both sets, by its id or its values; see :mod:`steepslope.outputs.row_hashes`."""
     shared = shared_rows(outputs, others)
     if not shared:
         return
@@ -100,12 +100,12 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, others: Classifier
 
 
 def flattened_states(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
-    """Name each array by its evidence: ``neighbors/points``."""
+    """Return all arrays in one mapping, named by their evidence, such as ``neighbors/points``."""
     return {f"{name}/{key}": array for name, state in states.items() for key, array in state.items()}
 
 
 def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
-    """Read what the inputs learnt; anything else than they could have is an error that names the file."""
+    """Read the states of the inputs; the error for impossible ones names the file."""
     states = grouped_states(load_arrays(path))
     learning = {name: one for name in inputs if (one := kind_of_evidence(name).learning) is not None}
     for name, one in learning.items():
@@ -115,7 +115,7 @@ def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str
 
 
 def grouped_states(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
-    """Undo :func:`flattened_states`; arrays of other names are left out."""
+    """Undo :func:`flattened_states`; arrays with other names are left out."""
     states: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in arrays.items():
         evidence, _, key = name.partition("/")

@@ -1,8 +1,8 @@
-"""What the nearest training images are: in the classifier's features, or in those of an auxiliary backbone.
+"""The nearest training images, in the classifier's features or in those of an auxiliary backbone.
 
-They are sought in the 64 principal components, which know as much and cost less than all of many features (LOG.md).
-All columns are ratios and fractions. Absolute distances would tell more on familiar data, and mislead elsewhere: they
-grow with every change of the domain.
+Many features are reduced to 64 principal components, which tell as much and cost less (LOG.md). All columns are ratios
+and fractions. Absolute distances would tell more on familiar data, but mislead elsewhere, because they grow with every
+change of the domain.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ PROJECTION = "mean", "directions"  # in the state, where there are more features
 
 
 def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
-    """Keep the references, at most 150,000 of them, evenly spread over their order, in principal components."""
+    """Keep at most 150,000 references, evenly spread over their order, in principal components."""
     known = references(reference)
     rows, projection = known.require(array), {}
     if rows.shape[1] > COMPONENTS:
@@ -62,7 +62,7 @@ def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Array
 
 
 def neighbor_opinions(rows: Rows, state: State) -> Array:
-    """Return the log of each class's fraction of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
+    """Return the log of each class's smoothed share of the nearest, and a softmax of its distance, (m, 3, K).
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
@@ -77,14 +77,14 @@ def neighbor_opinions(rows: Rows, state: State) -> Array:
 
 
 def _nearest_neighbors(queries: Array, state: State) -> tuple[Array, Array]:
-    """Return distances to the classes, (m, K), and how many of the nearest are of each, (m, 2, K)."""
+    """Return the distances to the classes, (m, K), and how many of the nearest are in each class, (m, 2, K)."""
     index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
     found: tuple[Array, Array] = index.search(_in_neighbor_components(queries, state), COUNTS)
     return found
 
 
 def _in_neighbor_components(rows: Array, state: State) -> Array:
-    """Return rows in the principal components that a state has, or as they are."""
+    """Return rows in the principal components of a state, or unchanged if it has none."""
     if "directions" not in state:
         return rows
     mean, directions = (constant(state[name], rows) for name in PROJECTION)

@@ -1,8 +1,8 @@
-"""What other classifiers, or people, think of the same inputs; a row may lack any of these opinions.
+"""Opinions of other classifiers, or people, on the same inputs; a row may lack any of them.
 
-Each opinion comes with two more. One is the classifier's own, in the rows that lack it, so that a pool can learn how
-much more the classifier counts there. The other is the mean of both probabilities: a pool multiplies, and a factor near
-0 is a veto, which is wrong of classifiers that are too sure; a mean has none.
+Each opinion comes with two more. The first is the classifier's own, in the rows that lack the opinion, so a pool can
+learn how much more the classifier counts there. The second is the mean of both probabilities. A pool multiplies, so a
+factor near 0 is a veto, which does harm if a classifier is too sure. A mean has no veto.
 """
 
 import math
@@ -17,14 +17,14 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows
 
 LIKELIHOOD = "likelihood"
-PRIOR = 5.0  # rows: what is known of a class's votes before any is seen
+PRIOR = 5.0  # rows: the weight of the prior for a class's votes
 
 
 def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
     """Learn the likelihood of each vote given the true class, float64 (K + 1, K), from labels.
 
-    The vote K is for another class. Before its own rows are seen, a class is voted for as often as all classes are on
-    average, and the other votes are alike: so few rows of a class tell little.
+    The vote K is for any other class. The prior for each class is the average over all classes: correct votes as often
+    as on average, and all other votes equally often. So few rows of a class change little.
     """
     count = outputs.num_classes
     votes, labels = np.asarray(outputs.require(array)), outputs.require_labels()
@@ -38,30 +38,31 @@ def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
 
 
 def check_votes(state: State, num_classes: int) -> None:
-    """Raise unless a state is the likelihood of votes on as many classes."""
+    """Raise unless a state is the likelihood of votes for that number of classes."""
     require_arrays(state, {LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
 
 
 def vote_opinions(rows: Rows, state: State, array: str) -> Array:
-    """Return the log-likelihood of each vote by class, the classifier's opinion where there is none, and the mean.
+    """Return the log-likelihood of each vote by class, the classifier's opinion in rows without a vote, and the mean.
 
-    They are (m, 3, K).
+    The shape is (m, 3, K).
     """
     votes = rows[array]
     return _opinions_with_own(rows, constant(state[LIKELIHOOD], votes)[clipped(votes, 0)], votes < 0)
 
 
 def net_opinions(rows: Rows, _: State, array: str) -> Array:
-    """Return the other's log-probabilities, the classifier's opinion where there are none, and the mean, (m, 3, K)."""
+    """Return the other's log-probabilities, the classifier's in rows without them, and the mean of both, (m, 3, K)."""
     logits, xp = float64(rows[array]), namespace_of(rows[array])
     lacking = xp.any(xp.isnan(logits), axis=1)
     return _opinions_with_own(rows, log_softmax(xp.where(lacking[:, None], 0.0, logits)), lacking)
 
 
 def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
-    """Put the classifier's own opinion next to others, and the mean of both probabilities.
+    """Return others' opinions with the classifier's own and the mean of both probabilities, (m, 3, K).
 
-    What is not there is NaN, which counts for nothing: the others and the mean in rows that lack them, else its own.
+    A missing opinion is NaN, which has no weight. In rows that lack the other's, only the classifier's own is there; in
+    all other rows it is missing.
     """
     xp, own, nothing = namespace_of(lacking), log_softmax(rows["logits"]), lacking[:, None]
     mean = logsumexp(xp.stack([own, log_softmax(opinions)], axis=0), axis=0) - math.log(2)
@@ -70,9 +71,9 @@ def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
 
 
 def vote_columns(rows: Rows, _: State, array: str) -> Array:
-    """Return whether each vote agrees with the prediction, and which rows have none, (m, 2).
+    """Return whether each vote agrees with the prediction, and which rows have no vote, (m, 2).
 
-    What votes tell of classes is learnt from labels, which a column of the same rows must not know.
+    The meaning of votes is learnt from labels, which a column for the same rows must not know.
     """
     votes = rows[array]
     return float64(namespace_of(votes).stack([votes == rows["predictions"], votes < 0], axis=1))
@@ -81,7 +82,7 @@ def vote_columns(rows: Rows, _: State, array: str) -> Array:
 def opinion_columns(rows: Rows, state: State, array: str) -> Array:
     """Return the opinion's log-odds of the predicted class, whether it agrees, and its own class's log-odds, (m, 4).
 
-    The last column tells which rows lack the opinion; there the others are 0.
+    The last column marks the rows that lack the opinion; the others are 0 there.
     """
     opinions = net_opinions(rows, state, array)[:, 0]
     xp = namespace_of(opinions)

@@ -1,8 +1,8 @@
-"""What probes and small nets think that are fitted to features, of one net or of both.
+"""Opinions of probes and small nets that are fitted to the features of one net, or of both.
 
 ``feature_opinion`` is a small net on the classifier's own features, and needs no further forward pass. On clean
-training rows it knows hardly more than the classifier; on their augmented copies it learns what the features look like
-where the classifier begins to err. ``second_opinion`` is a linear probe on an auxiliary backbone, ``joint_opinion`` a
+training rows it knows hardly more than the classifier. On their augmented copies it learns what features look like when
+the classifier begins to err. ``second_opinion`` is a linear probe on an auxiliary backbone. ``joint_opinion`` is a
 probe and a net on the features of both nets side by side.
 """
 
@@ -27,10 +27,10 @@ COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets' (LOG.m
 
 
 def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: float | None, width: int | None) -> State:
-    """Fit a multinomial logistic regression with a ridge, a small net of a width, or both, to a reference's labels.
+    """Fit a multinomial logistic regression with a ridge, a small net of some width, or both, to a reference's labels.
 
-    Where features of an auxiliary backbone are among the columns, these are in their principal components: weights are
-    found in a fraction of the time, and are then of all columns.
+    If the columns include features of an auxiliary backbone, the fit uses their principal components, which takes a
+    fraction of the time. The resulting weights are for all columns.
     """
     known = references(reference)
     parts = [known.require(name) for name in arrays]
@@ -45,7 +45,7 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
 
 
 def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
-    """Raise unless a state is a linear probe, a net, or both, on as many classes, or on none of them as one more."""
+    """Raise unless a state is a linear probe, a net, or both, on these classes, or on these and "none of them"."""
     num_classes = classes_of_state(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
     expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
     if net:
@@ -55,9 +55,9 @@ def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> Non
 
 
 def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
-    """Return what each probe or net on some arrays thinks: three columns, (m, 3) or (m, 6).
+    """Return three columns for each probe or net on some arrays, (m, 3) or (m, 6).
 
-    They are its log-odds of the predicted class, whether it agrees, and its own class's log-odds.
+    They are its log-odds of the predicted class, whether it agrees, and the log-odds of its own class.
     """
     predictions, parts = rows["predictions"], []
     for logits in _logits_of_probes(rows, state, arrays):
@@ -73,7 +73,7 @@ def probe_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
 
 
 def _logits_of_probes(rows: Rows, state: State, arrays: Sequence[str]) -> list[Array]:
-    """Return the logits, (m, K) each, of the probe and of the net that a state has."""
+    """Return the logits, (m, K) each, of the probe and of the net in a state."""
     parts = [float64(rows[name]) for name in arrays]
     columns = namespace_of(parts[0]).concat(parts, axis=1)
     width = len(state["weights" if "weights" in state else "inner"])

@@ -1,4 +1,4 @@
-"""Every kind of evidence by name: a new one is its functions, and an entry here. Every score is one, too."""
+"""Every kind of evidence by name. A new kind is its functions and an entry here; every score is one, too."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -73,12 +73,12 @@ def stack_name(arrays: Sequence[str]) -> str:
 
 
 def arrays_of_stack(name: str) -> tuple[str, ...]:
-    """Return the arrays that the stacker of a name sees."""
+    """Return the arrays that a stacker sees, by its name."""
     return tuple(name.partition("(")[2].removesuffix(")").split("+"))
 
 
 def is_stack(name: str) -> bool:
-    """Return whether a name is that of a stacker, of arrays that a stacker can see."""
+    """Return whether a name is that of a stacker, on arrays that a stacker can see."""
     arrays = arrays_of_stack(name)
     return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion_array(one) for one in arrays)
 
@@ -92,7 +92,7 @@ def evidence_of_stack(name: str) -> Evidence:
 
 
 def evidence_of_score(score: type[Score]) -> Evidence:
-    """Return a score as a kind of evidence: one column, by what the score declares of its needs and its state."""
+    """Return a score as a kind of evidence with one column; its needs and its state are those that it declares."""
 
     def fit(outputs: ClassifierOutputs) -> State:
         return score().fit(references(outputs) if score.fits_on == "reference" else outputs).state()
@@ -110,7 +110,10 @@ def kinds_of_evidence() -> dict[str, Evidence]:
 
 
 def kind_of_evidence(name: str) -> Evidence:
-    """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
+    """Return a kind of evidence by name; the error for an unknown name has the closest one.
+
+    Opinions of other classifiers go by the names of their arrays.
+    """
     if is_opinion_array(name):
         return evidence_of_opinion(name)
     if is_stack(name):

@@ -1,7 +1,7 @@
-"""Augmented copies of rows of numbers, for inputs that are no images, and for features whose images are not at hand.
+"""Augmented copies of rows of numbers, for inputs that are not images, and for features without their images.
 
-Every kind maps rows (n, d), given each column's deviation (d,), to changed ones. A new kind is a function and its entry
-in ``ROW_AUGMENTATIONS``.
+Every kind maps rows (n, d), given each column's standard deviation (d,), to changed rows. A new kind is a function and
+its entry in ``ROW_AUGMENTATIONS``.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ RowKind = Callable[[Floats, Floats, Draw], Floats]
 
 
 def _jittered_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
-    """Add noise of .1 to 1 deviations."""
+    """Add noise of 0.1 to 1 standard deviations."""
     strength = _strength_by_row(rows, draw, 0.1, 1.0)
     return rows + strength * deviation * draw.standard_normal(rows.shape, dtype=np.float32)
 
 
 def _scaled_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
-    """Multiply all of a row by .5 to 1.6."""
+    """Multiply each row by a factor from 0.5 to 1.6."""
     return rows * _strength_by_row(rows, draw, 0.5, 1.6)
 
 
@@ -49,9 +49,9 @@ ROW_AUGMENTATIONS: dict[str, RowKind] = {
 
 
 def augmented_rows(rows: NDArray[np.floating], copies: int = 1, seed: int = 0) -> Floats:
-    """Return ``copies`` changed copies of each row, each by a kind that is drawn: (n, d) -> float32 (n, copies, d).
+    """Return ``copies`` changed copies of each row, each by a random kind: (n, d) -> float32 (n, copies, d).
 
-    For a classifier that is at hand, run it over the copies and give its outputs with the originals':
+    If you have the classifier, run it on the copies, and pass its outputs with those of the originals:
 
     >>> rows = np.random.default_rng(1).normal(size=(5, 3))
     >>> copies = augmented_rows(rows, 2)

@@ -1,8 +1,8 @@
 """A stacker: a logistic regression that predicts the class from all classifiers' log-probabilities and the features.
 
-It learns from the labels of the fit set. Unlike a pool, it has separate weights for each class, so it learns which
-classifier to believe about which class, and which classes are predicted too often. It overfits more easily, and a pool
-weighs it as one opinion among others (Wolpert, "Stacked Generalization", 1992).
+It learns from the labels of the fit set. Unlike a pool, it has separate weights for each class. So it learns which
+classifier to believe about which class, and which classes are predicted too often. It overfits more easily, so a pool
+weights it as one opinion among others (Wolpert, "Stacked Generalization", 1992).
 """
 
 import math
@@ -50,7 +50,7 @@ def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple
 
 @quiet
 def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
-    """Learn from the rows that have all opinions; the ridge is the one with the least loss on a held-out fifth.
+    """Learn from the rows that have all opinions, with the ridge that has the least loss on a held-out fifth.
 
     With too few such rows, all classes get the same probability.
 
@@ -74,9 +74,10 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
 
 
 def _best_ridge(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> tuple[float, Softmax | None]:
-    """Return the penalty with the least loss on a held-out fifth, stratified by class, and the weights of the rest.
+    """Return the penalty with the least loss on a held-out fifth, stratified by class, and the weights for the rest.
 
-    The strongest comes first, each next one begins at its weights, and none is tried after one that is worse.
+    The strongest penalty is first. Each next one starts at the weights of the last, and the first that is worse ends
+    the search.
     """
     is_tried = fold_of_rows(labels, 0) == 0
     places = labels[is_tried][:, None]
@@ -92,7 +93,7 @@ def _best_ridge(columns: NDArray[np.float32], labels: NDArray[np.int64], classes
 
 
 def check_stack(state: State, num_classes: int) -> None:
-    """Raise unless a state has weights for so many classes, or for one more that stands for rows of none of them."""
+    """Raise unless a state has weights for that number of classes, or for one more, for out-of-class rows."""
     count = classes_of_state(num_classes, len(state.get("bias", ())))
     require_arrays(state, {"weights": f"float32 w {count}", "bias": f"float32|float64 {count}"})
 
@@ -100,7 +101,7 @@ def check_stack(state: State, num_classes: int) -> None:
 def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
     """Return the stacker's log-probabilities, (m, 1, K).
 
-    A row that lacks an opinion gets NaN, which a pool ignores. Any other row whose features are NaN or infinite gets
+    A row that lacks an opinion gets NaN, which a pool ignores. Any other row with NaN or infinite features gets
     infinity, which the caller refuses.
     """
     columns = stacked_columns(rows, arrays)
@@ -112,12 +113,12 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
 
 
 def no_stack_columns(rows: Rows, state: State) -> Array:
-    """Raise: the evidence has none, since a stacker learns from labels that columns of the same rows must not know."""
+    """Raise: a stacker has no columns, because it learns from labels that columns for the same rows must not know."""
     raise SteepslopeError("expected evidence with columns, found one that only has opinions on the classes")
 
 
 def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Array:
-    """Return the arrays side by side, float64 (m, w), as a stacker sees them: an opinion that a row lacks is NaN."""
+    """Return the arrays side by side, float64 (m, w), as a stacker sees them; a missing opinion is NaN."""
     classes = rows["logits"].shape[1]
     return namespace_of(rows["logits"]).concat([_stacked_array(rows[name], name, classes) for name in arrays], axis=1)
 
@@ -133,7 +134,7 @@ def _stacked_array(values: Array, name: str, classes: int) -> Array:
 
 
 def _rows_not_stacked(rows: Rows, arrays: Sequence[str]) -> Array:
-    """Return which rows lack an opinion, (m,)."""
+    """Return which rows lack an opinion, booleans (m,)."""
     xp = namespace_of(rows["logits"])
     lacking = xp.zeros_like(rows["logits"][:, 0], dtype=xp.bool)
     for name in arrays:

@@ -19,12 +19,15 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Learning:
-    """How evidence learns: ``fit`` on outputs, those that are ``of``: the ``reference``, or the fit set's ``errors``.
+    """How a kind of evidence learns.
 
-    ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
-    classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, has fewer folds where
-    references are many, or learns from these alone, once. What learns from what is ``familiar`` alone sees no augmented
-    copies. Of more references than ``most``, those are kept about which the classifier is least sure.
+    - ``fit``: learns from outputs; ``of`` says which: the ``reference``, or the fit set's ``errors``.
+    - ``check``: raises for a state, read from a file, that ``fit`` cannot have made for a number of classes.
+    - ``at_least``: the number of rows needed.
+    - ``slow``: learning is slow, as for a net. With many references there are then fewer folds, or it learns from the
+      references alone, once.
+    - ``familiar``: it learns without augmented copies.
+    - ``most``: with more references, those about which the classifier is least sure are kept.
     """
 
     fit: Callable[[ClassifierOutputs], State]
@@ -38,13 +41,15 @@ class Learning:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A kind of evidence: of some rows, given what it learnt, ``columns`` (m, d).
+    """A kind of evidence: functions of some rows and of a learnt state.
 
-    ``opinions`` are what it thinks of every class, as V log-probabilities each, float64 (m, V, K), where it thinks so.
-    ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have. Columns are kept in
-    float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0. Both functions
-    are formulas on the array API, and are traced for exported files, too; the rows always hold ``logits``. Where rows
-    may ``lack`` the evidence, its opinions are NaN in those, and count for nothing.
+    - ``columns``: returns its columns (m, d). They are kept in float32; ``raw`` ones may be float64, because they may
+      lie far from 0.
+    - ``opinions``: returns V log-probabilities for every class, float64 (m, V, K); None if it has none.
+    - ``arrays``: what the outputs must hold. ``least_classes``: how many classes they must have.
+    - ``lacks``: whether rows may lack the evidence. Its opinions are NaN there, and have no weight.
+
+    Both functions are formulas on the array API, and are traced for exported files. The rows always hold ``logits``.
     """
 
     columns: Callable[[Rows, State], Array]
@@ -56,7 +61,7 @@ class Evidence:
     lacks: bool = False
 
     def lacking(self, outputs: ClassifierOutputs) -> str | None:
-        """Return the first array that it needs and the outputs lack."""
+        """Return the first array that it needs and the outputs lack, or None."""
         return next((name for name in self.arrays if name not in outputs.arrays), None)
 
     @property
@@ -66,9 +71,9 @@ class Evidence:
 
 
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
-    """Return the rows to learn from: all, or the most that are learnt from, evenly spread.
+    """Return the rows to learn from: all of them, or ``most`` of them, evenly spread.
 
-    Fewer out-of-class rows than :data:`LEAST_UNKNOWN` are left out.
+    If there are fewer out-of-class rows than :data:`LEAST_UNKNOWN`, they are left out.
     """
     if outputs.labels is not None and 0 < outputs.is_unknown.sum() < LEAST_UNKNOWN:
         outputs = outputs.of_known_classes()
@@ -78,23 +83,23 @@ def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> Class
 
 
 def numbered_labels(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
-    """Return the labels of references (n,), and their number of classes: out-of-class is one more, the last."""
+    """Return the labels of references (n,), and their number of classes; out-of-class is an additional, last class."""
     labels, count = outputs.require_labels(), outputs.num_classes
     return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
 
 
 def classes_of_state(num_classes: int, found: int) -> int:
-    """Return the classes that a state may have been learnt for, of ``num_classes`` or one more: ``found``, or these."""
+    """Return the number of classes that a state may have: ``found`` if that is one more, for out-of-class rows."""
     return found if found == num_classes + 1 else num_classes
 
 
 def fold_of_rows(
     strata: NDArray[np.int64] | NDArray[np.bool_], seed: int, together: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Deal the rows of each stratum evenly to the folds, at random, (n,) -> (n,) in 0…4.
+    """Deal the rows of each stratum evenly and at random to the folds 0…4, (n,) -> int64 (n,).
 
-    Unlike scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows
-    that share a number in ``together`` (n,) go to one fold; their stratum is that of the first of them.
+    Unlike in scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows
+    with the same number in ``together`` (n,) go to one fold; their stratum is that of the first of them.
 
     >>> fold_of_rows(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
     array([0., 0., 0.])

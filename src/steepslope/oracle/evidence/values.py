@@ -1,4 +1,4 @@
-"""What evidence says of a slice of rows: the columns that an oracle sees, and opinions on the classes in question."""
+"""The evidence for a slice of rows: the columns that an oracle sees, and opinions on the candidate classes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,9 +29,9 @@ from steepslope.scores.score import Rows, require_finite_rows, rows_of
 def fit_states(
     inputs: Sequence[str], outputs: ClassifierOutputs, reference: ClassifierOutputs | None
 ) -> dict[str, State]:
-    """Return what the inputs learn from the fit set or from the reference; those that learn nothing are left out.
+    """Return the states that the inputs learn from the fit set or the reference; inputs that learn nothing have none.
 
-    Out-of-class rows are errors of a fit set, and left out of a reference.
+    Out-of-class rows are errors in a fit set, and left out of a reference.
 
     Raises
     ------
@@ -59,9 +59,9 @@ def fit_states(
 def evidence_columns(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State] | None = None
 ) -> NDArray[np.floating[Any]]:
-    """Return the columns of all named inputs, side by side, for a slice of the rows: (m, d).
+    """Return the columns of all named inputs, side by side, for a slice of the rows, (m, d).
 
-    They are float32, or float64 where raw ones are.
+    They are float32, or float64 if raw ones are.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def columns_by_input(
 
 
 def columns_of_input(rows: Rows, name: str, state: State) -> Array:
-    """Return an input's columns of some rows, (m, d): float32, or float64 where raw ones are."""
+    """Return an input's columns for some rows, (m, d): float32, or float64 if raw ones are."""
     kind = kind_of_evidence(name)
     found = kind.columns(rows, state)
     return found if kind.raw else float32(found)
@@ -104,17 +104,17 @@ def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: sl
 
 
 CANDIDATES = 10
-FAR = -50.0  # log-probabilities below this are drawn together, so that no opinion rules a class out
+FAR = -50.0  # log-probabilities below this are compressed, so that no opinion rules a class out
 
 
 @quiet
 def evidence_opinions(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
 ) -> list[NDArray[Any]]:
-    """Return log-probabilities float64 (m, V, C) for each input, and last the candidate classes, int64 (m, C).
+    """Return each input's log-probabilities, float64 (m, V, C), and last the candidate classes, int64 (m, C).
 
-    Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
-    where rows may be of none (``unknown``), one more candidate, numbered K, stands for all others together.
+    The candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
+    if rows may be out-of-class (``unknown``), one more candidate, numbered K, stands for all others together.
     """
     given = _rows_for_inputs(outputs, inputs, rows)
     classes = highest_places(given["logits"], CANDIDATES)
@@ -132,8 +132,8 @@ def evidence_opinions(
 def opinions_of_input(rows: Rows, name: str, state: State, classes: Array, unknown: bool = False) -> Array:
     """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
 
-    They are 0, which counts for nothing, where a row lacks them. Where there are no others but what is ``unknown``,
-    evidence that has not learnt what that looks like takes it for as probable as a class that it knows nothing of.
+    They are 0, which has no weight, if a row lacks them. If the only others are ``unknown`` ones, evidence that has not
+    learnt what out-of-class rows look like gives them the probability of a class that it knows nothing about.
     """
     kind = kind_of_evidence(name)
     if kind.opinions is None:

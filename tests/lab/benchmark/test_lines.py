@@ -23,11 +23,9 @@ from steepslope.lab.benchmark.lines import (
     RIVALS,
     STACK,
     STACKED,
-    Choice,
     Ranked,
     averaged_softmaxes,
     boosted_log_odds,
-    choose_single_score,
     classifiers_in_its_place,
     lines_in_brief,
     opinions_measured,
@@ -38,6 +36,7 @@ from steepslope.lab.benchmark.lines import (
 from steepslope.lab.benchmark.rivals import OTHERS
 from steepslope.lab.benchmark.run import COMPARED_WITH
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
+from steepslope.lab.paper.methods import best_score, least_aurc
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
 from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.registry import arrays_of_stack
@@ -135,14 +134,13 @@ def test_boosting_learns_what_is_right() -> None:
 
 def test_lines_are_those_that_the_outputs_allow() -> None:
     trial = made_trial()
-    choice = choose_single_score(trial, 0)
-    assert choice.aurc[choice.score] == min(choice.aurc.values())
+    risks = least_aurc(trial.known, trial.reference, 0)
     rows = trial.judged[TEST]
-    lines = ranked_lines(trial, rows, choice, {"mine": lambda outputs: outputs.logits[:, 0]})
+    lines = ranked_lines(trial, rows, risks, {"mine": lambda outputs: outputs.logits[:, 0]})
     assert [*lines] == [
         MCP,
         BEST,
-        *(line for line, name in RIVALS.items() if name in choice.aurc),
+        *(line for line, name in RIVALS.items() if name in risks),
         AVERAGE,
         STACKED,
         BOOSTED,
@@ -152,17 +150,17 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
     ]
     assert_array_equal(lines["mine"], rows.outputs.logits[:, 0])
     assert {"temperature scaling", "TrustScore", "MC dropout"} <= {*lines}
-    assert_array_equal(lines[BEST], single_score_line(choice.score, trial, rows.outputs))
+    assert_array_equal(lines[BEST], single_score_line(best_score(risks), trial, rows.outputs))
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
     bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
-    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED, *OF_LOGITS]
+    assert [*ranked_lines(bare, bare.judged[TEST], {"mcp": 0.1})] == [MCP, BEST, STACKED, *OF_LOGITS]
 
 
 def test_measured_is_what_metrics_say() -> None:
     trial = made_trial()
     rows = trial.judged[TEST]
-    lines = ranked_lines(trial, rows, choose_single_score(trial, 0))
+    lines = ranked_lines(trial, rows, {"mcp": 0.1})
     found, right = (
         measured_lines(lines, rows.outputs.is_correct, COMPARED_WITH, lines_module.METRICS, 5, 60),
         rows.outputs.is_correct,

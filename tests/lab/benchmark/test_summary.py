@@ -16,7 +16,6 @@ from steepslope.lab.benchmark.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP
 from steepslope.lab.benchmark.summary import (
     Result,
     estimate_over_seeds,
-    estimate_value_cell,
     gains_table,
     promises_table,
     results_in,
@@ -137,8 +136,6 @@ def test_arrows_point_down_where_lower_would_be_better() -> None:
     assert (cell.text, cell.look, cell.aside) == ("+2.0 ↓", "worse", "(+1.0 to +3.0)")
     assert difference_cell(Estimate(-0.002, -0.003, -0.001), 1000, True).text == "-2.0 ↑"
     assert difference_cell(None) is UNDEFINED
-    assert estimate_value_cell(None) is UNDEFINED
-    assert estimate_value_cell(Estimate(0.8766, 0, 1)).text == "87.7"
 
 
 def test_gains() -> None:

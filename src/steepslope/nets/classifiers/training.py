@@ -4,8 +4,9 @@ A net has its own number of threads, on which sums depend, so a seed gives the s
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def recipe_for_net(net: str, **changes: Any) -> ClassifierTraining:
     kind = NETS[net]
     default = {"epochs": kind.epochs, "batch_size": kind.batch_size}
     return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
+
+
+def recipe_of_settings(settings: Mapping[str, Any], seed: int) -> ClassifierTraining:
+    """Return the recipe of settings of train-classifier: a ``net``, how many rows are held out, and its changes.
+
+    Raises
+    ------
+    SteepslopeError
+        If the net or a setting is unknown, with the closest name, or a value is not allowed.
+    """
+    changes = {name: value for name, value in settings.items() if name not in ("net", "holdout")}
+    for name in changes:
+        require_known("setting", name, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
+    return recipe_for_net(settings.get("net", ""), **{**changes, "seed": seed})
 
 
 def train_classifier(

@@ -9,8 +9,7 @@ all shifts have that change each image for itself, by a kind and a severity.
 import contextlib
 import inspect
 import io
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -35,7 +34,7 @@ def image_seed(seed: int, name: str) -> int:
 
 
 @dataclass(frozen=True)
-class ShiftByKind(ABC):
+class ShiftByKind:
     """One kind of change at one severity, as a shift.
 
     Parameters
@@ -67,15 +66,12 @@ class ShiftByKind(ABC):
     kinds: ClassVar[Collection[str]]
     severities: ClassVar[Check]
     libraries: ClassVar[Sequence[str]]  # whose versions decide the pixels
+    change: ClassVar[Callable[[Bytes, str, int, int], Bytes]]  # of an image (H, W, C), by kind, severity and seed
 
     def __post_init__(self) -> None:
         require_known(self.noun, self.kind, self.kinds)
         for name, check in {"severity": self.severities, "seed": SEED, "crop": optional(whole(1))}.items():
             object.__setattr__(self, name, require(name, getattr(self, name), check))
-
-    @abstractmethod
-    def changed(self, pixels: Bytes, seed: int) -> Bytes:
-        """Return a changed image, uint8 (H, W, C), its draws from this seed."""
 
     def look(self) -> Self:
         """Return the same; raise where something to change images with is missing."""
@@ -106,9 +102,11 @@ class ShiftByKind(ABC):
     ) -> list[Picture]:
         """Return the changed images; those that were brought to the size already are not cropped again."""
         crop = None if brought_to == self.size else self.crop
-        pixels = (picture_as_bytes(cropped_picture(image, crop)) for image in images)
-        seeds = (image_seed(self.seed, name) for name in ids)
-        return [pixels_as_picture(self.changed(*both)) for both in zip(pixels, seeds, strict=True)]
+        changed = []
+        for image, name in zip(images, ids, strict=True):
+            pixels = picture_as_bytes(cropped_picture(image, crop))
+            changed.append(self.change(pixels, self.kind, self.severity, image_seed(self.seed, name)))
+        return [*map(pixels_as_picture, changed)]
 
     def __str__(self) -> str:
         options = {"seed": self.seed or None, "crop": self.crop}
@@ -179,10 +177,7 @@ class Corruption(ShiftByKind):
 
     method, noun, kinds = "corrupt", "corruption", CORRUPTIONS
     severities, libraries = SEVERITY, LIBRARIES
-
-    def changed(self, pixels: Bytes, seed: int) -> Bytes:
-        """Return a corrupted image, uint8 (H, W, C)."""
-        return corrupted(pixels, self.kind, self.severity, seed)
+    change = staticmethod(corrupted)
 
     def look(self) -> Self:
         """Return the same; raise unless the package is there."""

@@ -40,7 +40,7 @@ class ClassifierCard:
     holdout: int
     split_seed: int
     training: dict[str, Any]
-    classes: Sequence[str] | None = None
+    classes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, unknown_name, without_secrets
 from steepslope.files.extras import parse_query
-from steepslope.files.folders import digest_of, field, fingerprint, read_json
+from steepslope.files.folders import digest_of, fingerprint, read_json
 from steepslope.nets.data.class_names import ClassNames, class_names_in_order, labels_by_name
 from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at
 from steepslope.nets.data.urls import Listed, files_below_url, filesystem_of_url, is_url, path_without_scheme, read_url
@@ -53,13 +54,11 @@ class ShiftCard:
         path = folder / CARD
         if not path.is_file():
             return None
-        content = read_json(path, "shifted images")
-        size = content.get("size")
-        classes = content.get("classes")
-        labels = field(content, "folders", dict, path)
-        if not all(type(label) is int and label >= UNKNOWN for label in labels.values()):
-            raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {list(labels.values())}", path)
-        return cls(None if size is None else tuple(size), labels, None if classes is None else tuple(classes))
+        card = read_fields(cls, read_json(path, "shifted images"), path)
+        labels = [*card.folders.values()]
+        if min(labels, default=UNKNOWN) < UNKNOWN:
+            raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {labels}", path)
+        return card
 
     def name_of(self, folder: str) -> str:
         """Return the name of the class whose images lie in a folder: its own where the classes have no names."""

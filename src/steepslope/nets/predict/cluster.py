@@ -13,7 +13,6 @@ import socket
 import sys
 import threading
 import uuid
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -197,9 +196,6 @@ class Actor:
         except SteepslopeError as error:
             self.error = error
 
-    def ready(self) -> None:
-        """Return once the actor is made."""
-
     def answer(self, task: ChunkTask) -> ChunkAnswer:
         """Make a chunk."""
         table, told = None, ""
@@ -256,16 +252,17 @@ class FromCluster(FromImages):
         with ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
             actors = min(self.cluster.actors or room, len(chunks))
             notices = ActorNotices(actors, notice)
-            for answer in self._answers_of_actors(deque(chunks), actors):
+            for answer in self._answers_of_actors(chunks, actors):
                 notices.pass_on(answer)
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table
                 progress.update(sizes[answer.name])
 
-    def _answers_of_actors(self, waiting: deque[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
+    def _answers_of_actors(self, tasks: list[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
         """Yield the answer to each task, in the order in which they come."""
         import ray
+        from ray.util import ActorPool
 
         nothing: Any = None
         alone = FromImages(self.image_gate, nothing, self.source, self.options)
@@ -274,16 +271,6 @@ class FromCluster(FromImages):
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}
         tries = {"max_restarts": -1, "max_task_retries": RETRIES}
         remote = ray.remote(Actor).options(**settings, **tries)
-        started: list[Any] = [remote.remote(images) for _ in range(actors)]
-        missing = len(waiting)
-        working = {actor.ready.remote(): actor for actor in started for _ in range(IN_FLIGHT)}
-        while missing:
-            with explained("the cluster failed", "engine ray", longest=300):
-                (done,), _ = ray.wait([*working])
-                answer: ChunkAnswer | None = ray.get(done)
-            actor = working.pop(done)
-            if waiting:
-                working[actor.answer.remote(waiting.popleft())] = actor
-            if answer is not None:
-                missing -= 1
-                yield answer
+        pool: Any = ActorPool([remote.remote(images) for _ in range(actors)] * IN_FLIGHT)
+        with explained("the cluster failed", "engine ray", longest=300):
+            yield from pool.map_unordered(lambda actor, task: actor.answer.remote(task), tasks)

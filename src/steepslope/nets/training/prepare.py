@@ -30,7 +30,6 @@ from steepslope.nets.training.examples import (
     Examples,
     Features,
     LiveTargets,
-    SamePassTargets,
     Source,
     Targets,
 )
@@ -177,14 +176,11 @@ def _run_once_on_images(
 def _prepared_targets(
     known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
 ) -> Targets:
-    if same_pass:
-        return SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
-    if known is not None:
+    if known is not None and not same_pass:
         arrays = known.is_correct, loss.target(known)
         return CachedTargets(*(torch.from_numpy(array.copy()).to(fabric.device) for array in arrays))
-    assert fit_set.classifier is not None
-    labels = torch.from_numpy(fit_set.labels).to(fabric.device)
-    return LiveTargets(fit_set.classifier.net.requires_grad_(False), labels, loss, fabric)
+    live = None if same_pass or fit_set.classifier is None else fit_set.classifier.net.requires_grad_(False)
+    return LiveTargets(live, torch.from_numpy(fit_set.labels).to(fabric.device), loss, fabric)
 
 
 def _validation_of_epochs(

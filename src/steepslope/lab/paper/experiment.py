@@ -141,7 +141,6 @@ def steps_of_experiments(experiments: Sequence[Experiment], work: Workspace, who
 
 
 def sweep_steps_of(experiment: Experiment, work: Workspace) -> list[Step]:
-    """Return the sweeps of an experiment that shows one."""
-    seeds = work.preset.seeds[: work.preset.sweep.get("seeds", len(work.preset.seeds))]
+    """Return the sweep of the first seed for each pair, of an experiment that shows one."""
     pairs = work.preset.group(experiment.pairs) if "sweep" in experiment.views else ()
-    return [sweep_step(work, pair, seed) for pair in pairs for seed in seeds]
+    return [sweep_step(work, pair, work.preset.seeds[0]) for pair in pairs]

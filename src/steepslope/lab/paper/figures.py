@@ -144,9 +144,9 @@ class SweepPanel:
     x
         The values of the setting, float (m,).
     series
-        By name, what was measured: float (seeds, m), NaN where a run is missing.
+        By name, what was measured: float (m,).
     chosen
-        The value that was chosen, or None.
+        The value that was chosen.
     xlabel, ylabel
         The names of the setting and of what was measured, with units.
     """
@@ -154,34 +154,31 @@ class SweepPanel:
     title: str
     x: Floats
     series: Mapping[str, Floats]
-    chosen: float | None
+    chosen: float
     xlabel: str
     ylabel: str
 
 
 @figure_style()
 def sweep_figure(curves: Sequence[SweepPanel]) -> Figure:
-    """Draw what a setting changes: a line for the mean over seeds, a band from the lowest to the highest (Fig. 4b, c).
+    """Draw what a setting changes (paper, Fig. 4b and c); a dashed line shows the chosen value.
 
-    A dashed line shows the chosen value. A series looks alike in all panels.
+    A series looks alike in all panels.
     """
     looks = line_looks(name for panel in curves for name in panel.series)
     figure, grid = _two_panels_a_row(len(curves))
     handles: dict[str, Artist] = {}
     for axes, panel in zip(grid, curves, strict=True):
         for name, values in panel.series.items():
-            look, present = looks[name], np.ma.masked_invalid(values)  # where no seed has a value, there is a gap
-            mean, low, high = (found.filled(np.nan) for found in (present.mean(0), present.min(0), present.max(0)))
-            axes.fill_between(panel.x, low, high, color=look.color, alpha=0.2, linewidth=0)
+            look = looks[name]
             style: dict[str, Any] = {"color": look.color, "linestyle": look.dashes, "marker": look.marker}
-            (handles[name],) = axes.plot(panel.x, mean, **style)
+            (handles[name],) = axes.plot(panel.x, values, **style)
         ylabel = wrapped_text(panel.ylabel, PANEL_HEIGHT - 0.6)
         more = ylabel.count("\n") * LINE_HEIGHT
         axes.set(
             title=_fitted_title(panel.title, axes, more), xlabel=_fitted_title(panel.xlabel, axes, more), ylabel=ylabel
         )
-        if panel.chosen is not None:
-            _mark_chosen(axes, panel.chosen)
+        _mark_chosen(axes, panel.chosen)
     legend_below(figure, handles)
     return figure
 

@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 
 from steepslope.lab.paper.style import (
     BLACK,
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
     GREY,
     LINE_HEIGHT,
     PAGE_WIDTH,
+    SKY,
     SMALL,
     TEXT,
-    TRUE_NEGATIVE,
-    TRUE_POSITIVE,
-    Area,
+    VERMILION,
+    YELLOW,
     Line,
     figure_style,
     legend_below,
@@ -217,12 +215,13 @@ THRESHOLD = 0.5  # of a confidence that is trusted
 ROW_HEIGHT = 1.6  # inches of a panel without its title
 HEADROOM = 0.2  # the part of a panel above 100 %, where its rates stand
 
-# By the name of an outcome, how it is drawn and explained. Correct predictions come first: errors are drawn over them.
-OUTCOMES: dict[str, tuple[Area, str]] = {
-    "TP": (TRUE_POSITIVE, "TP: correct, trusted"),
-    "FN": (FALSE_NEGATIVE, "FN: correct, not trusted"),
-    "TN": (TRUE_NEGATIVE, "TN: wrong, not trusted"),
-    "FP": (FALSE_POSITIVE, "FP: wrong, trusted"),
+# By the name of an outcome, how it is explained, and the colours of its area, outline and hatch. Correct predictions
+# come first, as light areas: the outlines and hatches of errors are drawn over them.
+OUTCOMES: dict[str, tuple[str, dict[str, str]]] = {
+    "TP": ("TP: correct, trusted", {"facecolor": SKY, "edgecolor": "none", "hatch": ""}),
+    "FN": ("FN: correct, not trusted", {"facecolor": YELLOW, "edgecolor": "none", "hatch": ""}),
+    "TN": ("TN: wrong, not trusted", {"facecolor": "none", "edgecolor": BLACK, "hatch": "/" * 6}),
+    "FP": ("FP: wrong, trusted", {"facecolor": "none", "edgecolor": VERMILION, "hatch": "\\" * 6}),
 }
 
 
@@ -297,9 +296,8 @@ def outcome_histograms(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
 def _outcome_panel(axes: Axes, panel: OutcomePanel) -> dict[str, Artist]:
     """Draw a panel; return what stands for each outcome and threshold by its explanation."""
     handles: dict[str, Artist] = {}
-    for name, (area, label) in OUTCOMES.items():
-        look: dict[str, Any] = {"facecolor": area.fill, "edgecolor": area.color, "hatch": area.hatch, "linewidth": 0.8}
-        handles[label] = axes.stairs(panel.heights(name), EDGES, fill=True, **look)
+    for name, (label, look) in OUTCOMES.items():
+        handles[label] = axes.stairs(panel.heights(name), EDGES, fill=True, linewidth=0.8, **look)
     # it ends below the rates
     handles["threshold"] = axes.axvline(THRESHOLD, ymax=1 - HEADROOM, color=BLACK, linewidth=0.9, linestyle="--")
     rates = zip(("TPR", "TNR"), panel.rates, strict=True)

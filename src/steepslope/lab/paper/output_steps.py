@@ -14,9 +14,9 @@ from steepslope.files.folders import staged_folder
 from steepslope.files.weights import save_arrays
 from steepslope.lab.paper.steps import Step, settings_in_words
 from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
-from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
+from steepslope.lab.shifts.options import RecolorOptions, StylizeOptions, StylizerTraining
 from steepslope.lab.shifts.recolor import Recoloring
-from steepslope.lab.shifts.stylization import StylizeSpec, style_data_spec
+from steepslope.lab.shifts.stylization import Stylization, style_data_spec
 from steepslope.lab.shifts.stylizer import CARD as STYLIZER_CARD
 from steepslope.lab.shifts.stylizer_training import train_stylizer
 from steepslope.lab.shifts.writing import write_shifted
@@ -89,8 +89,9 @@ def _shift_of_images(work: Workspace, where: str, name: str, seed: int) -> Shift
     if where == ADVERSARIAL:
         return Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
     if where == STYLIZED:
-        stylizer = str(stylizer_step(work).folder)
-        return StylizeSpec(stylizer, styles_of_preset(work), side=preset.side, crop=preset.crop).look().load()
+        stylizer, styles = str(stylizer_step(work).folder), styles_of_preset(work)
+        options = StylizeOptions(stylizer=stylizer, styles=styles, side=preset.side, crop=preset.crop)
+        return Stylization.of(options)
     return _shift_by_spec(work, where)
 
 

@@ -183,14 +183,15 @@ def recolor(
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
-    from steepslope.lab.shifts.recolor import recoloring_by
+    from steepslope.lab.shifts.recolor import Recoloring
+    from steepslope.nets.classifiers.specs import load_classifier
     from steepslope.nets.data.class_names import ClassNames, read_classes
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_shift_elsewhere(out, spec.argument)
-    shift = recoloring_by(classifier, attack, input_changes_to_extract(inputs))
+    shift = Recoloring(load_classifier(classifier).with_transform(**input_changes_to_extract(inputs)), attack)
     known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
     images = spec.open(names=known)
     known.agreed(images.classes, str(spec))

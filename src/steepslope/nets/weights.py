@@ -1,6 +1,6 @@
 """Weights of nets in safetensors files, and states of unfinished trainings; neither can run code.
 
-All that a killed training needs to go on: weights, the optimizer's moments, and a few numbers.
+A state has all that a killed training needs to go on: weights, the optimizer's moments, and a few numbers.
 """
 
 import hashlib

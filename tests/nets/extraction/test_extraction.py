@@ -22,7 +22,7 @@ from steepslope.nets.extraction.extraction import data_by_split, extract, extrac
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import write_idx
+from tests.conftest import Captured, write_idx
 from tests.images import folder_of
 
 
@@ -58,7 +58,7 @@ def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path
 
 
 def test_the_library_tells_its_caller_and_prints_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     def failing(*_: object) -> None:
         raise SteepslopeError("cannot be exported")
@@ -102,7 +102,7 @@ def test_images_that_do_not_fit_are_refused(home: Path, tmp_path: Path) -> None:
         extract(classifier, {tmp_path: ("mine", none)}, ExtractionOptions())
 
 
-def test_preprocessing_of_an_extraction_serves_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preprocessing_of_an_extraction_serves_the_next(tmp_path: Path, capsys: Captured) -> None:
     data = folder_of(tmp_path / "data", 1)
     words = ["extract", "--classifier", "module:tests.tiny_nets:grey", "--data", f"imagefolder:{data}", "--out"]
     first, again = tmp_path / "first", tmp_path / "again"

@@ -1,7 +1,4 @@
-"""The small classifiers that steepslope trains itself, for those who bring none.
-
-Our own nets as classifiers: new ones with random weights, and checkpoints on disk.
-"""
+"""The small nets that steepslope trains itself, for those who bring none: with random weights, and as checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

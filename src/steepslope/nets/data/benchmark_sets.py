@@ -1,8 +1,6 @@
-"""scikit-learn's digits: the embedded data set, which needs no download.
+"""Well-known data sets: scikit-learn's digits, the IDX files of the MNIST family, and torchvision's data sets.
 
-The IDX files of the MNIST family.
-
-torchvision's data sets: small ones downloaded into memory, ImageNet read file by file.
+The digits need no download. torchvision's small data sets are downloaded into memory; ImageNet is read file by file.
 """
 
 import gzip

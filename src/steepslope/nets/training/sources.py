@@ -85,11 +85,10 @@ class FitSet:
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
+        images = {"images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
         if isinstance(self.predictor, Classifier):
-            who = {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform)}
-        else:
-            who = {"outputs": digest_of_outputs(self.predictor)}
-        return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
+            return {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform), **images}
+        return {"outputs": digest_of_outputs(self.predictor), **images}
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,7 +83,7 @@ def test_checks_allow_up_to_their_limits(check: Check, allowed: tuple[Any, ...],
 def test_every_class_of_settings_is_plain(kind: Any) -> None:
     one = kind(2)
     made = (
-        training.ClassifierTraining(epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),
+        training.ClassifierTraining(epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),  # type: ignore[arg-type]
         extraction.ExtractionOptions(passes=one, augment=one, batch_size=one, shard_rows=one, devices=one),
         request.FinetuneRequest(
             oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one

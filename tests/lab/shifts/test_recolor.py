@@ -166,9 +166,9 @@ def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:
 
 
 def test_the_classifier_and_the_attack_decide_the_fingerprint(home: Path) -> None:
-    spec, data, changes = f"checkpoint:{home}/classifier", parse_data("digits:test").open(), [{}, {"mean": 0.4}]
-    plain, changed = (load_classifier(spec).with_transform(**inputs) for inputs in changes)
-    shifts = [Recoloring(net, RecolorOptions()) for net in (plain, changed)]
+    data = parse_data("digits:test").open()
+    plain = load_classifier(f"checkpoint:{home}/classifier")
+    shifts = [Recoloring(net, RecolorOptions()) for net in (plain, plain.with_transform(mean=0.4))]
     shifts += [Recoloring(plain, options) for options in (RecolorOptions(bound=0.05), RecolorOptions(steps=9))]
     shifts.append(Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions()))
     assert len({Shifted(data, shift).fingerprint() for shift in shifts}) == len(shifts)

@@ -217,7 +217,7 @@ HEADROOM = 0.2  # the part of a panel above 100 %, where its rates stand
 
 # By the name of an outcome, how it is explained, and the colours of its area, outline and hatch. Correct predictions
 # come first, as light areas: the outlines and hatches of errors are drawn over them.
-OUTCOMES: dict[str, tuple[str, dict[str, str]]] = {
+OUTCOMES: dict[str, tuple[str, dict[str, Any]]] = {
     "TP": ("TP: correct, trusted", {"facecolor": SKY, "edgecolor": "none", "hatch": ""}),
     "FN": ("FN: correct, not trusted", {"facecolor": YELLOW, "edgecolor": "none", "hatch": ""}),
     "TN": ("TN: wrong, not trusted", {"facecolor": "none", "edgecolor": BLACK, "hatch": "/" * 6}),

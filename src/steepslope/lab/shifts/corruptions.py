@@ -9,7 +9,7 @@ all shifts have that change each image for itself, by a kind and a severity.
 import contextlib
 import inspect
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -66,7 +66,7 @@ class ShiftByKind:
     kinds: ClassVar[Collection[str]]
     severities: ClassVar[Check]
     libraries: ClassVar[Sequence[str]]  # whose versions decide the pixels
-    change: ClassVar[Callable[[Bytes, str, int, int], Bytes]]  # of an image (H, W, C), by kind, severity and seed
+    change: "ClassVar[staticmethod[[Bytes, str, int, int], Bytes]]"  # an image (H, W, C), by kind, severity and seed
 
     def __post_init__(self) -> None:
         require_known(self.noun, self.kind, self.kinds)
@@ -142,16 +142,18 @@ def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     """
     channels = pixels.shape[2]
     if channels not in (1, 3):  # all are moved alike, but have noise of their own
-        seeds = [(seed + one) % 2**31 if kind in NOISES else seed for one in range(channels)]
-        parts = zip(np.split(pixels, channels, axis=2), seeds, strict=True)
-        return np.concatenate([corrupted(part, kind, severity, one) for part, one in parts], axis=2)
+        planes = []
+        for channel, plane in enumerate(np.split(pixels, channels, axis=2)):
+            plane_seed = (seed + channel) % 2**31 if kind in NOISES else seed
+            planes.append(corrupted(plane, kind, severity, plane_seed))
+        return np.concatenate(planes, axis=2)
     height, width = pixels.shape[:2]
     beyond = [(0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)), (0, 0)]
     large = np.pad(pixels, beyond, mode="symmetric")
-    found = _corrupted_by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
+    changed = _corrupted_by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
     if channels == 3:
-        return found
-    grey = found[..., 0] if kind in NOISES else np.array(Image.fromarray(found).convert("L"))
+        return changed
+    grey = changed[..., 0] if kind in NOISES else np.array(Image.fromarray(changed).convert("L"))
     return grey[..., None]
 
 
@@ -166,8 +168,8 @@ def _corrupted_by_package(pixels: Bytes, kind: str, severity: int, seed: int) ->
     try:
         np.random.seed(seed)  # noqa: NPY002
         with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):  # it prints what it gets over
-            found = np.asarray(function(Image.fromarray(pixels), severity, **seeded))
-            return np.where(np.isnan(found), pixels, found).astype(np.uint8)
+            changed = np.asarray(function(Image.fromarray(pixels), severity, **seeded))
+            return np.where(np.isnan(changed), pixels, changed).astype(np.uint8)
     finally:
         np.random.set_state(before)  # noqa: NPY002
 

@@ -13,9 +13,10 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -213,24 +214,18 @@ class Actor:
 IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
 
 
-class ActorNotices:
-    """What users are told of a run: each notice of an actor once, and that an actor had to be started again."""
-
-    def __init__(self, actors: int, notice: Notice) -> None:
-        self.most, self.notice = actors, notice
-        self.lines: set[str] = set()
-        self.actors: set[str] = set()
-
-    def pass_on(self, answer: ChunkAnswer) -> None:
-        """Tell what comes with the rows of a chunk, unless it was told before."""
-        self.actors.add(answer.actor)
+def answers_with_notices(answers: Iterable[ChunkAnswer], actors: int, notice: Notice) -> Iterator[ChunkAnswer]:
+    """Yield answers, and tell each notice of an actor once, and that an actor had to be started again."""
+    tell_once = cache(notice)
+    seen: set[str] = set()
+    for answer in answers:
         for line in answer.notices:
-            if line not in self.lines:
-                self.notice(line)
-            self.lines.add(line)
-        if len(self.actors) > self.most:
-            self.notice("an actor died, and was started again; its chunks are made once more")
-            self.most = len(self.actors)
+            tell_once(line)
+        seen.add(answer.actor)
+        if len(seen) > actors:
+            notice("an actor died, and was started again; its chunks are made once more")
+            actors = len(seen)
+        yield answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,9 +246,7 @@ class FromCluster(FromImages):
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
         with ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
             actors = min(self.cluster.actors or room, len(chunks))
-            notices = ActorNotices(actors, notice)
-            for answer in self._answers_of_actors(chunks, actors):
-                notices.pass_on(answer)
+            for answer in answers_with_notices(self._answers_of_actors(chunks, actors), actors, notice):
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table

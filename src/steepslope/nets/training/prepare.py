@@ -35,8 +35,8 @@ from steepslope.nets.training.examples import (
 )
 from steepslope.nets.training.learner import features_stay, learns_of_dropped
 from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
-from steepslope.nets.training.request import Finetuning
-from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of_outputs, load_net_of_role
+from steepslope.nets.training.request import FinetuneRequest, Finetuning
+from steepslope.nets.training.sources import BATCH, FitSet, digest_of_outputs, load_net_of_role
 from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import loss_of_settings, require_errors
 from steepslope.oracle.storage import ORACLE, WEIGHTS
@@ -72,18 +72,20 @@ class Training:
     workers: int = 0
 
 
-def prepare_training(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
+def prepare_training(
+    request: FinetuneRequest, fit_set: FitSet, recipe: Finetuning, fabric: Fabric, init: Path | None = None
+) -> Training:
     """Put an oracle on a fresh backbone, with all that its training works on.
 
     ``init`` is the folder of a trained oracle whose weights it takes.
     """
-    fit_set, workers = sources.fit_set, sources.request.workers
-    validation = None if recipe.select == "last" else sources.validation
-    backbone = load_net_of_role(sources.request, "oracle")
+    workers = request.workers
+    validation = None if recipe.select == "last" else fit_set.validation
+    backbone = load_net_of_role(request, "oracle")
     loss = loss_of_settings(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
-    key = {"oracle": [sources.request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key = {"oracle": [request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
     key |= {"valid": None if validation is None else digest_of_outputs(validation[1]), "processes": fabric.world_size}
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_init_weights(oracle, init)

@@ -94,8 +94,8 @@ def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
     """Return all that is measured in one trial."""
     test = trial.judged[TEST]
     risks = least_aurc(trial.known, trial.reference, seed)
-    own = {line: imported_by_name(spec) for line, spec in preset.rivals.items()}
-    lines = ranked_lines(trial, test, risks, own)
+    rivals = {line: imported_by_name(spec) for line, spec in preset.rivals.items()}
+    lines = ranked_lines(trial, test, risks, rivals)
     others = classifiers_in_its_place(trial, test.outputs)
     right = test.outputs.is_correct
     with_opinions = line_with_opinions(lines)

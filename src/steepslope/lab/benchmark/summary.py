@@ -151,10 +151,10 @@ def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
     if len(values) == 1 or not width:
         return 1.0
     n = len(values)
-    found = variance(values)
+    of_values = variance(values)
     of_rows = (width / 2 / HALF_OF_95) ** 2
-    of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
-    freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
+    of_mean = part * of_rows + max(of_values, (1 - part) * of_rows) / n
+    freedom = (n - 1) * (n * of_mean / of_values) ** 2 if of_values > (1 - part) * of_rows else math.inf
     return float(students_t.ppf(0.975, freedom)) / HALF_OF_95 * math.sqrt(of_mean / of_rows)
 
 
@@ -364,14 +364,14 @@ def _draw_coverage(axes: Axes, results: Sequence[Result], risk: str, handles: di
 
 def standing_of_oracles(results: Sequence[Result]) -> dict[str, str]:
     """Say in how many results fused oracles are clearly ahead, or behind, of what they are to beat."""
-    found = {}
+    counts_by_name = {}
     for heading in COMPARISONS:
         for metric, better in (("auc", 1), ("aurc", -1)):
             known = [one.difference(heading, metric) for one in results]
             verdicts = [better * one.verdict for one in known if one is not None]
             counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
-            found[f"{heading}, {metric.upper()}"] = counts
-    return found
+            counts_by_name[f"{heading}, {metric.upper()}"] = counts
+    return counts_by_name
 
 
 def write_summary(out: Path) -> list[Grid]:

@@ -79,8 +79,8 @@ def _confidences_by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scor
     sets = {name: work.own_outputs(case.classifier, case.seed, name) for name in _splits_of(score)}
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
     if OWN in score:
-        own = own_confidence(imported_by_name(score), sets[HOLDOUT], sets[TRAIN], outputs)
-        return Scored(score, None, own, "rank")
+        confidence = own_confidence(imported_by_name(score), sets[HOLDOUT], sets[TRAIN], outputs)
+        return Scored(score, None, confidence, "rank")
     return confidences_of_scores([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
 
 

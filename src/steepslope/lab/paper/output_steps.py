@@ -76,8 +76,8 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
     def write(out: Path) -> None:
         test = work.sets(name, seed)[TEST]
         assert isinstance(test, Divisible)
-        some = test.subset(work.drawn(len(test), preset.rows))
-        shifted = Shifted(some, _shift_of_images(work, where, name, seed))
+        chosen = test.subset(work.drawn(len(test), preset.rows))
+        shifted = Shifted(chosen, _shift_of_images(work, where, name, seed))
         write_shifted(shifted, f"{work.data}:{TEST}", out, notice=work.notice)
 
     return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, write, tuple(needs))]

@@ -191,9 +191,9 @@ def splits_of_image_folder(argument: str) -> tuple[str, ...]:
     root = Path(path_without_scheme(argument)) if argument and not is_url(argument) else None
     if root is None or not root.is_dir():
         return ()
-    found = _folders_of_images_in(root)
-    splits = tuple(name for name in SPLITS if name in found)
-    alone = len(splits) == len(found) > 1 and SPLITS[0] in splits
+    folders = _folders_of_images_in(root)
+    splits = tuple(name for name in SPLITS if name in folders)
+    alone = len(splits) == len(folders) > 1 and SPLITS[0] in splits
     return splits if alone and all(_has_class_folders(root / name) for name in splits) else ()
 
 
@@ -337,8 +337,8 @@ def _read_path_table(file: str, wanted: Collection[str]) -> dict[str, list[str]]
         if is_url(file):
             path.write_bytes(read_url(file))
         table = read_table_columns(path, wanted)
-    found = {name: np.array(texts.distinct, dtype=np.object_)[texts.codes] for name, texts in table.texts.items()}
-    return {name: found[name].tolist() if name in found else [] for name in table.columns}
+    columns = {name: np.array(texts.distinct, dtype=np.object_)[texts.codes] for name, texts in table.texts.items()}
+    return {name: columns[name].tolist() if name in columns else [] for name in table.columns}
 
 
 def _path_table_texts(table: Mapping[str, list[str]], column: str, file: str) -> list[str]:

@@ -124,6 +124,6 @@ def size_brought_to(data: Any) -> Size | None:
 
 def shift_recipes_of(data: Any) -> list[dict[str, Any]]:
     """Return the recipes of all shifts of a data set, also inside of what holds it, the last one first."""
-    own = [data.shift.recipe] if isinstance(data, Shifted) else []
+    recipes = [data.shift.recipe] if isinstance(data, Shifted) else []
     inner = getattr(data, "data", None)
-    return own + (shift_recipes_of(inner) if hasattr(inner, "image") else [])
+    return recipes + (shift_recipes_of(inner) if hasattr(inner, "image") else [])

@@ -133,10 +133,10 @@ def require_unchanged_onnx(source: Path) -> None:
         digest = hashlib.sha256()
         for start in range(0, size, CHUNK):
             digest.update(file.read(min(CHUNK, size - start)))
-        found = file.read()
-    if not found.startswith(DIGEST):
+        ending = file.read()
+    if not ending.startswith(DIGEST):
         raise SteepslopeError("expected a file that steepslope export wrote, with its SHA-256, found another", source)
-    if found[len(DIGEST) :] != digest.hexdigest().encode():
+    if ending[len(DIGEST) :] != digest.hexdigest().encode():
         raise SteepslopeError("expected the content whose SHA-256 the file holds, found another: export again", source)
 
 

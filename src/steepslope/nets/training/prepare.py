@@ -120,10 +120,10 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
 def take_init_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
     card = ORACLE.sealed_card(folder_or_hub_snapshot(folder))
-    own = oracle.card()
+    expected = oracle.card()
     for name in ("kind", "backbone"):
-        if card.get(name) != own[name]:
-            raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
+        if card.get(name) != expected[name]:
+            raise SteepslopeError(f"init {folder}: expected the {name} {expected[name]!r}, found {card.get(name)!r}")
     load_weights(oracle.net, folder_or_hub_snapshot(folder) / WEIGHTS)
     return str(card[DIGEST])
 
@@ -136,9 +136,9 @@ def _source_of_examples(
         return _dropped_source(oracle, recipe, fit_set, names, workers)
     if features_stay(oracle.net, recipe):
         return Features(_run_once_on_images(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
-    own = oracle.transform if recipe.oracle_sees == "image" else None
-    live = None if fit_set.classifier is None else fit_set.classifier.transform
-    transforms = (None if one is None else transform_for_data(fit_set.data, one) for one in (own, live))
+    of_oracle = oracle.transform if recipe.oracle_sees == "image" else None
+    of_classifier = None if fit_set.classifier is None else fit_set.classifier.transform
+    transforms = (None if one is None else transform_for_data(fit_set.data, one) for one in (of_oracle, of_classifier))
     return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
 
 
@@ -153,14 +153,14 @@ def _dropped_source(
         expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
         raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
     require_same_class_names("frozen_dropout", fit_set.classes, names)
-    own = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
-    if own and 4 * own.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
+    two_parts = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
+    if two_parts and 4 * two_parts.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
 
         def run(images: Tensor) -> Tensor:
-            return own.before_dropout(oracle.net.resized(images))
+            return two_parts.before_dropout(oracle.net.resized(images))
 
         dropout_inputs = _run_once_on_images(run, oracle, fit_set.data, fit_set.rows, workers)
-        return DroppedFeatures(Features(dropout_inputs), own.from_dropout, device)
+        return DroppedFeatures(Features(dropout_inputs), two_parts.from_dropout, device)
     images = Examples(fit_set.data, fit_set.rows, recipe, transform_for_data(fit_set.data, oracle.transform), None)
     return DroppedFeatures(images, oracle.net.features_and_logits, device)
 

@@ -293,6 +293,16 @@ def test_links_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors_of(target), link
 
 
+@pytest.mark.parametrize("page", WITH_LINKS)
+def test_tables_are_whole(page: str) -> None:
+    """Each has a heading, and as many cells in every row: an empty line would cut it in two."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for table in re.findall(r"(?:^\|.*$\n?)+", text, re.MULTILINE):
+        heading, rule, *rows = (line.replace(r"\|", "") for line in table.splitlines())
+        assert re.fullmatch(r"[|:\- ]+", rule), heading
+        assert {line.count("|") for line in rows} <= {heading.count("|")}, heading
+
+
 @pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
 def test_folders_of_results_and_targets_of_make_are_there(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -201,3 +202,22 @@ def test_class_balanced_refuses_beta(beta: float) -> None:
 
 def _side(n: int, side: bool) -> Tensor:
     return torch.full((n,), side)
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        (lambda trust_logit: trust_logit, "too many positional arguments"),
+        (lambda trust_logit, target, *, sharp: trust_logit, "missing a required argument: 'sharp'"),
+    ],
+)
+def test_a_loss_of_your_own_takes_two_arguments(own: Any, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES, "own", own)
+    with pytest.raises(SteepslopeError, match=f"loss own: expected a function of trust_logit and target.*{reason}"):
+        LossSettings("own")
+
+
+def test_a_loss_of_your_own_returns_a_value_for_each_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES, "own", lambda z, target, *, sharp=1.0: (sharp * z).sum())
+    with pytest.raises(SteepslopeError, match=r"one value for each prediction, .* \(3,\), found shape \(\)"):
+        LossSettings("own").bind()(torch.zeros(3), torch.ones(3))

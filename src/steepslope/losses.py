@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import Check, number, plain, require
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.numerics.formulas import Array, clipped, namespace_of
 from steepslope.theory import decision_probability
 
@@ -240,7 +240,8 @@ class LossSettings:
     Raises
     ------
     SteepslopeError
-        If the loss or a parameter is unknown, or a parameter is not within its limits.
+        If the loss or a parameter is unknown, a parameter is not within its limits, or a loss of your own needs more
+        arguments than ``trust_logit`` and ``target``.
 
     >>> LossSettings("steep_slope", {"alpha_neg": 5.0, "gamma": 1.0}).parameters
     {'alpha_pos': 1.0, 'alpha_neg': 5.0}
@@ -259,6 +260,11 @@ class LossSettings:
         given = {name: plain(value) for name, value in self.parameters.items()}
         own = {name: given.get(name, default) for name, (default, _) in loss_parameters(self.name).items()}
         object.__setattr__(self, "parameters", own)
+        try:
+            inspect.signature(LOSSES[self.name]).bind(None, None, **own)
+        except TypeError as error:
+            expected = "a function of trust_logit and target, whose further arguments are keywords with a default"
+            raise SteepslopeError(f"loss {self.name}: expected {expected}, found another: {error}") from error
 
     @property
     def takes_probability(self) -> bool:
@@ -287,7 +293,16 @@ class LossSettings:
         if predictions is not None and self.needs_counts:
             correct = int(predictions.is_correct.sum())
             bound["class_counts"] = len(predictions.is_correct) - correct, correct
-        return partial(loss, **bound)
+        return partial(_one_value_each, partial(loss, **bound))
+
+
+def _one_value_each(loss: Loss, trust_logit: Array, target: Array) -> Array:
+    with explained("expected a function of tensors", "loss", kinds=(TypeError, AttributeError)):
+        losses = loss(trust_logit, target)
+    if losses.shape != trust_logit.shape:
+        expected, found = tuple(trust_logit.shape), tuple(losses.shape)
+        raise SteepslopeError(f"loss: expected one value for each prediction, of shape {expected}, found shape {found}")
+    return losses
 
 
 def loss_parameters(loss: str) -> dict[str, tuple[float, Check]]:
@@ -297,6 +312,6 @@ def loss_parameters(loss: str) -> dict[str, tuple[float, Check]]:
     found = {}
     for name, one in inspect.signature(function).parameters.items():
         if one.kind is one.KEYWORD_ONLY and isinstance(one.default, int | float):
-            limits = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Check)]
+            limits = [note for note in getattr(hints.get(name), "__metadata__", ()) if isinstance(note, Check)]
             found[name] = one.default, (limits or [number()])[0]
     return found

@@ -22,6 +22,7 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/mcp --out OUT.csv", "expected --data or --outputs, found neither"),
     ("--gate GATES/mcp --out OUT.csv --data digits:test --outputs GATES/outputs/test", "found both"),
     ("--gate GATES/none --out OUT.csv --data digits:test", "none: expected a calibrated gate, but it has no gate.json"),
+    ("--gate ALONE.csv --out OUT.csv --data digits:test", "expected the folder of a gate, found a file; exported ones"),
     ("--gate GATES/mcp --out OUT.txt --data digits:test", "out: expected a file that ends in .csv or .parquet, or -"),
     ("--gate GATES/mcp --out OUT.csv --outputs GATES/none", "none: no such file or folder"),
     ("--gate GATES/mcp --out OUT.csv --outputs GATES/outputs/test --classifier digits", "expected none with --outputs"),

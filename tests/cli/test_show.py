@@ -57,6 +57,7 @@ def test_groups_and_missing_calibration_rows_are_told(tmp_path: Path, capsys: Ca
     [
         (None, "expected a calibrated gate, but it has no gate.json"),
         ("folder", "expected a calibrated gate, but it has no gate.json"),
+        ("classifier", "found that its gate is"),
         ("file", "expected a file that steepslope export wrote, with its SHA-256, found another"),
     ],
 )
@@ -64,6 +65,9 @@ def test_anything_else_is_one_line(made: str | None, expected: str, tmp_path: Pa
     path = tmp_path / "thing"
     if made == "folder":
         path.mkdir()
+    elif made == "classifier":  # as TrustedClassifier.save writes it
+        (path / "gate").mkdir(parents=True)
+        (path / "gate" / "gate.json").touch()
     elif made == "file":
         path.write_bytes(b"onnx")
     assert main(["show", str(path)]) == 2

@@ -162,9 +162,9 @@ def changing(outputs: ClassifierOutputs) -> NDArray[Any]:
 @pytest.mark.parametrize(
     ("score", "message"),
     [
-        (noisy, "one: score: expected the same confidences twice, found others: fix its seed"),
-        (raising, "one: score raising: raises KeyError .*no such array"),
-        (changing, "one: score changing: raises ValueError .*read-only"),
+        (noisy, "one, which holds .*: score: expected the same confidences twice, found others: fix its seed"),
+        (raising, "one, which holds .*: score raising: raises KeyError .*no such array"),
+        (changing, "one, which holds .*: score changing: raises ValueError .*read-only"),
         (lambda outputs: outputs.logits, r"expected a number of each prediction, \(250,\), found float32 of shape"),
         (lambda outputs: np.full(len(outputs), "sure"), "expected a number of each prediction"),
         (lambda outputs: np.where(np.arange(len(outputs)) == 3, np.nan, 1), "found NaN in row 3"),

@@ -58,7 +58,7 @@ def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
         "ranks by": ranks if oracle is None else f"an oracle ({type(oracle).__name__}, loss {oracle.loss})",
         "inputs": ", ".join(f"{one} ({size})" for one, size in sizes.items()),
         "nets": ", ".join(f"{role} {net.spec}" for role, net in nets.items() if net is not None),
-        "classes, in the order of logits": _some_to_show(gate.class_names or ()),
+        "logits of": _some_to_show(gate.class_names or ()),
         "groups": gate.by or "",
         "threshold": _thresholds_to_show(gate.thresholds),
         "accepted": f"{100 * gate.coverage:.1f} % of {gate.n:,} calibration rows",
@@ -76,7 +76,7 @@ def _file_facts_to_show(exported: ExportedGate) -> dict[str, str]:
         "gate": f"{exported.source}, format {card.as_json()['version']}, part {card.part}, digest {card.gate[:SHORT]}",
         "inputs": ", ".join(map(str, exported.inputs)),
         "outputs": ", ".join(map(str, exported.outputs)),
-        "classes, in the order of logits": _some_to_show(card.classes or ()),
+        "logits of": _some_to_show(card.classes or ()),
         **({} if card.part == "oracle" else promised),
     }
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
 
 CARD, SENTENCES = "gate.json", "certificate.md"
+INSIDE = "gate"  # the gate of a saved TrustedClassifier
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
     "a calibrated gate", CARD, version=6, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
@@ -59,6 +60,12 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
 def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
     folder = folder_or_hub_snapshot(name)
+    if folder.is_file():
+        raise SteepslopeError(
+            "expected the folder of a gate, found a file; exported ones are for serve and show", folder
+        )
+    if (folder / INSIDE / CARD).exists() and not (folder / CARD).exists():
+        raise SteepslopeError(f"expected the folder of a gate, found that its gate is {folder / INSIDE}", folder)
     return GATE.read(folder, lambda card: _read_stored_gate(folder, card, load_oracle))
 
 

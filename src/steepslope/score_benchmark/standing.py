@@ -30,9 +30,11 @@ RISKS = 0.02, 0.05
 LIBRARIES = "steepslope", "numpy", "scipy", "scikit-learn"
 EXPECTED = "what a score has on frozen outputs"
 PERCENT, THOUSAND = 100, 1000
+HIDDEN = "ids", "labels"  # what a score does not need, or may not see
 NOTE = (
     "AUC in percent, AURC in thousandths, differences to MCP and to a fused oracle: ↑ clearly better, ↓ clearly worse. "
-    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; 5 are allowed."
+    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; at most 5 are "
+    "expected."
 )
 
 
@@ -126,10 +128,11 @@ def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, no
         If the score raises, does not give n numbers, or gives others the second time.
     """
     pairs = load_frozen_pairs(frozen)
-    rows = {}
-    for pair in pairs:
-        rows[pair.name] = row_of_pair(score, pair, is_repeated=pair is pairs[0])
-        notice(f"{pair.name}: {len(rows)} of {len(pairs)} pairs, {rows[pair.name]['seconds']:.1f} s")
+    rows = {pair.name: dict[str, Any]() for pair in pairs}
+    poorest_first = sorted(pairs, key=lambda pair: len(pair.arrays))  # so that what a score needs is told at once
+    for count, pair in enumerate(poorest_first, start=1):
+        rows[pair.name] = row_of_pair(score, pair, is_repeated=count == 1)
+        notice(f"{pair.name}: {count} of {len(pairs)} pairs, {rows[pair.name]['seconds']:.1f} s")
     known = {
         "score": name or name_of_score(score),
         "libraries": versions_of(LIBRARIES),
@@ -144,7 +147,8 @@ def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict
     fit_set, judged, training = pair.fit_set, pair.judged, pair.training
     right = judged.is_correct
     lacks = lacks_for_score(score, pair)
-    with warnings.catch_warnings(), located(pair.name):
+    held = ", ".join(name for name in pair.arrays if name not in HIDDEN)
+    with warnings.catch_warnings(), located(f"{pair.name}, which holds {held}"):
         warnings.simplefilter("ignore", RowsWarning)  # of few errors, which are the pair's and not the user's
         score = SCORES["mcp"] if lacks else score
         begun = time.process_time()

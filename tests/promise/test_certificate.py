@@ -174,8 +174,8 @@ def test_words_of_a_promise() -> None:
     assert GIVEN.sentences() == (
         "Of all predictions, those with a trust of at least 0.75 are accepted. With 95 % confidence, at most 2 % of "
         "these are wrong. Of 1,000 calibration rows, 600 are accepted (60 %, 95 % interval 56.9 % to 63.1 %) "
-        "and 4 of these wrong (0.67 %, at most 1.52 %). The promise also holds after any shift of at most 0.27 % in "
-        "total variation, or if the odds of an error are at most 1.323 times as high."
+        "and 4 of these wrong (0.67 %, at most 1.52 %). The promise should also hold after any shift of at most 0.27 % "
+        "in total variation, or if the odds of an error are at most 1.323 times as high."
     )
 
 

@@ -165,7 +165,7 @@ def test_as_many_rows_are_likely_enough_and_far_fewer_are_not(n: int, errors: in
 def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
     found = counts(500, 40)
     assert rows_to_add_to_sample(found, 0.05, 0.05) is None
-    assert "these rows do not tell how many more would do" in sample_size_sentence(found, 0.05, 0.05, "risk")
+    assert "from so few rows, the number needed cannot be estimated" in sample_size_sentence(found, 0.05, 0.05, "risk")
 
 
 def test_a_higher_risk_is_told_by_the_same_rule() -> None:

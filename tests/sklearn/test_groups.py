@@ -21,6 +21,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.sequence import threshold_sequence
 from steepslope.scores import MCP
+from steepslope.sklearn.held_out import caution_on_identities
 from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
 from steepslope.sklearn.storage import Calibration
 from tests.conftest import _hurry
@@ -126,9 +127,10 @@ def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
         ("sight", r"groups: unknown column of X: 'sight'.*'?site'?"),
         (7, "groups: expected 'predicted', a column's name or a function, found int"),
         (lambda X: [1, 2], r"groups: expected one group a prediction, \(800,\), found shape \(2,\)"),
+        (lambda X: "id", r"groups: expected one group a prediction, .*found 'id'; give the values, as in X\['id'\]"),
         (lambda X: X, r"groups: expected one group a prediction, \(800,\), found shape \(800, 4\)"),
     ],
-    ids=["name", "number", "few", "table"],
+    ids=["name", "number", "few", "word", "table"],
 )
 def test_what_is_no_group_of_each_row_is_refused_before_anything_is_fitted(groups: Any, message: str) -> None:
     model = TrustedClassifier(GaussianNB(), groups=groups)
@@ -224,3 +226,13 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
     for options, message in refused:
         with pytest.raises(SteepslopeError, match=message):
             model.for_mix(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "warned"), [("customer_id", 3, True), ("userId", 3, True), ("paid", 3, False), ("id", 1, False)]
+)
+def test_a_column_of_identities_that_repeat_is_told(name: str, rows: int, warned: bool) -> None:
+    frame = pd.DataFrame({name: np.arange(600) // rows, "x": np.arange(600.0)})
+    assert bool(caution_on_identities(frame)) == warned
+    assert not caution_on_identities(frame.assign(**{name: np.arange(600) % 5}))  # categories
+    assert not caution_on_identities(frame.to_numpy())

@@ -216,7 +216,7 @@ def test_where_there_are_no_features_the_oracle_says_so() -> None:
     X, y = NoisyHalves().draw(300, np.random.default_rng(0))
     model = TrustedClassifier(OfDictionaries(), 0.4).fit(_dictionaries(X), y)
     assert model.features_ is None
-    assert model.saw_.startswith("The oracle saw the classifier's outputs alone. No pool of opinions ranks better")
+    assert model.saw_.startswith("The oracle saw the classifier's outputs alone. What it learnt ranks no better")
     plain = TrustedClassifier(LogisticRegression(), 0.4).fit(X, y)
     assert_array_equal(model.predict(_dictionaries(X)), plain.predict(X))
 

@@ -370,8 +370,9 @@ class Certificate:
             return ""
         times = f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
         return (
-            f" The promise also holds after any shift of at most {as_percent(self.survived_shift, 2, math.floor)} in "
-            f"total variation, or if the odds of an error are at most {times} times as high."
+            " The promise should also hold after any shift of at most "
+            f"{as_percent(self.survived_shift, 2, math.floor)} in total variation, or if the odds of an error are at "
+            f"most {times} times as high."
         )
 
     def _of_unknown(self, verb: str = "") -> str:

@@ -210,7 +210,7 @@ class MixCounts:
             enough = f"about {more:,} more rows like these would do if as many of them are wrong"
             parts.append(f"{enough}, fewer if more are of that kind")
         else:
-            parts.append("these rows do not tell how many more would do")
+            parts.append("from so few rows, the number needed cannot be estimated")
         return "; ".join(parts)
 
 

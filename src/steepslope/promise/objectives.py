@@ -10,7 +10,7 @@ from steepslope.errors import SteepslopeError, explained
 OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)
 OBJECTIVE_CHECKS: dict[str, Check] = {
-    "delta": INSIDE,
+    "delta": number(OPEN, 0.5),  # 0.95 is the confidence, 1 − delta
     "coverage": optional(number(OPEN, 1)),
     "reject": optional(INSIDE),
     "max_class_risk": optional(INSIDE),

@@ -107,7 +107,10 @@ def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> N
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        raise SteepslopeError(f"expected one group a prediction, ({n},), found shape {names.shape}", place)
+        found = (
+            f"shape {names.shape}" if names.shape else f"{names.item()!r}; give the values, as in X[{names.item()!r}]"
+        )
+        raise SteepslopeError(f"expected one group a prediction, ({n},), found {found}", place)
     return names.astype(np.str_)
 
 

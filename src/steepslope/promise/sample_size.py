@@ -25,7 +25,10 @@ DIGITS = 2  # of a number of rows, rounded up
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised of rows, and what to do about it, as far as their counts tell."""
     more, possible = rows_to_add_to_sample(above, risk, delta), possible_risk_of_sample(above, risk, delta)
-    parts = [_why_sample_is_too_small(above, risk, delta, aim), "these rows do not tell how many more would do"]
+    parts = [
+        _why_sample_is_too_small(above, risk, delta, aim),
+        "from so few rows, the number needed cannot be estimated",
+    ]
     if more is not None:
         parts[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
     if possible is not None:

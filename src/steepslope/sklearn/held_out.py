@@ -6,10 +6,12 @@ and rows of a group, are on one side of each split. If they are held out, one of
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -28,6 +30,9 @@ Rows = NDArray[np.int64]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
+WHO = "id|user|customer|client|patient|person|account"
+IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}))$|[a-z]I[dD]$")  # names of columns
+LEAST_IDENTITIES = 0.05  # of the rows: fewer different values are categories
 
 
 def _is_missing(label: Any) -> bool:
@@ -50,6 +55,19 @@ def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     if len(labels) < LEAST_ROWS:
         raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
     return rows, labels
+
+
+def caution_on_identities(X: Any) -> list[str]:
+    """Return a caution about a frame's column that looks as if several rows came from one person or thing."""
+    names = [name for name in getattr(X, "columns", ()) if IDENTITY.search(str(name))]
+    values = {name: nw.from_native(X[name], series_only=True) for name in names if names.count(name) == 1}
+    counts = {name: column.n_unique() for name, column in values.items()}
+    return [
+        f"column {name} has {count:,} different values in {len(X):,} rows: if those of one value belong together, the "
+        "promise needs them as fit(X, y, groups=…)"
+        for name, count in counts.items()
+        if LEAST_IDENTITIES * len(X) <= count < len(X)
+    ]
 
 
 def copies_in_inputs(X: Any) -> Rows:

@@ -140,7 +140,7 @@ def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinio
     if oracle.arrays == ("logits",):
         temperature = fitted.pool.temperature
         tempered = "" if temperature == 1 else f", at a temperature of {temperature:.3g}"
-        saw = f"{saw} No pool of opinions ranks better, so {MCP_RANKS}{tempered}."
+        saw = f"{saw} What it learnt ranks no better, so {MCP_RANKS}{tempered}."
     if not opinions:
         return saw
     free = fitted.gains["free"]

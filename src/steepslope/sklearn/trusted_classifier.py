@@ -43,6 +43,7 @@ from steepslope.report.page import write_report
 from steepslope.scores import MCP
 from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
+    caution_on_identities,
     checked_rows_and_labels,
     copies_in_inputs,
     folds_without_leaks,
@@ -236,6 +237,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         names = checked_groups(groups, len(labels))
         codes = copies_in_inputs(X) if names is None else rows_that_agree(names)
+        identities = caution_on_identities(X) if names is None else []
         learnt, errors, calibration = held_out_rows(
             labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
         )
@@ -251,7 +253,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
         named, by = self.groups if isinstance(self.groups, str) else None, groups_of_inputs(self.groups, X)
         self.gate_ = self.calibration_.gate(source, objectives, by=named, groups=by, seed=seed)
-        for caution in self.gate_.require_source().cautions(outputs):
+        for caution in (*identities, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
         self._warn_of_nothing(stacklevel=3)
         return self

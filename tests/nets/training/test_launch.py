@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 
 from steepslope.cli.main import main
+from steepslope.losses import class_balanced
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.training import sources
 from steepslope.nets.training.launch import train_stages
@@ -68,10 +68,11 @@ def test_a_loss_that_weighs_by_counts_gets_those_of_a_live_classifier(home: Path
     """They are those of its predictions on the images as they are, whatever flips are drawn."""
     net = f"checkpoint:{home / 'classifier'}"
     loss = training_of(home, outputs=None, classifier=net, flip=True, loss="class_balanced").loss
-    assert isinstance(loss, partial)
     correct = ClassifierOutputs.load(home / "outputs" / "train").is_correct
-    assert 0 < correct.sum() < len(correct)
-    assert loss.keywords["class_counts"] == ((~correct).sum(), correct.sum())
+    counts = int((~correct).sum()), int(correct.sum())
+    assert 0 < counts[0] < counts[1]
+    batch = torch.tensor([0.5, -2.0]), torch.tensor([True, False])  # of which as many are wrong as correct
+    torch.testing.assert_close(loss(*batch), class_balanced(*batch, class_counts=counts))
 
 
 def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys: Captured) -> None:

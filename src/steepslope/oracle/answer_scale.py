@@ -5,12 +5,14 @@ set's become log-odds, around those of all its answers. Without a confidence, an
 the fit set that have none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, constant, float64, namespace_of, quiet
 from steepslope.oracle.evidence.states import State
@@ -30,28 +32,47 @@ Floats = NDArray[np.float64]
 KNOTS = 17  # between which the log-odds are straight
 PRIOR_ROWS = 5.0  # how often all answers are right counts as much, where some have no confidence
 LOGITS, MISSED = "logits", 1.5 * MISSING
+UNSCALED = np.array([-1.0, 1.0])  # the knots, and their values, of confidences in [0, 1]
 SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
 
 def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
     """Return the scale of each array of labelled outputs that holds answers on no scale of probabilities, by name."""
     labels, scales = outputs.require_labels(), {}
-    for name, array in outputs.arrays.items():
-        if (name == LOGITS or name.startswith(OPINION)) and are_answers(array):
-            rows = np.flatnonzero(array.max(axis=1) > 0)
-            strength = array.max(axis=1)[rows].astype(np.float64)
-            right = array.argmax(axis=1)[rows] == labels[rows]
-            order, has = order_of_strength(strength) - np.log(outputs.num_classes - 1), strength > MISSED
-            outside = has & ((order < LOWEST_ORDER - NEAR) | (order > HIGHEST_ORDER + NEAR))
-            if outside.any() or not has.all():
-                scales[name] = _fit_scale(order[has], right, has, is_order=bool(outside.any()))
+    for name, array in _arrays_of_answers(outputs).items():
+        rows, order, has, outside = _places_on_scale(array)
+        right = array.argmax(axis=1)[rows] == labels[rows]
+        if outside.any() or not has.all():
+            scales[name] = _fit_scale(order[has], right, has, is_order=bool(outside.any()))
     return scales
+
+
+def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State], inputs: Collection[str]) -> None:
+    """Raise if answers among the ``inputs`` are on another scale, where the fit set's confidences were in [0, 1]."""
+    for name, array in _arrays_of_answers(outputs).items():
+        rows, _, _, outside = _places_on_scale(array)
+        if name in inputs and outside.any() and (name not in scales or np.array_equal(scales[name]["knots"], UNSCALED)):
+            found = f"found another scale in row {rows[outside.argmax()]}"
+            raise SteepslopeError(f"expected confidences in [0, 1], as those of the fit set, {found}", name)
+
+
+def _arrays_of_answers(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+    arrays = {name: array for name, array in outputs.arrays.items() if name == LOGITS or name.startswith(OPINION)}
+    return {name: array for name, array in arrays.items() if are_answers(array)}
+
+
+def _places_on_scale(array: NDArray[Any]) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the rows with an answer, the order of its confidence, whether it has any, and whether outside [0, 1]."""
+    rows = np.flatnonzero(array.max(axis=1) > 0)
+    strength = array.max(axis=1)[rows].astype(np.float64)
+    order, has = order_of_strength(strength) - np.log(array.shape[1] - 1), strength > MISSED
+    return rows, order, has, has & ((order < LOWEST_ORDER - NEAR) | (order > HIGHEST_ORDER + NEAR))
 
 
 def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_], is_order: bool) -> State:
     overall = float((right.sum() + 1) / (len(right) + 2))
     missing = (right[~has].sum() + PRIOR_ROWS * overall) / ((~has).sum() + PRIOR_ROWS)
-    knots = values = np.array([-1.0, 1.0])
+    knots = values = UNSCALED
     if is_order:
         ranked = np.sort(order)
         knots = np.unique(np.quantile(ranked, np.linspace(0, 1, KNOTS)))

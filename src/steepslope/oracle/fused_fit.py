@@ -17,7 +17,7 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import fit_shrunken_regression
 from steepslope.numerics.threads import single_thread
-from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
+from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales, require_scale_of_fit_set
 from steepslope.oracle.baselines import baselines_without_oracle
 from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
@@ -142,6 +142,7 @@ class FusedFit:
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
+        require_scale_of_fit_set(outputs, self.scales, self.inputs)
         scaled = on_scales_of_answers(outputs, self.scales)
         *parts, _ = evidence_of_all_rows(
             scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)

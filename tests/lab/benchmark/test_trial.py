@@ -61,6 +61,7 @@ def test_around_a_classifier_of_scikit_learn(table_folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:nothing is accepted")
 def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> None:
     trial = made(table_preset(opinions={"tree": "tree"}), table_folder, seed=2)
     frame = noisy_table(500, 0)

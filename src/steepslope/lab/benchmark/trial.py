@@ -5,6 +5,7 @@ frozen net, and around stored probabilities, it is :meth:`~steepslope.Oracle.fus
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained, require_known
 from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.nets import only_opinions, outputs_of_images
@@ -195,8 +196,9 @@ def _trial_of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
         line = fused_name(opinions)
         others = {name: estimators[preset.opinions[name]](seed) for name in opinions}
         model = Watched(estimators[preset.classifier](seed), random_state=seed, opinions=others or None)
-        place = f"classifier {preset.classifier}"
-        with cpu_timed(seconds, line), explained("cannot be fitted", place, REFUSED, LONGEST):
+        refusing = explained("cannot be fitted", f"classifier {preset.classifier}", REFUSED, LONGEST)
+        with cpu_timed(seconds, line), refusing, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NothingPromisedWarning)  # of a gate that no table has
             models[line] = model.fit(X, y)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))

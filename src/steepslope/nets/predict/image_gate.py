@@ -53,12 +53,14 @@ def load_gate_net(record: NetRecord | None, given: Given, place: str) -> Classif
         if isinstance(given, Classifier):
             return given
         expected = "expected calibration outputs that extract made, which record the net"
-        raise SteepslopeError(f"{expected}, found others: give a Classifier, with its transform", place)
+        remedy = "predict --outputs decides on such, and export --part gate exports"
+        raise SteepslopeError(f"{expected}, found others: {remedy}; in Python, give a Classifier", place)
     transform = Transform.of(record.transform, Path(f"the transform of {record.spec}"))
     if isinstance(given, nn.Module):
         return _callers_net(record, given, transform, place)
     if given is None and record.spec.startswith(CODE):
-        raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: name it yourself", place)
+        remedy = "name it yourself" + (f", by --{place} {record.spec}" if place in ("classifier", AUXILIARY) else "")
+        raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: {remedy}", place)
     net = given if isinstance(given, Classifier) else _net_by_recorded_spec(record, given, place)
     if net.digest != record.digest:
         raise record.other(net.digest, place)

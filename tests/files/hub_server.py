@@ -94,19 +94,15 @@ class Handler(BaseHTTPRequestHandler):
             files = [{"path": one["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
                      for one in json.loads(body)["files"]]  # fmt: skip
             return self.answer(200, {"files": files})
-        lines = [json.loads(line) for line in body.splitlines()]
-        added = {
-            one["value"]["path"]: base64.b64decode(one["value"]["content"]) for one in lines if one["key"] == "file"
-        }
-        sha = repo.commit(added, {one["value"]["path"] for one in lines if one["key"] == "deletedFile"})
-        return self.answer(
-            200,
-            {
-                "commitOid": sha,
-                "commitUrl": f"http://{self.headers['Host']}/{'/'.join(parts[2:4])}/commit/{sha}",
-                "success": True,
-            },
-        )
+        added, deleted = dict[str, bytes](), set[str]()
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                added[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "deletedFile":
+                deleted.add(line["value"]["path"])
+        sha = repo.commit(added, deleted)
+        url = f"http://{self.headers['Host']}/{'/'.join(parts[2:4])}/commit/{sha}"
+        return self.answer(200, {"commitOid": sha, "commitUrl": url, "success": True})
 
     def do_GET(self) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")

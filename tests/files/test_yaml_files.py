@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from steepslope.errors import SteepslopeError
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
+from tests.refusal import refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +42,10 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
 )
 def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(content)
-    with pytest.raises(SteepslopeError, match=message) as raised:
-        read_yaml(tmp_path / "a.yaml")
-    assert "\n" not in str(raised.value)
+    assert re.search(message, refusal(read_yaml, tmp_path / "a.yaml"))
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(SteepslopeError, match=r"a.json: (cannot be read|expected names)") as raised:
-        read_yaml(tmp_path / "a.json")
-    assert "\n" not in str(raised.value)
-    with pytest.raises(SteepslopeError, match=r"b.yaml: expected a file in YAML or JSON, found none"):
-        read_yaml(tmp_path / "b.yaml")
+    assert re.search(r"a.json: (cannot be read|expected names)", refusal(read_yaml, tmp_path / "a.json"))
+    assert "b.yaml: expected a file in YAML or JSON, found none" in refusal(read_yaml, tmp_path / "b.yaml")
 
 
 @pytest.mark.parametrize(
@@ -60,13 +57,12 @@ def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) 
     ],
 )
 def test_wrong_fields_are_named(content: Any, message: str) -> None:
-    with pytest.raises(SteepslopeError) as raised:
-        dataclass_from_yaml(Place, content, "a place")
-    assert str(raised.value).startswith(message)
+    assert refusal(dataclass_from_yaml, Place, content, "a place").startswith(message)
 
 
-def _content() -> dict[str, Any]:
-    return {"nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}], "seeds": [0, 1]}
+CONTENT: dict[str, Any] = {
+    "nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}], "seeds": [0, 1]
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -79,8 +75,6 @@ def _content() -> dict[str, Any]:
     ],
 )
 def test_places_that_are_not_there_are_named(place: str, message: str) -> None:
-    content = _content()
-    with pytest.raises(SteepslopeError) as raised:
-        set_in_yaml(content, place, "1")
-    assert str(raised.value) == message
-    assert content == _content()
+    content = deepcopy(CONTENT)
+    assert refusal(set_in_yaml, content, place, "1") == message
+    assert content == CONTENT

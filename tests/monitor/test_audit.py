@@ -90,13 +90,11 @@ def brute(known: list[Marked], n: int, first: float, least: float, alpha: float)
         gains = [np.prod(1 + size / drawn) / (1 + size) ** count if size > -least else 0 for size in first * sizes]
         return float(shares @ gains)
 
-    counts = range(len(wrong), n - right + 1)
-    inside = [
-        count
-        for count in counts
-        if e_value(count, MORE_SIZES, MORE_SHARES, wrong) < 2 / alpha
-        and e_value(count, FEWER_SIZES, FEWER_SHARES, all_wrong) < 2 / alpha
-    ]
+    inside = []
+    for count in range(len(wrong), n - right + 1):
+        more, fewer = (MORE_SIZES, MORE_SHARES, wrong), (FEWER_SIZES, FEWER_SHARES, all_wrong)
+        if max(e_value(count, *more), e_value(count, *fewer)) < 2 / alpha:
+            inside.append(count)
     return min(inside) / n, max(inside) / n
 
 
@@ -156,19 +154,6 @@ def test_weights_take_the_bias_out_of_the_evidence() -> None:
     assert harmful[1] > RUNS * 0.2
 
 
-def test_it_does_not_matter_which_labels_come_first() -> None:
-    """The doubtful half is labelled first: no alarm of a gate that keeps its promise, then or later."""
-    harmful = 0
-    for seed in range(40):
-        rng = np.random.default_rng([seed, 3])
-        p_correct = rng.beta(9, 1, 3_000)
-        known = audited(rng, p_correct, rng.random(3_000) < 1 - p_correct, 600)
-        middle = np.median([one.p_correct for one in known])
-        early = [one if one.p_correct < middle else one._replace(is_correct=None) for one in known]
-        harmful += harm_found_by_audit(early, 0.1, 0.1) is not None or harm_found_by_audit(known, 0.1, 0.1) is not None
-    assert harmful <= 8
-
-
 def test_more_labels_never_take_an_alarm_back() -> None:
     known = rows(30, None) + rows(30, False)
     alarm = harm_found_by_audit(known, 0.1, 0.025)
@@ -182,17 +167,8 @@ def test_more_labels_never_take_an_alarm_back() -> None:
 RISK = 0.05
 
 
-MARKED = st.lists(
-    st.builds(
-        Marked,
-        st.sampled_from([0.5, 0.7, 0.8, 0.9, 1.0]),
-        st.floats(0.05, 1),
-        st.floats(0.05, 1),
-        st.booleans(),
-        st.booleans(),
-    ),
-    max_size=40,
-)
+LEVELS, CHANCE = st.sampled_from([0.5, 0.7, 0.8, 0.9, 1.0]), st.floats(0.05, 1)
+MARKED = st.lists(st.builds(Marked, LEVELS, CHANCE, CHANCE, st.booleans(), st.booleans()), max_size=40)
 
 
 @given(marked=MARKED, risk=st.floats(0.01, 0.6), more=st.sampled_from([0.0, 0.5, 1.0]))
@@ -247,8 +223,7 @@ def test_it_is_strict_at_once_and_accepts_more_when_labels_allow_it() -> None:
     good = rows(200, True)
     assert follow_audit([], RISK).limit == Limit()
     assert follow_audit(good + rows(1, False)[:1] + rows(10, True), RISK).limit == Limit()
-    bad = [*good, *rows(5, False, 0.8), *rows(30, True)]
-    found = follow_audit(bad, RISK)
+    found = follow_audit([*good, *rows(5, False, 0.8), *rows(30, True)], RISK)
     assert found.cusum > TOLERATED
     assert found.limit.p_correct == pytest.approx(0.9)
     assert follow_audit([*good, *rows(8, False)], RISK).limit == Limit(ACCEPT_NOTHING, 0.0)

@@ -74,18 +74,6 @@ def test_false_alarms_are_at_most_alpha() -> None:
     assert 0 < count <= 10 + 3 * math.sqrt(100 * 0.1 * 0.9)  # it can fail: the test is not empty
 
 
-def test_values_that_follow_their_own_past_win_nothing() -> None:
-    """The null allows any dependence, as long as each mean given the past is at most the limit."""
-    rng, alarms = np.random.default_rng(0), 0
-    for _ in range(50):
-        draws, values, mean = rng.random(2_000), np.zeros(2_000), 0.1
-        for row, draw in enumerate(draws):
-            values[row] = draw < mean
-            mean = 0.1 if values[row] else max(0.02, mean * 0.9)
-        alarms += bool(MeanBets(limit=0.1).after(values)[1].max() >= math.log(10))
-    assert alarms <= 5
-
-
 @pytest.mark.parametrize("clean", [0, 50_000])
 def test_a_rise_is_noticed_after_however_many_rows(clean: int) -> None:
     rng = np.random.default_rng(0)

@@ -225,9 +225,8 @@ def test_harm_comes_first() -> None:
     first, second = health_sentences(monitor)
     count = monitor.labelled.alarm_count
     told = "by their labels, more than the promised 5 % of the accepted are wrong"
-    assert first.startswith(
-        f"HARMFUL after {count} labels of accepted predictions, with 3,000 predictions counted: {told}"
-    )
+    counted = f"{count} labels of accepted predictions, with 3,000 predictions counted"
+    assert first.startswith(f"HARMFUL after {counted}: {told}")
     assert "calibrate it again" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
@@ -283,7 +282,7 @@ def test_labels_that_are_no_numbers_of_classes_tell_of_no_mix(tmp_path: Path) ->
         ({"p_correct": [0.7, 1.4]}, "p_correct: expected probabilities, found 1.4 in row 1"),
         ({"p_correct": ["x", "y"]}, "column 'p_correct': expected a number in each row, found string"),
         ({"accepted": [1, 0]}, "column 'accepted': expected true or false in each row, found int64"),
-        ({"id": ["a", None]}, "column 'id': expected a value in each row, found an empty cell"),
+        ({"id": ["a", None]}, "column 'id': expected a value in each row, found 1 empty"),
         ({"probability": [0.7, None]}, "column 'probability': expected a number in each row, found 1 empty"),
     ],
 )
@@ -305,9 +304,8 @@ def test_files_without_the_columns_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_labels_by_number_or_name_and_empty(ending: str, tmp_path: Path) -> None:
-    ids, truths = read_labels_of_predictions(
-        write(tmp_path / f"labels.{ending}", {"label": pa.array([3, None]), "id": ["a", "b"]})
-    )
+    path = write(tmp_path / f"labels.{ending}", {"label": pa.array([3, None]), "id": ["a", "b"]})
+    ids, truths = read_labels_of_predictions(path)
     assert (ids.tolist(), truths.tolist()) == (["a", "b"], ["3", ""])
 
 

@@ -110,14 +110,8 @@ def test_a_gate_of_confidences_alone_watches_these() -> None:
         ({"p_correct": [0.5, 1.5]}, "p_correct: expected probabilities, found 1.5 in row 1"),
         ({"accepted": [1, 0]}, r"accepted: expected booleans \(m,\), found int64"),
         ({"accepted": [False]}, "accepted: expected as many as of p_correct, 2, found 1"),
-        (
-            {"accepted": [True, False]},
-            r"accepted: expected p_correct of 0\.\d+ or more where the gate accepts, found 0\.5 in row 0",
-        ),
-        (
-            {"probability": None},
-            "probability: expected the classifier's own, which the calibration rows have, found none",
-        ),
+        ({"accepted": [True, False]}, r"accepted: expected p_correct of 0\.\d+ or more .*, found 0\.5 in row 0"),
+        ({"probability": None}, "probability: expected the classifier's own, .*, found none"),
         ({"predicted": [0]}, "predicted: expected as many as of p_correct, 2, found 1"),
         ({"predicted": [0, -2]}, r"predicted: expected numbers of classes \(m,\), found int64"),
     ],

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.monitor.bets import Bets, MeanBets
+from steepslope.monitor.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
 from steepslope.monitor.predictions import Predicted
-from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.promise.calibration import CalibrationRows
 
@@ -30,11 +29,6 @@ def test_values_lie_in_the_unit_interval_and_are_shown_as_people_know_them(name:
     else:
         assert signal.low is None
         assert np.argsort(values, kind="stable").tolist() == ORDERS[name]
-
-
-def test_confidences_alone_have_two_signals() -> None:
-    bare = CalibrationRows(ROWS.p_correct, TRUE, TRUE)
-    assert [name for name, signal in SIGNALS.items() if signal.values(bare) is not None] == ["p_correct", "accepted"]
 
 
 def test_what_is_below_the_limit_of_an_audit_counts_as_accepted() -> None:
@@ -88,10 +82,3 @@ def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
     count, mean = found
     assert max(100, n // 10) <= count <= max(100, n // 10) + 16
     assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)
-
-
-def test_a_mean_that_is_only_looked_at_has_no_alarm() -> None:
-    numbers, rows = values(900)
-    mean = RunningMean(Bets(), 0.05).after(numbers, rows)
-    assert (mean.alarm, mean.count) == (None, 900)
-    assert mean.mean == pytest.approx(numbers.mean(), abs=1e-8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -111,9 +110,8 @@ def test_many_columns_are_mixed_without_a_loss() -> None:
 def test_copies_in_another_precision_are_copies(precision: type[np.floating]) -> None:
     """As where parts of a table come from files of their own."""
     table = np.random.default_rng(0).normal(size=(300, 6))
-    np.testing.assert_array_equal(
-        copies_of(np.concatenate([table, table.astype(precision), table.round(2)])), np.tile(np.arange(300), 3)
-    )
+    codes = copies_of(np.concatenate([table, table.astype(precision), table.round(2)]))
+    np.testing.assert_array_equal(codes, np.tile(np.arange(300), 3))
 
 
 def test_missing_values_are_values() -> None:
@@ -144,19 +142,6 @@ def test_rows_of_outputs_are_told_by_ids_features_or_logits() -> None:
     assert rows_together(outputs, np.repeat(["a", "b"], 20)).tolist() == [0] * 20 + [1] * 20
     with pytest.raises(SteepslopeError, match=r"groups: expected one group a row, \(40,\), found shape \(41,\)"):
         rows_together(outputs, np.arange(41))
-
-
-def test_groups_of_copies_go_by_their_places() -> None:
-    """Whatever they come in: a series has an index of its own."""
-    outputs = make_outputs(300).changed(ids=None)
-    repeated = outputs.subset(np.append(np.arange(300), np.arange(100)))
-    groups = np.where(repeated.is_correct, "right", "wrong")
-    with pytest.warns(RepeatedRowsWarning, match="100 of 400"):
-        gate = Gate.of(MCP(), repeated, max_risk=0.5, groups=pd.Series(groups, index=range(400)[::-1]))
-    of_group = {one.group: one for one in gate.promises}
-    assert of_group["right"].is_given
-    assert of_group["right"].errors == 0
-    assert not of_group["wrong"].is_given
 
 
 def test_a_gate_refuses_ids_that_occur_twice() -> None:

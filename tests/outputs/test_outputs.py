@@ -1,4 +1,4 @@
-"""Classifier outputs: what they derive, what becomes arrays, what they refuse, and their files."""
+"""Classifier outputs: what they derive, what becomes arrays, what they refuse, their files, and augmented copies."""
 
 import json
 from collections.abc import Callable
@@ -104,26 +104,6 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
         ClassifierOutputs.load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("label,logit_0,logit_1\n0,a,2\n", "column 'logit_0': expected a number in each row, .* found 'a' in row 0"),
-        ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty or nan"),
-        ("label,logit_0,logit_1\ncat,1,2\n", "'label': expected whole numbers from 0, .* found 'cat' in row 0"),
-        ("", "expected a line with the names of columns, found an empty file"),
-        ("label,logit_0,logit_1\n", "expected rows below the header"),
-        ("label,logit_0,logit_1\n0,nan,2\n", "expected a number in each row, found 1 empty or nan"),
-    ],
-)
-def test_bad_csv_files_are_named(tmp_path: Path, content: str, message: str) -> None:
-    path = tmp_path / "bad.csv"
-    path.write_text(content)
-    with pytest.raises(SteepslopeError, match=message) as caught:
-        ClassifierOutputs.load(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_another_byte_order_is_turned(tmp_path: Path) -> None:
     outputs = make_outputs(4)
     turned = ClassifierOutputs(outputs.logits.astype(">f4"), outputs.labels)
@@ -218,3 +198,66 @@ def test_without_labels_all_is_the_same_but_for_what_needs_them() -> None:
     oracle = Oracle(epochs=2).fit(labelled)
     np.testing.assert_array_equal(oracle.trust_logit(unlabelled), oracle.trust_logit(labelled))
     np.testing.assert_array_equal(unlabelled.subset(slice(3, 5)).logits, labelled.logits[3:5])
+
+
+N, A, K = 5, 3, 4
+
+
+def with_copies(**others: Any) -> ClassifierOutputs:
+    rng = np.random.default_rng(0)
+    widths = {"logits": K, "features": 6, "auxiliary": 7, "noise": 2}
+    arrays = {f"augmented_{name}": rng.normal(size=(N, A, width)) for name, width in widths.items()}
+    originals = {"auxiliary": rng.normal(size=(N, 7)), "noise": rng.normal(size=(N, 2))}
+    return make_outputs(N).changed(**{**arrays, **originals, **others})
+
+
+def copies_of(outputs: ClassifierOutputs) -> ClassifierOutputs:
+    copies = outputs.augmented()
+    assert copies is not None
+    return copies
+
+
+def test_copies_are_outputs_of_their_own() -> None:
+    outputs = with_copies()
+    copies = copies_of(outputs)
+    assert copies.ids is None
+    assert copies.augmented() is None
+    for row in range(N * A):
+        assert copies.require_labels()[row] == outputs.require_labels()[row // A]
+        for name in ("logits", "features", "auxiliary", "noise"):
+            expected = outputs.require(f"augmented_{name}")[row // A, row % A]
+            np.testing.assert_array_equal(copies.require(name)[row], expected)
+    assert make_outputs(N).augmented() is None
+    part = copies_of(outputs.subset(np.array([3, 1])))
+    np.testing.assert_array_equal(part.logits, copies.logits[[9, 10, 11, 3, 4, 5]])
+
+
+def test_copies_hold_what_their_originals_hold() -> None:
+    copies = copies_of(with_copies(auxiliary=None, augmented_noise=None).named("abcd"))
+    assert sorted(copies.arrays) == ["features", "labels", "logits"]
+    assert copies.classes == tuple("abcd")
+    assert copies_of(with_copies(labels=None)).labels is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("augmented_logits", (N, A, K + 1), "augmented_logits: expected .* n = 5, A >= 1, K = 4, found"),
+        ("augmented_logits", (N, K), r"augmented_logits: expected .* of shape \(n, A, K\), .* found"),
+        ("augmented_features", (N, A, 5), "augmented_features: expected .* A = 3, d = 6, found .* 5"),
+    ],
+)
+def test_what_does_not_fit_is_named(name: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        with_copies(**{name: np.zeros(shape)})
+
+
+def test_an_auxiliary_backbones_copies_come_along() -> None:
+    """Those of an earlier backbone, whose width may be another, do not stay."""
+    outputs = with_copies()
+    plain = make_outputs(N)
+    assert outputs.with_auxiliary(plain).augmented_auxiliary is None
+    both = outputs.with_auxiliary(plain.changed(augmented_features=np.ones((N, A, 6))))
+    np.testing.assert_array_equal(both.augmented_auxiliary, np.ones((N, A, 6)))
+    with pytest.raises(SteepslopeError, match=r"augmented_auxiliary: expected .* A = 3, e = 6"):
+        outputs.with_auxiliary(plain.changed(augmented_features=np.ones((N, A - 1, 6))))

@@ -55,11 +55,8 @@ def test_zeros_do_not_decide_the_temperature() -> None:
 
 
 def test_the_floor_is_the_same_for_all_coarse_probabilities_and_can_be_given() -> None:
-    assert (
-        probability_logits([[1.0, 0.0]])[0, 1]
-        == probability_logits([[0.9, 0.1], [1.0, 0.0]])[1, 1]
-        == np.log(2.0**-24 / 4)
-    )
+    alone, beside = probability_logits([[1.0, 0.0]])[0, 1], probability_logits([[0.9, 0.1], [1.0, 0.0]])[1, 1]
+    assert alone == beside == np.log(2.0**-24 / 4)
     assert probability_logits([[1.0, 0.0]], floor=1e-9)[0, 1] == np.log(1e-9)
     assert probability_logits([[1.0, 0.0], [1.0, 1e-40]])[0, 1] == pytest.approx(np.log(1e-40 / 4))
     assert np.isfinite(probability_logits([[1.0, 0.0], [1.0, 5e-324]])).all()  # the smallest number there is

@@ -29,9 +29,10 @@ def rounded(decimals: int) -> Change:
 
 
 def noisy(deviation: float) -> Change:
-    return lambda outputs, draw: outputs.changed(
-        logits=outputs.logits + deviation * draw.normal(size=outputs.logits.shape)
-    )
+    def change(outputs: ClassifierOutputs, draw: np.random.Generator) -> ClassifierOutputs:
+        return outputs.changed(logits=outputs.logits + deviation * draw.normal(size=outputs.logits.shape))
+
+    return change
 
 
 CHANGES: dict[str, Change] = {
@@ -106,9 +107,8 @@ def test_of_equal_names_some_may_be_the_same_rows() -> None:
 
 
 def joined(some: ClassifierOutputs, others: ClassifierOutputs) -> ClassifierOutputs:
-    return ClassifierOutputs.of(
-        {name: np.concatenate([one, others.require(name)]) for name, one in some.arrays.items()}
-    )
+    arrays = {name: np.concatenate([array, others.require(name)]) for name, array in some.arrays.items()}
+    return ClassifierOutputs.of(arrays)
 
 
 @pytest.mark.parametrize("with_ids", [True, False])

@@ -23,6 +23,12 @@ def run_of(name: str, is_correct: NDArray[np.bool_], scores: dict[str, NDArray[n
     return Run(name, is_correct, made, **known)
 
 
+def noise(name: str, n: int, errors: int, ids: bool = False) -> Run:
+    """Return a run of n rows whose confidences know nothing, of which the first ``errors`` are wrong."""
+    mcp = np.random.default_rng(errors).normal(size=n)
+    return run_of(name, np.arange(n) >= errors, {"mcp": mcp}, ids=np.arange(n).astype(str) if ids else None)
+
+
 def drawn(
     name: str, n: int = 300, seed: int = 0, strength: float = 1.5, model: int = 1, prefix: str = "row", ids: bool = True
 ) -> Run:

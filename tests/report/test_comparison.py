@@ -1,7 +1,8 @@
-"""Runs side by side: the same rows in any order are paired, others are not, and the intervals are right."""
+"""Runs side by side: the same rows in any order are paired, others are not, and all that is written is right."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,21 +11,26 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics import METRICS, aurc
-from steepslope.metrics.measures import Measure, measures_at
+from steepslope.metrics import METRICS, aurc, auroc
+from steepslope.metrics.measures import Measure, measures_at, table_metrics
 from steepslope.report import comparison as comparison_module
 from steepslope.report.comparison import (
     AURC_COUNTS,
     Comparison,
     Contrast,
     compare_runs,
+    compared_runs_grid,
+    comparison_as_json,
     comparison_cautions,
+    comparison_difference_grid,
     comparison_headline,
+    comparison_in_markdown,
     comparison_sentences,
     why_comparison_unpaired,
 )
 from steepslope.report.runs import Run
-from tests.report.runs import drawn, run_of
+from steepslope.report.tables import terminal_table_titles
+from tests.report.runs import drawn, noise, run_of
 
 
 def shuffled(run: Run, seed: int = 3) -> Run:
@@ -116,12 +122,7 @@ def test_what_is_compared() -> None:
 @pytest.mark.usefixtures("few_metrics")
 def test_the_run_with_fewer_errors_decides_the_width_either_way() -> None:
     """Ten errors on one side are ten, whether that side is the baseline or not."""
-    rng = np.random.default_rng(0)
-    ids = np.arange(200).astype(str).astype(object)
-    runs = [
-        run_of(name, np.arange(200) >= errors, {"mcp": rng.normal(size=200) + (np.arange(200) >= errors)}, ids=ids)
-        for name, errors in (("many", 90), ("few", 10))
-    ]
+    runs = [noise("many", 200, 90, ids=True), noise("few", 200, 10, ids=True)]
     one, other = (contrast(compare_runs(some, bootstrap=200), "mcp").differences["auc"] for some in (runs, runs[::-1]))
     assert (one["low"], one["high"]) == pytest.approx((-other["high"], -other["low"]))
     assert one["p"] == pytest.approx(other["p"])
@@ -135,9 +136,8 @@ def test_odd_ids_are_the_same_rows() -> None:
     assert why_comparison_unpaired(a, shuffled(a)) == ""
 
 
-SORTED = (
-    "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with ids"
-)
+SORTED = "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with "
+SORTED += "ids"
 
 
 def test_why_rows_are_not_the_same() -> None:
@@ -193,15 +193,10 @@ def test_whole_clusters_are_resampled() -> None:
         ids = np.array([f"{row:04d}" for row in range(1000)], dtype=object)
         return run_of(run.name, run.is_correct[times], scores, ids=ids, clusters=times if clusters else None)
 
-    plain, grouped, ungrouped = (
-        contrast(compare_runs(runs, bootstrap=1000), "mcp").differences["auc"]
-        for runs in (
-            [once, other],
-            [repeated(once, True), repeated(other, False)],
-            [repeated(once, False), repeated(other, False)],
-        )
-    )
-    widths = [one["high"] - one["low"] for one in (plain, grouped, ungrouped)]
+    widths = []
+    for run, rival in ((once, other), *((repeated(once, whole), repeated(other, False)) for whole in (True, False))):
+        auc = contrast(compare_runs([run, rival], bootstrap=1000), "mcp").differences["auc"]
+        widths.append(auc["high"] - auc["low"])
     assert widths[1] == pytest.approx(widths[0], rel=0.1)
     assert widths[2] == pytest.approx(widths[0] / 5**0.5, rel=0.15)
 
@@ -234,12 +229,7 @@ def test_sentences_tell_what_is_clear() -> None:
 )
 def test_what_is_not_known_is_not_called_alike(bootstrap: int, errors: int, words: dict[str, str]) -> None:
     """Only what has an interval is clear or not."""
-    rng = np.random.default_rng(0)
-    runs = [
-        run_of(name, np.arange(300) >= wrong, {"mcp": rng.normal(size=300)})
-        for name, wrong in (("a", 90), ("b", errors))
-    ]
-    comparison = compare_runs(runs, bootstrap=bootstrap)
+    comparison = compare_runs([noise("a", 300, 90), noise("b", 300, errors)], bootstrap=bootstrap)
     best = comparison.rivals[0].best
     assert {name: best.word(name) for name in words} == words
     assert not any("nan" in line for line in [comparison_headline(comparison), *comparison_sentences(comparison)])
@@ -272,11 +262,7 @@ def test_the_headline_tells_errors_from_ranking() -> None:
     ("errors", "few"), [(50, ""), (49, "49 errors"), (1, "1 error"), (151, "49 correct predictions")]
 )
 def test_few_errors_or_few_correct_are_told_of_each_run(errors: int, few: str) -> None:
-    rng = np.random.default_rng(0)
-    runs = [
-        run_of(name, np.arange(200) >= wrong, {"mcp": rng.normal(size=200)}, ids=np.arange(200).astype(str))
-        for name, wrong in (("a", 100), ("b", errors))
-    ]
+    runs = [noise("a", 200, 100, ids=True), noise("b", 200, errors, ids=True)]
     told = [f"b has only {few}: below about 50, all its numbers depend on luck"] if few else []
     for names in (runs, runs[::-1]):
         comparison = compare_runs(names, bootstrap=0)
@@ -293,3 +279,71 @@ def test_what_cannot_be_compared_is_named() -> None:
     ):
         with pytest.raises(SteepslopeError, match=message):
             compare_runs(runs, bootstrap=5)
+
+
+NAME = "b|</script><b>"
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    runs = [drawn("a"), drawn(NAME, model=2, strength=0.2), drawn("c", model=3, seed=4, n=200, prefix="new")]
+    return compare_runs(runs, bootstrap=100)
+
+
+def test_what_makes_it_doubtful_is_told() -> None:
+    runs = [drawn("may", ids=False), drawn("june", model=2, ids=False), drawn("july", n=90, model=3, seed=4)]
+    comparison = compare_runs(runs, bootstrap=0)
+    found = comparison_as_json(comparison)
+    warned = found["cautions"]
+    assert warned == [
+        f"july has only {runs[2].wrong} errors: below about 50, all its numbers depend on luck",
+        "june and may are taken for the same 300 rows: they have no ids, but as many rows with the same labels in the "
+        "same order; differences are paired",
+        "july and may are not known to have the same rows (only july has ids): differences are unpaired",
+    ]
+    assert {str(row[3]) for row in comparison_difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
+    assert [run.get("paired_by_ids") for run in found["runs"]] == [None, False, None]
+    assert all(f"WARNING: {line}" in comparison_in_markdown(comparison) for line in warned[:2])
+
+
+def test_tables_are_square_and_complete(comparison: Comparison) -> None:
+    runs, differences = compared_runs_grid(comparison), comparison_difference_grid(comparison)
+    shown = compared_runs_grid(comparison, table_metrics())
+    for grid in (runs, differences, shown):
+        assert {len(row) for row in grid.rows} == {len(grid.columns)}
+    assert [(row[0].text, row[1].text) for row in runs.rows] == [
+        (run.name, score) for run in comparison.runs for score in run.scores
+    ]
+    assert all(metric.heading in runs.columns and metric.heading in differences.columns for metric in METRICS.values())
+    assert len(shown.columns) == len(["run", *terminal_table_titles()])
+    hows = {(row[0].text, row[3].text) for row in differences.rows}
+    assert hows == {(NAME, "paired"), ("c", "unpaired")}
+    place = list(runs.columns).index("AUC ↑")
+    areas = [100 * auroc(z.confidence, run.is_correct) for run in comparison.runs for z in run.scores.values()]
+    assert [row[place].text for row in runs.rows] == [f"{area:.1f}" for area in areas]
+
+
+def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
+    found = json.loads(json.dumps(comparison_as_json(comparison), allow_nan=False, default=np.generic.item))
+    assert found["baseline"] == "a"
+    assert [(run["run"], run["n"], run.get("paired")) for run in found["runs"]] == [
+        ("a", 300, None), (NAME, 300, True), ("c", 200, False)
+    ]  # fmt: skip
+    assert found["runs"][2]["why_unpaired"] == "0 ids in common of 300 and 200"
+    assert [run["errors"] for run in found["runs"]] == [int((~run.is_correct).sum()) for run in comparison.runs]
+    assert len(found["rows"]) == 9
+    for line in found["differences"]:
+        assert set(METRICS) <= set(line)
+        sign = (line["auc"]["low"] > 0) - (line["auc"]["high"] < 0)
+        assert line["verdicts"]["auc"] == {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}[sign]
+    accuracy = [run["accuracy"] for run in found["runs"]]
+    assert found["differences"][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
+
+
+def test_without_errors_nothing_is_nan() -> None:
+    right = np.ones(20, dtype=np.bool_)
+    comparison = compare_runs([run_of(name, right, {"mcp": np.arange(20.0)}) for name in ("a", "b")], bootstrap=0)
+    json.dumps(comparison_as_json(comparison), allow_nan=False, default=np.generic.item)
+    text = comparison_in_markdown(comparison)
+    assert "nan" not in text
+    assert "b is not known without resamples by AURC, not known without resamples by accuracy, not def" in text

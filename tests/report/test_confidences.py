@@ -22,6 +22,7 @@ from steepslope.report.web.page_scores import certified_page_stops, page_promise
 from steepslope.scores import MCP, SCORES, Score
 from tests.conftest import make_complete, make_outputs
 from tests.files.sealing import seal_again
+from tests.refusal import refusal
 
 UNSEEN = make_outputs(seed=1)  # rows that no oracle here was fitted on
 
@@ -66,10 +67,8 @@ def test_an_error_inside_names_the_score_or_oracle_once(
         return np.full(len(outputs), np.nan)
 
     monkeypatch.setattr(SCORES["margin"], "confidence", undefined)
-    with pytest.raises(
-        SteepslopeError, match=r"^margin: expected a confidence of each prediction, found NaN in row 0$"
-    ):
-        confidences_of_scores(["margin"], outputs)
+    told = refusal(confidences_of_scores, ["margin"], outputs)
+    assert told == "margin: expected a confidence of each prediction, found NaN in row 0"
     Oracle(epochs=1).fit(outputs).save(tmp_path / "o")
     with pytest.raises(SteepslopeError, match=f"^oracle {tmp_path / 'o'}: "):
         confidences_of_scores([str(tmp_path / "o")], make_outputs(num_classes=5))
@@ -108,9 +107,8 @@ def test_an_oracle_of_a_gate_is_evaluated_as_the_oracle_itself(outputs: Classifi
 
 
 def test_thresholds_of_groups_are_not_certified_of_all(outputs: ClassifierOutputs) -> None:
-    evaluation = evaluate_predictions(
-        outputs, [], Resources(gates={"by": gate_of("mcp", by="predicted", max_risk=0.35)}), bootstrap=0
-    )
+    gate = gate_of("mcp", by="predicted", max_risk=0.35)
+    evaluation = evaluate_predictions(outputs, [], Resources(gates={"by": gate}), bootstrap=0)
     assert evaluation.rows[0].gates
     assert certified_page_stops(evaluation.rows[0]) == []
     assert page_scores(evaluation)["scores"][0]["certified"] == 0
@@ -141,11 +139,9 @@ def test_a_report_says_what_a_gate_accepts_and_whether_that_is_a_test(seed: int)
     accepted = gate.decide(outputs).accepted
     n, wrong = int(accepted.sum()), int((accepted & ~outputs.is_correct).sum())
     share, risk = (f"{100 * part:.1f} %" for part in (n / 900, wrong / n))
-    told = (
-        f"The gate that ranks by mcp accepts {n} of 900 rows ({share}), {wrong} of them wrong ({risk}); it promises at"
-    )
+    told = f"The gate that ranks by mcp accepts {n} of 900 rows ({share}), {wrong} of them wrong ({risk}); it"
     (line,) = [line for line in evaluation_sentences(evaluation.rows) if line.startswith("The gate")]
-    assert line.startswith(f"{told} most 30 %.")
+    assert line.startswith(f"{told} promises at most 30 %.")
     assert ("found on these rows" in line) == (seed == 1)
 
 

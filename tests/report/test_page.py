@@ -16,10 +16,8 @@ from steepslope.metrics import METRICS
 from steepslope.metrics.measures import Metric
 from steepslope.metrics.ranking import Ranking
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.predictions import groups_of_predictions
-from steepslope.outputs.table import read_table
 from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Evaluation, evaluate_predictions
+from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import grid_for_terminal
 from steepslope.report.page import html_page, write_report
 from steepslope.report.tables import main_table, terminal_table_titles
@@ -57,17 +55,6 @@ def test_odd_names_are_shown_as_they_are(outputs: ClassifierOutputs, tmp_path: P
     assert not {part.type for part in parts} & {"html_inline", "html_block", "link_open", "image"}
     shown = "".join(part.content for part in parts)
     assert all(name in shown for name in (*names, *odd))
-
-
-@pytest.mark.parametrize("column", ["label", "predicted"])
-def test_classes_are_called_by_their_names(column: str, outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    names = ("ant", "bee", "cow", "dog")
-    outputs.named(names).save(tmp_path / "named")
-    table = read_table(tmp_path / "named")
-    predictions = ClassifierOutputs.of_table(table.require_labels(), False)
-    groups = groups_of_predictions(column, predictions, table)
-    (row,) = evaluate_predictions(predictions, [], groups=groups, bootstrap=0).rows
-    assert [group.group for group in row.groups] == list(names)
 
 
 def test_an_entry_in_metrics_is_all_that_a_metric_takes(

@@ -39,18 +39,15 @@ def test_what_is_worse_or_may_be_luck_is_said(outputs: ClassifierOutputs) -> Non
 
 
 def test_without_resamples_luck_is_not_known(outputs: ClassifierOutputs) -> None:
-    assert headline_sentence(with_noise(outputs, bootstrap=0).rows).endswith(
-        "Without resamples it is not known whether this is luck."
-    )
+    told = headline_sentence(with_noise(outputs, bootstrap=0).rows)
+    assert told.endswith("Without resamples it is not known whether this is luck.")
 
 
 def test_mcp_alone_and_no_errors(outputs: ClassifierOutputs) -> None:
     assert headline_sentence(with_scores(outputs).rows).startswith("mcp finds ")
     right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
-    assert (
-        headline_sentence(with_noise(right).rows)
-        == "Nothing can be compared: that needs both errors and correct predictions."
-    )
+    told = headline_sentence(with_noise(right).rows)
+    assert told == "Nothing can be compared: that needs both errors and correct predictions."
 
 
 @pytest.mark.parametrize("n", [60, 4000])

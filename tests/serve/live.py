@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from steepslope.serve.answers import Answers
+from steepslope.serve.app import Answers
 from steepslope.serve.server import Server, open_server_socket, server_address
 from tests.serve.models import file_served, limited
 

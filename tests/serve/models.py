@@ -20,8 +20,7 @@ from PIL import Image
 
 from steepslope.nets.export.file import ExportedGate, signed_onnx
 from steepslope.serve import limits
-from steepslope.serve.answers import Answers
-from steepslope.serve.app import make_app
+from steepslope.serve.app import Answers, make_app
 from steepslope.serve.served import Served, served_file
 
 INFER, PREDICT = "/v2/models/gate/infer", "/predict"

@@ -15,7 +15,6 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import ImageFile
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.exceptions import HTTPException
 
 from steepslope.nets.export.file import Arrays
 from steepslope.serve.bodies import Capacity
@@ -168,25 +167,6 @@ def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, m
             assert (found.status_code, found.headers["retry-after"], decoded) == (503, "1", [])
         assert client.post(PREDICT, content=image).status_code == 200
         assert (capacity.requests, capacity.held) == (0, 0)
-
-
-def test_claims_give_back_what_they_took() -> None:
-    capacity = Capacity(2, 100)
-    with capacity.claim() as first, capacity.claim() as reading:
-        first.admit()
-        first.take(60)
-        with pytest.raises(HTTPException, match="hold all memory"), capacity.claim() as second:
-            second.take(41)
-        with pytest.raises(HTTPException, match="more memory than all requests may"):
-            first.take(101)
-        with capacity.claim() as second:
-            second.take(50 - 10)
-            second.give_back(10)
-            second.admit()  # whoever is still reading takes no place
-            assert (capacity.requests, capacity.held) == (2, 90)
-            with pytest.raises(HTTPException, match="2 requests are under way"):
-                reading.admit()
-    assert (capacity.requests, capacity.held) == (0, 0)
 
 
 def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:

@@ -18,8 +18,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
 from steepslope.scores import MCP
-from steepslope.serve.answers import Answers
-from steepslope.serve.app import REQUEST_ID, make_app
+from steepslope.serve.app import REQUEST_ID, Answers, make_app
 from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.monitoring import ServedMonitor
 from steepslope.serve.served import served_file
@@ -48,7 +47,10 @@ def test_each_answer_tells_the_id_of_its_request(tmp_path: Path) -> None:
         ids = {one.headers[REQUEST_ID] for one in made}
         assert len(ids) == 3
         assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
-        assert client.post(INFER, content=asked(tensor(), id="mine")).json()["id"] == "mine"
+        mine = client.post(INFER, content=asked(tensor(), id="mine"))
+        assert (mine.json()["id"], mine.headers[REQUEST_ID]) == ("mine", "mine")
+        both = client.post(INFER, content=asked(tensor(), id="mine"), headers={REQUEST_ID: "order-9"})
+        assert (both.json()["id"], both.headers[REQUEST_ID]) == ("mine", "order-9")
 
 
 def test_labels_that_come_later_find_the_decisions_that_were_served(
@@ -77,6 +79,16 @@ def test_labels_that_come_later_find_the_decisions_that_were_served(
     assert '"labels": 60' in capsys.readouterr().out
 
 
+def test_rows_above_the_threshold_that_go_to_review_lack_an_opinion(tmp_path: Path) -> None:
+    """So `monitor` takes them for what they are, and counts the labels of all others."""
+    log = DecisionLog.open(tmp_path / "served.csv", None, threshold=0.5)
+    row = {name: np.array([0.25, 0.75]) for name in ("probability", "p_correct", "trust_logit")}
+    row |= {"id": np.array(["a", "b"]), "label": np.array([1, 2]), "accepted": np.zeros(2, dtype=bool)}
+    log.write({**row, "decision": np.array(["review", "review"])})
+    log.file.close()
+    assert pd.read_csv(tmp_path / "served.csv")["lacks_opinion"].tolist() == [False, True]
+
+
 def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "served.csv"
     row = {"label": np.array([1]), "accepted": np.array([True]), "decision": np.array(["accept"])}
@@ -87,7 +99,7 @@ def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> No
         log.file.write("c,dog,0.7")  # killed while it wrote
         log.file.close()
     DecisionLog.open(path, ("cat", "dog")).file.close()
-    assert path.read_text().splitlines()[1:] == [f"{name},dog,0.75,0.75,0.75,true,accept" for name in ("a", "b")]
+    assert path.read_text().splitlines()[1:] == [f"{name},dog,0.75,0.75,0.75,true,accept,false" for name in ("a", "b")]
     (tmp_path / "other.csv").write_text("id,cat\n1,0.5\n")
     for name, message in (
         ("other.csv", "expected the columns id, label, .*, found others"),

@@ -53,7 +53,7 @@ def _run_demo(folder: Path, seed: int) -> None:
     from steepslope.outputs.table import read_table
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import evaluate_predictions
-    from steepslope.report.sources import report_sources
+    from steepslope.report.web.gallery import report_sources
     from steepslope.report.web.shell import shell_library
 
     shell_library()  # is ready when the page is

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import Evaluation
-    from steepslope.report.sources import FindImages, ReadImage, Sources
+    from steepslope.report.web.gallery import FindImages, ReadImage, Sources
 
 
 @showing_first("outputs", "scores", "gates", "groups", "fit", "reference", "opinion", "out")
@@ -96,7 +96,7 @@ def evaluate(
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
-    from steepslope.report.sources import report_sources
+    from steepslope.report.web.gallery import report_sources
     from steepslope.report.web.shell import shell_library
 
     path = Path(outputs)
@@ -232,8 +232,7 @@ def compare(
         Replace a comparison that the folder holds already, made with other options or of other reports.
     """
     made = made_by_command("compare", {**locals(), "dir": ()})
-    from steepslope.report.comparison import compare_runs, names_of_compared_runs, require_comparable
-    from steepslope.report.comparison_files import COMPARISON
+    from steepslope.report.comparison import COMPARISON, compare_runs, names_of_compared_runs, require_comparable
     from steepslope.report.runs import read_run
 
     called = names_of_compared_runs(dir, names)
@@ -259,8 +258,13 @@ def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
     """Write the comparison, and print the table with what it means in words."""
     from steepslope.metrics.measures import table_metrics
-    from steepslope.report.comparison import comparison_headline, comparison_sentences
-    from steepslope.report.comparison_files import compared_runs_grid, comparison_headings, write_comparison
+    from steepslope.report.comparison import (
+        compared_runs_grid,
+        comparison_headings,
+        comparison_headline,
+        comparison_sentences,
+        write_comparison,
+    )
     from steepslope.report.grid import grid_for_terminal
     from steepslope.report.screen import show_lines_on_screen
     from steepslope.report.tables import terminal_table_titles

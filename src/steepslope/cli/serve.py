@@ -69,7 +69,7 @@ def serve(
     require("port", port, whole(0, 65535))
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
-    from steepslope.serve.answers import Answers
+    from steepslope.serve.app import Answers
     from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
@@ -96,7 +96,7 @@ def serve(
             from steepslope.serve.monitoring import ServedMonitor
 
             watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
-        log = None if decisions is None else DecisionLog.open(decisions, served.card.classes)
+        log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         try:
             run_server(Answers(served, name, max_batch, watch, log), bound, lambda: notice(ready))

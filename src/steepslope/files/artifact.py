@@ -1,8 +1,8 @@
 """Artifacts: what a command makes in a folder and keeps for others, such as outputs, an oracle, a gate or a report.
 
 An artifact has a card, a JSON file with what made it: the options of its command, and fingerprints of what they name.
-One of its files is written last, so its presence means complete. The same command finds it complete, another is
-refused unless it is to replace it, a killed one goes on, and two at a time lock each other out.
+One of its files is written last, so its presence means complete. The same command finds it complete. Another command is
+refused unless it may replace it. A killed one goes on, and two at a time lock each other out.
 
 The card may also be a seal: it then has the digests of all files that were written with it, and one of itself. A folder
 that was damaged, edited or assembled from two is refused.
@@ -118,10 +118,10 @@ class Artifact:
                 target, f"{self.what}, unfinished,", difference_in_what_made(begun, wanted, self._may_change)
             )
             return False
-        found = self._made(target / self.card)
-        if not found:
+        made_before = self._made(target / self.card)
+        if not made_before:
             raise SteepslopeError(f"holds {self.what} already, made in a way that is not known: {self.remedy}", target)
-        self._require_none(target, f"{self.what} already,", difference_in_what_made(found, wanted, self.free))
+        self._require_none(target, f"{self.what} already,", difference_in_what_made(made_before, wanted, self.free))
         if self.unfinished and not (target / self.unfinished[0]).exists():
             self.end(target)  # what a run left that was killed while it tidied up
         return all((target / name).exists() for name in files)
@@ -155,10 +155,10 @@ class Artifact:
         if card.get(DIGEST) != folders.digest_of(content):
             raise SteepslopeError(f"was changed after it was written, its digest does not match: {AGAIN}", path)
         for name, digest in folders.field(card, FILES, dict, path).items():
-            found = folders.fingerprint(folder / name) if (folder / name).is_file() else "none"
+            is_there = (folder / name).is_file()
             is_left_out = name == self.optional and not (folder / name).exists()
-            if found != digest and not is_left_out:
-                what = f"expected the file written with {self.card}, found {'none' if found == 'none' else 'another'}"
+            if not is_left_out and not (is_there and folders.fingerprint(folder / name) == digest):
+                what = f"expected the file written with {self.card}, found {'another' if is_there else 'none'}"
                 raise SteepslopeError(f"{what}: {AGAIN}", folder / name)
         return card
 
@@ -219,8 +219,8 @@ class Artifact:
         return folders.read_json(paths[0], f"{self.what}, unfinished")
 
     def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
-        found = self._begun(folder)
-        return found is not None and not difference_in_what_made(found, wanted, self._may_change)
+        begun = self._begun(folder)
+        return begun is not None and not difference_in_what_made(begun, wanted, self._may_change)
 
     @property
     def _may_change(self) -> tuple[str, ...]:

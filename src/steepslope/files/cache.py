@@ -29,10 +29,10 @@ def read_cache(key: str) -> bytes | None:
     """Return what was kept under a digest; None where there is nothing, or nothing whole."""
     with suppress(OSError, RuntimeError):
         path = cache_folder() / f"{key}{ENDING}"
-        kept = path.read_bytes()
-        if sha256(kept[DIGEST:]).digest() == kept[:DIGEST]:
+        content = path.read_bytes()
+        if sha256(content[DIGEST:]).digest() == content[:DIGEST]:
             path.touch()  # used last
-            return kept[DIGEST:]
+            return content[DIGEST:]
         path.unlink()
     return None
 

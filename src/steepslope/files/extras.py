@@ -75,11 +75,11 @@ def versions_of(libraries: Iterable[str]) -> dict[str, str]:
     >>> versions_of(["no-such-library"])
     {}
     """
-    found = {}
+    versions = {}
     for name in libraries:
         with suppress(PackageNotFoundError):
-            found[name] = ".".join(version(name).split(".")[:2])
-    return found
+            versions[name] = ".".join(version(name).split(".")[:2])
+    return versions
 
 
 def parse_query(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:

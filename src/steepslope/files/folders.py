@@ -170,8 +170,8 @@ def fingerprint(path: Path, contents: bool = True) -> str:
         return digest_of([[str(file.relative_to(path)), fingerprint(file, contents)] for file in files])
     try:
         if not contents:
-            found = path.stat()
-            return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+            state = path.stat()
+            return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

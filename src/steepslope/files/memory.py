@@ -27,19 +27,19 @@ def require_memory_for(path: Path, needed: int, packed: int) -> None:
 
 def free_memory() -> float:
     """Return the bytes of memory that are free, as far as the system tells; infinity where it does not."""
-    found = [float("inf")]
+    limits = [float("inf")]
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found.append(1024.0 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+        limits.append(1024.0 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
     with suppress(OSError, ValueError):  # "max" where there is no limit
-        found.append(float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return min(found)
+        limits.append(float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return min(limits)
 
 
 def arrays_that_fit_memory(archive: Any, names: Iterable[str], path: Path) -> dict[str, NDArray[Any]]:
     """Return those of the named arrays that an open .npz file has; raise before reading if memory has no room."""
     entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.zip.infolist()}
     wanted = [name for name in dict.fromkeys(names) if name in archive]
-    found = [entries[name] for name in wanted if name in entries]
-    require_memory_for(path, sum(entry.file_size for entry in found), sum(entry.compress_size for entry in found))
+    read = [entries[name] for name in wanted if name in entries]
+    require_memory_for(path, sum(entry.file_size for entry in read), sum(entry.compress_size for entry in read))
     return {name: archive[name] for name in wanted}

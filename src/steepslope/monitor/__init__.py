@@ -1,7 +1,7 @@
 """Whether the promise of a gate at work can be relied on, with labels and without: healthy, changed or harmful.
 
-``bets``: bets that a mean has risen, or that rows are not drawn as calibration rows were, and intervals of means.
-``running_mean``: a mean over a stream, with its bets and its history. ``signals``: what is watched without labels.
+``bets``: bets that a mean has risen, or that rows are not drawn as calibration rows were; a mean over a stream with its
+bets, its history and its interval. ``signals``: what is watched without labels.
 ``audit``: what the labels of drawn rows tell, and how strict they ask to be.
 ``predictions``: predictions and labels, from arrays and from files. ``consistency``: whether a file says what the gate
 decided. ``monitor``: all that is known of a gate's predictions. ``state``: that in one SQLite file. ``counting``: files

@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from steepslope.monitor.bets import MeanBets
+from steepslope.monitor.bets import Floats, MeanBets
 from steepslope.monitor.state import Marked
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches
 TOLERATED = 0.7  # the CUSUM up to which a gate that follows an audit accepts what it would by itself
@@ -89,7 +87,7 @@ class Audited:
 
 def risk_by_audit(marked: Sequence[Marked]) -> float | None:
     """Return the estimated fraction of all that is wrong, in [0, 1]; None without a label."""
-    weights = [(1 / one.chance, one.is_correct) for one in marked if one.is_correct is not None]
+    weights = [(1 / row.chance, row.is_correct) for row in marked if row.is_correct is not None]
     total = math.fsum(weight for weight, _ in weights)
     return math.fsum(weight for weight, right in weights if not right) / total if weights else None
 
@@ -110,9 +108,9 @@ def risk_interval_by_audit(
     if accepted == 0:
         return 0.0, 1.0
     first, least = chances
-    wrong = np.array([one.chance for one in marked if one.is_wrong])
-    all_wrong = np.array([one.chance for one in marked if not one.is_correct])
-    right = sum(bool(one.is_correct) for one in marked)
+    wrong = np.array([row.chance for row in marked if row.is_wrong])
+    all_wrong = np.array([row.chance for row in marked if not row.is_correct])
+    right = sum(bool(row.is_correct) for row in marked)
     level = alpha / 2
     more = partial(_audit_evidence, sizes=MORE_SIZES * first, shares=MORE_SHARES, wrong=wrong, least=least, level=level)
     fewer = partial(
@@ -141,14 +139,14 @@ def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float)
     None if there is no such evidence; the probability that it is ever false is at most ``level``. Those without a label
     yet count as right, so it does not matter which labels come first, or never.
     """
-    is_wrong = np.array([one.is_wrong for one in marked], np.bool_)
-    weights = np.array([one.weight for one in marked])
+    is_wrong = np.array([row.is_wrong for row in marked], np.bool_)
+    weights = np.array([row.weight for row in marked])
     _, evidence = MeanBets(limit=promised).after(weighted_audit_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
     return int(enough[0]) + 1 if len(enough) else None
 
 
-def weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
+def weighted_audit_errors(is_wrong: NDArray[np.bool_], weights: Floats, promised: float) -> Floats:
     """Return what labels are worth as evidence that more than was promised are wrong, in [0, 1], (m,).
 
     ``weights`` (m,), in (0, 1], are a constant over the probability of being drawn, so that each is as if all had been
@@ -178,7 +176,7 @@ def limit_by_audit(marked: Sequence[Marked], max_risk: float, more: float = ADDE
         return Limit()
     p_correct, weights, right = (
         np.array(column, np.float64)
-        for column in zip(*((one.p_correct, one.weight, one.is_correct) for one in marked), strict=True)
+        for column in zip(*((row.p_correct, row.weight, row.is_correct) for row in marked), strict=True)
     )
     order = np.argsort(-p_correct, kind="stable")
     weights, p_correct = weights[order], p_correct[order]
@@ -204,10 +202,10 @@ def audit_cusum(marked: Sequence[Marked], max_risk: float) -> float:
     >>> round(audit_cusum([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
     1.9
     """
-    labelled = [one for one in marked if one.accepted and one.is_correct is not None]
+    labelled = [row for row in marked if row.accepted and row.is_correct is not None]
     if not labelled:
         return 0.0
-    sums = np.cumsum([one.weight * (one.is_wrong - max_risk) for one in labelled])
+    sums = np.cumsum([row.weight * (row.is_wrong - max_risk) for row in labelled])
     return float(sums[-1] - min(0.0, sums.min()))
 
 
@@ -222,5 +220,5 @@ def follow_audit(marked: Sequence[Marked], max_risk: float) -> Followed:
     if cusum <= TOLERATED:
         return Followed(cusum, Limit())
     wanted = max_risk * max(LEAST_RISK, 1 - (cusum - TOLERATED) / (STRICTEST - TOLERATED))
-    latest = [one for one in marked if one.is_correct is not None][-latest_audited_labels(max_risk) :]
+    latest = [row for row in marked if row.is_correct is not None][-latest_audited_labels(max_risk) :]
     return Followed(cusum, limit_by_audit(latest, wanted))

@@ -6,7 +6,7 @@ the e-value, which begins with 1, ever reaches 1/α with a probability of at mos
 and among starts, one every ``BLOCK`` rows: what is kept for later starts has not been lost when a change comes late,
 after however many rows.
 
-Also here: an interval of a stream's mean that holds at all times together.
+Also here: a mean over a stream with the bets on its values, and its interval, which holds at all times together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ BINS = 64  # of ranks, with about as many calibration rows each; within one, a r
 TIES, RANKS = 1, 2  # what random numbers are for; 0 is those of calibration rows
 EARLIER = np.tri(BLOCK, k=-1, dtype=np.bool_)  # which rows of a block come before which
 EDGE = 1e-12
+UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
+LEAST = 100  # values that have a mean of their own
+MOST_POINTS = 400  # of the history; then every second is dropped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +177,8 @@ class ChangeBets(Bets):
     def p_values(self, values: Floats) -> tuple[Floats, NDArray[np.int64]]:
         """Return the conformal p-values of the next values (m,), and the counts of bins after them, (bins,)."""
         m, size = len(values), len(self.counts)
-        bins, block = self._bins(values), np.arange(m) // BLOCK
+        bins = self._bins(values)
+        block = np.arange(m) // BLOCK
         rows = np.full((-(-m // BLOCK), BLOCK), size)  # in blocks, the last of them filled up
         rows.ravel()[:m] = bins
         each = np.bincount(block * size + bins, minlength=len(rows) * size).reshape(-1, size)
@@ -214,12 +218,98 @@ def mean_interval_by_bets(total: float, n: int, alpha: float) -> tuple[float, fl
     """
     if n == 0:
         return 0.0, 1.0
-    found = total / n
+    mean_found = total / n
     bet = float(betaln(total + 1, n - total + 1)) + math.log(alpha)
 
     def gain(mean: float) -> float:
         return bet - float(xlogy(total, mean) + xlogy(n - total, 1 - mean))
 
-    low = 0.0 if found < EDGE or gain(EDGE) < 0 else float(brentq(gain, EDGE, found))
-    high = 1.0 if found > 1 - EDGE or gain(1 - EDGE) < 0 else float(brentq(gain, found, 1 - EDGE))
+    low = 0.0 if mean_found < EDGE or gain(EDGE) < 0 else float(brentq(gain, EDGE, mean_found))
+    high = 1.0 if mean_found > 1 - EDGE or gain(1 - EDGE) < 0 else float(brentq(gain, mean_found, 1 - EDGE))
     return low, high
+
+
+class Point(NamedTuple):
+    """What was known after ``n`` values: at which ``row`` of the stream, their ``total`` and the ``evidence``."""
+
+    row: int
+    n: int
+    total: int
+    evidence: float
+
+
+@dataclass(frozen=True)
+class RunningMean:
+    """The mean of values in [0, 1] so far, with bets on them.
+
+    ``level`` bounds the probability of a false alarm; ``total`` is the sum of all values
+    in whole units; ``alarm`` is the row of the stream at which the e-value reached 1/level, and ``alarm_count`` after
+    how many values, None as long as it has not; ``history`` has a point every ``stride`` values.
+    """
+
+    bets: Bets
+    level: float
+    total: int = 0
+    alarm: int | None = None
+    stride: int = 1
+    history: tuple[Point, ...] = ()
+    alarm_count: int | None = None
+
+    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> RunningMean:
+        """Return the mean after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
+
+        ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.
+        """
+        if len(values) == 0:
+            return self
+        bets, evidence = self.bets.after(values)
+        totals = self.total + np.cumsum(np.floor(values * UNIT).astype(np.int64))
+        mean = replace(self, bets=bets, total=int(totals[-1]))
+        enough = np.flatnonzero(evidence >= self.needed)
+        if self.alarm is None and len(enough):
+            row = int(rows[enough[0]]) if now is None else now
+            mean = replace(mean, alarm=row, alarm_count=self.count + int(enough[0]) + 1)
+        counts = np.arange(self.count + 1, mean.count + 1)
+        stride = self.stride
+        while mean.count // stride > MOST_POINTS:
+            stride *= 2
+        earlier = (point for point in self.history if point.n % stride == 0)
+        new = (
+            Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k]))
+            for k in np.flatnonzero(counts % stride == 0)
+        )
+        return replace(mean, stride=stride, history=(*earlier, *new))
+
+    @property
+    def needed(self) -> float:
+        """The evidence that makes an alarm, as the logarithm of an e-value."""
+        return -math.log(self.level)
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return self.bets.rows
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of all values; None of none."""
+        return None if self.count == 0 else self.total / UNIT / self.count
+
+    @property
+    def latest(self) -> tuple[int, float] | None:
+        """How many the latest values are, a tenth of all but at least 100, and their mean; None of fewer than that."""
+        earlier = [point for point in self.history if point.n <= self.count - max(LEAST, self.count // 10)]
+        if not earlier:
+            return None
+        count = self.count - earlier[-1].n
+        return count, (self.total - earlier[-1].total) / UNIT / count
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the interval of the mean that holds at all times together, as long as the mean stays as it is."""
+        return mean_interval_by_bets(self.total / UNIT, self.count, alpha)
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Return the mean that JSON holds."""
+        history = tuple(Point(*point) for point in content["history"])
+        return cls(**{**content, "bets": read_bets(content["bets"]), "history": history})

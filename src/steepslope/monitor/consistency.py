@@ -11,13 +11,11 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, names_of_classes
 from steepslope.monitor.audit import ACCEPT_NOTHING
-from steepslope.monitor.predictions import DECISION, TRUST, Batch
+from steepslope.monitor.predictions import DECISION, TRUST, Batch, Bools, Floats
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.predict.audit import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt
 from steepslope.promise.rows import checked_numbers
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Ranks = NDArray[np.int64]
 ORDER = (REJECT, REVIEW, ACCEPT)
 MIDDLE, HIGHEST = 1, 2  # ranks in that order
@@ -55,13 +53,13 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     is_other = (batch.p_correct < p_low) | (batch.p_correct > p_high)
     _refuse_inconsistent(batch, is_other, "p_correct", p_high, batch.p_correct)
     least, most = _consistent_ranks(gate, batch, low, high)
-    found = _ranks_in_file(batch, most)
+    ranks = _ranks_in_file(batch, most)
     in_audit = batch.accepted if batch.chance is None else batch.chance > 0  # what the gate alone accepts
     if limit is None:
         limit = float(batch.p_correct[batch.accepted].min(initial=ACCEPT_NOTHING))
     cuts = (np.where(in_audit & (batch.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
-    _refuse_inconsistent_ranks(batch, found, DECISION, *map(np.minimum, (least, most), cuts))
-    _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(found, MIDDLE)), CHANCE, least, most)
+    _refuse_inconsistent_ranks(batch, ranks, DECISION, *map(np.minimum, (least, most), cuts))
+    _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(ranks, MIDDLE)), CHANCE, least, most)
 
 
 def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:
@@ -70,7 +68,8 @@ def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Fl
         trust = checked_numbers(batch.columns[TRUST], TRUST)
         width = rounding_in_file(trust)
         return trust - width, trust + width
-    p_correct, (least, most) = batch.p_correct, gate.p_correct([-np.inf, np.inf])
+    p_correct = batch.p_correct
+    least, most = gate.p_correct([-np.inf, np.inf])
     low, high = (gate.probability.inverse(np.clip(p_correct + by, least, most)) for by in (-slack, slack))
     return np.where(p_correct - slack <= least, -np.inf, low), np.where(p_correct + slack >= most, np.inf, high)
 
@@ -81,11 +80,13 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     A row that lacks an opinion, or an answer, goes to review. Where groups are not known, a row may be of any group,
     also of one that is never accepted.
     """
-    groups, predicted, highest = batch.columns.get(GROUP), batch.predicted, HIGHEST
+    groups, predicted = batch.columns.get(GROUP), batch.predicted
+    highest = HIGHEST
     if gate.by == PREDICTED and predicted is not None:
         groups = names_of_classes(predicted, gate.classes)
     if gate.has_groups and groups is None:
-        groups, highest = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__)), MIDDLE
+        groups = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__))
+        highest = MIDDLE
     least, most = (
         _rank_of_decision(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
     )

@@ -1,4 +1,4 @@
-"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come."""
+"""Files of predictions and labels into a monitor's state. Each row counts once, however files are cut or repeated."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ:
 class FileCount:
     """A monitor, its gate, and what one run has counted into the monitor and its state.
 
-    ``new``, ``repeated``: predictions that were counted in this run, and that had been before. ``labels``,
-    ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
-    prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
-    right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
-    drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
-    of a gate which follows its audit, or that no audit could draw. ``latest`` are the predictions of the last file of
-    this run. ``caution`` says why labels may not be true ones; it is empty if nothing suggests that.
+    ``new``, ``repeated``: predictions that this run counted, and those that an earlier one had counted. ``labels``,
+    ``labels_repeated``: the same for labels. ``labels_unknown``: labels whose prediction was never counted.
+    ``contradicting``: how many repeated labels say the opposite of the first one. ``strange``: how often each label
+    came that is no class. ``unmarked``: labels of predictions that no audit drew; if there are audits, they are no
+    evidence. ``not_following``: accepted predictions that are below the limit of a gate which follows its audit, or
+    that no audit could draw. ``caution`` says why labels may be copies of predictions; it is empty if nothing suggests
+    that.
     """
 
     monitor: Monitor
@@ -102,10 +102,11 @@ class FileCount:
         monitor = self.monitor
         if not monitor.under_audit:
             return
-        promised, before, drawn = monitor.promised, monitor.audit, state.marked()
-        marked = [one for one in drawn if one.accepted]
-        labels = sum(one.is_correct is not None for one in marked)
-        waiting = sum(one.is_correct is None for one in drawn)
+        promised, before = monitor.promised, monitor.audit
+        drawn = state.marked()
+        marked = [row for row in drawn if row.accepted]
+        labels = sum(row.is_correct is not None for row in marked)
+        waiting = sum(row.is_correct is None for row in drawn)
         low, high = risk_interval_by_audit(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
         alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
         if monitor.follows and low <= promised:
@@ -144,9 +145,8 @@ class FileCount:
         if chance is None or marked is None or not (chance > 0).any():
             return replace(predictions, chance=None)
         if self.monitor.labelled.count:
-            raise SteepslopeError(
-                "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
-            )
+            known = "this state already counts labels that no audit drew"
+            raise SteepslopeError(f"expected no audit: {known}; begin another state", AUDIT)
         require_consistent_audit(predictions, self.monitor.promised, str(self.monitor.gate))
         least = chance[chance > 0].min()
         weights = np.divide(least, chance, out=np.zeros(len(chance)), where=marked & (chance > 0))
@@ -188,10 +188,10 @@ class FileCount:
     def _label(self, state: State, ids: Texts, truths: Texts, path: Path) -> None:
         """Count the labels of a file, (m,), "" where a row has none; raise if none of them is a class."""
         self.strange += labels_of_no_class(truths, self.gate.classes, path)
-        given = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
-        counted = state.counted(id_ for id_, _ in given)
+        truths_by_id = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
+        counted = state.counted(id_ for id_, _ in truths_by_id)
         fresh: dict[int, bool] = {}
-        for id_, truth in given:
+        for id_, truth in truths_by_id:
             prediction = counted.get(id_)
             if prediction is None:
                 self.labels_unknown += 1
@@ -246,7 +246,8 @@ def count_files(
     model = Gate.load(gate, load_oracle)
     digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
-        _require_countable_file(gate, digest, file)
+        if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
+            raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
         prediction_columns(file, truth)
     rows = None if calibration is None else _calibration_rows(model, calibration)
     if not state.exists():
@@ -302,21 +303,14 @@ def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | N
     if labels is None:
         return None, None
     if labels == "label":
-        raise SteepslopeError(
-            f"expected a column of true labels, found {labels!r}, which is what was predicted", "labels"
-        )
+        found = f"found {labels!r}, which is what was predicted"
+        raise SteepslopeError(f"expected a column of true labels, {found}", "labels")
     if Path(labels).suffix.lower() in TABLES:
         return None, Path(labels)
     if not has_predictions:
         expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
         raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
     return labels, None
-
-
-def _require_countable_file(gate: Path, digest: str, file: Path) -> None:
-    """Raise if, by the summary next to a file of predictions, another gate made them."""
-    if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
-        raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
 
 
 def _key_of_counted_file(file: Path) -> dict[str, Any] | None:

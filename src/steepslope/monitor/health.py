@@ -20,16 +20,18 @@ from steepslope.monitor.sentences import OTHER_MIX, health_sentences
 def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
     """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
 
-    Ids and labels are dropped batch by batch, since these are most of the memory. None where there is nothing to
-    tell: the gate accepts nothing, or was shared without its calibration rows.
+    Ids and labels are dropped after each batch, since they take most of the memory. Return None if nothing can be said:
+    the gate accepts nothing, or was shared without its calibration rows.
     """
     if not _can_tell_health(gate):
         return None
-    parts = [(hashes_of_prediction_ids(batch.ids), batch.without_ids()) for batch in batches if len(batch)]
+    hashes, parts = [], []
+    for batch in filter(len, batches):
+        hashes.append(hashes_of_prediction_ids(batch.ids))
+        parts.append(Predicted(batch.p_correct, batch.accepted, batch.probability, batch.predicted, batch.chance))
     if not parts:
         return Monitor.of(gate)
-    order = np.argsort(np.concatenate([hashes for hashes, _ in parts]), kind="stable")
-    return _health_after_batch(gate, Predicted.joined([rows for _, rows in parts]).subset(order))
+    return _health_after_batch(gate, Predicted.joined(parts).subset(np.argsort(np.concatenate(hashes), kind="stable")))
 
 
 def warn_of_changed_batch(gate: Gate, decisions: Decisions) -> None:

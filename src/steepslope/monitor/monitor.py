@@ -14,9 +14,8 @@ from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
-from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, mean_interval_by_bets
+from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.monitor.predictions import Predicted, checked_booleans
-from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
@@ -102,8 +101,8 @@ class Monitor(Brief):
         require("delta", delta, INSIDE)
         compared = _rows_to_monitor(gate, rows)
         promised = gate.promised_risk
-        found = {name: signal.values(compared) for name, signal in SIGNALS.items()}
-        values = {name: each for name, each in found.items() if each is not None}
+        signals = {name: signal.values(compared) for name, signal in SIGNALS.items()}
+        values = {name: each for name, each in signals.items() if each is not None}
         level = delta / 2 / len(values)
         means = {name: RunningMean(ChangeBets.of(each), level) for name, each in values.items()}
         means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
@@ -151,9 +150,8 @@ class Monitor(Brief):
     def take(self, rows: Predicted) -> None:
         """Take further predictions (m,) as :meth:`update` does, whose decisions were checked already."""
         if rows.probability is None and "probability" in self.usual:
-            raise SteepslopeError(
-                "expected the classifier's own, which the calibration rows have, found none", "probability"
-            )
+            expected = "expected the classifier's own, which the calibration rows have"
+            raise SteepslopeError(f"{expected}, found none", "probability")
         values = {name: SIGNALS[name].values(rows) for name in self.usual}
         values |= {COVERAGE: rows.accepted.astype(np.float64)}
         places = self.rows + 1 + np.arange(len(rows))
@@ -194,8 +192,8 @@ class Monitor(Brief):
     def alarms(self) -> dict[str, int]:
         """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
         by_labels = self.labelled.alarm if self.audit is None else self.audit.alarm
-        found = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
-        return {name: row for name, row in found.items() if row is not None}
+        rows = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
+        return {name: row for name, row in rows.items() if row is not None}
 
     @property
     def limit(self) -> float:

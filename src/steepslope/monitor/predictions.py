@@ -6,7 +6,7 @@ Predictions and labels from files, batch by batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING, NO_CLASS
 from steepslope.monitor.state import hash_in_state
 from steepslope.outputs.labels import UNKNOWN, means_unknown_label
-from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_numbers, table_file
+from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_filled, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.rows import ArrayRows, checked_numbers
@@ -95,10 +95,6 @@ class Batch(Predicted):
     labels: Texts
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def without_ids(self) -> Predicted:
-        """Return the predictions without ids, labels and further columns, which are most of the memory."""
-        return Predicted(self.p_correct, self.accepted, self.probability, self.predicted, self.chance)
-
 
 Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions
 
@@ -111,29 +107,28 @@ def _joined_columns(values: Sequence[Any]) -> Any:
 
 def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
-    found = checked_numbers(values, place)
-    outside = np.flatnonzero((found < 0) | (found > 1))
+    probabilities = checked_numbers(values, place)
+    outside = np.flatnonzero((probabilities < 0) | (probabilities > 1))
     if len(outside):
-        raise SteepslopeError(f"expected probabilities, found {found[outside[0]]:g} in row {outside[0]}", place)
-    return found
+        raise SteepslopeError(f"expected probabilities, found {probabilities[outside[0]]:g} in row {outside[0]}", place)
+    return probabilities
 
 
 def _checked_classes(values: ArrayLike) -> NDArray[np.int64]:
     """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on, or −1 for none."""
-    found = np.atleast_1d(np.asarray(values))
-    if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < UNKNOWN)):
-        raise SteepslopeError(
-            f"expected numbers of classes (m,), found {found.dtype} of shape {found.shape}", "predicted"
-        )
-    return found.astype(np.int64)
+    numbers = np.atleast_1d(np.asarray(values))
+    if numbers.ndim != 1 or (len(numbers) and (numbers.dtype.kind not in "iu" or numbers.min() < UNKNOWN)):
+        expected = "expected numbers of classes (m,)"
+        raise SteepslopeError(f"{expected}, found {numbers.dtype} of shape {numbers.shape}", "predicted")
+    return numbers.astype(np.int64)
 
 
 def checked_booleans(values: ArrayLike, place: str) -> Bools:
     """Return booleans (m,); raise at a place unless they are such."""
-    found = np.atleast_1d(np.asarray(values))
-    if found.ndim != 1 or (found.dtype != np.bool_ and len(found)):
-        raise SteepslopeError(f"expected booleans (m,), found {found.dtype} of shape {found.shape}", place)
-    return found.astype(np.bool_)
+    booleans = np.atleast_1d(np.asarray(values))
+    if booleans.ndim != 1 or (booleans.dtype != np.bool_ and len(booleans)):
+        raise SteepslopeError(f"expected booleans (m,), found {booleans.dtype} of shape {booleans.shape}", place)
+    return booleans.astype(np.bool_)
 
 
 def prediction_columns(path: Path, truth: str | None = None) -> dict[str, str]:
@@ -171,17 +166,21 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
     if table["accepted"][is_missing].any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
-    columns = {name: _READERS[kind](judged[name], name) for name, kind in FURTHER.items() if name in judged}
-    columns |= {} if truth is None else {TRUTHS: judged[truth]}
-    labels = _filled_texts(judged["label"], "label")
+    may_be_empty = {name for name, kind in FURTHER.items() if kind == TEXT} | {truth}
+    rows = {
+        name: column if name in may_be_empty else require_filled(column, name, PREDICTED[name])
+        for name, column in judged.items()
+    }
+    columns = {name: rows[name] for name in FURTHER if name in rows}
+    columns |= {} if truth is None else {TRUTHS: rows[truth]}
     return Batch.of(
-        judged["p_correct"],
-        _booleans_in_table(judged["accepted"], "accepted"),
-        require_numbers(judged["probability"], "probability") if "probability" in judged else None,
-        _predicted_class_numbers(labels, classes),
-        require_numbers(judged[CHANCE], CHANCE) if CHANCE in judged else None,
-        ids=_filled_texts(judged["id"], "id"),
-        labels=labels,
+        rows["p_correct"],
+        rows["accepted"],
+        rows.get("probability"),
+        _predicted_class_numbers(rows["label"], classes),
+        rows.get(CHANCE),
+        ids=rows["id"],
+        labels=rows["label"],
         columns=columns,
     )
 
@@ -200,7 +199,7 @@ def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
         raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
     with located(path):
         batches = [*table_file(path).batches({"id": TEXT, "label": TEXT})]
-        ids = [_filled_texts(batch["id"], "id") for batch in batches]
+        ids = [require_filled(batch["id"], "id", TEXT) for batch in batches]
         labels = [batch["label"] for batch in batches]
     nothing = np.zeros(0, dtype=np.object_)
     return np.concatenate([nothing, *ids]), np.concatenate([nothing, *labels])
@@ -209,24 +208,17 @@ def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
 def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
     """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
-    Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
-    not know; they count as errors. All may be, where they are −1 or ``unknown``. Empty ones are none.
+    Labels are names where classes have names, else numbers. A few that are no class may be inputs that the classifier
+    does not know; they count as errors. All labels may be −1 or ``unknown``. Empty cells are no labels.
     """
     counts = Counter(filter(None, truths))
     is_class = classes.__contains__ if classes else str.isdigit
     strange = Counter({label: times for label, times in counts.items() if not is_class(label)})
-    found = next((label for label in strange if not means_unknown_label(label)), None)
-    if found is not None and strange == counts:
+    misspelt = next((label for label in strange if not means_unknown_label(label)), None)
+    if misspelt is not None and strange == counts:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
+        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {misspelt!r}", place)
     return strange
-
-
-def _booleans_in_table(column: Floats, name: str) -> NDArray[np.bool_]:
-    empty = int(np.isnan(column).sum())
-    if empty:
-        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {empty} empty")
-    return column.astype(np.bool_)
 
 
 def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
@@ -243,16 +235,3 @@ def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> ND
         expected = f"expected one of the classes, such as {classes[0]!r}"
         raise SteepslopeError(f"column 'label': {expected}, found {strange!r}")
     return np.array([numbers[label] for label in labels], np.int64)
-
-
-def _filled_texts(texts: Texts, name: str) -> Texts:
-    if (texts == "").any():
-        raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
-    return texts
-
-
-_READERS: dict[str, Callable[[NDArray[Any], str], NDArray[Any]]] = {
-    NUMBER: require_numbers,
-    TEXT: lambda texts, _: texts,
-    TRUTH: _booleans_in_table,
-}

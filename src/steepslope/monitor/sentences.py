@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 
 from steepslope.monitor.audit import TOLERATED, Limit
-from steepslope.monitor.bets import mean_interval_by_bets
+from steepslope.monitor.bets import RunningMean, mean_interval_by_bets
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
-from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.promise.certificate import as_percent
 
@@ -34,9 +33,9 @@ def health_sentences(monitor: Monitor, alone: bool = False) -> list[str]:
 
     ``alone``: all predictions are one batch, in which none is later than another.
     """
-    found = [*_harm_sentence(monitor), *_change_sentence(monitor, alone)]
-    if found:
-        return found
+    lines = [*_harm_sentence(monitor), *_change_sentence(monitor, alone)]
+    if lines:
+        return lines
     labels = monitor.labelled.count if monitor.audit is None else monitor.audit.labels
     unseen = "" if labels else " Errors that leave no trace in what is watched cannot be seen without labels."
     return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
@@ -132,13 +131,13 @@ def _mean_sentences(monitor: Monitor) -> Iterator[str]:
     for name, usual in monitor.usual.items():
         signal, mean = SIGNALS[name], monitor.means[name]
         if signal.low is not None and mean.count:
-            found = _mean_phrase(monitor, mean, signal.shown)
-            yield f"{signal.title}: {found}; of the calibration rows {as_percent(signal.shown(usual))}."
+            phrase = _mean_phrase(monitor, mean, signal.shown)
+            yield f"{signal.title}: {phrase}; of the calibration rows {as_percent(signal.shown(usual))}."
     risks = {"P(correct)": monitor.means[RISK], f"{monitor.labelled.count:,} labels": monitor.labelled}
     for source, risk in risks.items():
         if risk.count:
-            found = _mean_phrase(monitor, risk)
-            yield f"Risk of the accepted, by {source}: {found}; promised {as_percent(monitor.promised)}."
+            phrase = _mean_phrase(monitor, risk)
+            yield f"Risk of the accepted, by {source}: {phrase}; promised {as_percent(monitor.promised)}."
 
 
 def _audit_sentences(count: FileCount) -> Iterator[str]:
@@ -166,22 +165,22 @@ def _followed_audit_sentence(monitor: Monitor) -> Iterator[str]:
     """Yield what a gate accepts next that follows its audit."""
     if not monitor.follows:
         return
-    found = None if monitor.audit is None else monitor.audit.followed
-    if found is None:
+    followed = None if monitor.audit is None else monitor.audit.followed
+    if followed is None:
         yield (
             "The gate follows its audit, but no audited predictions have been counted yet: run `predict --audit N "
             "--follow STATE`."
         )
         return
-    begin = f"The gate follows its audit. CUSUM of errors over the promise, weighted: {found.cusum:.1f}"
-    if found.cusum <= TOLERATED:
+    begin = f"The gate follows its audit. CUSUM of errors over the promise, weighted: {followed.cusum:.1f}"
+    if followed.cusum <= TOLERATED:
         yield f"{begin}; up to {TOLERATED:g}, `predict --follow` accepts all that the gate accepts."
-    elif found.limit.coverage == 1:
+    elif followed.limit.coverage == 1:
         yield f"{begin}, but the latest labels support all that the gate accepts."
-    elif found.limit.coverage == 0:
+    elif followed.limit.coverage == 0:
         yield f"{begin}. The latest labels support no limit on P(correct), so `predict --follow` accepts nothing."
     else:
-        yield f"{begin}. `predict --follow` accepts only {_limit_sentence(found.limit)}"
+        yield f"{begin}. `predict --follow` accepts only {_limit_sentence(followed.limit)}"
 
 
 def _limit_sentence(limit: Limit) -> str:
@@ -198,20 +197,18 @@ def _accuracy_sentences(monitor: Monitor) -> Iterator[str]:
         yield f"Accuracy on all, estimated without labels: {as_percent(monitor.accuracy)}."
     if monitor.labels and monitor.audit is None:  # an audit draws only what the gate accepts
         interval = mean_interval_by_bets(monitor.correct, monitor.labels, monitor.delta)
-        found = _with_interval(monitor, monitor.correct / monitor.labels, interval)
-        yield f"Of the {monitor.labels:,} labelled predictions, accepted or not: {found} are right."
+        phrase = _with_interval(monitor, monitor.correct / monitor.labels, interval)
+        yield f"Of the {monitor.labels:,} labelled predictions, accepted or not: {phrase} are right."
 
 
 def _mean_phrase(monitor: Monitor, mean: RunningMean, shown: Callable[[float], float] = float) -> str:
     """Return a mean of at least one value so far, and that of the latest of so many."""
     assert mean.mean is not None
     low, high = mean.interval(monitor.delta)
-    found = _with_interval(monitor, shown(mean.mean), (shown(low), shown(high)))
-    return (
-        found
-        if mean.latest is None
-        else f"{found}, of the latest {mean.latest[0]:,}: {as_percent(shown(mean.latest[1]))}"
-    )
+    of_all = _with_interval(monitor, shown(mean.mean), (shown(low), shown(high)))
+    if mean.latest is None:
+        return of_all
+    return f"{of_all}, of the latest {mean.latest[0]:,}: {as_percent(shown(mean.latest[1]))}"
 
 
 def _with_interval(monitor: Monitor, mean: float, interval: tuple[float, float]) -> str:

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from steepslope.monitor.predictions import Judged
+from steepslope.monitor.predictions import Floats, Judged
 
-Floats = NDArray[np.float64]
 STEPS = 9_973  # of values in [0, 1]: a prime, so that no simple fraction lies half-way between two
 
 

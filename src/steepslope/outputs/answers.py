@@ -62,16 +62,20 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
     rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
     answered = np.flatnonzero(predicted != UNKNOWN)
-    found = np.where(predicted == UNKNOWN, NO_ANSWER, 0.0)[:, None].repeat(num_classes, axis=1)
-    found[answered, predicted[answered]] = np.where(np.isnan(values), MISSING, rising)[answered]
-    return found
+    logits = np.where(predicted == UNKNOWN, NO_ANSWER, 0.0)[:, None].repeat(num_classes, axis=1)
+    logits[answered, predicted[answered]] = np.where(np.isnan(values), MISSING, rising)[answered]
+    return logits
 
 
 def checked_answer_confidences(confidence: Any, count: int) -> Floats:
     """Return confidences as float64 (n,), NaN where there is none; raise unless they are numbers, one a row."""
     with explained("expected an array of numbers", CONFIDENCE, (TypeError, ValueError, RuntimeError)):
-        given = as_array(confidence, 1)
-    values = as_float_array(CONFIDENCE, _numbers_of_texts(given) if given.dtype.kind in "OUS" else given)
+        array = as_array(confidence, 1)
+    if array.dtype.kind in "OUS":  # text may be a number, or stand for none
+        numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, array.flat)]
+        known = [value if number is None else number for number, value in zip(numbers, array.flat, strict=True)]
+        array = np.array(known, np.object_ if None in numbers else np.float64).reshape(array.shape)
+    values = as_float_array(CONFIDENCE, array)
     if values.ndim == 2:
         remedy = "probabilities of all classes go to ClassifierOutputs.from_probabilities"
         raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", CONFIDENCE)
@@ -85,13 +89,6 @@ def checked_answer_confidences(confidence: Any, count: int) -> Floats:
     return values
 
 
-def _numbers_of_texts(given: NDArray[Any]) -> NDArray[Any]:
-    """Return text that is a number, or stands for none, as that, and all else as it is."""
-    numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, given.flat)]
-    found = [value if number is None else number for number, value in zip(numbers, given.flat, strict=True)]
-    return np.array(found, dtype=np.object_ if None in numbers else np.float64).reshape(given.shape)
-
-
 def _order_of_confidences(values: Floats) -> Floats:
     """Return what rises strictly with a confidence of any scale, (n,): its log-odds in [0, 1], bent at both ends."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -103,8 +100,8 @@ def _order_of_confidences(values: Floats) -> Floats:
 
 def _bent(log_odds: Floats) -> Floats:
     beyond = np.maximum(np.abs(log_odds) - STRAIGHT, 0)
-    found: Floats = np.clip(log_odds, -STRAIGHT, STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
-    return found
+    bent: Floats = np.clip(log_odds, -STRAIGHT, STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
+    return bent
 
 
 def strength_of_order(order: Array) -> Array:
@@ -145,14 +142,13 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
     """
     rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
     strength = np.asarray(logits[rows, predicted], dtype=np.float64)
-    rising = strength_of_order(
-        order_of_strength(strength) + np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
-    )
+    gained = np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
+    rising = strength_of_order(order_of_strength(strength) + gained)
     place = np.asarray(places)[predicted]
-    found = np.where(np.isnan(logits[:, :1]), np.nan, np.zeros(num_classes))
+    made = np.where(np.isnan(logits[:, :1]), np.nan, np.zeros(num_classes))
     there = (place >= 0) & (strength > 0)
-    found[rows[there], place[there]] = np.where(strength > MISSING, rising, MISSING)[there]
-    return found
+    made[rows[there], place[there]] = np.where(strength > MISSING, rising, MISSING)[there]
+    return made
 
 
 def places_of_answers(predicted: Texts, names: Sequence[str]) -> dict[str, int]:
@@ -186,10 +182,11 @@ def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) 
     """
     places = places_of_answers(predicted, names)
     codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
-    found = np.maximum(answer_logits(codes, confidence, len(names)), 0)
+    logits = np.maximum(answer_logits(codes, confidence, len(names)), 0)
     nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
-    found[np.isin(predicted.codes, [predicted.distinct.index(text) for text in nothing if text not in places])] = np.nan
-    return found
+    unanswered = [predicted.distinct.index(text) for text in nothing if text not in places]
+    logits[np.isin(predicted.codes, unanswered)] = np.nan
+    return logits
 
 
 def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:

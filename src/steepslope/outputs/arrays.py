@@ -35,8 +35,8 @@ def as_array(values: Any, axes: int) -> NDArray[Any]:
 def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
     if not values or not all(hasattr(value, "detach") or isinstance(value, np.ndarray) for value in values):
         return np.asarray(values)
-    parts = [_array_of_values(value) for value in values]
-    return np.concatenate(parts) if parts[0].ndim == axes else np.stack(parts)
+    arrays = [_array_of_values(value) for value in values]
+    return np.concatenate(arrays) if arrays[0].ndim == axes else np.stack(arrays)
 
 
 def _array_of_values(values: Any) -> NDArray[Any]:
@@ -92,9 +92,8 @@ def as_whole_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "b":
         return array.astype(np.int64)
     if array.dtype.kind == "O":
-        array = np.array([one if _is_array_number(one) else np.nan for one in array.flat], np.float64).reshape(
-            array.shape
-        )
+        numbers = [value if _is_array_number(value) else np.nan for value in array.flat]
+        array = np.array(numbers, np.float64).reshape(array.shape)
     if array.dtype.kind != "f" or array.ndim == 0:
         return array
     whole = (np.abs(array) <= LARGEST_WHOLE) & (array == np.floor(array))
@@ -192,13 +191,17 @@ def array_of(name: str) -> Array:
     """Return what is expected of an array; raise for an unknown name, with the closest one."""
     begin = next((begin for begin in OPINIONS if name.startswith(begin) and name != begin), None)
     if begin is not None:
-        if not OPINION_NAMES.fullmatch(name.removeprefix(begin)):
-            raise SteepslopeError(
-                "expected an opinion's name of letters, digits, '_' and '-' that begins with a letter or digit", name
-            )
+        require_opinion_name(name.removeprefix(begin))
         return OPINIONS[begin]
     require_known("array", name, ARRAYS)
     return ARRAYS[name]
+
+
+def require_opinion_name(name: str) -> str:
+    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
+    if not OPINION_NAMES.fullmatch(name):
+        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
+    return name
 
 
 def arrays_in_order(names: Iterable[str]) -> list[str]:
@@ -207,9 +210,9 @@ def arrays_in_order(names: Iterable[str]) -> list[str]:
     >>> arrays_in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
     ['ids', 'logits', 'vote_people', 'opinion_forest']
     """
-    found = list(names)
-    opinions = [name for name in found if name.startswith(tuple(OPINIONS)) and name not in OPINIONS]
-    return [*(name for name in ARRAYS if name in found), *opinions]
+    given_names = list(names)
+    opinions = [name for name in given_names if name.startswith(tuple(OPINIONS)) and name not in OPINIONS]
+    return [*(name for name in ARRAYS if name in given_names), *opinions]
 
 
 def checked_arrays(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
@@ -241,9 +244,8 @@ def checked_array(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDA
     _require_array_shape(name, array, sizes)
     if array_of(name).finite:
         require_finite_array(name, array)
-    return (
-        np.require(array, np.int64, "W") if array_of(name).kind == INTEGERS else array
-    )  # torch wants no read-only ones
+    is_of_integers = array_of(name).kind == INTEGERS
+    return np.require(array, np.int64, "W") if is_of_integers else array  # PyTorch wants integers it may write to
 
 
 def checked_class_names(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:

@@ -15,15 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
-from steepslope.outputs.answers import (
-    NO_ANSWER,
-    answer_logits,
-    answer_texts,
-    are_numbers_from_zero,
-    coded_answers,
-    is_unanswered,
-    names_of_answers,
-)
+from steepslope.outputs import answers
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
@@ -220,13 +212,14 @@ class ClassifierOutputs(Brief):
         """
         given = {"predicted": predicted, "confidence": confidence, "labels": labels, "features": features, "ids": ids}
         require_arrays_in_one_order(given)
-        texts, values = answer_texts(predicted), class_values(classes, None)
-        known = values or names_of_answers(texts, None if labels is None else answer_texts(labels, "labels"))
+        texts, values = answers.answer_texts(predicted), class_values(classes, None)
+        of_labels = None if labels is None else answers.answer_texts(labels, "labels")
+        known = values or answers.names_of_answers(texts, of_labels)
         names = [*map(label_as_text, known)]
-        codes = coded_answers(texts, names, is_new=values is not None and labels is None)
-        logits = answer_logits(codes, confidence, len(names))
-        kept = None if values is None and are_numbers_from_zero(names) else known
-        return cls(logits, labels, features, ids, classes=kept, as_logits=True)
+        codes = answers.coded_answers(texts, names, is_new=values is not None and labels is None)
+        logits = answers.answer_logits(codes, confidence, len(names))
+        named = None if values is None and answers.are_numbers_from_zero(names) else known
+        return cls(logits, labels, features, ids, classes=named, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -250,7 +243,7 @@ class ClassifierOutputs(Brief):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The name of each label, (K + 1,): those of the classes, and last ``unknown``, which is what −1 finds."""
+        """The name of each label, (K + 1,): those of the classes, and last ``unknown``, so that −1 is its index."""
         return (*self.class_names, "none of the classes" if UNKNOWN_NAME in self.class_names else UNKNOWN_NAME)
 
     @cached_property
@@ -260,7 +253,7 @@ class ClassifierOutputs(Brief):
 
     @cached_property
     def is_correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is the label, (n,) (paper, Eq. 2); it needs labels. None of an unknown input is."""
+        """Whether each prediction is the label, (n,) (paper, Eq. 2); never so for an unknown input. It needs labels."""
         labels = self.require_labels()
         return np.asarray((self.predictions == labels) & (labels != UNKNOWN))
 
@@ -271,10 +264,7 @@ class ClassifierOutputs(Brief):
 
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
-        """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels.
-
-        Of an out-of-class input it is 0.
-        """
+        """The classifier's softmax probability of the label, (n,); 0 for out-of-class inputs. It needs labels."""
         labels, parts = self.require_labels(), []
         for rows in logit_blocks(self):
             logits = np.asarray(self.logits[rows], dtype=np.float64)
@@ -315,7 +305,7 @@ class ClassifierOutputs(Brief):
 
     @classmethod
     def of(cls, arrays: Mapping[str, ArrayLike | None], classes: Iterable[str] | None = None) -> ClassifierOutputs:
-        """Return the outputs of arrays by name, at least logits, which are taken for that whatever they look like."""
+        """Return the outputs of arrays by name, at least logits, whatever these look like."""
         outputs = cls.__new__(cls)
         outputs._keep(arrays, classes)
         return outputs
@@ -325,9 +315,9 @@ class ClassifierOutputs(Brief):
         return self.of({**self.arrays, **arrays}, self.classes).of_classifier(self.classifier)
 
     def of_classifier(self, digest: str | None) -> ClassifierOutputs:
-        """Return the same, of the classifier with this digest, as an extraction records it; None where it is not known.
+        """Return the same, with the digest of the classifier that made them, or None where it is not known.
 
-        Oracles remember it, and refuse the outputs of another classifier.
+        Extractions record it. Oracles remember it, and refuse the outputs of another classifier.
         """
         outputs = copy(self)
         object.__setattr__(outputs, "classifier", digest)
@@ -388,11 +378,10 @@ class ClassifierOutputs(Brief):
         name
             What to call it: letters, digits, ``_`` and ``-``. An earlier opinion of that name is replaced.
         opinion
-            Outputs of the other classifier, also :meth:`from_answers`: rows go by their ids where both have ids, else
-            by their places. Or an array
-            in the order of these rows: probabilities or logits, floats (n, K'); for two classes also floats (n,), the
-            probability of class 1; or bare labels (n,), numbers or names of classes, called votes. A row may lack the
-            opinion: NaN, or for votes -1, NaN, None or "".
+            Outputs of the other classifier, also :meth:`from_answers`: rows are matched by their ids if both have ids,
+            else by their places. Or an array in the order of these rows: probabilities or logits, floats (n, K'); for
+            two classes also floats (n,), the probability of class 1; or votes (n,), which are numbers or names of
+            classes. A row may lack the opinion: NaN, or for votes -1, NaN, None or "".
         classes
             The other's classes in the order of its columns, by these outputs' names; or a mapping from the other's name
             to this one's, in which several may share one. By default the other's own names, where both have names,
@@ -411,9 +400,9 @@ class ClassifierOutputs(Brief):
         >>> both.opinions, both.vote_people.tolist()
         (('forest', 'people'), [1, -1])
         """
-        kept = {array: values for array, values in self.arrays.items() if not is_array_of_opinion(array, name)}
+        others = {array: values for array, values in self.arrays.items() if not is_array_of_opinion(array, name)}
         added = opinion_arrays(Opinion.of(self), name, Opinion.of(opinion), classes)
-        return self.of({**kept, **added}, self.classes).of_classifier(self.classifier)
+        return self.of({**others, **added}, self.classes).of_classifier(self.classifier)
 
     def lacking_opinions_of(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with the opinions that other outputs hold and these do not, which all rows lack."""
@@ -448,7 +437,7 @@ class ClassifierOutputs(Brief):
 
     @classmethod
     def of_table(cls, table: Table, ids: bool = True) -> ClassifierOutputs:
-        """Return the outputs in a table, if they are wanted with their ids; raise if it holds no logits."""
+        """Return the outputs in a table, with or without their ids; raise if it holds no logits."""
         with naming_table(table.path):
             arrays = table.with_ids() if ids else table.arrays
             if "logits" not in arrays:
@@ -463,18 +452,18 @@ def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
 
 
 def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
-    found = np.asarray(logits.argmax(axis=1))
-    doubtful = np.flatnonzero(logits[:, 0] == NO_ANSWER)
-    found[doubtful[is_unanswered(logits[doubtful])]] = UNKNOWN
-    return found
+    predicted = np.asarray(logits.argmax(axis=1))
+    doubtful = np.flatnonzero(logits[:, 0] == answers.NO_ANSWER)
+    predicted[doubtful[answers.is_unanswered(logits[doubtful])]] = UNKNOWN
+    return predicted
 
 
 def over_logits(
     outputs: ClassifierOutputs, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Apply a function of float64 logits (m, K) -> (m, …) to all rows, block by block."""
-    parts = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in logit_blocks(outputs)]
-    return np.concatenate(parts)
+    blocks_of_values = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in logit_blocks(outputs)]
+    return np.concatenate(blocks_of_values)
 
 
 def require_classes(name: str, outputs: ClassifierOutputs, num_classes: int) -> None:

@@ -1,7 +1,7 @@
 """Which columns of a table hold what: from their names, reading options and, where these do not tell, the numbers.
 
 The columns of the logits, one a class: which they are, their order, and what the classes are called. A :class:`Layout`
-says what was taken for what; all commands that read outputs go by it.
+says which columns hold what; all commands that read outputs use it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
 from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_numbers, table_rows_at_once
+from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_filled, table_rows_at_once
 
 MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
 OPTION = "logit-columns"
@@ -55,7 +55,7 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What was taken for what: the columns of a table, by the names of the arrays that they make.
+    """Which columns of a table hold what, by the names of the arrays that they make.
 
     ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
     has one column each for ``ids``, ``labels`` and ``predicted``, where they are there; ``further`` are
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def is_graded(self) -> bool:
-        """Whether all that is known of an answer is a confidence, and perhaps whether it is right."""
+        """Whether only a confidence is known of each answer, and perhaps whether the answer is right."""
         return self.classes == GRADES and CONFIDENCE in self.numbers and PREDICTED not in self.texts
 
     @property
@@ -113,8 +113,8 @@ class Layout:
         for batch in batches:
             for name, columns in self.numbers.items():
                 may_lack = gaps or (name == CONFIDENCE and self.is_of_answers)
-                parts = [batch[column] if may_lack else require_numbers(batch[column], column) for column in columns]
-                block = np.column_stack(parts)
+                filled = [batch[column] if may_lack else require_filled(batch[column], column) for column in columns]
+                block = np.column_stack(filled)
                 buffers[name] = _column_buffer_with_room(buffers[name], used, block)
                 buffers[name][used : used + len(block)] = block
             for column, coded in codes.items():
@@ -124,17 +124,17 @@ class Layout:
             used += len(next(iter(batch.values())))
         for buffer in buffers.values():
             buffer.resize((used, buffer.shape[1]), refcheck=False)
-        found = {column: Texts(np.concatenate(coded), list(places[column])) for column, coded in codes.items()}
-        return Columns(buffers, found, np.concatenate(ids) if "ids" in self.texts else None)
+        text_columns = {column: Texts(np.concatenate(coded), list(places[column])) for column, coded in codes.items()}
+        return Columns(buffers, text_columns, np.concatenate(ids) if "ids" in self.texts else None)
 
     def arrays(self, columns: Columns) -> Arrays:
         """Return the arrays of the columns that were read, those of one column as vectors."""
-        found = columns.numbers
-        if "logits" in found and found["logits"].shape[1] == 1 and not self.probabilities:
+        numbers = columns.numbers
+        if "logits" in numbers and numbers["logits"].shape[1] == 1 and not self.probabilities:
             expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
             raise SteepslopeError(f"{expected}, found {self.numbers['logits'][0]!r} alone", "logits")
-        vectors = {name for name in found if name == CONFIDENCE or len(array_of(name).axes) == 1}
-        arrays = {name: array[:, 0] if name in vectors else array for name, array in found.items()}
+        vectors = {name for name in numbers if name == CONFIDENCE or len(array_of(name).axes) == 1}
+        arrays = {name: array[:, 0] if name in vectors else array for name, array in numbers.items()}
         labels = self.texts.get("labels")
         if self.is_of_answers:
             arrays = {"logits": self.answers(columns), **arrays}
@@ -177,9 +177,9 @@ def layout_of_file(
     Where neither options nor names tell the columns of the classes, these are :func:`probability_columns`. The classes
     of answers are those of the options' file, else those that are ``known``, else their names and the labels'.
     """
-    names, own = file.names, own_columns(options, further)
+    names, taken = file.names, own_columns(options, further)
     if not _columns_tell_classes(names, options):
-        guessed = probability_columns(file, [name for name in names if name not in own])
+        guessed = probability_columns(file, [name for name in names if name not in taken])
         options = replace(options, logit_columns=guessed, probabilities=True) if guessed else options
     layout = layout_of(names, options)
     wanted = tuple(name for name in dict.fromkeys(further) if name is not None and name in names)
@@ -205,20 +205,20 @@ def layout_of_file(
 def _classes_of_answers(file: TableFile, texts: Mapping[str, str]) -> list[str]:
     """Return the classes that the answers in a file, and their labels, name."""
     columns = [texts[name] for name in (PREDICTED, "labels") if name in texts]
-    found = Layout({}, further=tuple(columns)).read(file).texts
+    texts_of_columns = Layout({}, further=tuple(columns)).read(file).texts
     with located(f"column {columns[0]!r}"):
-        return names_of_answers(found[columns[0]], found.get(texts.get("labels", "")))
+        return names_of_answers(texts_of_columns[columns[0]], texts_of_columns.get(texts.get("labels", "")))
 
 
 def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...]:
     """Return those of some columns that hold numbers from 0 to 1, if two or more of them sum to 1; else none.
 
-    That has to be so in nine of ten of the first rows, so that a wrong number is told where it is read.
+    Nine of ten of the first rows have to be such, so that one wrong number is reported and does not hide the columns.
     """
-    found = file.first_numbers([name for name in names if file.names.count(name) == 1])
+    numeric = file.first_numbers([name for name in names if file.names.count(name) == 1])
     columns = {
         name: values
-        for name, values in found.items()
+        for name, values in numeric.items()
         if values.ndim == 1 and np.mean((values >= 0) & (values <= 1)) > MOST_RIGHT
     }
     if len(columns) < 2:
@@ -285,8 +285,8 @@ def _columns_like(names: Sequence[str], pattern: str, own: Collection[str]) -> d
     if "*" not in pattern:
         return {pattern: pattern} if pattern in names else {}
     shape = re.compile("(.*)".join(map(re.escape, pattern.split("*"))), re.DOTALL)
-    found = {name: match for name in names if name not in own and (match := shape.fullmatch(name))}
-    return {name: match[1] if shape.groups == 1 else name for name, match in found.items()}
+    matches = {name: match for name in names if name not in own and (match := shape.fullmatch(name))}
+    return {name: match[1] if shape.groups == 1 else name for name, match in matches.items()}
 
 
 def _layout_by_column_names(pieces: dict[str, str], by_pattern: bool, in_order: bool) -> Layout:
@@ -332,14 +332,14 @@ def _last_words_of_columns(columns: list[str]) -> list[str]:
 def _layout_with_classes_of(layout: Layout, path: str) -> Layout:
     """Return the layout with the classes of a file: by their names where it has some, else by their places."""
     classes, columns = tuple(read_classes(Path(path))), layout.numbers["logits"]
-    own = layout.classes or ()
-    are_numbers = _are_numbered_classes(own)
-    if set(own) == set(classes):
+    named = layout.classes or ()
+    are_numbers = _are_numbered_classes(named)
+    if set(named) == set(classes):
         return Layout(
-            {"logits": [columns[own.index(name)] for name in classes]}, classes=classes, counts=not are_numbers
+            {"logits": [columns[named.index(name)] for name in classes]}, classes=classes, counts=not are_numbers
         )
     if not are_numbers:
-        expected = f"expected the classes that the columns name, {listed_names(own)}"
+        expected = f"expected the classes that the columns name, {listed_names(named)}"
         raise SteepslopeError(f"{expected}, found {listed_names(classes)}", path)
     if len(columns) not in (1, len(classes)):
         raise SteepslopeError(f"expected {len(columns)} classes, one a column, found {len(classes)}", path)

@@ -38,8 +38,6 @@ MOST_COLUMNS = 64  # more columns are mixed into so many
 MOST_EQUAL = 0.05  # of the rows: a larger group of equal rows means coarse values, no copies
 FEW_EQUAL = 20  # rows: a group of so few is never too large
 BLOCK_ROWS = 4_096
-TABLE = 2  # dimensions
-PAIR = 2  # classes, whose logits are one number
 TOLD = 0.01  # of the rows: fewer copies give no warning
 
 
@@ -90,19 +88,16 @@ def _scaled_columns(columns: Floats) -> Floats:
     return np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)
 
 
-def _equal_row_codes(table: Floats) -> Codes:
-    """Return a number for each row (n, d), the same one for equal rows, by their hashes."""
-    hashes = [hashed_rows(table[rows] + 0.0) for rows in blocks(len(table), BLOCK_ROWS)]  # of -0.0 that of 0.0
-    return rows_that_agree(np.concatenate(hashes)) if hashes and table.size else np.zeros(len(table), np.int64)
-
-
 def _rows_alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> Codes:
     """Return a number for each row that those share which differ by less than a tolerance in each column, in a chain.
 
     Each row is compared with its nearest ``neighbours``. With a tolerance of 0, rows are equal.
     """
-    codes = _equal_row_codes(table)
-    if tolerance == 0 or not table.size:
+    if not table.size:
+        return np.zeros(len(table), np.int64)
+    hashes = [hashed_rows(table[rows] + 0.0) for rows in blocks(len(table), BLOCK_ROWS)]  # of -0.0 that of 0.0
+    codes = rows_that_agree(np.concatenate(hashes))
+    if tolerance == 0:
         return codes
     distinct = table[np.unique(codes, return_index=True)[1]]
     _, near = cKDTree(distinct).query(distinct, neighbours + 1, p=np.inf, distance_upper_bound=tolerance)
@@ -113,10 +108,7 @@ def _rows_alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> C
 def _connected_rows(n: int, pairs: NDArray[np.int64]) -> Codes:
     """Return a number for each of n rows, the same one for rows that pairs (2, p) connect, by order of first rows."""
     graph = csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
-    _, first, codes = np.unique(connected_components(graph, directed=False)[1], return_index=True, return_inverse=True)
-    ranks = np.empty(len(first), np.int64)
-    ranks[np.argsort(first)] = np.arange(len(first))
-    return ranks[codes]
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _are_copies_by_count(codes: Codes, table: Floats, tolerance: float) -> bool:
@@ -156,9 +148,9 @@ def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:
     array([0, 0, 0, 1])
     """
     pairs = [np.zeros((2, 0), np.int64)]
-    for given in codes:
-        _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
-        pairs.append(np.stack([np.arange(len(given)), first[inverse]]))
+    for values in codes:
+        _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+        pairs.append(np.stack([np.arange(len(values)), first[inverse]]))
     return _connected_rows(len(codes[0]), np.concatenate(pairs, axis=1))
 
 
@@ -194,9 +186,10 @@ def caution_on_equal_rows(outputs: ClassifierOutputs) -> list[str]:
 
 
 def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
-    if outputs.features is not None and outputs.features.ndim == TABLE:
+    if outputs.features is not None:
         return mixed_columns(outputs.features)
-    return mixed_columns(outputs.logits) if outputs.num_classes > PAIR else np.zeros((len(outputs), 0))
+    compared = outputs.logits if outputs.num_classes > 2 else outputs.logits[:, :0]  # of two, logits are one number
+    return mixed_columns(compared)
 
 
 def one_of_each_copy(codes: Codes, seed: int = 0) -> Codes:

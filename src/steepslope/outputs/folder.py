@@ -102,14 +102,15 @@ def opinions_in_folder(folder: Path) -> dict[str, dict[str, Any]]:
 def _opinions_of_subfolders(folder: Path, own: NDArray[Any]) -> Arrays:
     """Return the opinions of the other classifiers whose logits lie in subfolders, by the names of their arrays."""
     made = opinions_in_folder(folder)
-    ids, found = ids_of_folder(folder) if made else [], {}
+    ids, opinions = ids_of_folder(folder) if made else [], {}
     for name, record in made.items():
         subfolder = folder / OPINIONS / name
         with located(subfolder):
             rows = opinion_rows_by_id(ids, ids_of_folder(subfolder))
             places = field(record, PLACES, list, subfolder / MANIFEST)
-            found[f"{OPINION}{name}"] = aligned_opinion(own, read_outputs_folder(subfolder)[0]["logits"], rows, places)
-    return found
+            logits = read_outputs_folder(subfolder)[0]["logits"]
+            opinions[f"{OPINION}{name}"] = aligned_opinion(own, logits, rows, places)
+    return opinions
 
 
 def _augmented_copies_of_folder(subfolder: Path, folder: Path) -> Arrays:
@@ -120,11 +121,9 @@ def _augmented_copies_of_folder(subfolder: Path, folder: Path) -> Arrays:
     if names != augmented_copy_ids(originals, copies):
         expected = f"copies #1 to #A of each image of {folder}, in the same order"
         raise SteepslopeError(f"expected {expected}, found others: delete this folder and extract again", subfolder)
-    found = {f"{OF_COPIES}{name}": array for name, array in read_outputs_folder(subfolder)[0].items()}
-    shape = (len(originals), copies)
-    return {
-        name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in arrays_in_order(found)
-    }
+    copied = {f"{OF_COPIES}{name}": array for name, array in read_outputs_folder(subfolder)[0].items()}
+    known = arrays_in_order(copied)
+    return {name: copied[name].reshape(len(originals), copies, *copied[name].shape[1:]) for name in known}
 
 
 def augmented_copy_ids(ids: Sequence[str], copies: int) -> list[str]:
@@ -158,8 +157,8 @@ def recipe_of_folder(folder: Path) -> dict[str, Any] | None:
 
 def require_folders_of_one_classifier(*paths: str | Path | None) -> None:
     """Raise unless folders of outputs come from one classifier and input; those that do not record them may be any."""
-    given = {path: extraction_of_folder(Path(path)) for path in paths if path is not None}
-    makers = {path: (made["digest"], made.get("transform")) for path, made in given.items() if "digest" in made}
+    records = {path: extraction_of_folder(Path(path)) for path in paths if path is not None}
+    makers = {path: (made["digest"], made.get("transform")) for path, made in records.items() if "digest" in made}
     for path, maker in makers.items():
         first = next(iter(makers))
         if maker != makers[first]:

@@ -1,11 +1,11 @@
 """Labels by the names of classes: text, or whatever the classes are called, becomes numbers 0…K−1.
 
-A label may also be out-of-class, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
-that is not among the classes. Such names are told in a warning, since they may be misspelt; where no label at all is a
-class, they are an error. Numbers other than −1 that are no class always are.
+A label may also be out-of-class: then its number is −1. That is meant by −1 itself, by the text ``unknown``, and by a
+name that is not among the classes. A warning lists such names, since they may be misspelt. They are an error if no
+label at all is a class. A number that is no class is always an error, unless it is −1.
 
-Names of classes come from a text file, or from a folder that records them. A column of text, from which labels, truths
-and groups are read, is codes and the distinct texts.
+Names of classes come from a text file, or from a folder that records them. A column of text is kept as codes and the
+distinct texts; labels, truths and groups are read from it.
 """
 
 import warnings
@@ -83,7 +83,7 @@ def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
 
 
 def out_of_class_texts(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
-    """Return the texts that are out-of-class: names that are not known do where some others are."""
+    """Return the texts that are out-of-class; names that are not known are, if some other text is known."""
     others = [text for text in texts.distinct if text not in known]
     return {text: UNKNOWN for text in others if means_unknown_label(text) or (known and may_be_class_name(text))}
 
@@ -96,11 +96,9 @@ def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> 
     if len(outside):
         least = labels.min(where=labels != UNKNOWN, initial=num_classes)
         from_one = "; if they count from 1, subtract 1" if (least, labels.max()) == (1, num_classes) else ""
-        raise SteepslopeError(
-            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
-            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
-            "labels",
-        )
+        expected = f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them"
+        found = f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
+        raise SteepslopeError(f"{expected}, {found}{from_one}", "labels")
 
 
 def means_unknown_label(text: str) -> bool:
@@ -118,9 +116,8 @@ def may_be_class_name(text: str) -> bool:
     >>> [may_be_class_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
     [True, False, False, False, False, False]
     """
-    return (
-        text.strip().lower() not in NOTHING_THERE and not whole_numbers_among([text]) and number_in_text(text) is None
-    )
+    is_number = number_in_text(text) is not None or text.lower() in ("true", "false")
+    return text.strip().lower() not in NOTHING_THERE and not is_number
 
 
 def warn_of_unknown_labels(
@@ -271,8 +268,8 @@ def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:
     >>> whole_numbers_among(["3", "1.0", "True", "2.5", "cat", ""])
     {'3': 3, '1.0': 1, 'True': 1}
     """
-    found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text)) for text in texts}
-    return {text: int(value) for text, value in found.items() if value is not None and value.is_integer()}
+    numbers = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text)) for text in texts}
+    return {text: int(value) for text, value in numbers.items() if value is not None and value.is_integer()}
 
 
 def number_in_text(text: str) -> float | None:

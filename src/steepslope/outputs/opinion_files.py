@@ -19,18 +19,12 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.memory import arrays_that_fit_memory
-from steepslope.outputs import folder
+from steepslope.outputs import folder, opinions
 from steepslope.outputs.answers import CONFIDENCE, are_numbers_from_zero, names_of_answers, opinion_of_answers
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import PREDICTION, Columns, Layout, class_columns
 from steepslope.outputs.labels import NOTHING_THERE, Texts, number_in_text
-from steepslope.outputs.opinions import (
-    PLACES,
-    Opinion,
-    opinion_arrays,
-    opinion_class_places,
-    require_columns_of_classes,
-)
+from steepslope.outputs.opinions import Opinion
 from steepslope.outputs.options import TABLES, ReadingOptions, options_by_name
 from steepslope.outputs.probabilities import are_probabilities
 from steepslope.outputs.table_files import TableFile, table_file
@@ -56,10 +50,10 @@ def read_opinions(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[s
         with explained("cannot be read as an opinion", path, OSError, longest=160):
             other = read_opinion_file(path, options, own, mapping)
         with located(path):
-            arrays |= opinion_arrays(own, name, other, mapping)
+            arrays |= opinions.opinion_arrays(own, name, other, mapping)
             made = folder.extraction_of_folder(path) if path.is_dir() else {}
             if "digest" in made:
-                nets[name] = {**made, PLACES: list(opinion_class_places(own, other, mapping))}
+                nets[name] = {**made, opinions.PLACES: list(opinions.opinion_class_places(own, other, mapping))}
     return arrays, nets
 
 
@@ -73,18 +67,18 @@ def read_mapping(path: Path, form: str = "other=this") -> Mapped:
         text = path.read_text(encoding="utf-8-sig")
     is_csv = path.suffix.lower() == ".csv"
     lines = list(csv.reader(text.splitlines())) if is_csv else [line.split("=", 1) for line in text.splitlines()]
-    found: Mapped = {}
-    for number, parts in enumerate(lines, start=1):
-        names = [part.strip() for part in parts]
+    mapping: Mapped = {}
+    for number, cells in enumerate(lines, start=1):
+        names = [part.strip() for part in cells]
         if names in ([], [""]):
             continue
-        if len(names) != 2 or not names[0] or names[0] in found:
+        if len(names) != 2 or not names[0] or names[0] in mapping:
             expected = f"expected {'two columns' if is_csv else form} in each line, each class once"
             raise SteepslopeError(f"{expected}, found {', '.join(names)!r} in line {number}", path)
-        found[names[0]] = names[1] or None
-    if not found:
+        mapping[names[0]] = names[1] or None
+    if not mapping:
         raise SteepslopeError("expected the names of classes, found none", path)
-    return found
+    return mapping
 
 
 def read_opinion_file(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None = None) -> Opinion:
@@ -128,23 +122,23 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
     if layout is None and prediction in others:
         confidence = options.confidence_column if options.confidence_column in others else CONFIDENCE
         numbers = {CONFIDENCE: [confidence]} if confidence in others else {}
-        found = Layout(numbers, named, further=(prediction,)).read(file, gaps=True)
-        return _opinion_of_answers(found.texts[prediction], found, mapping)
+        columns = Layout(numbers, named, further=(prediction,)).read(file, gaps=True)
+        return _opinion_of_answers(columns.texts[prediction], columns, mapping)
     if layout is None and len(others) == 1:
         classes = list(own.classes or ())
         if others[0] in classes and others != classes[1:]:  # as class 1 of two, it has the probability of that
             expected = "expected a column for each class, or one of votes"
             raise SteepslopeError(f"{expected}, found {others[0]!r} alone", "columns")
-        found = Layout({}, named, further=tuple(others)).read(file)
-        return Opinion(_votes_in_column(found.texts[others[0]]), found.ids)
+        columns = Layout({}, named, further=tuple(others)).read(file)
+        return Opinion(_votes_in_column(columns.texts[others[0]]), columns.ids)
     if layout is None:
         names = [name for name in others if name != LABEL]
-        require_columns_of_classes(own, names, mapping)
+        opinions.require_columns_of_classes(own, names, mapping)
         layout = Layout({"logits": names}, classes=tuple(names), probabilities=True)
-    found = replace(layout, texts=named).read(file, gaps=True)
-    values = found.numbers["logits"]
+    columns = replace(layout, texts=named).read(file, gaps=True)
+    values = columns.numbers["logits"]
     as_logits = not layout.probabilities and not are_probabilities(values)
-    return Opinion(values, found.ids, layout.classes or file.saved_classes, as_logits=as_logits)
+    return Opinion(values, columns.ids, layout.classes or file.saved_classes, as_logits=as_logits)
 
 
 def _opinion_of_answers(predicted: Texts, columns: Columns, mapping: Mapped | None) -> Opinion:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known, unknown_name
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.log_space import in_classes_of
-from steepslope.outputs.answers import answers_in_classes, are_answers
+from steepslope.outputs.answers import answers_in_classes, are_answers, is_no_answer
 from steepslope.outputs.arrays import (
     NOT_FINITE,
     OF_COPIES,
@@ -29,9 +29,9 @@ from steepslope.outputs.arrays import (
     column_names,
     is_opinion_array,
     opinion_of_array,
+    require_opinion_name,
 )
 from steepslope.outputs.labels import (
-    NOTHING_THERE,
     Texts,
     class_values,
     listed_names,
@@ -40,7 +40,6 @@ from steepslope.outputs.labels import (
     warn_of_unknown_labels,
     whole_numbers_among,
 )
-from steepslope.outputs.options import require_opinion_name
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities, probability_logits
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
@@ -108,7 +107,12 @@ class Opinion:
         if hasattr(given, "logits"):
             copies = given.arrays.get(f"{OF_COPIES}logits")
             return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
-        return cls(_opinion_numbers(as_array(given, 2)), classes=column_names(given), of_columns=True)
+        values = as_array(given, 2)
+        if values.dtype.kind == "b":
+            values = values.astype(np.int64)
+        elif values.dtype.kind not in "OUST" or values.ndim != 1:  # votes may be text, or text and numbers
+            values = as_float_array("opinion", values)
+        return cls(values, classes=column_names(given), of_columns=True)
 
 
 def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = None) -> Arrays:
@@ -134,46 +138,29 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         _require_whole_opinions(other.values)
         places = opinion_class_places(own, other, classes)
         logits = other.values if other.as_logits else _opinion_on_log_scale(other.values)
-        found = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
+        aligned_arrays = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
         if own.copies is not None and other.copies is not None:
-            _require_same_copies((own.copies, other.copies), (own.recipe, other.recipe))
+            mine, theirs = own.recipe, other.recipe
+            if mine is None or theirs is None:  # then they are as many
+                mine, theirs = {"copies": own.copies.shape[1]}, {"copies": other.copies.shape[1]}
+            if mine != theirs:
+                told = [", ".join(f"{name} {value}" for name, value in recipe.items()) for recipe in (mine, theirs)]
+                raise SteepslopeError(f"expected augmented copies made alike ({told[0]}), found others ({told[1]})")
             copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
-            parts = [aligned_opinion(mine, theirs, rows, places) for mine, theirs in copies]
-            found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(parts, axis=1)
-        return found
-
-
-def _require_same_copies(copies: Sequence[NDArray[Any]], recipes: Sequence[Mapping[str, Any] | None]) -> None:
-    """Raise unless both sides have as many augmented copies, made alike as far as that is known."""
-    counts = [{"copies": one.shape[1]} for one in copies]
-    first, second = counts if None in recipes else [dict(one or {}) for one in recipes]
-    if first != second:
-        mine, theirs = (", ".join(f"{name} {value}" for name, value in one.items()) for one in (first, second))
-        raise SteepslopeError(f"expected augmented copies made alike ({mine}), found others ({theirs})")
+            aligned = [aligned_opinion(logits, others, rows, places) for logits, others in copies]
+            aligned_arrays[f"{OF_COPIES}{OPINION}{name}"] = np.stack(aligned, axis=1)
+        return aligned_arrays
 
 
 def _opinion_of_two_classes(array: NDArray[Any], count: int) -> NDArray[Any]:
     """Return probabilities (n,) of class 1 of two as those of both; others as they are, if they can be an opinion."""
-    if array.ndim == 1:
-        return np.column_stack([1 - array, array]) if _is_opinion_on_class_1(array, count) else array
-    if array.ndim != 2 or array.shape[1] < 2:
+    if array.ndim == 1 and count == 2 and array.dtype.kind == "f":
+        known = array[~np.isnan(array)]
+        are_votes = (known == np.floor(known)).all() or (known < 0).any() or (known > 1).any()
+        return array if are_votes else np.column_stack([1 - array, array])
+    if array.ndim != 1 and (array.ndim != 2 or array.shape[1] < 2):
         raise SteepslopeError(f"expected shape (n, K) or (n,), found {array.shape}")
     return array
-
-
-def _opinion_numbers(array: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers as floats; text and mixed columns of votes as they are."""
-    if array.dtype.kind in "OUST" and array.ndim == 1:
-        return array
-    return array.astype(np.int64) if array.dtype.kind == "b" else as_float_array("opinion", array)
-
-
-def _is_opinion_on_class_1(array: NDArray[Any], num_classes: int) -> bool:
-    """Return whether numbers (n,) are probabilities of class 1 of two, and no votes: some are no whole numbers."""
-    if num_classes != 2 or array.dtype.kind != "f":
-        return False
-    some = array[~np.isnan(array)]
-    return bool(len(some) and ((some >= 0) & (some <= 1)).all() and (some != np.floor(some)).any())
 
 
 def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Classes = None) -> None:
@@ -244,14 +231,14 @@ def _rows_with_opinions(place: str, own: Any, others: Any, n: int, count: int) -
 def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     """Return the place of each id among others, (n,); -1 for one that is not there."""
     places = {one: place for place, one in enumerate(others)}
-    found = np.array([places.get(one, LACKING) for one in own])
+    rows = np.array([places.get(one, LACKING) for one in own])
     if not np.array_equal(own, others):  # else they go by their places as well
         for whose, names in {"": others, " of the outputs": own}.items():
             if len(set(names)) < len(names):
                 raise SteepslopeError(f"expected each id{whose} once, found some twice")
-    if (found == LACKING).all():
+    if (rows == LACKING).all():
         raise SteepslopeError(f"expected ids such as {own[0]!r}, found none of them, but {others[0]!r}")
-    return found if len(places) == len(others) else np.arange(len(found))
+    return rows if len(places) == len(others) else np.arange(len(rows))
 
 
 def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
@@ -312,34 +299,29 @@ def aligned_opinion(
 
     ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`opinion_class_places`.
     """
-    found, made = np.full(own.shape, np.nan, dtype=np.float32), are_answers(logits)
+    aligned, made = np.full(own.shape, np.nan, dtype=np.float32), are_answers(logits)
     for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
         there = np.flatnonzero(rows[part] != LACKING)
         both = own[part][there], logits[rows[part][there]]
         mine, theirs = (np.asarray(array, dtype=np.float64) for array in both)
         said = answers_in_classes(theirs, places, own.shape[1]) if made else in_classes_of(mine, theirs, places)
-        found[part.start + there] = said
-    if np.isnan(found).any(axis=1).all():
+        aligned[part.start + there] = said
+    if np.isnan(aligned).any(axis=1).all():
         raise SteepslopeError("expected an opinion in some row, found none")
-    return found
+    return aligned
 
 
 def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
-    numbers = _numbered_votes(place, own, _votes_as_text(array), classes)
-    votes = np.where(rows == LACKING, LACKING, numbers[rows])
-    if (votes == LACKING).all():
-        raise SteepslopeError("expected an opinion in some row, found none")
-    return votes
-
-
-def _votes_as_text(array: NDArray[Any]) -> Texts:
-    """Return votes as text, numbers too, as pandas and spreadsheets write them."""
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f":  # so pandas and spreadsheets write numbers
         array = as_whole_array("votes", np.where(np.isnan(array), LACKING, array))
     elif array.dtype.kind == "S":
         array = array.astype(np.str_)
-    return Texts.of_rows([str(value).strip() for value in array.tolist()])
+    texts = Texts.of_rows([str(value).strip() for value in array.tolist()])
+    votes = np.where(rows == LACKING, LACKING, _numbered_votes(place, own, texts, classes)[rows])
+    if (votes == LACKING).all():
+        raise SteepslopeError("expected an opinion in some row, found none")
+    return votes
 
 
 def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) -> Integers:
@@ -353,23 +335,19 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
     meaning = {**known, **named}
     if not any(map(str.isdecimal, meaning)):
         meaning |= {str(number): number for number in range(count)}
-    found = texts.known(meaning)
-    lacking = {text: LACKING for text in texts.distinct if text not in found and _is_no_vote(text)}
-    others = {text: count for text in texts.distinct if text not in {**found, **lacking}}
-    if is_mapping and (found or others) and not texts.known(named):
+    of_classes = texts.known(meaning)
+    no_votes = [text for text in texts.distinct if is_no_answer(text) or number_in_text(text) == LACKING]
+    lacking = {text: LACKING for text in no_votes if text not in of_classes}
+    others = {text: count for text in texts.distinct if text not in {**of_classes, **lacking}}
+    if is_mapping and (of_classes or others) and not texts.known(named):
         expected = f"expected votes such as {listed_names(list(named))}"
         raise SteepslopeError(f"{expected}, found {listed_names(texts.distinct)}", "classes")
     if not (is_mapping and any(map(str.isdecimal, named))):  # which need not list all numbers
         _require_votes_for_classes(texts, others, count if is_mapping else len(named) or count, known)
-    if others and not found:
+    if others and not of_classes:
         raise unknown_name("class", next(iter(others)), known)
-    warn_of_unknown_labels(place, texts, {**found, **lacking}, list(known), "another class")
-    return texts.numbers({**others, **lacking, **found}, "votes", "votes")
-
-
-def _is_no_vote(text: str) -> bool:
-    """Return whether a text that is no class says that there is no vote."""
-    return text.lower() in NOTHING_THERE or number_in_text(text) == LACKING
+    warn_of_unknown_labels(place, texts, {**of_classes, **lacking}, list(known), "another class")
+    return texts.numbers({**others, **lacking, **of_classes}, "votes", "votes")
 
 
 def _require_votes_for_classes(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.arrays import OPINION_NAMES
+from steepslope.outputs.arrays import require_opinion_name
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
@@ -16,30 +16,23 @@ OF_TABLES = (
 )  # fmt: skip
 
 
-def require_opinion_name(name: str) -> str:
-    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
-    if not OPINION_NAMES.fullmatch(name):
-        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
-    return name
-
-
 def options_by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return what is given as NAME=VALUE by its name, each once; raise for a name that is none of the ``names``.
 
     >>> options_by_name("opinion", ["big=timm:resnet50", "people=votes.csv"])
     {'big': 'timm:resnet50', 'people': 'votes.csv'}
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     place = option.replace("_", "-")
     for word in words:
         name, _, value = word.partition("=")
-        if not value or name in found:
+        if not value or name in values:
             expected = "expected each name once" if value else "expected NAME=VALUE"
             raise SteepslopeError(f"{expected}, found {word!r}", place)
         if names is not None and name not in names:
             raise SteepslopeError(f"expected --opinion {name}=… with it, found none", place)
-        found[require_opinion_name(name)] = value
-    return found
+        values[require_opinion_name(name)] = value
+    return values
 
 
 @dataclass(frozen=True)
@@ -55,17 +48,17 @@ class ReadingOptions:
         Columns of a .csv or .parquet file with one number a class: names with commas, in the order of the classes, or
         patterns such as 'score*', whose columns come in the natural order of their names (2 before 10). What * stands
         for is the class's name, such as cat in score_cat. By default logit_0, logit_1, … or logit_cat, logit_dog, …;
-        else all other columns of numbers, called as the classes, if in each row none is negative and their sum is 1.
+        else all other columns of numbers, named after the classes, if they are probabilities that sum to 1 in each row.
     probabilities
         The numbers of the classes are probabilities, not logits. One column alone is the probability of class 1 of 2.
     as_logits
-        The numbers of the classes are logits, although each row is positive and has a sum of 1.
+        The numbers of the classes are logits, although each row looks like probabilities.
     prediction_column
-        Column of a .csv or .parquet file with the predicted class, where a class and a confidence are all that is
-        known, in place of logits; by default prediction.
+        Column of a .csv or .parquet file with the predicted class, if only a class and a confidence are known, and no
+        logits; by default prediction.
     confidence_column
-        Column with how sure each prediction is, on any scale, higher is surer; a cell may be empty. By default
-        confidence. The files of opinions may have such columns, too.
+        Column that says how sure each prediction is, on any scale; higher is surer, and cells may be empty. By default
+        confidence. Files of opinions may have such a column, too.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -75,12 +68,13 @@ class ReadingOptions:
         classes.
     opinion
         Opinion of another classifier, or of people, on the same inputs, NAME=FILE: outputs (a folder, .npz, .csv or
-        .parquet file) with logits or probabilities, or a .csv or .parquet file with one column of bare classes. Rows go
-        by ids where both sides have ids, else by their places; a row may lack it. Several can be given. With images
-        (predict --data), NAME=SPEC says where the opinion's net lies, or that it is code of your own.
+        .parquet file) with logits or probabilities, or a .csv or .parquet file with one column of bare classes. Rows
+        are matched by ids if both sides have ids, else by their places. A row may lack the opinion. Several opinions
+        can be given. With images (predict --data), NAME=SPEC says where the opinion's net lies, or that it is code of
+        your own.
     opinion_classes
         What the classes of an opinion are called here, NAME=FILE: lines other=this, or a .csv file of two columns; by
-        default, classes go by their names where both sides have names.
+        default, classes are matched by their names if both sides have names.
     """
 
     label_column: str | None = None
@@ -122,9 +116,9 @@ class ReadingOptions:
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""
         return [
-            one.name.replace("_", "-")
-            for one in fields(self)
-            if one.name in names and getattr(self, one.name) != one.default
+            option.name.replace("_", "-")
+            for option in fields(self)
+            if option.name in names and getattr(self, option.name) != option.default
         ]
 
 
@@ -133,9 +127,9 @@ AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes
 
 def require_files_for_options(options: ReadingOptions, *paths: str | None) -> None:
     """Raise if an option is given for tables, or for files, but none that it could be for."""
-    given = [Path(path) for path in paths if path is not None]
+    files = [Path(path) for path in paths if path is not None]
     of_tables, of_files = options.changed(OF_TABLES), options.changed(OF_FILES)
-    if of_tables and not any(path.suffix.lower() in TABLES for path in given):
-        raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {given[0]}", of_tables[0])
-    if of_files and all(path.is_dir() for path in given):
-        raise SteepslopeError(f"expected a file to go with it, found the folder {given[0]}", of_files[0])
+    if of_tables and not any(path.suffix.lower() in TABLES for path in files):
+        raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {files[0]}", of_tables[0])
+    if of_files and all(path.is_dir() for path in files):
+        raise SteepslopeError(f"expected a file to go with it, found the folder {files[0]}", of_files[0])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.memory import require_memory_for
 from steepslope.outputs.arrays import CLASSES
-from steepslope.outputs.table_files import BATCH_ROWS, FIRST_ROWS, NUMBER, TEXT, Frame
+from steepslope.outputs.table_files import BATCH_ROWS, EXPECTED, FIRST_ROWS, NUMBER, TEXT, Frame
 
 BYTES = {"FLOAT": 4, "DOUBLE": 8, "INT32": 8, "INT64": 8, "BYTE_ARRAY": 4}  # of a value in memory, at least
 
@@ -77,12 +77,13 @@ class ParquetFile:
         about = pq.ParquetFile(self.path).metadata
         for number in range(about.num_row_groups):
             group = about.row_group(number)
-            chunks = [group.column(place) for place in range(group.num_columns)]
-            some = [one for one in chunks if {one.path_in_schema, one.path_in_schema.partition(".")[0]} & set(columns)]
-            needed = (
-                max(one.total_uncompressed_size, BYTES.get(one.physical_type, 0) * one.num_values) for one in some
-            )
-            yield sum(needed), sum(one.total_compressed_size for one in some)
+            needed = packed = 0
+            for chunk in map(group.column, range(group.num_columns)):
+                if {chunk.path_in_schema, chunk.path_in_schema.partition(".")[0]} & set(columns):
+                    least = BYTES.get(chunk.physical_type, 0) * chunk.num_values
+                    needed += max(chunk.total_uncompressed_size, least)
+                    packed += chunk.total_compressed_size
+            yield needed, packed
 
 
 def _is_number_type(kind: Any) -> bool:
@@ -101,8 +102,7 @@ def _arrow_as(kind: str, values: Any, column: str) -> NDArray[Any]:
         return np.array(compute.fill_null(values.cast(pa.string()), "").to_pylist(), dtype=np.object_)
     is_right = _is_number_type(values.type) if kind == NUMBER else pa.types.is_boolean(values.type)
     if not is_right and not pa.types.is_null(values.type):
-        expected = "a number" if kind == NUMBER else "true or false"
-        raise SteepslopeError(f"column {column!r}: expected {expected} in each row, found {values.type}")
+        raise SteepslopeError(f"column {column!r}: expected {EXPECTED[kind]} in each row, found {values.type}")
     floats = values if pa.types.is_floating(values.type) else values.cast(pa.float64())
     array: NDArray[Any] = compute.fill_null(floats, nan).to_numpy(zero_copy_only=False)
     return array
@@ -112,7 +112,9 @@ class ParquetWriter:
     """Columns of given types, in groups of the rows that come together; texts by name are kept next to them."""
 
     def __init__(self, path: Path, dtypes: Mapping[str, np.dtype[Any]], texts: Mapping[str, str]) -> None:
-        types = {name: _type_of_column(dtype) for name, dtype in dtypes.items()}
+        types = {
+            name: pa.from_numpy_dtype(kind) if kind.kind in "fiub" else pa.string() for name, kind in dtypes.items()
+        }
         self._schema = pa.schema(types, metadata=dict(texts) or None)
         self._writer = pq.ParquetWriter(path, self._schema)
 
@@ -124,14 +126,9 @@ class ParquetWriter:
 
     def write(self, columns: Frame) -> None:
         """Write rows as a group; a masked cell is empty, and so is NaN."""
-        arrays = [_arrow_of_column(columns[field.name], field.type) for field in self._schema]
+        arrays = []
+        for field in self._schema:
+            values = columns[field.name]
+            mask = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
+            arrays.append(pa.array(np.ma.getdata(values), field.type, mask=mask, from_pandas=True))
         self._writer.write_table(pa.table(arrays, schema=self._schema))
-
-
-def _type_of_column(dtype: np.dtype[Any]) -> Any:
-    return pa.from_numpy_dtype(dtype) if dtype.kind in "fiub" else pa.string()
-
-
-def _arrow_of_column(values: NDArray[Any], kind: Any) -> Any:
-    mask = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
-    return pa.array(np.ma.getdata(values), kind, mask=mask, from_pandas=True)

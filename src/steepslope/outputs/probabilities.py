@@ -51,8 +51,8 @@ def probability_logits(probabilities: Any, floor: float | None = None) -> NDArra
 def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
     """Return probabilities as rows (n, K) of float64; raise as :func:`probability_logits` does."""
     with explained("expected an array of numbers", NAME, (TypeError, ValueError, RuntimeError)):
-        given = as_array(probabilities, 2)
-    array = as_float_array(NAME, given)
+        values = as_array(probabilities, 2)
+    array = as_float_array(NAME, values)
     if array.dtype.kind != "f" or array.ndim not in (1, 2) or array.size == 0:
         expected = "expected numbers of shape (n, K), or (n,) of class 1 of 2"
         raise SteepslopeError(f"{expected}, found {array.dtype} of shape {array.shape}", NAME)

@@ -161,14 +161,15 @@ def _row_sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     """Return the predicted class, the margin and projections of all logits, the same on all machines but for 1e-7."""
     weights = (_hash_weights(PROJECTIONS * outputs.num_classes) >> np.uint64(40)) / 2.0**24 - 0.5
     weights = weights.reshape(-1, PROJECTIONS) / np.sqrt(outputs.num_classes)
-    parts = []
+    sketches = []
     for rows in logit_blocks(outputs):
         limited = np.asarray(outputs.logits[rows], dtype=np.float64).clip(-1e38, 1e38)
         logits = limited.astype(np.float32).astype(np.float64)  # the same in every type of float
         highest = np.partition(logits, -2, axis=1)[:, -2:]
         values = np.column_stack([highest[:, 1] - highest[:, 0], (logits - highest[:, 1:]) @ weights])
-        parts.append(np.column_stack([outputs.predictions[rows], np.arcsinh(values)]))  # relative where they are large
-    return np.concatenate(parts).astype(np.float32)
+        relative = np.arcsinh(values)  # where they are large
+        sketches.append(np.column_stack([outputs.predictions[rows], relative]))
+    return np.concatenate(sketches).astype(np.float32)
 
 
 def _close_sketch_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -106,7 +106,7 @@ class Table:
         return self
 
     def rows(self, rows: slice) -> Table:
-        """Return some of the rows, with ids or else the rows' numbers; of mapped arrays a copy."""
+        """Return some of the rows, with their ids, or else their numbers. Mapped arrays are copied."""
         arrays = {name: read_rows(array, rows) for name, array in self.arrays.items()}
         ids = row_numbers_as_ids(rows.start, rows.stop) if self.ids is None else self.ids[rows]
         return replace(self, arrays=arrays, ids=ids, numbered=self.ids is None)
@@ -114,7 +114,7 @@ class Table:
 
 @dataclass(frozen=True)
 class TableBlocks:
-    """The rows of a file or folder, block by block, the same each time: nothing that grows with them is held but ids.
+    """The rows of a file or folder, block by block, the same each time. Of all rows only ids are held at once.
 
     Labels are not read. A .npz file is read as a whole, and so is a file that comes with opinions. ``further``
     are columns of text to read as well. ``known`` are the classes of answers, as a gate has them.
@@ -137,11 +137,11 @@ class TableBlocks:
         with naming_table(self.path):
             if self._is_table:
                 column = self._layout().texts.get("ids")
-                found = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
+                ids = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
             else:
-                found = read_table(self.path, self.options.without_opinions, self.further).ids
-            if found is not None:
-                require_ids_once(found)
+                ids = read_table(self.path, self.options.without_opinions, self.further).ids
+            if ids is not None:
+                require_ids_once(ids)
 
     @property
     def _is_table(self) -> bool:
@@ -156,7 +156,7 @@ class TableBlocks:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the file, or of a folder's logits, in hex: rows without ids are told from others' by it."""
+        """The SHA-256 of the file, or of a folder's logits, in hex. It tells rows without ids from those of others."""
         path = self.path / LOGITS if self.path.is_dir() else self.path
         with naming_table(path), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -190,8 +190,8 @@ def read_table(
 ) -> Table:
     """Read a file or folder of predictions; its errors name the path.
 
-    ``further`` are columns of text to read as well, such as those of groups, where they are there. ``known`` are the
-    classes of answers, as an oracle has them. Of a .csv or .parquet file, ``labels`` may be left out.
+    ``further`` are columns of text to read as well, such as those of groups, if the file has them. ``known`` are the
+    classes of answers, as an oracle has them. ``labels`` says whether the labels of a .csv or .parquet file are read.
     """
     with naming_table(path):
         if not path.exists():
@@ -222,7 +222,8 @@ def _table_of_file(
     file = table_file(path, options.delimiter)
     layout = layout_of_file(file, options, further, labels, known)
     columns = layout.read(file)
-    _require_table_rows(len(next(iter([*columns.numbers.values(), *(one.codes for one in columns.texts.values())]))))
+    first = next(iter([*columns.numbers.values(), *(text.codes for text in columns.texts.values())]))
+    _require_table_rows(len(first))
     return _table_of_columns(file, layout, options, columns)
 
 
@@ -247,11 +248,11 @@ def _table_with_opinions(table: Table) -> Table:
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
     (added, nets), names = read_opinions(own, table.options), options_by_name("opinion", table.options.opinion)
-    kept = {
+    others_kept = {
         name: one for name, one in table.arrays.items() if not any(is_array_of_opinion(name, other) for other in names)
     }
     others = {name: net for name, net in table.nets.items() if name not in names}
-    return replace(table, arrays={**kept, **added}, nets={**others, **nets})
+    return replace(table, arrays={**others_kept, **added}, nets={**others, **nets})
 
 
 def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:

@@ -27,6 +27,7 @@ from steepslope.outputs.arrays import CLASSES, Arrays, array_of
 from steepslope.outputs.labels import TRUTH_OF_TEXT, number_in_text
 
 NUMBER, TEXT, TRUTH = "number", "text", "truth"  # what a column is read as
+EXPECTED = {NUMBER: "a number", TEXT: "a value", TRUTH: "true or false"}
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # that are read at once: rows at most, and rows times columns
 CSV_ENTRIES = 2**19  # cells of text that are held at once
 FIRST_ROWS = 1_000  # by which a column's kind is told
@@ -165,12 +166,13 @@ def column_as(values: NDArray[Any], kind: str) -> NDArray[Any]:
     return np.ma.filled(np.ma.asarray(values).astype(np.float64), nan)
 
 
-def require_numbers(values: NDArray[Any], column: str) -> NDArray[Any]:
-    """Return a column of numbers; raise if a cell has none."""
-    empty = int(np.isnan(values).sum())
+def require_filled(values: NDArray[Any], column: str, kind: str = NUMBER) -> NDArray[Any]:
+    """Return a column that was read as a kind; raise if a cell is empty. Truths become booleans."""
+    empty = int((values == "" if kind == TEXT else np.isnan(values)).sum())
     if empty:
-        raise SteepslopeError(f"column {column!r}: expected a number in each row, found {empty} empty or nan")
-    return values
+        found = f"found {empty} empty{' or nan' if kind == NUMBER else ''}"
+        raise SteepslopeError(f"column {column!r}: expected {EXPECTED[kind]} in each row, {found}")
+    return values.astype(np.bool_) if kind == TRUTH else values
 
 
 def table_rows_at_once(columns: int) -> int:

@@ -5,7 +5,6 @@ confidences), ``evaluation.py`` (confidences to a row for each score), ``sentenc
 ``tables.py`` (rows to tables), ``page.py`` (all of it as a report's files; what a browser needs is in ``web/``).
 
 ``grid.py`` is a table of cells, and renders it in Markdown or for a terminal; ``screen.py`` prints the main table and
-sentences. ``row_table.py`` writes what is known of each prediction. ``sources.py`` finds images and
-training rows for the page's gallery. ``runs.py`` reads again what a report's folder holds, ``comparison.py`` compares
-several of these, and ``comparison_files.py`` writes what comes of it.
+sentences. ``runs.py`` writes what is known of each prediction, and reads a report's folder again; ``comparison.py``
+compares several of these.
 """

@@ -1,4 +1,4 @@
-"""Several evaluations side by side: whether their rows are the same, how far each differs from one of them, in words.
+"""Several evaluations side by side: whether their rows are the same, and how far each differs from one of them.
 
 Where the rows are the same, differences are paired: both sides are resampled alike. Where they are not, as of two
 months, both are resampled on their own, and the difference is called unpaired.
@@ -8,24 +8,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.artifact import MADE, Artifact
+from steepslope.files.folders import write_json
 from steepslope.metrics.intervals import Difference, Resampled, resample
-from steepslope.metrics.measures import METRICS, measures_at
+from steepslope.metrics.measures import METRICS, Metric, measures_at
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle.base import FEW_ERRORS
-from steepslope.report.grid import shortest_tails
+from steepslope.report.evaluation import nan_to_none
+from steepslope.report.grid import Cell, Grid, grid_in_markdown, plain_in_markdown, shortest_tails
 from steepslope.report.runs import Run, Texts
-from steepslope.report.sentences import clear_sign, difference_sentence, luck_sentence
+from steepslope.report.sentences import clear_sign, count_sentence, difference_sentence, luck_sentence
+from steepslope.report.tables import DELTA, difference_table_cell, metric_table_cells, table_cell_with_p
 
 CLEAR = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
-UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
+NO_RESAMPLES = "not known without resamples"
+UNDEFINED = "not defined"
 JUDGED_BY = ("aurc", "auc")  # in this order
 SEED = 0  # of the resamples
 HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
 AURC_COUNTS = "AURC counts the errors too, so fewer errors lower it. AUC measures the ranking alone."
+TITLE = "Runs side by side"
+HOW = (
+    "In brackets the 95 % bootstrap interval, then the two-sided p of no difference. Paired: both runs on the same "
+    "resamples of the same rows. Unpaired: each on resamples of its own. The best scores were chosen on these rows. "
+    f"{AURC_COUNTS}"
+)
+COMPARISON = Artifact("a comparison", "compare.json", files=("compare.json", "compare.md"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +56,12 @@ class Contrast:
         same = self.score == self.baseline_score
         return self.score if same else f"{self.score} against {self.baseline_score}"
 
-    def sign(self, metric: str) -> int:
-        """Return 1 if the run is clearly better by a metric, -1 if it is clearly worse, else 0."""
-        return clear_sign(METRICS[metric], self.differences[metric])
-
     def word(self, metric: str) -> str:
         """Return what is clear by a metric, or why nothing is: without resamples, or without a difference."""
-        if np.isnan(self.differences[metric]["value"]):
+        difference = self.differences[metric]
+        if np.isnan(difference["value"]):
             return UNDEFINED
-        return UNKNOWN if np.isnan(self.differences[metric]["low"]) else CLEAR[self.sign(metric)]
+        return NO_RESAMPLES if np.isnan(difference["low"]) else CLEAR[clear_sign(METRICS[metric], difference)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +130,11 @@ def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000) -> Comparison:
             theirs = SEED, first
         pairs = dict.fromkeys([*((name, name) for name in run.scores if name in first.scores), best])
         drawn_pairs = {(a, b): (drawn(run, a, *ours), drawn(first, b, *theirs)) for a, b in pairs}
-        contrasts = [Contrast(*pair, compared_difference(*both), pair == best) for pair, both in drawn_pairs.items()]
+        # Models differ in which predictions are wrong: the run with fewer of its rarer kind decides the width.
+        contrasts = [
+            Contrast(*pair, replace(own, units=min(own.units, other.units)).minus(other), pair == best)
+            for pair, (own, other) in drawn_pairs.items()
+        ]
         return Rival(run, why, contrasts)
 
     return Comparison(runs, first, [rival(run, place) for place, run in enumerate(runs[1:], 1)], bootstrap)
@@ -135,15 +149,6 @@ def require_comparable(names: Sequence[str]) -> None:
         raise SteepslopeError(f"expected a name for each run, found {repeated!r} twice", "names")
 
 
-def compared_difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
-    """Return each metric of A less that of B, with interval and p.
-
-    Both come from the same resamples of the same rows, or from resamples that are independent of one another. Models
-    differ in which predictions are wrong; the rarer kind of the run that has fewer decides how wide intervals are.
-    """
-    return replace(a, units=min(a.units, b.units)).minus(b)
-
-
 def why_comparison_unpaired(a: Run, b: Run) -> str:
     """Return why the rows of two runs are not the same; nothing where they are.
 
@@ -152,10 +157,8 @@ def why_comparison_unpaired(a: Run, b: Run) -> str:
     """
     if (a.ids is None) != (b.ids is None):
         return f"only {(b if a.ids is None else a).name} has ids"
-    return _why_other_compared_places(a, b) if a.ids is None else _why_other_compared_ids(a, b)
-
-
-def _why_other_compared_places(a: Run, b: Run) -> str:
+    if a.ids is not None:
+        return _why_other_compared_ids(a, b)
     if len(a) != len(b):
         return f"there are {len(a):,} and {len(b):,} rows, without ids"
     if a.labels is None or b.labels is None:
@@ -167,12 +170,11 @@ def _why_other_compared_places(a: Run, b: Run) -> str:
 
 
 def _why_other_compared_ids(a: Run, b: Run) -> str:
-    for run in (a, b):
-        ids = _in_order_of_comparison(run, run.ids)
+    ours, theirs = _in_order_of_comparison(a, a.ids), _in_order_of_comparison(b, b.ids)
+    for run, ids in ((a, ours), (b, theirs)):
         repeated = ids[1:][ids[1:] == ids[:-1]]
         if len(repeated):
             return f"the id {str(repeated[0])!r} is there more than once in {run.name}"
-    ours, theirs = _in_order_of_comparison(a, a.ids), _in_order_of_comparison(b, b.ids)
     if not np.array_equal(ours, theirs):
         common = len(np.intersect1d(ours, theirs, assume_unique=True))
         return f"{common:,} ids in common of {len(a):,} and {len(b):,}"
@@ -208,8 +210,9 @@ def comparison_headline(comparison: Comparison) -> str:
 
 def comparison_cautions(comparison: Comparison) -> list[str]:
     """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
-    unsure = [one for one in comparison.rivals if one.guessed or not one.paired]
-    return [*_comparison_doubts(comparison.runs), *(_comparison_pairing(one, comparison.baseline) for one in unsure)]
+    unsure = [rival for rival in comparison.rivals if rival.guessed or not rival.paired]
+    pairings = [_comparison_pairing(rival, comparison.baseline) for rival in unsure]
+    return [*_comparison_doubts(comparison.runs), *pairings]
 
 
 def _comparison_doubts(runs: Sequence[Run]) -> Iterator[str]:
@@ -249,11 +252,12 @@ def _rival_comparison_sentences(rival: Rival, baseline: Run) -> Iterator[str]:
     versus = f"{rival.run.name} against {baseline.name}"
     yield f"{versus}: {accuracy}."
     unpaired = "" if rival.paired else ", unpaired"
-    for one in rival.contrasts:
-        best = " (the best of each by AURC)" if one.of_best else ""
-        defined = [name for name in JUDGED_BY if not np.isnan(one.differences[name]["value"])]
-        clear = ", ".join(difference_sentence(name, one.differences[name], CLEAR) for name in defined)
-        yield f"{versus}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."
+    for contrast in rival.contrasts:
+        best = " (the best of each by AURC)" if contrast.of_best else ""
+        defined = [name for name in JUDGED_BY if not np.isnan(contrast.differences[name]["value"])]
+        clear = ", ".join(difference_sentence(name, contrast.differences[name], CLEAR) for name in defined)
+        clear = clear or "cannot be compared: AURC and AUC are not defined"
+        yield f"{versus}{unpaired}, {contrast.title}{best}: {clear}."
 
 
 def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -267,3 +271,90 @@ def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> 
             raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
         return names
     return tuple(shortest_tails([str(Path(folder).resolve()).lstrip("/") for folder in folders]))
+
+
+def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
+    """Write both files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
+    with COMPARISON.staged(out) as staging:
+        write_json(staging / COMPARISON.card, {**comparison_as_json(comparison), MADE: dict(made or {})})
+        (staging / "compare.md").write_text(comparison_in_markdown(comparison), encoding="utf-8")
+
+
+def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
+    """Return what ``compare.json`` holds; what is undefined is null."""
+    rivals = {rival.run.name: rival for rival in comparison.rivals}
+    return {
+        "baseline": comparison.baseline.name,
+        "runs": [_compared_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
+        "rows": [
+            {"run": run.name, **{name: nan_to_none(one) for name, one in score.metrics.items()}, **score.content,
+             "errors": run.wrong}
+            for run in comparison.runs for score in run.scores.values()
+        ],
+        "headline": comparison_headline(comparison),
+        "cautions": comparison_cautions(comparison),
+        "differences": [
+            {"run": rival.run.name, "baseline": comparison.baseline.name, "paired": rival.paired, "score": one.score,
+             "baseline_score": one.baseline_score, "of_best": one.of_best,
+             "verdicts": {name: one.word(name) for name in HEADLINED},
+             **{name: nan_to_none(difference) for name, difference in one.differences.items()}}
+            for rival in comparison.rivals for one in rival.contrasts
+        ],
+        "sentences": comparison_sentences(comparison),
+    }  # fmt: skip
+
+
+def _compared_run_as_json(run: Run, rival: Rival | None) -> dict[str, Any]:
+    """Return a run's facts, and of all but the baseline whether it is paired with that, and by ids."""
+    accuracy = (len(run) - run.wrong) / len(run)
+    facts = {"run": run.name, "n": len(run), "errors": run.wrong, "accuracy": accuracy}
+    if rival is None:
+        return {**facts, "best": run.best}
+    by_ids = None if not rival.paired else not rival.guessed
+    pairing = {"paired": rival.paired, "paired_by_ids": by_ids, "why_unpaired": rival.why_unpaired or None}
+    return {**facts, "best": run.best, **pairing}
+
+
+def comparison_headings(comparison: Comparison) -> list[str]:
+    """Return a line on each run: what is common to all of its scores."""
+    return [f"{run.name}: {count_sentence(len(run), run.wrong)}" for run in comparison.runs]
+
+
+def comparison_in_markdown(comparison: Comparison) -> str:
+    """Return the comparison as Markdown."""
+    lists = (
+        "\n".join(f"- {plain_in_markdown(line)}" for line in lines)
+        for lines in (comparison_headings(comparison), comparison_sentences(comparison))
+    )
+    grids = grid_in_markdown(compared_runs_grid(comparison)), grid_in_markdown(comparison_difference_grid(comparison))
+    return "\n\n".join([f"# {TITLE}", plain_in_markdown(comparison_headline(comparison)), *lists, *grids]) + "\n"
+
+
+def compared_runs_grid(comparison: Comparison, metrics: Mapping[str, Metric] = METRICS) -> Grid:
+    """Return a row for each score of each run: metrics with their intervals, and the AUC's difference to MCP's."""
+    columns = ["run", "score", *(metric.heading for metric in metrics.values()), DELTA]
+    rows = [
+        [Cell(run.name), Cell(score.name), *metric_table_cells(score, metrics)]
+        for run in comparison.runs
+        for score in run.scores.values()
+    ]
+    note = f"In percent, with 95 % bootstrap intervals. {DELTA}: within each run, on its own rows."
+    return Grid("Runs and scores", columns, rows, note)
+
+
+def comparison_difference_grid(comparison: Comparison) -> Grid:
+    """Return every metric's difference to the baseline, a row for each pair of scores that is compared."""
+    columns = ["run", "score", "less", "how", *(metric.heading for metric in METRICS.values())]
+    first = comparison.baseline
+    rows = [
+        [
+            Cell(rival.run.name),
+            Cell(one.score, "(best)" if one.of_best else ""),
+            Cell(one.baseline_score),
+            Cell("paired" if rival.paired else "unpaired", "(without ids)" if rival.guessed else ""),
+            *(table_cell_with_p(difference_table_cell(metric, one.differences[name]), one.differences[name])
+              for name, metric in METRICS.items()),
+        ]
+        for rival in comparison.rivals for one in rival.contrasts
+    ]  # fmt: skip
+    return Grid(f"Differences to {first.name}", columns, rows, HOW)

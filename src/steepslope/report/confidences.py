@@ -103,45 +103,38 @@ def confidences_of_scores(
         If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, or it was fitted on some
         of these rows or for another classifier.
     """
-    return _confidences_with_gates(_all_confidences(names, predictions, resources), predictions, resources)
-
-
-def _all_confidences(names: Sequence[str], predictions: ClassifierOutputs, resources: Resources) -> list[Scored]:
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
-    named = zip(distinct.values(), shortest_tails([key.lstrip("/") for key in distinct]), strict=True)
-    return [_confidences_of_score(name, label, predictions, resources) for name, label in named]
+    labels = shortest_tails([key.lstrip("/") for key in distinct])
+    named = zip(distinct.values(), labels, strict=True)
+    scored = [_confidences_of_score(name, label, predictions, resources) for name, label in named]
+    return _confidences_with_gates(scored, predictions, resources)
 
 
 def _confidences_with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
     """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
-    found = list(scored)
+    with_gates = list(scored)
     for folder, gate in resources.gates.items():
-        own = _confidences_of_gate(folder, gate, outputs, resources, {one.name for one in found})
-        place = next((i for i, one in enumerate(found) if _are_same_confidences(one, own)), len(found))
-        ranked = found[place] if place < len(found) else own
-        found[place : place + 1] = [replace(ranked, gates=(*ranked.gates, gate))]
-    return found
+        of_gate = _confidences_of_gate(folder, gate, outputs, {one.name for one in with_gates})
+        for place, score in enumerate(with_gates):  # the same but for what devices differ in
+            if score.scale == of_gate.scale and np.allclose(score.confidence, of_gate.confidence, rtol=1e-5, atol=1e-6):
+                with_gates[place] = replace(score, gates=(*score.gates, gate))
+                break
+        else:
+            with_gates.append(replace(of_gate, gates=(gate,)))
+    return with_gates
 
 
-def _are_same_confidences(one: Scored, other: Scored) -> bool:
-    """Return whether two scores give the same confidences, but for what devices differ in."""
-    return one.scale == other.scale and np.allclose(one.confidence, other.confidence, rtol=1e-5, atol=1e-6)
-
-
-def _confidences_of_gate(
-    folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources, taken: Collection[str]
-) -> Scored:
+def _confidences_of_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, taken: Collection[str]) -> Scored:
     """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
     source = gate.source
     with located(f"gate {folder}"):
         if source is None:
-            raise SteepslopeError(
-                "expected a gate with an oracle or a score of its own, found one of confidences alone"
-            )
+            expected = "expected a gate with an oracle or a score of its own"
+            raise SteepslopeError(f"{expected}, found one of confidences alone")
         gate.require_outputs(outputs)
         name = Path(folder).resolve().name
-        label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
+        label = next(label for label in (name, folder, f"{folder} ({len(taken)})") if label not in taken)
         if source.oracle is None:
             return Scored(label, None, source.confidence(outputs), source.model.scale)
         return _confidences_of_oracle(source.oracle, label, outputs)
@@ -186,19 +179,19 @@ def rows_confidences_fitted_on(
 
 
 def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
-    """Return what a score is fitted on before it judges some outputs; these themselves where it learns nothing."""
+    """Return what a score is fitted on before it judges some outputs; the outputs themselves if it learns nothing."""
     if SCORES[name].fits_on == "nothing":
         return outputs
-    found, expected = resources.held_out, "outputs of held-out rows (--fit)"
+    fit_set, expected = resources.held_out, "outputs of held-out rows (--fit)"
     if SCORES[name].fits_on == "reference":
-        found, expected = resources.reference, "its training outputs (--reference)"
-    if found is None:
+        fit_set, expected = resources.reference, "its training outputs (--reference)"
+    if fit_set is None:
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
-    if found.num_classes != outputs.num_classes:
-        raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
-    require_same_class_names(name, outputs.classes, found.classes)
-    require_other_rows(name, outputs, found, TELLS_NOTHING)
-    return found
+    if fit_set.num_classes != outputs.num_classes:
+        raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {fit_set.num_classes}", name)
+    require_same_class_names(name, outputs.classes, fit_set.classes)
+    require_other_rows(name, outputs, fit_set, TELLS_NOTHING)
+    return fit_set
 
 
 def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs) -> Scored:

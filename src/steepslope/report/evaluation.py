@@ -78,18 +78,17 @@ class UnknownRows:
         known = np.sort(confidence[~is_unknown])[::-1]
         least = known[-(-KNOWN_COVERAGE * len(known) // 100) - 1] if len(known) else np.nan
         accepted = float((confidence[is_unknown] >= least).mean()) if len(known) else np.nan
-        sides = ~is_unknown, is_correct | is_unknown
-        return cls(n, n / total, accepted, *(_evaluated_auc(confidence[rows], is_correct[rows]) for rows in sides))
+        aucs = []
+        for rows in (~is_unknown, is_correct | is_unknown):
+            has_both = is_correct[rows].any() and not is_correct[rows].all()
+            aucs.append(auroc(confidence[rows], is_correct[rows]) if has_both else np.nan)
+        return cls(n, n / total, accepted, *aucs)
 
     def as_json(self) -> dict[str, Any]:
         """Return the numbers as JSON holds them; what is undefined is null."""
         accepted = f"accepted_at_{KNOWN_COVERAGE}_of_known"
         return nan_to_none({"n": self.n, "share": self.share, accepted: self.accepted,
                             "auc_known": self.auc_known, "auc_correct_vs_unknown": self.auc_unknown})  # fmt: skip
-
-
-def _evaluated_auc(confidence: Floats, is_correct: Bools) -> float:
-    return auroc(confidence, is_correct) if is_correct.any() and not is_correct.all() else np.nan
 
 
 class Gated(NamedTuple):
@@ -111,19 +110,19 @@ class Gated(NamedTuple):
         if gate.source is not None:
             has = ~gate.source.lacking(predictions.arrays)
             confidence, is_correct = confidence[has], is_correct[has]
-        accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
+        accepted = gate.accepts(confidence)
+        promise, held = gate.promises[0], gate.calibration_rows
         weighted = promise.weighted is not None  # then it holds some of its rows alone
-        own = held is not None and (weighted or len(held) == len(confidence))
-        if own and held is not None:
+        is_own = held is not None and (weighted or len(held) == len(confidence))
+        if is_own and held is not None:
             rows, ours = (2 * right + odds for right, odds in
                           ((is_correct, gate.p_correct(confidence)), (held.is_correct, held.p_correct)))  # fmt: skip
-            own = (
-                bool(np.isin(ours.round(6), rows.round(6)).mean() > NEARLY_ALL)
-                if weighted
-                else np.allclose(np.sort(rows), np.sort(ours))
-            )
+            if weighted:
+                is_own = bool(np.isin(ours.round(6), rows.round(6)).mean() > NEARLY_ALL)
+            else:
+                is_own = np.allclose(np.sort(rows), np.sort(ours))
         wrong = int((accepted & ~is_correct).sum())
-        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, own, weighted)
+        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, is_own, weighted)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -230,16 +229,18 @@ def evaluated_rows(
     TPR and TNR are also taken at the cuts of :func:`evaluation_cuts`. Whole ``clusters``, labels (n,), are resampled
     where they are given.
     """
-    cuts, rows = evaluation_cuts(scored), list[Row]()
-    is_unknown = predictions.is_unknown
+    rows: list[Row] = []
+    cuts, is_unknown = evaluation_cuts(scored), predictions.is_unknown
     baseline: Drawn | None = None
-    for one, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
-        arrays, estimates, has_cut = (one.confidence, predictions.is_correct), resampled.estimates(), not one.only_ranks
-        baseline = resampled if one.name == BASELINE else baseline
+    for score, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
+        arrays = score.confidence, predictions.is_correct
+        estimates = resampled.estimates()
+        has_cut = not score.only_ranks
+        baseline = resampled if score.name == BASELINE else baseline
         to_mcp = None if baseline is None else resampled.minus(baseline)
-        served = group_risks(*arrays, groups.codes, one.cut(), names=groups.names) if groups and has_cut else []
+        served = group_risks(*arrays, groups.codes, score.cut(), names=groups.names) if groups and has_cut else []
         row = Row(
-            **vars(one),
+            **vars(score),
             n=ranking.n,
             resampled=resampled,
             metrics={name: estimates[name] for name in METRICS},
@@ -249,11 +250,11 @@ def evaluated_rows(
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
             separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
-            confusion=confusion.of(ranking, one.cut()) if has_cut else None,
-            cuts={cut: _evaluation_rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
+            confusion=confusion.of(ranking, score.cut()) if has_cut else None,
+            cuts={cut: _evaluation_rates(ranking, score.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
             unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
-            gated=tuple(Gated.of(gate, *arrays, predictions) for gate in one.gates if not gate.has_groups),
+            gated=tuple(Gated.of(gate, *arrays, predictions) for gate in score.gates if not gate.has_groups),
         )
         rows.append(row)
     return _evaluated_to_best_single(rows)
@@ -265,10 +266,14 @@ def _resampled_to_evaluate(
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), AT_ONCE):
         some = scored[start : start + AT_ONCE]
-        tables = [(rank_rows(one.confidence, predictions.is_correct), _evaluation_measures(one)) for one in some]
-        for one, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+        tables = []
+        for score in some:
+            measures = dict[str | OperatingPoint, Measure](measures_at(score.cut(), score.cut()).items())
+            measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
+            tables.append((rank_rows(score.confidence, predictions.is_correct), measures))
+        for score, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
             rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
-            yield one, rows.ranking(), resampled
+            yield score, rows.ranking(), resampled
 
 
 def evaluation_cuts(scored: Sequence[Scored]) -> list[float]:
@@ -276,7 +281,7 @@ def evaluation_cuts(scored: Sequence[Scored]) -> list[float]:
 
     The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
     """
-    natural = [one.natural_cut for one in scored if one.natural_cut is not None] or [PAPER_CUT]
+    natural = [score.natural_cut for score in scored if score.natural_cut is not None] or [PAPER_CUT]
     return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 
@@ -285,19 +290,13 @@ def _evaluated_to_best_single(rows: Sequence[Row]) -> list[Row]:
     singles = [row for row in rows if row.loss is None]
     if all(row.name == BASELINE for row in singles):
         return list(rows)
-    best, compared = min(singles, key=lambda row: row.metrics["aurc"]["value"]), []
+    best = min(singles, key=lambda row: row.metrics["aurc"]["value"])
+    compared = []
     for row in rows:
         differences = {} if row.loss is None else row.resampled.minus(best.resampled)
         to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST}) if differences else None
         compared.append(replace(row, vs_best_single=to_best))
     return compared
-
-
-def _evaluation_measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
-    """Return the metrics by name, and the risk or coverage of each operating point by that point."""
-    measures = dict[str | OperatingPoint, Measure](measures_at(scored.cut(), scored.cut()).items())
-    measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
-    return measures
 
 
 def _evaluation_rates(ranking: Ranking, threshold: float) -> dict[str, float]:

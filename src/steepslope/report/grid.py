@@ -16,14 +16,14 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
     >>> shortest_tails(["runs/a/report", "runs/b/report", "runs/b/may", "mcp"])
     ['a/report', 'b/report', 'may', 'mcp']
     """
-    parts = [path.rstrip("/").split("/") for path in paths]
-    counts = Counter("/".join(one[-k:]) for one in parts for k in range(1, len(one) + 1))
+    split_paths = [path.rstrip("/").split("/") for path in paths]
+    counts = Counter("/".join(one[-k:]) for one in split_paths for k in range(1, len(one) + 1))
 
     def tail(one: Sequence[str]) -> str:
         tails = ("/".join(one[-k:]) for k in range(1, len(one) + 1))
         return next((some for some in tails if counts[some] == 1), "/".join(one))
 
-    return [tail(one) for one in parts]
+    return [tail(one) for one in split_paths]
 
 
 class Cell(NamedTuple):

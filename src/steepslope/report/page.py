@@ -8,22 +8,14 @@ from typing import Any
 
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
+from steepslope.report import sentences
 from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import Grid, grid_in_markdown, plain_in_markdown
-from steepslope.report.row_table import ROWS, write_row_table
-from steepslope.report.sentences import (
-    Remark,
-    evaluation_sentences,
-    heading_sentence,
-    headline_row,
-    headline_sentence,
-    names_sentence,
-    remark_sentences,
-)
-from steepslope.report.sources import NO_SOURCES, Sources
+from steepslope.report.runs import ROWS, write_run_rows
+from steepslope.report.sentences import Remark
 from steepslope.report.tables import class_tables, detail_tables, main_table, summary_table, table_definitions
 from steepslope.report.web.charts import chart_looks, estimate_looks, page_charts
-from steepslope.report.web.gallery import gallery
+from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
 from steepslope.report.web.page_scores import page_promises, page_scores
 from steepslope.report.web.shell import fill_page_shell
 
@@ -40,8 +32,8 @@ def write_report(
         write_json(staging / REPORT.card, {MADE: dict(made or {})})
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
-        write_row_table(evaluation, staging / ROWS)
-        groups = class_tables(evaluation, headline_row(evaluation.rows))
+        write_run_rows(evaluation, staging / ROWS)
+        groups = class_tables(evaluation, sentences.headline_row(evaluation.rows))
         (staging / "table.md").write_text(markdown_page(evaluation, groups), encoding="utf-8")
         (staging / "report.html").write_text(html_page(evaluation, sources, groups), encoding="utf-8")
 
@@ -51,17 +43,17 @@ def markdown_page(evaluation: Evaluation, groups: Sequence[Grid] = ()) -> str:
     rows = evaluation.rows
     lines = "\n".join(
         f"- {plain_in_markdown(line)}"
-        for line in (*evaluation_sentences(rows), *evaluation.notes, *evaluation.cautions)
+        for line in (*sentences.evaluation_sentences(rows), *evaluation.notes, *evaluation.cautions)
     )
     grids = [*detail_tables(rows), *map(_shortened_for_page, groups)]
-    parts = [
-        plain_in_markdown(headline_sentence(rows)),
-        heading_sentence(rows),
+    sections = [
+        plain_in_markdown(sentences.headline_sentence(rows)),
+        sentences.heading_sentence(rows),
         grid_in_markdown(main_table(rows)),
         lines,
         *map(grid_in_markdown, grids),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in sections if part) + "\n"
 
 
 def _shortened_for_page(grid: Grid) -> Grid:
@@ -72,24 +64,31 @@ def _shortened_for_page(grid: Grid) -> Grid:
 
 def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`markdown_page` takes them."""
-    rows, names, predictions = evaluation.rows, [row.name for row in evaluation.rows], evaluation.predictions
-    leader = names.index(headline_row(rows).name)
-    specs, scores, cards = page_charts(evaluation), page_scores(evaluation), gallery(evaluation, leader, sources)
-    classes = [*predictions.class_names]
+    rows = evaluation.rows
+    names = [row.name for row in rows]
+    leader = names.index(sentences.headline_row(rows).name)
+    specs, scores = page_charts(evaluation), page_scores(evaluation)
+    cards = gallery(evaluation, leader, sources)
     summary, grids = summary_table(rows), detail_tables(rows)
     return fill_page_shell(
-        data={**scores, **cards.data, "leader": leader, "charts": specs, "classes": classes},
+        data={
+            **scores,
+            **cards.data,
+            "leader": leader,
+            "charts": specs,
+            "classes": [*evaluation.predictions.class_names],
+        },
         scripts=SCRIPTS,
         definitions=table_definitions([summary, *groups, *grids]),
         title=evaluation.title or "Which predictions to trust",
-        headline=headline_sentence(rows),
-        meanings=names_sentence(rows),
+        headline=sentences.headline_sentence(rows),
+        meanings=sentences.names_sentence(rows),
         remarks=[
-            *remark_sentences(rows),
+            *sentences.remark_sentences(rows),
             *map(Remark, evaluation.notes),
             *(Remark(caution, warns=True) for caution in evaluation.cautions),
         ],
-        sentences=evaluation_sentences(rows),
+        sentences=sentences.evaluation_sentences(rows),
         summary=summary,
         groups=groups,
         grids=grids,

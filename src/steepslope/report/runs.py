@@ -1,4 +1,4 @@
-"""A run: one evaluation, as its report's folder holds it, read again to be compared with others."""
+"""A run: one evaluation, as its report's folder holds it. It is written, and read again to be compared with others."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics.intervals import BOUNDS, Estimate
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.ranking import Bools, Floats, RankedRows, rank_rows
-from steepslope.report.row_table import ROWS
+from steepslope.report.evaluation import Evaluation
 
 METRICS_FILE = "metrics.json"
+ROWS = "rows.npz"  # of a report: what it keeps of each prediction
 Texts = NDArray[Any]
 
 
@@ -108,6 +109,33 @@ class Run:
     def ranked(self, score: str) -> RankedRows:
         """Return the rows sorted by a score's confidence; their own order is that of the ids."""
         return rank_rows(self.scores[score].confidence[self.order], self.is_correct[self.order])
+
+
+def write_run_rows(evaluation: Evaluation, path: Path) -> None:
+    """Write ``rows.npz``: compressed arrays, of n predictions by m scores, none of them pickled.
+
+    ``id`` (n,), texts; ``label`` and ``prediction`` (n,), places in ``classes`` (K + 1,), the classes' names, if more
+    than a confidence is known; ``is_correct`` (n,); ``cluster`` (n,), numbers, where clusters are resampled; ``score``
+    (m,), names; ``confidence`` (m, n) in float64, on the ``scale`` (m,) that ranks; and ``threshold`` (m,), above which
+    a score trusts a prediction, NaN where it only ranks. The last of the classes, which label −1 finds too, is what
+    labels of none of them are called.
+    """
+    predictions, rows = evaluation.predictions, evaluation.rows
+    arrays: dict[str, NDArray[Any]] = {"id": np.array(evaluation.ids(np.arange(len(predictions))), dtype=np.str_)}
+    arrays |= {"label": predictions.require_labels(), "prediction": predictions.predictions}
+    arrays["classes"] = np.array(predictions.label_names)
+    if evaluation.clusters is not None:
+        arrays["cluster"] = np.unique(evaluation.clusters, return_inverse=True)[1]
+    np.savez_compressed(
+        path,
+        allow_pickle=False,
+        is_correct=predictions.is_correct,
+        score=np.array([row.name for row in rows]),
+        scale=np.array([row.scale for row in rows]),
+        threshold=np.array([row.cut() for row in rows]),
+        confidence=np.array([row.confidence for row in rows], dtype=np.float64),
+        **arrays,
+    )
 
 
 def read_run_metrics(folder: Path) -> list[dict[str, Any]]:

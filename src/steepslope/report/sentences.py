@@ -1,17 +1,18 @@
 """What the rows of an evaluation mean, in sentences: the headline, what it rests on, and a sentence on each score."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
+from steepslope.metrics.intervals import BOUNDS, Difference
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm_corrected
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.report.confidences import BASELINE
 from steepslope.report.evaluation import KNOWN_COVERAGE, Gated, Row
+from steepslope.report.runs import RunRow
 
 FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
 SIGNIFICANT = 0.05
@@ -19,17 +20,6 @@ UNUSUAL = 0.05
 BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
 NO_TEST = "WARNING: its threshold was found on these rows, so this is no test of it."
 AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
-
-
-class Measured(Protocol):
-    """What is shown of a score, be it of this evaluation or of a report that was read again."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def metrics(self) -> dict[str, Estimate]: ...  # noqa: D102
-    @property
-    def delta_auc(self) -> Estimate: ...  # noqa: D102
 
 
 class Remark(NamedTuple):
@@ -55,10 +45,10 @@ def headline_sentence(rows: Sequence[Row]) -> str:
     if np.isnan(best.metrics[FOUND_AT]["value"]):
         return "Nothing can be compared: that needs both errors and correct predictions."
     errors, firsts = (f"{100 * (1 - row.metrics[FOUND_AT]['value']):.0f} %" for row in (best, first))
-    found = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
+    finding = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
     if best is first or best.vs_mcp is None:
-        return f"{found}."
-    return f"{found}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
+        return f"{finding}."
+    return f"{finding}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
 
 
 def names_sentence(rows: Sequence[Row]) -> str:
@@ -143,8 +133,8 @@ def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
 def _gate_sentence(row: Row, gated: Gated) -> str:
     accepts = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
     if gated.accepted:
-        found = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
-        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {found}"
+        of_which_wrong = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
+        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {of_which_wrong}"
     promise = "nothing" if gated.promised is None else f"at most {as_percent(gated.promised, EXACT)}"
     promise += " of rows that come in another mix" if gated.weighted else ""
     return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
@@ -170,7 +160,7 @@ def _score_sentences(row: Row) -> Iterator[str]:
         yield f"{row.name} counts the opinions of others: {counted}."
 
 
-def mcp_sentence(row: Measured) -> str:
+def mcp_sentence(row: Row | RunRow) -> str:
     """Return the sentence on a row's AUC next to MCP's; a difference counts if its interval excludes 0."""
     delta = row.delta_auc
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
@@ -222,10 +212,10 @@ def luck_sentence(p: Mapping[str, float], rival: str = "MCP", resamples: int | N
     if count < 2:
         return []
     names = significant_by_holm(p)
-    found = f"these differ: {', '.join(names)}" if names else "none differs"
+    verdict = f"these differ: {', '.join(names)}" if names else "none differs"
     if resamples is not None and count * 2 / (resamples + 1) >= SIGNIFICANT:
-        found += f" ({resamples:,} resamples are too few for so many comparisons)"
-    return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {found}."]
+        verdict += f" ({resamples:,} resamples are too few for so many comparisons)"
+    return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {verdict}."]
 
 
 def by_luck_sentence(comparisons: int, rival: str = "MCP") -> str:

@@ -12,7 +12,8 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
 from steepslope.report.evaluation import KNOWN_COVERAGE, VS_BEST, Evaluation, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
-from steepslope.report.sentences import Measured, by_luck_sentence, clear_sign
+from steepslope.report.runs import RunRow
+from steepslope.report.sentences import by_luck_sentence, clear_sign
 
 DELTA = "ΔAUC to MCP"
 LOOKS = {0: "", 1: "better", -1: "worse"}
@@ -38,7 +39,7 @@ MORE_DEFINITIONS = {
 }
 
 
-def metric_table_cells(score: Measured, metrics: Mapping[str, Metric]) -> list[Cell]:
+def metric_table_cells(score: Row | RunRow, metrics: Mapping[str, Metric]) -> list[Cell]:
     """Return metrics with their intervals, and the paired difference of the AUC to MCP's."""
     delta = UNDEFINED if score.name == BASELINE else estimate_cell(score.delta_auc, sign="+")
     return [*(estimate_cell(score.metrics[name], metric.scale) for name, metric in metrics.items()), delta]
@@ -75,20 +76,18 @@ def summary_table(rows: Sequence[Row]) -> Grid:
     rivals = [TO_MCP, TO_BEST] if any(row.vs_best_single for row in rows) else [TO_MCP]
     differences = [f"Δ{_short_table_heading(METRICS[name])} {rival}" for rival in rivals for name in VS_BEST]
     columns = ["score", *map(_short_table_heading, table_metrics().values()), *differences]
-    added = [_difference_table_cells(row)[: len(differences)] for row in rows]
-    lines = [[*line[:-1], *more] for line, more in zip(main.rows, added, strict=True)]
+    lines = []
+    for row, line in zip(rows, main.rows, strict=True):
+        to_mcp = row.vs_mcp if row.vs_mcp is not None and row.name != BASELINE else {}
+        to_best = row.vs_best_single.differences if row.vs_best_single is not None else {}
+        added = [difference_table_cell(METRICS[name], some.get(name)) for some in (to_mcp, to_best) for name in VS_BEST]
+        lines.append([*line[:-1], *added[: len(differences)]])
     paired = "Differences (Δ) are paired: ▲ is clearly better, ▼ clearly worse. The best single score is so by AURC."
     return Grid("Scores", columns, lines, f"{main.note} {paired}")
 
 
 def _short_table_heading(metric: Metric) -> str:
     return f"{metric.terminal_heading}{NO_BREAK}{'↑' if metric.higher_is_better else '↓'}"
-
-
-def _difference_table_cells(row: Row) -> list[Cell]:
-    to_mcp = {} if row.vs_mcp is None or row.name == BASELINE else row.vs_mcp
-    to_best = {} if row.vs_best_single is None else row.vs_best_single.differences
-    return [difference_table_cell(METRICS[name], some.get(name)) for some in (to_mcp, to_best) for name in VS_BEST]
 
 
 def difference_table_cell(metric: Metric, difference: Difference | None) -> Cell:
@@ -131,8 +130,9 @@ def unknown_rows_table(rows: Sequence[Row]) -> Grid:
     note += "among the known rows alone; and that of the correct ones against the unknown. In percent."
 
     def cells(row: Row) -> list[Cell]:
-        one = row.unknown
-        return [] if one is None else [*map(number_cell, (one.accepted, one.auc_known, one.auc_unknown))]
+        if row.unknown is None:
+            return []
+        return [*map(number_cell, (row.unknown.accepted, row.unknown.auc_known, row.unknown.auc_unknown))]
 
     columns = f"accepted at {KNOWN_COVERAGE} % of known", "AUC among known", "AUC, correct against unknown"
     return _score_table("Out-of-class inputs", columns, rows, cells, note)
@@ -179,9 +179,9 @@ def cut_table(rows: Sequence[Row]) -> Grid:
     """Return TPR and TNR at ½ and at the cuts of the steep slope loss."""
     cuts = next((row.cuts for row in rows if row.cuts), {})
     columns = [f"{name.upper()} at p > {cut:.3g}" for cut, rates in cuts.items() for name in rates]
-    own = [f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None]
+    own_cuts = [f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None]
     note = "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut"
-    note += f" ({', '.join(own)}). " if own else ". "
+    note += f" ({', '.join(own_cuts)}). " if own_cuts else ". "
     note += "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
     title = "At one half, and at the cut of the steep slope loss"
     return _score_table(
@@ -204,18 +204,14 @@ def table_definitions(grids: Sequence[Grid]) -> dict[str, str]:
     """Return what each column of some tables means, by its heading; where nothing is known, the note of its table."""
     meanings = {heading: grid.note for grid in reversed(grids) for heading in grid.columns[1:] if grid.note}
     for metric in (*METRICS.values(), *SEPARABILITY.values()):
-        meanings |= _table_definitions_of(metric)
+        unit = ", in thousandths" if metric.scale > 100 else ", in percent" if metric.scale == 100 else ""
+        better = f"{'Higher' if metric.higher_is_better else 'Lower'} is better."
+        name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
+        definition = f"{name}{metric.definition.rstrip('.')}{unit}. {better}"
+        meanings |= {metric.heading: definition, _short_table_heading(metric): definition}
     meanings |= MORE_DEFINITIONS
     used = dict.fromkeys(chain.from_iterable(grid.columns for grid in grids))
     return {heading: meanings[heading] for heading in used if heading in meanings}
-
-
-def _table_definitions_of(metric: Metric) -> dict[str, str]:
-    unit = ", in thousandths" if metric.scale > 100 else ", in percent" if metric.scale == 100 else ""
-    better = f"{'Higher' if metric.higher_is_better else 'Lower'} is better."
-    name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
-    definition = f"{name}{metric.definition.rstrip('.')}{unit}. {better}"
-    return {metric.heading: definition, _short_table_heading(metric): definition}
 
 
 def class_tables(evaluation: Evaluation, leader: Scored) -> list[Grid]:
@@ -270,7 +266,8 @@ def _class_pair_table(predictions: ClassifierOutputs, scored: Sequence[Scored], 
     pairs, place = np.unique(codes, return_inverse=True)
     counts = np.bincount(place)
     trusted = {
-        one.name: np.bincount(place, one.confidence[wrong] > one.cut(), len(pairs)).astype(int) for one in scored
+        score.name: np.bincount(place, score.confidence[wrong] > score.cut(), len(pairs)).astype(int)
+        for score in scored
     }
     order = np.lexsort((counts, trusted.get(leader.name, counts)))[::-1][:PAIRS]
     labels = (divmod(int(code), predictions.num_classes) for code in pairs[order])  # also of -1, unknown

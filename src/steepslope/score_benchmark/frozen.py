@@ -63,21 +63,21 @@ class FrozenPair:
 
     def _outputs(self, arrays: Arrays, rows: slice) -> ClassifierOutputs:
         """Return rows as outputs: floats as float32, ids as text; what changes them in place fails."""
-        found = {}
+        typed = {}
         for name, array in arrays.items():
             kind = np.str_ if name == "ids" else np.float32 if array.dtype.kind == "f" else np.int64
-            found[name] = array[rows].astype(kind)
-            found[name].flags.writeable = False
-        return ClassifierOutputs.of(found)
+            typed[name] = array[rows].astype(kind)
+            typed[name].flags.writeable = False
+        return ClassifierOutputs.of(typed)
 
     @property
     def digest(self) -> str:
         """What tells the pair from others: the SHA-256 of all arrays, ids and labels among them, and of the card."""
-        found = hashlib.sha256(json.dumps(asdict(self.about)).encode())
+        hashed = hashlib.sha256(json.dumps(asdict(self.about)).encode())
         for part in (self.arrays, self.reference):
             for name, array in sorted(part.items()):
-                found.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
+                hashed.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return hashed.hexdigest()
 
 
 def save_frozen_pairs(pairs: Iterable[FrozenPair], path: Path) -> None:
@@ -110,9 +110,10 @@ def load_frozen_pairs(path: str | Path = FILE) -> list[FrozenPair]:
 
 
 def _unchanged_pair(name: str, about: About, digest: str, arrays: Arrays) -> FrozenPair:
-    own = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
-    reference = {key.removeprefix(f"{REFERENCE}/"): own.pop(key) for key in [*own] if key.startswith(f"{REFERENCE}/")}
-    pair = FrozenPair(name, about, own, reference)
+    of_pair = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+    begin = f"{REFERENCE}/"
+    reference = {key.removeprefix(begin): of_pair.pop(key) for key in [*of_pair] if key.startswith(begin)}
+    pair = FrozenPair(name, about, of_pair, reference)
     if pair.digest != digest:
         raise SteepslopeError(f"expected pair {name} as it was made, found changed rows, ids or numbers")
     return pair

@@ -33,17 +33,17 @@ def measured_lines(
     """
     if is_correct.all() or not is_correct.any():
         raise SteepslopeError("expected errors and correct predictions among the judged rows, found one kind alone")
-    measures = {name: one for name, one in measures_at(np.nan, np.nan).items() if name in metrics}
+    measures = {name: measure for name, measure in measures_at(np.nan, np.nan).items() if name in metrics}
     tables = [(rank_rows(confidence, is_correct), measures) for confidence in lines.values()]
     resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
-    found = dict[str, dict[str, Any]]()
-    for name, one in resampled.items():
-        found[name] = {metric: short_estimate(value) for metric, value in one.estimates().items()}
+    numbers = dict[str, dict[str, Any]]()
+    for name, of_line in resampled.items():
+        numbers[name] = {metric: short_estimate(value) for metric, value in of_line.estimates().items()}
         for rival in rivals:
             if rival != name and rival in lines:
-                both = one.minus(resampled[rival])
-                found[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
-    return found
+                both = of_line.minus(resampled[rival])
+                numbers[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
+    return numbers
 
 
 def short_estimate(estimate: Mapping[str, Any]) -> list[float]:

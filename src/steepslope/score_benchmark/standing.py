@@ -90,17 +90,17 @@ class Standing:
 def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
     """Yield the cells of a line, with their headings."""
     yield "right", Cell(f"{PERCENT * row['right']:.1f}")
-    own = row["lines"][SCORE]
+    of_score = row["lines"][SCORE]
     for metric, heading, scale in zip(COMPARED, ("AUC", "AURC"), (PERCENT, THOUSAND), strict=True):
-        yield heading, Cell(f"{scale * own[metric][0]:.1f}")
+        yield heading, Cell(f"{scale * of_score[metric][0]:.1f}")
         for rival in (MCP, FUSED):
-            difference = Estimate(*own[f"minus {rival}"][metric])
+            difference = Estimate(*of_score[f"minus {rival}"][metric])
             yield f"{heading} − {rival}", difference_cell(difference, scale, lower_is_better=metric == "aurc")
     for risk in row["promises"][SCORE]:
         for line, of_risk in row["promises"].items():
-            one = of_risk[risk]
+            promise = of_risk[risk]
             heading = f"at {PERCENT * float(risk):g} %" + ("" if line == SCORE else f", {line}")
-            yield heading, Cell(f"{PERCENT * one['coverage']:.1f} ({PERCENT * one['broken']:.0f})")
+            yield heading, Cell(f"{PERCENT * promise['coverage']:.1f} ({PERCENT * promise['broken']:.0f})")
     yield "CPU s", Cell(f"{row['seconds']:.1f}")
 
 
@@ -190,19 +190,19 @@ def mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
     >>> mean_of_rows([{"a": [0.0, -0.3, 0.4], "b": 1}, {"a": [0.2, -0.2, 0.5], "b": 2, "digest": ""}])
     {'a': [0.1, -0.15, 0.35], 'b': 1.5}
     """
-    found = dict[str, Any]()
+    means = dict[str, Any]()
     for name, value in rows[0].items():
         values = [row[name] for row in rows]
         if isinstance(value, dict):
-            found[name] = mean_of_rows(values)
+            means[name] = mean_of_rows(values)
         elif isinstance(value, list):
             middle, low, high = np.array(values).T
             below, above = (math.sqrt(np.square(side - middle).sum()) / len(rows) for side in (low, high))
             at = middle.mean()
-            found[name] = [round(float(one), DIGITS) for one in (at, at - below, at + above)]
+            means[name] = [round(float(one), DIGITS) for one in (at, at - below, at + above)]
         elif not isinstance(value, str):
-            found[name] = round(mean(values), DIGITS)
-    return found
+            means[name] = round(mean(values), DIGITS)
+    return means
 
 
 def score_by_name(name: str) -> Any:
@@ -237,10 +237,10 @@ def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
 def _require_possible_numbers(row: Mapping[str, Any], pair: FrozenPair) -> None:
     """Raise unless all numbers of a pair are such as can be, and those of MCP are what they are."""
     judged = pair.judged
-    found = row["lines"][MCP]["auc"][0]
+    auc = row["lines"][MCP]["auc"][0]
     expected = auroc(SCORES["mcp"]().confidence(judged), judged.is_correct)
-    if not math.isclose(found, expected, abs_tol=10**-DIGITS):
-        raise SteepslopeError(f"expected an AUC of MCP of {expected:.{DIGITS}f}, found {found}")
+    if not math.isclose(auc, expected, abs_tol=10**-DIGITS):
+        raise SteepslopeError(f"expected an AUC of MCP of {expected:.{DIGITS}f}, found {auc}")
     for place, value in _numbers_in({"lines": row["lines"], "promises": row["promises"]}, ""):
         low = -1 if "minus" in place else 0
         if not (isinstance(value, int | float) and low <= value <= 1):

@@ -1,15 +1,14 @@
 """Answers in place of arrays: a served gate of answers takes ``prediction`` and ``confidence``, and makes logits.
 
-Those of an opinion are called ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers where the
-classes have no names; a confidence may be missing (null), and so may an opinion. A prediction that is none of the
-classes is no error: its label is −1, and it is not accepted.
+An opinion has ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers if the classes have no
+names. A confidence may be missing (null), and so may an opinion. A prediction that is none of the classes is no error:
+its label is −1, and it is not accepted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,16 @@ PREDICTION = "prediction"
 
 
 def taking_answers(served: Served) -> Served:
-    """Return a model whose arrays of answers, as its card names them, are made of these; another as it is."""
-    inputs = [spec for one in served.inputs for spec in _inputs_of_array(served, one)]
-    return (
-        replace(served, inputs=tuple(inputs), run=partial(_run_on_answers, served)) if served.card.answers else served
-    )
+    """Return a model that takes answers and makes the arrays of them that its card names; another model as it is."""
+    if not served.card.answers:
+        return served
+    inputs = tuple(spec for array in served.inputs for spec in _inputs_of_array(served, array))
+
+    def run(parts: Sequence[Arrays], top: int) -> list[Arrays]:
+        made = [{spec.name: _array_of_inputs(served, spec, part) for spec in served.inputs} for part in parts]
+        return served.run(made, top)
+
+    return replace(served, inputs=inputs, run=run)
 
 
 def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
@@ -40,10 +44,6 @@ def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
     return [*([] if is_graded else [prediction]), ArraySpec(f"{CONFIDENCE}{end}", np.float64, (None,))]
 
 
-def _run_on_answers(served: Served, parts: Sequence[Arrays], top: int) -> list[Arrays]:
-    return served.run([{one.name: _array_of_inputs(served, one, part) for one in served.inputs} for part in parts], top)
-
-
 def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[Any]:
     """Return an array that the model takes: logits that are made of answers, or what came of that name."""
     if array.name not in served.card.answers:
@@ -53,7 +53,7 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     assert count is not None
     if not predictions:
         return answer_logits(np.ones(len(confidence), np.int64), confidence, count).astype(array.dtype)
-    found = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
+    logits = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
     if not is_opinion_array(array.name):
-        found[~np.nan_to_num(found).any(axis=1)] = NO_ANSWER
-    return found.astype(array.dtype)
+        logits[~np.nan_to_num(logits).any(axis=1)] = NO_ANSWER
+    return logits.astype(array.dtype)

@@ -1,16 +1,20 @@
-"""The routes of a server, what holds for every request, and how what goes wrong is told."""
+"""The routes of a server, what they answer, what holds for every request, and how what goes wrong is told."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, FastAPI
+import numpy as np
+from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,13 +25,186 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steepslope import __version__
 from steepslope.errors import SteepslopeError
-from steepslope.serve.answers import JSON, VERSION, Answers
-from steepslope.serve.protocol import Failure, ImageDecision, protocol_metadata, protocol_schema
-from steepslope.serve.served import serves_images
+from steepslope.gate.decisions import names_of_classes
+from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
+from steepslope.serve import limits, protocol
+from steepslope.serve.batching import Batcher
+from steepslope.serve.bodies import Capacity, pixels_of_body, read_body
+from steepslope.serve.decision_log import DecisionLog
+from steepslope.serve.metrics import ServerMetrics
+from steepslope.serve.monitoring import ServedMonitor
+from steepslope.serve.served import (
+    DECIDING,
+    DECISION,
+    HANDED_OVER,
+    TOP_LABELS,
+    TOP_PROBABILITY,
+    Served,
+    require_servable,
+    served_channels,
+    served_row_count,
+    serves_images,
+)
 
+T = TypeVar("T")
+Top = Annotated[int | None, Query(ge=1, le=10)]
+VERSION = "1"  # of the model, in the protocol
+HEADER_LENGTH = "Inference-Header-Content-Length"
+JSON, BYTES = "application/json", "application/octet-stream"
+LARGE = 1 << 16  # bytes of a body that is read next to the event loop
+PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 GIVEN_UP = "the server stopped before this was answered"
 REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"[!-~]{1,200}")  # printable ASCII
 UNKNOWN = "unknown"  # the route of a request for which there is none
+NAME = "steepslope"
+LONGEST = 300  # characters of an error, which may repeat what the client sent
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": protocol.Failure} for status in (400, 403, 408, 413, 415, 422, 503)
+}
+NOT_READY: dict[int | str, dict[str, Any]] = {400: {"model": protocol.Failure}}
+PLAIN_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
+PICTURE = {"type": "string", "format": "binary"}
+PREDICT_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"image/png": {"schema": PICTURE}, "image/jpeg": {"schema": PICTURE}}}
+}
+
+
+class Answers:
+    """A model, by its ``name`` in the protocol, with all that answers requests for it.
+
+    At most ``max_batch`` rows are run together. ``close`` ends the threads after all that is queued.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        name: str = "gate",
+        max_batch: int = 32,
+        watch: ServedMonitor | None = None,
+        log: DecisionLog | None = None,
+    ) -> None:
+        self.served = served
+        self.name = name
+        self.capacity = Capacity(limits.MAX_WAITING, limits.MAX_MEMORY)
+        self.counted = ServerMetrics(watch, log, served.card.coverage)
+        self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
+        self.stopping = False
+        self.batcher = Batcher(served, max_batch, self.counted.of_batch)
+
+    def close(self) -> None:
+        """Answer all that is queued, then end the threads."""
+        self.batcher.close()
+        self.readers.shutdown()
+
+    async def infer(self, request: Request) -> Response:
+        """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
+        _require_answered_media(request, (JSON, BYTES))
+        if HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
+            raise SteepslopeError(f"expected {protocol.JSON_ALONE}, found binary data", HEADER_LENGTH)
+        with self.capacity.claim() as claim:
+            body = await read_body(request, claim)
+            claim.admit()
+            if len(body) > limits.MAX_JSON:
+                raise HTTPException(413, f"expected JSON of at most {limits.MAX_JSON:,} bytes, found more")
+            claim.take(PARSED * len(body))
+            is_large = len(body) > LARGE
+            name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
+            if name is not None and REQUEST_ID not in request.headers and REQUEST_IDS.fullmatch(name):
+                request.state.request_id = name
+            rows = await self._run(arrays, 1, request.state.request_id)
+        head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
+        return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
+
+    async def predict(self, request: Request, top: Top = None) -> protocol.ImageDecision:
+        """Decide on an image, which is the body."""
+        _require_answered_media(request, (BYTES, "image/"))
+        with self.capacity.claim() as claim:
+            body = await read_body(request, claim)
+            claim.admit()
+            pixels = await self._in_thread(pixels_of_body, body, served_channels(self.served), limits.MAX_PIXELS, claim)
+            rows = await self._run({IMAGES: pixels}, top or 1, request.state.request_id)
+            return self._decision(rows, top, request.state.request_id)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run what takes long in another thread, so that the event loop goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
+
+    async def _run(self, arrays: Arrays, top: int, request_id: str) -> Arrays:
+        return await asyncio.wrap_future(self.batcher.submit(arrays, top, request_id))
+
+    def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
+        """Return the id of a request that was read, its arrays, and the outputs that it wants."""
+        request = protocol.parse_protocol_request(text)
+        arrays = protocol.protocol_arrays(request, self.served.inputs)
+        rows = served_row_count(arrays)
+        if rows > limits.MAX_ROWS:
+            raise HTTPException(413, f"expected at most {limits.MAX_ROWS:,} rows, found {rows:,}")
+        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > limits.MAX_PIXELS:
+            raise HTTPException(413, f"expected images of at most {limits.MAX_PIXELS:,} pixels, found more")
+        require_servable(arrays)
+        return request.id, arrays, protocol.protocol_outputs(request, self.served.outputs)
+
+    def _decision(self, rows: Arrays, top: int | None, request_id: str) -> protocol.ImageDecision:
+        values = {name: rows[name][0].item() for name in (*DECIDING, HANDED_OVER, DECISION) if name in rows}
+        values["label"] = self._name(values["label"])
+        if top is not None:
+            likely = zip(rows[TOP_LABELS][0, :top].tolist(), rows[TOP_PROBABILITY][0, :top].tolist(), strict=True)
+            values["top"] = [protocol.LikelyClass(label=self._name(label), probability=p) for label, p in likely]
+        return protocol.ImageDecision(id=request_id, **values)
+
+    def _name(self, label: int) -> str | int:
+        classes = self.served.card.classes
+        return label if classes is None else str(names_of_classes(np.array([label]), classes)[0])
+
+    async def about(self, request: Request) -> dict[str, Any]:
+        """Tell what this server is."""
+        card = self.served.card
+        return {
+            "name": NAME, "version": __version__, "model": self.name, "promise": card.words,
+            "accepts_any": card.accepts_any, "routes": list(request.app.openapi()["paths"]),
+        }  # fmt: skip
+
+    async def metrics(self) -> Response:
+        """Give all metrics to Prometheus."""
+        return Response(self.counted.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def server_metadata(self) -> dict[str, Any]:
+        """Tell the server's name and version, and which extensions of the protocol it has."""
+        return {"name": NAME, "version": __version__, "extensions": []}
+
+    async def live(self) -> dict[str, bool]:
+        """Tell that the server lives."""
+        return {"live": True}
+
+    async def ready(self) -> dict[str, bool]:
+        """Tell whether the server takes requests: not while it stops, or while its monitor cannot write its state."""
+        watch = self.counted.watch
+        if self.stopping:
+            raise HTTPException(400, "the server is stopping")
+        if watch is not None and not watch.can_write():
+            raise HTTPException(400, "the monitor's state cannot be written: the log says why")
+        return {"ready": True}
+
+    async def model_ready(self) -> dict[str, Any]:
+        """Tell whether the model takes requests."""
+        return {"name": self.name, **await self.ready()}
+
+    async def model_metadata(self) -> dict[str, Any]:
+        """Tell what the model takes and gives; its parameters are class names, the threshold and the certificate."""
+        served = self.served
+        return {
+            "name": self.name, "versions": [VERSION], "platform": served.platform,
+            "inputs": [*map(protocol.protocol_metadata, served.inputs)],
+            "outputs": [*map(protocol.protocol_metadata, served.outputs)], "parameters": served.card.as_json(),
+        }  # fmt: skip
+
+
+def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:
+    """Raise 415 if the type of a body is none of those known; it is application/octet-stream where none is told."""
+    kind = request.headers.get("content-type", BYTES).partition(";")[0].strip().lower()
+    if not any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in known):
+        expected = ", ".join(f"{one}*" if one.endswith("/") else one for one in known)
+        raise HTTPException(415, f"expected Content-Type {expected}, found {kind[:60]!r}")
 
 
 class AppGuard:
@@ -47,15 +224,16 @@ class AppGuard:
             return
         started, status = time.perf_counter(), 0
         headers = Headers(scope=scope)
-        request_id = _request_id_in_app(headers)
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        brought = headers.get(REQUEST_ID, "")
+        state = {"request_id": brought if REQUEST_IDS.fullmatch(brought) else uuid.uuid4().hex}
+        scope["state"] = scope.get("state", {}) | state
         app = _app_refusal(headers, scope["method"]) or self.app
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID] = scope["state"]["request_id"]
                 if self.answers.stopping:
                     MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
@@ -67,13 +245,7 @@ class AppGuard:
                 await JSONResponse({"error": GIVEN_UP}, 503)(scope, receive, answer)
         finally:
             route = getattr(scope.get("endpoint"), "__name__", UNKNOWN)
-            self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)
-
-
-def _request_id_in_app(headers: Headers) -> str:
-    """Return the id that a request brings, or one of its own where it brings none that can be kept."""
-    given = headers.get(REQUEST_ID, "")
-    return given if REQUEST_IDS.fullmatch(given) else uuid.uuid4().hex
+            self.answers.counted.of_request(route, status or 500, time.perf_counter() - started)
 
 
 def _app_refusal(headers: Headers, method: str) -> Response | None:
@@ -85,14 +257,6 @@ def _app_refusal(headers: Headers, method: str) -> Response | None:
     if method == "POST" and origin is not None and origin.partition("://")[2] != headers.get("host"):
         return _app_failure(403, f"expected a request of this server's own pages, found one of {origin}")
     return None
-
-
-NAME = "steepslope"
-LONGEST = 300  # characters of an error, which may repeat what the client sent
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure} for status in (400, 403, 408, 413, 415, 422, 503)
-}
-NOT_READY: dict[int | str, dict[str, Any]] = {400: {"model": Failure}}
 
 
 def make_app(answers: Answers) -> FastAPI:
@@ -112,107 +276,42 @@ def make_app(answers: Answers) -> FastAPI:
     app.include_router(_app_routes(answers))
     app.add_middleware(AppGuard, answers=answers)
     for kind in (HTTPException, RequestValidationError, SteepslopeError, Exception):
-        app.add_exception_handler(kind, _app_answer_to)
+        app.add_exception_handler(kind, partial(_app_answer_to, answers.name))
     return app
 
 
 def _app_routes(answers: Answers) -> APIRouter:
     router = APIRouter()
-    router.add_api_route("/", about)
-    router.add_api_route("/metrics", metrics, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    router.add_api_route("/v2", server_metadata)
-    router.add_api_route("/v2/health/live", live)
-    router.add_api_route("/v2/health/ready", ready, responses=NOT_READY)
+    router.add_api_route("/", answers.about)
+    router.add_api_route("/metrics", answers.metrics, response_class=Response, responses=PLAIN_TEXT)
+    router.add_api_route("/v2", answers.server_metadata)
+    router.add_api_route("/v2/health/live", answers.live)
+    router.add_api_route("/v2/health/ready", answers.ready, responses=NOT_READY)
     model = f"/v2/models/{answers.name}"
+    schema = protocol.protocol_schema([protocol.protocol_metadata(spec) for spec in answers.served.inputs])
+    infer_body = {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
     for prefix in (model, f"{model}/versions/{VERSION}"):
-        router.add_api_route(prefix, model_metadata)
-        router.add_api_route(f"{prefix}/ready", model_ready, responses=NOT_READY)
+        router.add_api_route(prefix, answers.model_metadata)
+        router.add_api_route(f"{prefix}/ready", answers.model_ready, responses=NOT_READY)
         router.add_api_route(
             f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response, responses=REFUSALS,
-            openapi_extra=_infer_body_of_app(answers),
+            openapi_extra=infer_body,
         )  # fmt: skip
     if serves_images(answers.served):
         router.add_api_route(
-            "/predict", answers.predict, methods=["POST"], response_model=ImageDecision,
+            "/predict", answers.predict, methods=["POST"], response_model=protocol.ImageDecision,
             response_model_exclude_none=True, openapi_extra=PREDICT_BODY, responses=REFUSALS,
         )  # fmt: skip
     return router
-
-
-def _answers_of_app(request: Request) -> Answers:
-    answers: Answers = request.app.state.answers
-    return answers
-
-
-async def about(request: Request) -> dict[str, Any]:
-    """Tell what this server is."""
-    answers = _answers_of_app(request)
-    card = answers.served.card
-    return {
-        "name": NAME, "version": __version__, "model": answers.name, "promise": card.words,
-        "accepts_any": card.accepts_any, "routes": list(request.app.openapi()["paths"]),
-    }  # fmt: skip
-
-
-async def metrics(request: Request) -> Response:
-    """Give all metrics to Prometheus."""
-    return Response(_answers_of_app(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-async def server_metadata() -> dict[str, Any]:
-    """Tell the server's name and version, and which extensions of the protocol it has."""
-    return {"name": NAME, "version": __version__, "extensions": []}
-
-
-async def live() -> dict[str, bool]:
-    """Tell that the server lives."""
-    return {"live": True}
-
-
-async def ready(request: Request) -> dict[str, bool]:
-    """Tell whether the server takes requests: not while it stops, or while its monitor cannot write its state."""
-    watch = _answers_of_app(request).metrics.watch
-    if _answers_of_app(request).stopping:
-        raise HTTPException(400, "the server is stopping")
-    if watch is not None and not watch.can_write():
-        raise HTTPException(400, "the monitor's state cannot be written: the log says why")
-    return {"ready": True}
-
-
-async def model_ready(request: Request) -> dict[str, Any]:
-    """Tell whether the model takes requests."""
-    return {"name": _answers_of_app(request).name, **await ready(request)}
-
-
-async def model_metadata(request: Request) -> dict[str, Any]:
-    """Tell what the model takes and gives; its parameters are the class names, the threshold and the certificate."""
-    answers = _answers_of_app(request)
-    served = answers.served
-    return {
-        "name": answers.name, "versions": [VERSION], "platform": served.platform,
-        "inputs": [*map(protocol_metadata, served.inputs)], "outputs": [*map(protocol_metadata, served.outputs)],
-        "parameters": served.card.as_json(),
-    }  # fmt: skip
-
-
-PICTURE = {"type": "string", "format": "binary"}
-PREDICT_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"image/png": {"schema": PICTURE}, "image/jpeg": {"schema": PICTURE}}}
-}
-
-
-def _infer_body_of_app(answers: Answers) -> dict[str, Any]:
-    schema = protocol_schema([protocol_metadata(one) for one in answers.served.inputs])
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 def _app_failure(status: int, message: object, headers: Any = None) -> JSONResponse:
     return JSONResponse({"error": " ".join(str(message).split())[:LONGEST]}, status, headers)
 
 
-def _app_answer_to(request: Request, error: Exception) -> Response:
+def _app_answer_to(model: str, request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        unknown = f"{request.url.path}: no such route; the model of this server is {_answers_of_app(request).name}"
+        unknown = f"{request.url.path}: no such route; the model of this server is {model}"
         return _app_failure(error.status_code, unknown if error.status_code == 404 else error.detail, error.headers)
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]

@@ -103,7 +103,7 @@ class Batcher:
         if not jobs:
             return []
         try:
-            found = [
+            answers = [
                 finite_served_rows(one)
                 for one in self.served.run([job.arrays for job in jobs], max(job.top for job in jobs))
             ]
@@ -114,6 +114,6 @@ class Batcher:
                 LOGGER.exception("a request failed")
             jobs[0].done.set_exception(error)
             return []
-        for job, rows in zip(jobs, found, strict=True):
+        for job, rows in zip(jobs, answers, strict=True):
             job.done.set_result(rows)
-        return [{**rows, ID: job.row_ids} for job, rows in zip(jobs, found, strict=True)]
+        return [{**rows, ID: job.row_ids} for job, rows in zip(jobs, answers, strict=True)]

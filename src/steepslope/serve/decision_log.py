@@ -1,4 +1,4 @@
-"""All decisions of a server in a .csv file, by the ids of their requests, so that labels that come later find them."""
+"""A .csv file with all decisions of a server, by the ids of their requests. Later labels are matched by these ids."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.gate.decisions import names_of_classes
+from steepslope.gate.decisions import LACKING, REVIEW, names_of_classes
 from steepslope.outputs.table_files import CsvWriter
 
-COLUMNS = ("id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision")  # as ``predict`` has them
+DECIDED = "id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"
+COLUMNS = (*DECIDED, LACKING)  # as ``predict`` has them
 CHUNK = 1 << 16  # bytes at the end of a file, in which its last row ends
 
 
 @dataclass(frozen=True, eq=False)
 class DecisionLog:
-    """A .csv file to which the decisions of each batch are added at once, in the columns that ``predict`` writes."""
+    """A .csv file to which the decisions of each batch are added at once, in the columns that ``predict`` writes.
+
+    Above the ``threshold``, what goes to review lacks an opinion that the gate needs.
+    """
 
     file: TextIO
     writer: CsvWriter
     classes: tuple[str, ...] | None
+    threshold: float | None = None
 
     @classmethod
-    def open(cls, path: str | Path, classes: tuple[str, ...] | None) -> Self:
+    def open(cls, path: str | Path, classes: tuple[str, ...] | None, threshold: float | None = None) -> Self:
         """Open a file to add to, or begin it; the half of a row that a killed server left at its end is cut off.
 
         Raises
@@ -50,10 +55,12 @@ class DecisionLog:
                 elif before.read(len(header)) != header:
                     raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
             file = target.open("a", encoding="utf-8", newline="")
-        return cls(file, CsvWriter(file, begun=True), classes)
+        return cls(file, CsvWriter(file, begun=True), classes, threshold)
 
     def write(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Add the decisions on some predictions, (m,) each by name; those of names that are no column are left out."""
         labels = names_of_classes(np.asarray(rows["label"]), self.classes)
-        self.writer.write({name: labels if name == "label" else rows[name] for name in COLUMNS})
+        columns = {name: labels if name == "label" else rows[name] for name in DECIDED}
+        lowest = np.inf if self.threshold is None else self.threshold
+        self.writer.write({**columns, LACKING: (rows["decision"] == REVIEW) & (rows["trust_logit"] >= lowest)})
         self.file.flush()

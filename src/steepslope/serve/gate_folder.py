@@ -20,21 +20,14 @@ from steepslope.nets.training.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE
 from steepslope.scores.score import LOGITS
+from steepslope.serve import served
 from steepslope.serve.answer_inputs import taking_answers
-from steepslope.serve.served import (
-    DECISION,
-    HANDED_OVER,
-    REJECTED,
-    TOP_LABELS,
-    TOP_PROBABILITY,
-    Served,
-    split_served_rows,
-)
+from steepslope.serve.served import Served
 
 PROBE = 32  # pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
     "label": np.int64, "probability": np.float64, "p_correct": np.float64, "trust_logit": np.float64,
-    "accepted": np.bool_, REJECTED: np.bool_, HANDED_OVER: np.float64,
+    "accepted": np.bool_, served.REJECTED: np.bool_, served.HANDED_OVER: np.float64,
 }  # fmt: skip
 
 
@@ -81,7 +74,7 @@ def _served_arrays(gate: Gate, digest: str) -> Served:
     source = gate.require_source()
     kinds = {LOGITS: np.float64, **{name: np.int64 for name in source.arrays if name.startswith(VOTE)}}
     inputs = [ArraySpec(name, kinds.get(name, np.float32), (None, *source.shapes[name])) for name in source.arrays]
-    rows = {one.name: np.zeros((1, *source.shapes[one.name]), one.dtype) for one in inputs}
+    rows = {spec.name: np.zeros((1, *source.shapes[spec.name]), spec.dtype) for spec in inputs}
 
     def decide(parts: Sequence[Arrays], top: int) -> Decisions:
         joined = {name: np.concatenate([part[name] for part in parts]) for name in rows}
@@ -98,15 +91,15 @@ def _served(
     decide: Callable[[Sequence[Arrays], int], Decisions],
 ) -> Served:
     """Return what decides on the arrays of several requests together; the probe's decisions tell what it gives."""
-    has = {REJECTED: gate.rejection is not None, HANDED_OVER: probe.handed_over is not None}
+    has = {served.REJECTED: gate.rejection is not None, served.HANDED_OVER: probe.handed_over is not None}
     outputs = tuple(ArraySpec(name, kind, (None,)) for name, kind in OUTPUTS.items() if has.get(name, True))
-    names = (*(one.name for one in outputs), DECISION, TOP_LABELS, TOP_PROBABILITY)
+    names = (*(spec.name for spec in outputs), served.DECISION, served.TOP_LABELS, served.TOP_PROBABILITY)
 
     def run(parts: Sequence[Arrays], top: int) -> list[Arrays]:
         decisions = decide(parts, top)
-        others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
+        others = {"label": decisions.labels, served.REJECTED: decisions.decision == REJECT}
         rows = {name: others[name] if name in others else getattr(decisions, name) for name in names}
-        return split_served_rows(rows, parts)
+        return served.split_served_rows(rows, parts)
 
     return Served(card, tuple(inputs), outputs, "steepslope_gate", run, gate)
 

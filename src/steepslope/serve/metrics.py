@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from steepslope.nets.export.file import Arrays
+from steepslope.serve.decision_log import DecisionLog
+from steepslope.serve.monitoring import ServedMonitor
 from steepslope.serve.served import HANDED_OVER, served_row_count
-
-if TYPE_CHECKING:
-    from steepslope.serve.decision_log import DecisionLog
-    from steepslope.serve.monitoring import ServedMonitor
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
-
-def _latest_evidence(watch: ServedMonitor, signal: str) -> float:
-    return watch.evidence()[signal]
 
 
 class ServerMetrics:
@@ -54,8 +47,12 @@ class ServerMetrics:
                 "steepslope_evidence", "By the monitor: evidence of a change; 1 is an alarm", ["signal"],
                 registry=registry,
             )  # fmt: skip
+
+            def latest(signal: str) -> float:
+                return watch.evidence()[signal]
+
             for signal in watch.evidence():
-                evidence.labels(signal).set_function(partial(_latest_evidence, watch, signal))
+                evidence.labels(signal).set_function(partial(latest, signal))
             health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=registry)
             health.set_function(lambda: float(watch.code))
             lost = Gauge(

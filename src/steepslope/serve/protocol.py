@@ -148,7 +148,7 @@ def _require_protocol_support(parameters: Mapping[str, object], place: str) -> N
 
 def protocol_arrays(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
     """Return the inputs of a request as arrays that fit the specs, of one number of rows >= 1."""
-    known = {one.name: one for one in specs}
+    known = {spec.name: spec for spec in specs}
     arrays: dict[str, NDArray[Any]] = {}
     for tensor in request.inputs:
         require_known("input", tensor.name, known)
@@ -173,18 +173,18 @@ def _protocol_array(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
     kind = np.dtype(spec.dtype).kind
     _require_protocol_values(tensor.data, tensor.name, kind)
     try:
-        found_array = np.array(tensor.data, np.object_ if kind == "O" else None)
+        array = np.array(tensor.data, np.object_ if kind == "O" else None)
     except (ValueError, OverflowError, RecursionError):
         raise SteepslopeError("expected numbers, flat or nested as the shape is, found others", tensor.name) from None
-    if kind == "f" and found_array.dtype.kind == "O":  # null among numbers
-        found_array = found_array.astype(np.float64)
-    if found_array.size and found_array.dtype.kind not in KINDS[kind]:
+    if kind == "f" and array.dtype.kind == "O":  # null among numbers
+        array = array.astype(np.float64)
+    if array.size and array.dtype.kind not in KINDS[kind]:
         expected = {"b": "true and false", "f": "numbers"}.get(kind, "whole numbers")
         raise SteepslopeError(f"expected {expected}, found others", tensor.name)
-    if found_array.shape != tuple(tensor.shape) and found_array.shape != (math.prod(tensor.shape),):
-        found = f"found data of shape {found_array.shape}"
+    if array.shape != tuple(tensor.shape) and array.shape != (math.prod(tensor.shape),):
+        found = f"found data of shape {array.shape}"
         raise SteepslopeError(f"expected data of shape {tuple(tensor.shape)}, or flat, {found}", tensor.name)
-    return _protocol_array_as_type(found_array.reshape(tensor.shape), spec)
+    return _protocol_array_as_type(array.reshape(tensor.shape), spec)
 
 
 def _require_protocol_values(data: list[Any], name: str, kind: str) -> None:
@@ -215,13 +215,13 @@ def _protocol_array_as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any
 
 def protocol_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[ArraySpec]:
     """Return the outputs that a request wants, in its order."""
-    known = {one.name: one for one in specs}
+    known = {spec.name: spec for spec in specs}
     wanted = request.outputs or [WantedTensor(name=name) for name in known]
     for tensor in wanted:
         require_known("output", tensor.name, known)
-    if len({one.name for one in wanted}) < len(wanted):
+    if len({spec.name for spec in wanted}) < len(wanted):
         raise SteepslopeError("expected each output once, found one twice", "outputs")
-    return [known[one.name] for one in wanted]
+    return [known[spec.name] for spec in wanted]
 
 
 def protocol_response(head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[ArraySpec]) -> bytes:

@@ -9,20 +9,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.answers import CONFIDENCE
 from steepslope.outputs.arrays import is_opinion_array
-
-if TYPE_CHECKING:
-    from steepslope.gate import Gate
-
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER, REJECTED = "handed_over", "rejected"
@@ -56,8 +52,8 @@ def served_row_count(arrays: Arrays) -> int:
 
 def serves_images(served: Served) -> bool:
     """Return whether a model takes images, and nothing else, and decides on them."""
-    given = {one.name for one in served.outputs}
-    return [one.name for one in served.inputs] == [IMAGES] and given.issuperset(DECIDING)
+    outputs = {spec.name for spec in served.outputs}
+    return [spec.name for spec in served.inputs] == [IMAGES] and outputs.issuperset(DECIDING)
 
 
 def served_channels(served: Served) -> int:
@@ -83,7 +79,7 @@ def require_servable(arrays: Arrays) -> None:
 
 
 def finite_served_rows(rows: Arrays) -> Arrays:
-    """Return the rows with infinite numbers, which JSON has not, as the largest; raise for NaN.
+    """Return the rows with the largest number in place of infinity, which JSON does not have; raise for NaN.
 
     >>> finite_served_rows({"trust_logit": np.array([np.inf, 1.0])})["trust_logit"].tolist()
     [1.7976931348623157e+308, 1.0]
@@ -104,10 +100,10 @@ def split_served_rows(rows: Arrays, parts: Sequence[Arrays]) -> list[Arrays]:
 
 def served_file(exported: ExportedGate, max_batch: int) -> Served:
     """Return an exported gate as a server has it, which runs ``max_batch`` rows at a time."""
-    for one in exported.inputs:
-        if one.name == IMAGES and (len(one.shape) != 4 or one.shape[-1] is None):
+    for spec in exported.inputs:
+        if spec.name == IMAGES and (len(spec.shape) != 4 or spec.shape[-1] is None):
             expected = "expected images (N, H, W, C) of a known number of channels"
-            raise SteepslopeError(f"{expected}, found {one}", exported.source)
+            raise SteepslopeError(f"{expected}, found {spec}", exported.source)
     run = partial(_run_served_file, exported, max_batch)
     return Served(exported.card, exported.inputs, exported.outputs, "onnxruntime_onnx", run)
 

@@ -17,8 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from steepslope.errors import SteepslopeError
 from steepslope.serve import limits
-from steepslope.serve.answers import Answers
-from steepslope.serve.app import make_app
+from steepslope.serve.app import Answers, make_app
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 2048  # connections that wait to be accepted

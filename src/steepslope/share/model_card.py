@@ -68,9 +68,9 @@ class CardEvaluation:
             If the folder holds no report, or which of its scores this is cannot be told.
         """
         if options.report is None:
-            given = [name for name in ("row", "dataset") if getattr(options, name) is not None]
-            if given:
-                raise SteepslopeError("expected --report with it, found none", given[0])
+            without_report = [name for name in ("row", "dataset") if getattr(options, name) is not None]
+            if without_report:
+                raise SteepslopeError("expected --report with it, found none", without_report[0])
             return None
         folder = Path(options.report)
         rows = {row.name: row for row in map(RunRow, read_run_metrics(folder))}
@@ -107,10 +107,10 @@ def _card_row_name(shared: Shared, given: str | None, rows: Mapping[str, Any], f
         require_known(f"row in {folder / METRICS_FILE}:", given, rows)
         return given
     names = [Path(shared.name).resolve().name, shared.name, *([] if shared.source is None else [shared.source.name])]
-    found = next((name for name in names if name in rows), None)
-    if found is None:
+    row = next((name for name in names if name in rows), None)
+    if row is None:
         raise SteepslopeError(f"which score is what is shared? Give --row with one of {', '.join(rows)}", folder)
-    return found
+    return row
 
 
 def _card_data_set_name(folder: Path) -> str:
@@ -187,10 +187,10 @@ def card_specs_to_give(gate: Gate) -> dict[str, str]:
         nets[AUXILIARY] = gate.origin.auxiliary
     if gate.source is not None:
         nets |= {f"{OPINION}{name}": gate.origin.opinions.get(name) for name in gate.source.opinions}
-    given = {name: net.spec for name, net in nets.items() if net is not None}
+    specs = {name: net.spec for name, net in nets.items() if net is not None}
     return {
         name: spec if spec.startswith(CODE) else PLACE.sub(name.upper(), spec)
-        for name, spec in given.items()
+        for name, spec in specs.items()
         if spec.startswith(CODE) or PLACE.search(spec)
     }
 

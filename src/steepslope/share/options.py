@@ -10,11 +10,11 @@ class ShareOptions:
     Parameters
     ----------
     public
-        Make the repository public, or upload to a public one. Without it a new one is private, and a public one is
-        refused.
+        Make the repository public, or upload to a public one. Without this option, a new repository is private, and a
+        public one is refused.
     for_monitor
-        Share also what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
-        and the true class, whether it is accepted. Without it, monitor takes --calibration.
+        Also share what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
+        and the true class, whether it is accepted. Without these, monitor needs --calibration.
     """
 
     public: bool = False
@@ -30,7 +30,7 @@ class CardOptions:
     report
         Folder of a report (evaluate, demo), whose numbers the card shows.
     row
-        Score of the report that is what is shared; by default the one that has its folder's name.
+        Which score of the report is the shared one; by default the one named like its folder.
     dataset
         Name of the data set that the report is about, for people to read.
     license

@@ -14,14 +14,8 @@ from typing import Any
 from safetensors import safe_open
 
 from steepslope.errors import SteepslopeError
+from steepslope.files import hub
 from steepslope.files.folders import read_json, require_no_file, staged_folder
-from steepslope.files.hub import (
-    CONFIG,
-    digests_in_folder,
-    files_shared_on_hub,
-    folder_or_hub_snapshot,
-    write_hub_config,
-)
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
@@ -99,11 +93,11 @@ class Shared:
             raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
         with tempfile.TemporaryDirectory() as written:
             model.save(written)
-            found = (path for path in Path(written).rglob("*") if path.is_file())
-            names = {path.relative_to(written).as_posix() for path in found}
+            paths = (path for path in Path(written).rglob("*") if path.is_file())
+            names = {path.relative_to(written).as_posix() for path in paths}
         files = tuple(sorted(names if for_monitor else names - {CALIBRATION_ROWS}))
         return cls(
-            name, model, folder_or_hub_snapshot(name), files
+            name, model, hub.folder_or_hub_snapshot(name), files
         )  # what else lies there, such as a training's, is not shared
 
     def copy(self, out: Path) -> None:
@@ -111,7 +105,7 @@ class Shared:
         for name in self.files:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.folder / name, out / name)
-        write_hub_config(out, self.kind)
+        hub.write_hub_config(out, self.kind)
 
 
 def shared_tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -131,8 +125,8 @@ def local_paths_in_shared(folder: Path) -> list[str]:
     A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.
     """
     texts = (text for path in folder.rglob("*.json") for text in _shared_texts(read_json(path, "settings")))
-    found = (PLACED.search(text) or LOCAL.search(text) for text in texts)
-    return sorted({one[1] for one in found if one is not None})
+    matches = (PLACED.search(text) or LOCAL.search(text) for text in texts)
+    return sorted({one[1] for one in matches if one is not None})
 
 
 def _shared_texts(content: Any) -> Iterator[str]:
@@ -156,10 +150,10 @@ def write_shared(made: Path, out: Path, replace: bool) -> bool:
         If the folder holds anything else, or another gate or oracle that is not to be replaced.
     """
     target = require_no_file(out)
-    there, wanted = digests_in_folder(target), digests_in_folder(made)
+    there, wanted = hub.digests_in_folder(target), hub.digests_in_folder(made)
     if there:
-        before = files_shared_on_hub(target)
-        others = there.keys() - {README, CONFIG, *(before or ())} if before is not None else there.keys()
+        before = hub.files_shared_on_hub(target)
+        others = there.keys() - {README, hub.CONFIG, *(before or ())} if before is not None else there.keys()
         if others:
             raise SteepslopeError(f"holds other files, such as {min(others)}: choose another folder", target)
         if there == wanted:
@@ -167,7 +161,7 @@ def write_shared(made: Path, out: Path, replace: bool) -> bool:
         if not replace:
             another = "holds another shared gate or oracle, or another card"
             raise SteepslopeError(f"{another}: choose another folder, or --replace", target)
-    with staged_folder(target, last=CONFIG) as staging:
+    with staged_folder(target, last=hub.CONFIG) as staging:
         shutil.copytree(made, staging, dirs_exist_ok=True)
     for name in there.keys() - wanted.keys():
         (target / name).unlink(missing_ok=True)

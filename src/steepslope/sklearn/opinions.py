@@ -17,8 +17,8 @@ from sklearn.exceptions import NotFittedError
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_opinion_name
 from steepslope.outputs.labels import UNKNOWN
-from steepslope.outputs.options import require_opinion_name
 from steepslope.sklearn.features import is_frozen
 from steepslope.sklearn.held_out import Rows, out_of_fold
 from steepslope.sklearn.responses import Responses, class_codes_by_name, gives_only_votes

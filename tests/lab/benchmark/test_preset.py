@@ -17,7 +17,7 @@ from steepslope.lab.benchmark.preset import Preset, evidence_preset_names, read_
 from steepslope.lab.benchmark.rows import CHOOSING, READERS
 from steepslope.nets.classifiers.options import ClassifierTraining
 from steepslope.nets.data.specs import parse_data
-from steepslope.outputs.options import require_opinion_name
+from steepslope.outputs.arrays import require_opinion_name
 
 TEXTS = {"title": "T", "kind": "text", "source": "S", "classifier": "words", "read": {"format": "csv", "text": "said"}}
 IMAGES = {"title": "T", "kind": "image", "source": "S", "classifier": "timm:x", "read": {"labelled": "digits:test"}}

@@ -10,15 +10,17 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 from steepslope.metrics import coverage_at_risk, fpr_at_tpr, risk_coverage_curve
+from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored
 from steepslope.report.web.page_scores import (
     AS_IT_IS,
     LEARNT,
-    PagePoints,
     page_points,
     page_reliability,
     page_score_estimates,
+    page_scores,
 )
+from tests.report.samples import with_noise
 
 VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
 ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
@@ -46,7 +48,7 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
     confidence = rng.normal(size=30_000) + 2 * is_correct
     points, found = page_points(confidence, is_correct)
     curve = risk_coverage_curve(confidence, is_correct)
-    assert 400 < len(points) <= 615
+    assert 400 < len(points.threshold) <= 615
     places = {label: points.at(threshold) for label, threshold in found}
     stops = {label: int(points.correct[place] + points.wrong[place]) for label, place in places.items()}
     for percent in (1, 2, 5):
@@ -63,14 +65,6 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
     ranks = accepted[1:] - 1  # all confidences are distinct
     assert curve.risk[ranks] == pytest.approx(points.wrong[1:] / accepted[1:], abs=1e-12)
     assert not np.isin(points.threshold, confidence).any()  # so that > and >= accept the same
-
-
-def test_the_risk_has_its_exact_interval() -> None:
-    points = PagePoints(np.array([3.0, 2, 1]), np.array([0, 40, 0]), np.array([0, 3, 5]))
-    low, high = points.risk_limits()
-    for place, (wrong, accepted) in enumerate([(0, 0), (3, 43), (5, 5)]):
-        expected = binomtest(wrong, accepted).proportion_ci(0.95, "exact") if accepted else (0, 1)
-        assert (low[place], high[place]) == pytest.approx(tuple(expected))
 
 
 def test_groups_are_those_of_scikit_learn() -> None:
@@ -110,3 +104,12 @@ def test_only_what_claims_to_be_a_probability_is_taken_for_one(scale: str, kinds
 
 def test_without_errors_nothing_is_learnt() -> None:
     assert page_score_estimates(Scored("x", None, np.arange(9.0), "rank"), np.ones(9, dtype=np.bool_)) == {}
+
+
+def test_the_risk_at_each_point_has_its_exact_interval(outputs: ClassifierOutputs) -> None:
+    points = page_scores(with_noise(outputs, bootstrap=0))["scores"][0]["points"]
+    for place in (0, len(points["wrong"]) // 2, -1):
+        wrong = points["wrong"][place]
+        accepted = wrong + points["correct"][place]
+        expected = binomtest(wrong, accepted).proportion_ci(0.95, "exact") if accepted else (0, 1)
+        assert (points["low"][place], points["high"][place]) == pytest.approx(tuple(expected), abs=1e-5)

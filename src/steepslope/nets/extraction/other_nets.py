@@ -24,9 +24,9 @@ from steepslope.nets.data.specs import DatasetSpec
 from steepslope.nets.extraction.extraction import Sources, extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_opinion_name
 from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, OPINIONS, extraction_of_folder, ids_of_folder
 from steepslope.outputs.opinions import PLACES, Opinion, opinion_class_places
-from steepslope.outputs.options import require_opinion_name
 
 SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
 

@@ -9,7 +9,8 @@ Colours are the page's own, by name, so that a chart is light or dark as the pag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -21,6 +22,7 @@ from steepslope.report.evaluation import Evaluation
 from steepslope.report.web.page_scores import ESTIMATES, UNITS, page_reliability, page_score_estimates
 
 TEMPLATES = files("steepslope.report.web") / "assets" / "charts.json"
+PLACE = re.compile(r'"@(\w+)"')  # of a value in a template
 OF_ALL_SCORES = ("risk-coverage", "roc", "precision-recall")
 COLORS = 7  # --c0 … --c6 of the page's style
 DASHES = ([1, 0], [6, 2], [2, 2], [7, 2, 2, 2])
@@ -36,8 +38,9 @@ def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     templates = json.loads(TEMPLATES.read_text(encoding="utf-8"))
 
     def chart(kind: str, title: str = "", **values: Any) -> dict[str, Any]:
-        template = {**templates["every chart"], **templates[kind]}
-        spec: dict[str, Any] = _filled_chart(template, {"title": title, **values})
+        template = json.dumps({**templates["every chart"], **templates[kind]})
+        named = {"title": title, **values}
+        spec: dict[str, Any] = json.loads(PLACE.sub(lambda place: json.dumps(named[place[1]]), template))
         return spec
 
     correct, independent = evaluation.predictions.is_correct, evaluation.rows[0].resampled.clusters is None
@@ -53,8 +56,10 @@ def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
         }
         if series:
             title = f"P(correct) as it is estimated, and as it is counted, {row.name}"
-            lines = _chart_channels(estimate_looks())
-            charts[f"reliability-{place}"] = chart("reliability", title, **lines, **reliability_chart_values(series))
+            groups: list[Any] = [{"series": kind, **group} for kind, of_kind in series.items() for group in of_kind]
+            least = min([LEAST_SHOWN, *(min(group["predicted"], group["low"]) for group in groups)])
+            shown = {"rows": groups, "ends": [max(0.0, least - ROOM_BELOW), 1]}
+            charts[f"reliability-{place}"] = chart("reliability", title, **_chart_channels(estimate_looks()), **shown)
     return charts
 
 
@@ -64,16 +69,6 @@ def _chart_channels(looks: Looks) -> dict[str, Any]:
         "colors": [look["color"] for look in looks.values()],
         "dashes": [look["dash"] for look in looks.values()],
     }
-
-
-def _filled_chart(template: Any, values: Mapping[str, Any]) -> Any:
-    """Return a part of a chart with values in the places of the words ``@name``."""
-    if isinstance(template, dict):
-        return {key: _filled_chart(part, values) for key, part in template.items()}
-    if isinstance(template, list):
-        return [_filled_chart(part, values) for part in template]
-    is_place = isinstance(template, str) and template.startswith("@")
-    return values[template[1:]] if is_place else template
 
 
 def highest_charted_risk(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> float:
@@ -106,16 +101,6 @@ def histogram_chart_values(confidence: Floats, is_correct: Bools) -> dict[str, A
         for start, end, part in zip(edges, edges[1:], np.histogram(values, edges)[0] / len(values), strict=False)
     ]
     return {"rows": rows, "ends": [edges[0], edges[-1]]}
-
-
-def reliability_chart_values(series: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
-    """Return how often predictions of some probability are correct, a series for each estimate: rows, and ends.
-
-    Rows have ``predicted``, ``observed``, ``low`` and ``high``, in [0, 1].
-    """
-    rows: list[dict[str, Any]] = [{"series": kind, **group} for kind, groups in series.items() for group in groups]
-    least = min([LEAST_SHOWN, *(min(row["predicted"], row["low"]) for row in rows)])
-    return {"rows": rows, "ends": [max(0.0, least - ROOM_BELOW), 1]}
 
 
 def chart_looks(names: Iterable[str]) -> Looks:

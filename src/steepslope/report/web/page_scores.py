@@ -39,16 +39,16 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
     """Return the numbers of rows and of correct ones, and all scores, as JSON holds them."""
     is_correct = evaluation.predictions.is_correct
     independent = evaluation.rows[0].resampled.clusters is None
-    scores = [_page_score(one, is_correct, independent) for one in evaluation.rows]
+    scores = [_page_score(row, is_correct, independent) for row in evaluation.rows]
     return {"n": len(is_correct), "correct": int(is_correct.sum()), "scores": scores}
 
 
 def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[str, Any]:
     promised = certified_page_stops(scored)
-    own = [] if scored.only_ranks else [("the score's own threshold", scored.cut())]
-    points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own)])
-    stops = [(label, points.at(threshold)) for label, threshold in (*promised, *own, *targets)]
-    low, high = points.risk_limits()
+    own_stop = [] if scored.only_ranks else [("the score's own threshold", scored.cut())]
+    points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own_stop)])
+    stops = [(label, points.at(threshold)) for label, threshold in (*promised, *own_stop, *targets)]
+    low, high = clopper_pearson(points.wrong, points.correct + points.wrong, (1 - LEVEL) / 2)
     limits = {"low": _page_numbers(low), "high": _page_numbers(high)}
     return {
         "name": scored.name,
@@ -73,11 +73,11 @@ def certified_page_stops(scored: Scored) -> list[Stop]:
     """
     stops = []
     for gate in scored.gates:
-        for one in () if gate.has_groups else gate.certificates:
-            if one.is_given and one.threshold < np.inf:
-                risk = as_percent(one.risk_bound if one.max_risk is None else one.max_risk, 2, math.ceil)
-                label = f"certified: risk ≤ {risk} (δ {as_percent(one.delta, 2, math.ceil)})"
-                stops.append((label, float(np.nextafter(one.threshold, -np.inf))))
+        for promise in () if gate.has_groups else gate.certificates:
+            if promise.is_given and promise.threshold < np.inf:
+                risk = as_percent(promise.risk_bound if promise.max_risk is None else promise.max_risk, 2, math.ceil)
+                label = f"certified: risk ≤ {risk} (δ {as_percent(promise.delta, 2, math.ceil)})"
+                stops.append((label, float(np.nextafter(promise.threshold, -np.inf))))
     return stops
 
 
@@ -89,13 +89,13 @@ def page_promises(evaluation: Evaluation) -> list[str]:
 
 def _page_probability(scored: Scored, is_correct: Bools, thresholds: Floats) -> dict[str, Any]:
     """Return P(correct) at each threshold, and where the map comes from; nothing where none can be learnt."""
-    found: Callable[[Floats], Floats] | None = page_probability_map(
+    probability: Callable[[Floats], Floats] | None = page_probability_map(
         scored, is_correct, np.ones(len(is_correct), dtype=np.bool_)
     )
     source = "by a map learnt on these rows"
     if scored.gates:
-        found, source = scored.gates[0].p_correct, "by the gate's map"
-    return {} if found is None else {"p": _page_numbers(found(np.nan_to_num(thresholds))), "p_by": source}
+        probability, source = scored.gates[0].p_correct, "by the gate's map"
+    return {} if probability is None else {"p": _page_numbers(probability(np.nan_to_num(thresholds))), "p_by": source}
 
 
 def _page_numbers(values: Iterable[float]) -> list[float]:
@@ -115,24 +115,9 @@ class PagePoints:
     correct: NDArray[np.int64]
     wrong: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.threshold)
-
-    @property
-    def coverage(self) -> Floats:
-        """The fraction that is accepted, (p,)."""
-        return np.asarray((self.correct + self.wrong) / (self.correct[-1] + self.wrong[-1]))
-
     def at(self, threshold: float) -> int:
         """Return the place of the lowest threshold that is not below this one."""
         return int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
-
-    def risk_limits(self) -> tuple[Floats, Floats]:
-        """Return the exact binomial interval of the risk at each point, (p,) each; 0 and 1 where nothing is accepted.
-
-        Clopper and Pearson (1934), at 95 %: rows that depend on one another make it too narrow.
-        """
-        return clopper_pearson(self.wrong, self.correct + self.wrong, (1 - LEVEL) / 2)
 
 
 def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = ()) -> tuple[PagePoints, list[Stop]]:
@@ -184,9 +169,9 @@ def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> di
     map learnt on one half of these rows for the other, if each half has errors and correct predictions; and the map of
     a gate, if one ranks by this score.
     """
-    found: dict[str, Floats] = {}
+    estimates: dict[str, Floats] = {}
     if not scored.only_ranks and scored.natural_cut is None:
-        found[AS_IT_IS] = scored.unit_confidence
+        estimates[AS_IT_IS] = scored.unit_confidence
     halves = np.random.default_rng(seed).permutation(len(is_correct)) % 2 == 0
     maps = [(half, page_probability_map(scored, is_correct, ~half)) for half in (halves, ~halves)]
     learnt = np.full(len(is_correct), np.nan)
@@ -194,10 +179,10 @@ def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> di
         if fitted is not None:
             learnt[half] = fitted(scored.confidence[half])
     if all(fitted is not None for _, fitted in maps):
-        found[LEARNT] = learnt
+        estimates[LEARNT] = learnt
     if scored.gates:
-        found[OF_GATE] = scored.gates[0].p_correct(scored.confidence)
-    return found
+        estimates[OF_GATE] = scored.gates[0].p_correct(scored.confidence)
+    return estimates
 
 
 def page_probability_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap | None:

@@ -28,7 +28,7 @@ from steepslope.nets.training.launch import stages_of_request
 from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.prepare import prepare_training
 from steepslope.nets.training.request import FinetuneRequest
-from steepslope.nets.training.sources import open_sources
+from steepslope.nets.training.sources import fit_set_to_train_on
 from steepslope.numerics.threads import single_thread
 
 BATCH, BLOCK, GOAL = 256, 10_000, 200_000
@@ -108,12 +108,13 @@ def _write_images(folder: Path, rows: int, side: int) -> ClassifierOutputs:
     )
 
 
-def _finetune_seconds(**request: Any) -> float:
+def _finetune_seconds(**settings: Any) -> float:
     """Return the time of a training, without the time to load what it needs."""
     oracle: dict[str, Any] = {"oracle": "timm:resnet18?weights=random", "optimizer": "sgd", "batch_size": 16}
-    request = FinetuneRequest(**oracle, save_every=10**6, **request)  # type: ignore[assignment]
+    request = FinetuneRequest(**oracle, save_every=10**6, **settings)
     fabric = Fabric(accelerator="cpu", devices=1)
-    training = prepare_training(open_sources(request, fabric), stages_of_request(request)[""], fabric)  # type: ignore[arg-type]
+    fit_set = fit_set_to_train_on(request, fabric)
+    training = prepare_training(request, fit_set, stages_of_request(request)[""], fabric)
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         finetune(training, Path(out), fabric)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts import options as shifts
 from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
-from steepslope.nets.classifiers import training
+from steepslope.nets.classifiers import options as training
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import recipe_for_net
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction import options as extraction
@@ -38,7 +35,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "fused oracle": (oracles.FusedSettings, oracles.FUSED_CHECKS),
     "oracle": (oracles.OracleSettings, oracles.COLUMN_CHECKS),
     "finetuning": (request.Finetuning, request.CHECKS),
-    "classifier": (partial(replace, recipe_for_net("digits-net")), training.CHECKS),
+    "classifier": (training.ClassifierTraining, training.CLASSIFIER_CHECKS),
     "machines": (extraction.Machines, extraction.MACHINE_CHECKS),
     "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
     "predictions": (predict.PredictOptions, predict.CHECKS),
@@ -86,7 +83,7 @@ def test_checks_allow_up_to_their_limits(check: Check, allowed: tuple[Any, ...],
 def test_every_class_of_settings_is_plain(kind: Any) -> None:
     one = kind(2)
     made = (
-        recipe_for_net("digits-net", epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),
+        training.ClassifierTraining(epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),  # type: ignore[arg-type]
         extraction.ExtractionOptions(passes=one, augment=one, batch_size=one, shard_rows=one, devices=one),
         request.FinetuneRequest(
             oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one

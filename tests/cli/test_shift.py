@@ -64,7 +64,7 @@ def test_extract_takes_all_splits_of_shifted_data(home: Path, tmp_path: Path) ->
         ("corrupt --data digits:test --kind none --severity 1", "expected at least one kind and one severity"),
         ("corrup --data digits:test", "unknown command 'corrup': did you mean 'corrupt'"),
         ("stylize --data digits:test --stylizer no --styles no", "no: expected the folder of a stylizer"),
-        ("recolor --data digits:test --classifier onnx:a.onnx", "onnx:a.onnx: expected a classifier with gradients"),
+        ("recolor --data digits:test --classifier onnx:a.onnx", "a.onnx: expected an ONNX file, but it cannot be read"),
         ("train-stylizer --content digits:train --styles no", "data spec 'images:no': no such folder"),
         ("", "expected a command: corrupt, stylize, train-stylizer, recolor"),
     ],

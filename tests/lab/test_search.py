@@ -67,8 +67,7 @@ def test_rows_without_errors_tell_nothing() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"negatives": ()}, "negatives: expected at least one number, each once, found none"),
-        ({"positives": (1, 2, 1)}, "positives: expected at least one number, each once, found 1, 2, 1"),
+        ({"negatives": ()}, "negatives: expected at least one number, found none"),
         ({"negatives": (3, 0)}, "negatives: expected a number from 1e-06 to 80, found 0"),
         ({"alpha_pos": -1}, "alpha-pos: expected a number from 1e-06 to 80, found -1"),
     ],

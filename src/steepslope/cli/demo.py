@@ -45,7 +45,8 @@ def _run_demo(folder: Path, seed: int) -> None:
     from steepslope.cli.fit import show_fused_fit
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics.selective import Groups
-    from steepslope.nets.classifiers.training import recipe_for_net, train_classifier
+    from steepslope.nets.classifiers.options import ClassifierTraining
+    from steepslope.nets.classifiers.training import train_classifier
     from steepslope.nets.data.specs import parse_data
     from steepslope.nets.extraction.extraction import extract_to_folder
     from steepslope.oracle import Oracle
@@ -57,7 +58,7 @@ def _run_demo(folder: Path, seed: int) -> None:
 
     shell_library()  # starts now, to be ready with the page
     work = folder / f"seed{seed}"
-    recipe = recipe_for_net("digits-net", seed=seed)
+    recipe = ClassifierTraining(seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
     outputs = extract_to_folder(classifier, parse_data("digits"), work / "outputs", notice=say)
     held_out, test = (outputs[work / "outputs" / name] for name in ("holdout", "test"))

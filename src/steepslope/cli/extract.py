@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, replace as replaced
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
+from steepslope.nets.classifiers.options import ClassifierTraining
 from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
 from steepslope.outputs.options import options_by_name
 
@@ -113,21 +114,7 @@ def input_changes_to_extract(inputs: InputOptions) -> dict[str, Any]:
 
 @showing_first("net", "data", "out", "epochs", "seed")
 def train_classifier(
-    net: str,
-    data: str,
-    out: str,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    flip: bool | None = None,
-    rotate: float | None = None,
-    optimizer: Literal["adam", "sgd"] | None = None,
-    momentum: float | None = None,
-    weight_decay: float | None = None,
-    schedule: Literal["cosine", "constant"] | None = None,
-    holdout: int | None = None,
-    seed: int = 0,
-    replace: bool = False,
+    net: str, data: str, out: str, recipe: ClassifierTraining, holdout: int | None = None, replace: bool = False
 ) -> None:
     """Train a small classifier, for those who bring none; killed and run again, it resumes.
 
@@ -141,39 +128,17 @@ def train_classifier(
         digits, idx:DIR or torchvision:MNIST|FashionMNIST|KMNIST|CIFAR10|SVHN; its training split is used.
     out
         Folder for the checkpoint.
-    epochs
-        Passes over the training rows; by default what suits the net.
-    batch_size
-        Images in a step; by default what suits the net.
-    learning_rate
-        Learning rate of the first step; by default 0.001.
-    flip
-        Mirror images at random; by default not.
-    rotate
-        Largest angle, in degrees, by which images are turned at random; by default 0.
-    optimizer
-        Optimizer: adam or sgd; by default adam.
-    momentum
-        Momentum of sgd; by default 0.9.
-    weight_decay
-        Weight decay of the optimizer; by default 0.
-    schedule
-        Schedule of the learning rate: cosine or constant; by default cosine.
+    recipe
+        How to train.
     holdout
         Number of training rows to hold out, on which errors are seen later; by default 10,000, but at most half.
-    seed
-        Seed of the weights, the order of images and dropout; the same seed gives the same net on any number of threads.
     replace
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.nets.classifiers.training import recipe_for_net, train_classifier as train
+    from steepslope.nets.classifiers.training import train_classifier as train
     from steepslope.nets.data.specs import parse_data
 
     if parse_data(data).shifts:
         raise SteepslopeError(f"expected images that are not shifted, found {data}", "data")
-    recipe = recipe_for_net(
-        net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
-        optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
-    )  # fmt: skip
     _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, replace, say)
     say(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

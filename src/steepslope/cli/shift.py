@@ -8,7 +8,7 @@ from steepslope.cli.extract import input_changes_to_extract
 from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
-from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
+from steepslope.lab.shifts.options import RecolorOptions, StylizeOptions, StylizerTraining, WritingOptions
 from steepslope.nets.extraction.options import InputOptions
 
 if TYPE_CHECKING:
@@ -91,18 +91,7 @@ def write_shift(
 
 
 @showing_first("data", "stylizer", "styles", "alpha", "out")
-def stylize(
-    data: str,
-    stylizer: str,
-    styles: str,
-    out: str,
-    options: WritingOptions,
-    alpha: float = 1.0,
-    side: int | None = None,
-    crop: int | None = None,
-    style_crop: int = 256,
-    seed: int = 0,
-) -> None:
+def stylize(data: str, out: str, style: StylizeOptions, options: WritingOptions) -> None:
     """Write a data set's images in the styles of others (AdaIN, Huang & Belongie 2017): OUT/CLASS/ID.png.
 
     Killed and run again, it goes on. Grey images stay grey.
@@ -111,36 +100,22 @@ def stylize(
     ----------
     data
         Data spec of the images, such as imagefolder:DIR, images:DIR or idx:DIR:test.
-    stylizer
-        Folder of a stylizer (shift train-stylizer).
-    styles
-        Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
     out
         Folder for the images; shift.json and shift-contact-sheet.png stand next to them.
+    style
+        The stylizer and the styles.
     options
         How the images are written.
-    alpha
-        Strength, from 0, which is the stylizer's reconstruction of the image, to 1.
-    side
-        Length to which the shorter side is brought while an image is stylised, in pixels, for images that are too small
-        to show a style, such as 112 for those of MNIST; by default images are stylised as they are.
-    crop
-        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
-        cut out. By default images keep their size.
-    style_crop
-        Side of the square that is cut out of a style, in pixels; a smaller style is an error.
-    seed
-        Seed of the styles and of where they are cut, next to each image's id.
     """
-    from steepslope.lab.shifts.stylization import StylizeSpec, style_data_spec
+    from steepslope.lab.shifts.stylization import Stylization, look_at_stylizer_and_styles, style_data_spec
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
-    shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
+    look_at_stylizer_and_styles(style)
     spec = parse_data(data).look()
-    for argument in (spec.argument, parse_data(style_data_spec(styles)).argument):
+    for argument in (spec.argument, parse_data(style_data_spec(style.styles)).argument):
         require_shift_elsewhere(out, argument)
-    write_shift(Shifted(spec.open(), shift.load()), data, Path(out), options)
+    write_shift(Shifted(spec.open(), Stylization.of(style)), data, Path(out), options)
 
 
 @showing_first("content", "styles", "steps", "seed", "out")
@@ -208,14 +183,15 @@ def recolor(
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
-    from steepslope.lab.shifts.recolor import recoloring_by
+    from steepslope.lab.shifts.recolor import Recoloring
+    from steepslope.nets.classifiers.specs import load_classifier
     from steepslope.nets.data.class_names import ClassNames, read_classes
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_shift_elsewhere(out, spec.argument)
-    shift = recoloring_by(classifier, attack, input_changes_to_extract(inputs))
+    shift = Recoloring(load_classifier(classifier).with_transform(**input_changes_to_extract(inputs)), attack)
     known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
     images = spec.open(names=known)
     known.agreed(images.classes, str(spec))

@@ -85,7 +85,7 @@ def search(
     Raises
     ------
     SteepslopeError
-        If candidates are missing, given twice, or no slopes; if the held-out rows lack errors or correct predictions.
+        If candidates are missing, or no slopes; if the held-out rows lack errors or correct predictions.
 
     >>> import numpy as np
     >>> def moved(alpha_pos, alpha_neg):
@@ -94,8 +94,12 @@ def search(
     >>> found.alpha_neg, found.alpha_pos, [trial.balanced for trial in found.alpha_neg_trials]
     (2.0, 1.0, [0.5, 1.0, 1.0])
     """
-    candidates = {"negatives": negatives, "positives": positives, "alpha-pos": [alpha_pos]}
-    for_wrong, for_correct, (frozen,) = (_checked_slopes(name, values) for name, values in candidates.items())
+    is_slope = loss_parameters("steep_slope")["alpha_neg"][1]
+    for name, slopes in {"negatives": negatives, "positives": positives, "alpha-pos": [alpha_pos]}.items():
+        if not slopes:
+            raise SteepslopeError("expected at least one number, found none", name)
+        for slope in slopes:
+            require(name, slope, is_slope)
 
     @cache
     def trial(pos: float, neg: float) -> Trial:
@@ -104,22 +108,11 @@ def search(
         loss = steep_slope(torch.from_numpy(z), torch.from_numpy(correct), alpha_pos=pos, alpha_neg=neg)
         return Trial(pos, neg, float(loss.mean()), *rates, auroc(z, correct))
 
-    first = tuple(trial(frozen, neg) for neg in for_wrong)
+    first = tuple(trial(float(alpha_pos), float(neg)) for neg in negatives)
     alpha_neg = best_trial(first).alpha_neg
-    return Search(first, tuple(trial(pos, alpha_neg) for pos in for_correct))
+    return Search(first, tuple(trial(float(pos), alpha_neg) for pos in positives))
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial:
     """Return the trial of largest mean of TPR and TNR; of equally good ones that with the smaller slopes."""
     return min(trials, key=lambda trial: (-trial.balanced, trial.alpha_neg, trial.alpha_pos))
-
-
-def _checked_slopes(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """Return candidates as floats; raise unless each is a slope and there once."""
-    check = loss_parameters("steep_slope")["alpha_neg"][1]
-    for value in values:
-        require(name, value, check)
-    if not values or len(set(values)) < len(values):
-        found = ", ".join(f"{value:g}" for value in values) or "none"
-        raise SteepslopeError(f"expected at least one number, each once, found {found}", name)
-    return tuple(map(float, values))

@@ -1,8 +1,9 @@
 """Weights of nets in safetensors files, and states of unfinished trainings; neither can run code.
 
-All that a killed training needs to go on: weights, the optimizer's moments, and a few numbers.
+A state has all that a killed training needs to go on: weights, the optimizer's moments, and a few numbers.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise SteepslopeError(f"expected finite weights, found others in {name}", path)
+
+
+def digest_of_weights(plan: str, module: torch.nn.Module) -> str:
+    """Return the SHA-256 of a text, such as what rebuilds the layers, and of all weights by their names, in hex."""
+    digest = hashlib.sha256(plan.encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def save_training_state(

@@ -11,7 +11,6 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.benchmark import lines as lines_module
 from steepslope.lab.benchmark.lines import (
     AVERAGE,
     BEST,
@@ -23,11 +22,9 @@ from steepslope.lab.benchmark.lines import (
     RIVALS,
     STACK,
     STACKED,
-    Choice,
     Ranked,
     averaged_softmaxes,
     boosted_log_odds,
-    choose_single_score,
     classifiers_in_its_place,
     lines_in_brief,
     opinions_measured,
@@ -36,15 +33,15 @@ from steepslope.lab.benchmark.lines import (
     stacked_softmaxes,
 )
 from steepslope.lab.benchmark.rivals import OTHERS
-from steepslope.lab.benchmark.run import COMPARED_WITH
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
-from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
+from steepslope.lab.paper.methods import best_score, least_aurc
+from steepslope.metrics import aurc, auroc
 from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.registry import arrays_of_stack
 from steepslope.oracle.evidence.stack import fit_stack
 from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
-from steepslope.score_benchmark.measured import COMPARED, measured_lines
+from steepslope.score_benchmark.measured import measured_lines
 from tests.conftest import make_complete
 
 LOGITS = np.log([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.2, 0.3, 0.5]])
@@ -135,14 +132,13 @@ def test_boosting_learns_what_is_right() -> None:
 
 def test_lines_are_those_that_the_outputs_allow() -> None:
     trial = made_trial()
-    choice = choose_single_score(trial, 0)
-    assert choice.aurc[choice.score] == min(choice.aurc.values())
+    risks = least_aurc(trial.known, trial.reference, 0)
     rows = trial.judged[TEST]
-    lines = ranked_lines(trial, rows, choice, {"mine": lambda outputs: outputs.logits[:, 0]})
+    lines = ranked_lines(trial, rows, risks, {"mine": lambda outputs: outputs.logits[:, 0]})
     assert [*lines] == [
         MCP,
         BEST,
-        *(line for line, name in RIVALS.items() if name in choice.aurc),
+        *(line for line, name in RIVALS.items() if name in risks),
         AVERAGE,
         STACKED,
         BOOSTED,
@@ -152,41 +148,17 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
     ]
     assert_array_equal(lines["mine"], rows.outputs.logits[:, 0])
     assert {"temperature scaling", "TrustScore", "MC dropout"} <= {*lines}
-    assert_array_equal(lines[BEST], single_score_line(choice.score, trial, rows.outputs))
+    assert_array_equal(lines[BEST], single_score_line(best_score(risks), trial, rows.outputs))
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
     bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
-    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED, *OF_LOGITS]
-
-
-def test_measured_is_what_metrics_say() -> None:
-    trial = made_trial()
-    rows = trial.judged[TEST]
-    lines = ranked_lines(trial, rows, choose_single_score(trial, 0))
-    found, right = (
-        measured_lines(lines, rows.outputs.is_correct, COMPARED_WITH, lines_module.METRICS, 5, 60),
-        rows.outputs.is_correct,
-    )
-    for name, confidence in lines.items():
-        expected = evaluate(confidence, right, bootstrap=60, seed=5)
-        for metric in ("auc", "aurc", "fpr_at_95tpr", "aupr_error"):
-            assert metric in METRICS
-            assert_allclose(found[name][metric], [expected[metric][key] for key in ("value", "low", "high")], atol=6e-6)
-        assert {key for key in found[name] if key.startswith("minus ")} == {
-            f"minus {rival}" for rival in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if rival != name
-        }
-    difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=60, seed=5)
-    for metric in COMPARED:
-        expected_row = [difference[metric][key] for key in ("value", "low", "high")]
-        assert_allclose(found[FREE][f"minus {AVERAGE}"][metric], expected_row, atol=6e-6)
+    assert [*ranked_lines(bare, bare.judged[TEST], {"mcp": 0.1})] == [MCP, BEST, STACKED, *OF_LOGITS]
 
 
 def test_errors_or_right_predictions_alone_cannot_be_measured() -> None:
-    rows = ClassifierOutputs(LOGITS, [0, 1, 2])
-    with pytest.raises(SteepslopeError, match="expected errors and correct predictions among the judged rows"):
-        measured_lines({MCP: np.zeros(3)}, rows.is_correct, [])
-    with pytest.raises(SteepslopeError, match="found one kind alone"):
-        measured_lines({MCP: np.zeros(3)}, ClassifierOutputs(LOGITS, [1, 0, 0]).is_correct, [])
+    for is_correct in (np.ones(3, bool), np.zeros(3, bool)):
+        with pytest.raises(SteepslopeError, match=r"expected errors and correct predictions .*, found one kind alone"):
+            measured_lines({MCP: np.zeros(3)}, is_correct, [])
 
 
 def test_briefly_has_values_alone() -> None:

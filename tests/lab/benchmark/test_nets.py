@@ -87,7 +87,7 @@ def test_nets_are_trained_and_run_once(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"train": TRAIN | {"net": "digits-nte"}}, "unknown net 'digits-nte': did you mean 'digits-net'?"),
-        ({"train": TRAIN | {"epoch": 2}}, "unknown setting of train: 'epoch': did you mean 'epochs'?"),
+        ({"train": TRAIN | {"epoch": 2}}, "train: unknown setting 'epoch': did you mean 'epochs'?"),
         ({"train": TRAIN | {"epochs": 0}}, "epochs: expected a whole number >= 1, found 0"),
         ({"read": READ | {"labelled": "digts"}}, "unknown data scheme in 'digts': 'digts': did you mean 'digits'?"),
         ({"read": READ | {"labelled": "images:FOLDER/a"}}, "/a': no such folder"),

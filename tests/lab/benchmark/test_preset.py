@@ -15,7 +15,7 @@ from steepslope.files.folders import digest_of
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.preset import Preset, evidence_preset_names, read_evidence_preset
 from steepslope.lab.benchmark.rows import CHOOSING, READERS
-from steepslope.nets.classifiers.training import ClassifierTraining
+from steepslope.nets.classifiers.options import ClassifierTraining
 from steepslope.nets.data.specs import parse_data
 from steepslope.outputs.arrays import require_opinion_name
 

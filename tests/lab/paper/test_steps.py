@@ -20,7 +20,7 @@ def step(workspace: Workspace, name: str) -> Step:
     """Return a step that makes a file."""
     folder = workspace.root / "steps" / name
 
-    def make(_: Workspace, out: Path) -> None:
+    def make(out: Path) -> None:
         out.mkdir(parents=True)
         (out / "made").touch()
 

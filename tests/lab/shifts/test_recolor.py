@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.colour_map import lightness_of, luv_of
 from steepslope.lab.shifts.options import RecolorOptions
-from steepslope.lab.shifts.recolor import Recoloring, classifier_margins, recolored, recoloring_by
+from steepslope.lab.shifts.recolor import Recoloring, classifier_margins, recolored
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.shifted import Shifted
@@ -158,7 +158,7 @@ def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:
     onnx = small(3)
     onnx.net.runs_on = "onnxruntime"  # type: ignore[assignment]
     for classifier, message in (
-        (onnx, "expected a classifier with gradients to recolour against, found one without"),
+        (onnx, "expected a classifier with gradients, found one without"),
         (small(2), "expected grey or colour images, found 2 channels"),
     ):
         with pytest.raises(SteepslopeError, match=f"^tests:net: {message}"):
@@ -166,8 +166,9 @@ def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:
 
 
 def test_the_classifier_and_the_attack_decide_the_fingerprint(home: Path) -> None:
-    spec, data, changes = f"checkpoint:{home}/classifier", parse_data("digits:test").open(), [{}, {"mean": 0.4}]
-    shifts = [recoloring_by(spec, RecolorOptions(), inputs) for inputs in changes]
-    shifts += [recoloring_by(spec, RecolorOptions(bound=0.05), {}), recoloring_by(spec, RecolorOptions(steps=9), {})]
+    data = parse_data("digits:test").open()
+    plain = load_classifier(f"checkpoint:{home}/classifier")
+    shifts = [Recoloring(net, RecolorOptions()) for net in (plain, plain.with_transform(mean=0.4))]
+    shifts += [Recoloring(plain, options) for options in (RecolorOptions(bound=0.05), RecolorOptions(steps=9))]
     shifts.append(Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions()))
     assert len({Shifted(data, shift).fingerprint() for shift in shifts}) == len(shifts)

@@ -10,13 +10,8 @@ import torch
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.nets import NETS, STATE
-from steepslope.nets.classifiers.training import (
-    ClassifierTraining,
-    mirrored_images,
-    recipe_for_net,
-    train_classifier,
-    turned_images,
-)
+from steepslope.nets.classifiers.options import ClassifierTraining
+from steepslope.nets.classifiers.training import mirrored_images, train_classifier, turned_images
 from steepslope.nets.seeding import on_threads
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
@@ -86,7 +81,7 @@ def test_mirroring_flips_about_half() -> None:
 
 def test_bad_recipes_are_named(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
-        recipe_for_net("digit-net")
+        train_classifier("digit-net", "digits", tmp_path, RECIPE)
     with pytest.raises(SteepslopeError, match="mnist-net expects grey images of 28×28 pixels"):
         train_classifier("mnist-net", "digits", tmp_path, RECIPE)
     with pytest.raises(SteepslopeError, match="not on the test split"):

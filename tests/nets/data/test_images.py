@@ -16,6 +16,7 @@ from steepslope.nets.data.images import as_colour, as_grey, decode_image
 from steepslope.nets.data.transforms import decoded_or_reason
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
+from tests.conftest import Captured
 from tests.images import extract_folder, folder_of, opened
 
 
@@ -66,7 +67,7 @@ def break_files(folder: Path) -> list[str]:
     return ["ant/truncated.png", "bee/empty.jpg", "cow/text.png"]
 
 
-def test_unreadable_images_stop_or_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_images_stop_or_are_listed(tmp_path: Path, capsys: Captured) -> None:
     data = folder_of(tmp_path / "data", 3)
     broken = break_files(data)
     assert extract_folder(data, tmp_path / "out") == 2

@@ -64,7 +64,7 @@ def test_an_unreadable_image_does_not_spoil_its_block(tmp_path: Path) -> None:
     first, broken, last = shifted.shifted_block(0)
     assert np.asarray(first).shape == np.asarray(last).shape == (12, 10, 3)
     assert isinstance(broken, OSError)
-    assert shift.given == [(["ant/0000.png", "cow/0000.png"], [0, 2])]
+    assert shift.given == [(["ant/0000.png"], [0]), (["cow/0000.png"], [2])]
     with pytest.raises(OSError, match="cannot identify"):
         shifted.image(1)
 

@@ -30,6 +30,7 @@ from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.cli.predictions import refuses
+from tests.conftest import Captured
 from tests.images import digits
 from tests.nets.export.rows import rows_of, run
 
@@ -194,7 +195,7 @@ def test_a_file_that_decides_otherwise_is_not_written(gates: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(gates: Path, tmp_path: Path, capsys: Captured) -> None:
     out = tmp_path / "gate.onnx"
     assert main(f"export --gate {gates}/mcp --out {out}".split()) == 0
     told = capsys.readouterr().out
@@ -216,9 +217,7 @@ def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         ("--gate {gates}/free --part gate --classifier timm:resnet18 --out {out}x.onnx", "this file holds no nets"),
     ],
 )
-def test_wrong_input_is_one_line(
-    words: str, line: str, gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_input_is_one_line(words: str, line: str, gates: Path, tmp_path: Path, capsys: Captured) -> None:
     out = tmp_path / "gate.onnx"
     out.write_text("mine")
     refuses(f"export {words.format(gates=gates, out=out)}", capsys, line)
@@ -257,10 +256,7 @@ def test_the_file_runs_where_this_package_is_not(
 
 @pytest.mark.slow
 def test_the_programs_of_the_page_run_on_a_file(
-    exported: Callable[[str], Exported],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    exported: Callable[[str], Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """The net of the digits takes grey images; the page says how to give these."""
     text = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8")

@@ -77,7 +77,7 @@ BAD_CARDS = {
     "another part": (_changed(part="half"), "unknown part"),
     "no words": (_changed(words="gone"), "the field 'words' is missing"),
     "a threshold of text": (_changed(threshold="high"), "field 'threshold': found 'high' of an unexpected type"),
-    "certificates of numbers": (_changed(certificates=[1]), "expected certificates in its metadata, found others"),
+    "certificates of numbers": (_changed(certificates=[1]), "field 'certificates': found 1 of an unexpected type"),
 }
 
 

@@ -17,6 +17,7 @@ from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import ReadingOptions
 from tests.cli.predictions import refuses
+from tests.conftest import Captured
 from tests.images import digits
 from tests.nets.export.rows import run
 from tests.oracle.conftest import too_sure
@@ -112,8 +113,6 @@ def test_answers_are_in_the_file_as_made_logits(scale: str) -> None:
     np.testing.assert_array_equal(found["label"], rows.predictions)
 
 
-def test_nets_of_opinions_are_of_no_use_to_parts(
-    opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nets_of_opinions_are_of_no_use_to_parts(opinions: Path, tmp_path: Path, capsys: Captured) -> None:
     words = f"export --gate {opinions}/all --part gate --out {tmp_path}/any.onnx --opinion twelve={OPINIONS['twelve']}"
     refuses(words, capsys, "opinion: expected none, since this file holds no nets")

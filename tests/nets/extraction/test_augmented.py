@@ -17,7 +17,7 @@ from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.engine import noise_of_images
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
-from tests.conftest import contents
+from tests.conftest import Captured, contents
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
@@ -44,7 +44,7 @@ def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> 
     assert record == {"copies": 2, "kinds": [*AUGMENTATIONS], "seed": 0}
 
 
-def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: Captured) -> None:
     """What lies there stays as it is; a second run has nothing to do, and other copies are refused."""
     data, out = folder_of(tmp_path / "data", 2), tmp_path / "out"
     assert extract_folder(data, out, "--augment", "0") == 0
@@ -101,7 +101,7 @@ def test_splits_that_are_fitted_on_get_copies(home: Path, idx_folder: Path, tmp_
 
 
 def test_a_named_split_gets_copies_unless_it_is_the_test_split(
-    home: Path, idx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, idx_folder: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     given = ["extract", "--classifier", f"checkpoint:{home / 'classifier'}", "--augment", "1"]
     assert main([*given, "--data", f"idx:{idx_folder}:test", "--out", str(tmp_path / "test")]) == 2
@@ -111,7 +111,7 @@ def test_a_named_split_gets_copies_unless_it_is_the_test_split(
     assert ClassifierOutputs.load(tmp_path / "train").require("augmented_logits").shape == (40, 1, 10)
 
 
-def test_copies_of_skipped_images_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_of_skipped_images_are_skipped(tmp_path: Path, capsys: Captured) -> None:
     data, out = folder_of(tmp_path / "data", 3), tmp_path / "out"
     (data / "bee" / "0001.png").write_bytes(b"")
     assert extract_folder(data, out, "--augment", "2", "--on-error", "skip") == 0
@@ -125,7 +125,7 @@ def test_copies_of_skipped_images_are_skipped(tmp_path: Path, capsys: pytest.Cap
     assert ClassifierOutputs.load(out).require("augmented_auxiliary").shape == (8, 2, 288)
 
 
-def test_images_too_small_for_noise_are_kept_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_too_small_for_noise_are_kept_without(tmp_path: Path, capsys: Captured) -> None:
     data, out = folder_of(tmp_path / "data", 1), tmp_path / "out"
     net = "--classifier module:tests.tiny_nets:flat --image-size 2 --mean 0.5 --std 0.5"
     assert main(f"extract {net} --data imagefolder:{data} --augment 1 --out {out}".split()) == 0
@@ -134,7 +134,7 @@ def test_images_too_small_for_noise_are_kept_without(tmp_path: Path, capsys: pyt
     assert list(ClassifierOutputs.load(out).arrays) == expected
 
 
-def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: Captured) -> None:
     data, out = folder_of(tmp_path / "data", 1), tmp_path / "out"
     assert extract_folder(data, out, "--augment", "1") == 0
     spec = f"imagefolder:{data}"

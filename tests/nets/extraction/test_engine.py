@@ -21,6 +21,7 @@ from steepslope.nets.extraction.machines import single_device
 from steepslope.nets.extraction.options import VIEW_NAMES, ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
+from tests.conftest import Captured
 from tests.images import TINY, extract_folder, extracted, folder_of, words
 from tests.tiny_nets import tiny_convolutions
 
@@ -90,7 +91,7 @@ def test_transformers_drop_too(images: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_nets_and_precisions_are_named(
-    spec: str, options: list[str], message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spec: str, options: list[str], message: str, images: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     assert main(words(f"module:tests.tiny_nets:{spec}", images, tmp_path / "out", *options)) == 2
     refused(capsys, message)

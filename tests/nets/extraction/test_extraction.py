@@ -13,15 +13,16 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
+from steepslope.nets.classifiers.options import ClassifierTraining
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import recipe_for_net, train_classifier
+from steepslope.nets.classifiers.training import train_classifier
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction.extraction import data_by_split, extract, extract_to_folder, summary_of_outputs
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import write_idx
+from tests.conftest import Captured, write_idx
 from tests.images import folder_of
 
 
@@ -40,7 +41,7 @@ def test_extraction_keeps_rows_and_splits(home: Path, tmp_path: Path) -> None:
 
 def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
     """The split is recognised by the images, not by their folder's name; other images get a cut of their own."""
-    recipe = recipe_for_net("digits-net", epochs=1)
+    recipe = ClassifierTraining(epochs=1)
     classifier, _ = train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe, holdout=5)
     assert classifier.card is not None
     fitted, held_out = holdout_split(40, 5, classifier.card.split_seed)
@@ -57,7 +58,7 @@ def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path
 
 
 def test_the_library_tells_its_caller_and_prints_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     def failing(*_: object) -> None:
         raise SteepslopeError("cannot be exported")
@@ -101,7 +102,7 @@ def test_images_that_do_not_fit_are_refused(home: Path, tmp_path: Path) -> None:
         extract(classifier, {tmp_path: ("mine", none)}, ExtractionOptions())
 
 
-def test_preprocessing_of_an_extraction_serves_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preprocessing_of_an_extraction_serves_the_next(tmp_path: Path, capsys: Captured) -> None:
     data = folder_of(tmp_path / "data", 1)
     words = ["extract", "--classifier", "module:tests.tiny_nets:grey", "--data", f"imagefolder:{data}", "--out"]
     first, again = tmp_path / "first", tmp_path / "again"

@@ -19,6 +19,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.extraction.machines import failing_together, launched_processes
 from steepslope.nets.extraction.options import ExtractionOptions, Machines
+from tests.conftest import Captured
 from tests.images import TINY, extracted, words
 
 
@@ -82,9 +83,7 @@ def test_torchrun_and_the_options_must_agree(monkeypatch: pytest.MonkeyPatch) ->
         pass
 
 
-def test_several_machines_need_a_place_to_meet(
-    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_machines_need_a_place_to_meet(images: Path, tmp_path: Path, capsys: Captured) -> None:
     """Each once waited by itself, for seven days."""
     assert main([*words(TINY, images, tmp_path / "out"), "--num-nodes", "2"]) == 2
     error = capsys.readouterr().err

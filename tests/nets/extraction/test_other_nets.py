@@ -18,10 +18,11 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
+from tests.conftest import Captured
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
-def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_features_of_a_folder(tmp_path: Path, capsys: Captured) -> None:
     """Skipped images stay skipped; the rows keep their order, and a second run has nothing to do."""
     photos, out = folder_of(tmp_path / "photos", 3), tmp_path / "out"
     (photos / "bee" / "0001.png").write_bytes(b"")
@@ -38,7 +39,7 @@ def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     np.testing.assert_array_equal(after.require("auxiliary"), alone[tmp_path / "alone"].require_features())
 
 
-def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be(tmp_path: Path, capsys: Captured) -> None:
     photos, out = folder_of(tmp_path / "photos", 2), tmp_path / "out"
     assert auxiliary(f"imagefolder:{photos}", out) == 2
     assert "expected complete outputs" in capsys.readouterr().err
@@ -54,9 +55,7 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         ClassifierOutputs.load(out)
 
 
-def test_features_are_of_images_that_are_shifted_as_those_of_the_outputs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_features_are_of_images_that_are_shifted_as_those_of_the_outputs(tmp_path: Path, capsys: Captured) -> None:
     photos, out = f"images:{folder_of(tmp_path / 'photos', 2)}", tmp_path / "out"
     net = "module:tests.tiny_nets:ten_classes --image-size 12 --mean 0.5 --std 0.5"
     assert main(f"extract --classifier {net} --data corrupt:fog:3/{photos} --out {out}".split()) == 0

@@ -18,7 +18,7 @@ from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.extraction import extract_to_folder
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
-from tests.conftest import contents, kill_once_there
+from tests.conftest import Captured, contents, kill_once_there
 from tests.images import extract_folder, folder_of
 
 
@@ -49,7 +49,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("room", [3_000, 5_500])
-def test_a_full_disk_is_one_line_and_resumable(room: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_line_and_resumable(room: int, tmp_path: Path, capsys: Captured) -> None:
     """There is room for no shard, or for each shard but not for the joined array."""
     data = folder_of(tmp_path / "data", 100)
     words = ["extract", "--classifier", "module:tests.tiny_nets:tiny", "--data", f"imagefolder:{data}"]
@@ -63,7 +63,7 @@ def test_a_full_disk_is_one_line_and_resumable(room: int, tmp_path: Path, capsys
     assert len(ClassifierOutputs.load(tmp_path / "out")) == 300
 
 
-def test_a_stopped_run_goes_on_when_mended_or_told_to_skip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stopped_run_goes_on_when_mended_or_told_to_skip(tmp_path: Path, capsys: Captured) -> None:
     data, options = folder_of(tmp_path / "data", 8), ("--shard-rows", "6", "--batch-size", "6")
     whole = (data / "cow" / "0003.png").read_bytes()
     for out, mend in (("mended", True), ("skipped", False)):

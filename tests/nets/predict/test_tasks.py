@@ -12,7 +12,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.predict.cluster import Actor, ActorNotices, ChunkAnswer, ray_tasks
+from steepslope.nets.predict.cluster import Actor, ChunkAnswer, answers_with_notices, ray_tasks
 from steepslope.nets.predict.from_images import FromImages, images_to_judge
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.predict.options import PredictOptions
@@ -150,9 +150,9 @@ def test_data_sets_that_one_machine_alone_can_read_are_refused(gates: Path) -> N
 
 def test_users_are_told_once() -> None:
     lines: list[str] = []
-    notices = ActorNotices(2, lines.append)
     told = ("PyTorch runs",)
-    for name, notice in [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]:
-        notices.pass_on(ChunkAnswer("chunk", name, None, "", notice))
+    notices = [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]
+    answers = [ChunkAnswer("chunk", name, None, "", notice) for name, notice in notices]
+    assert [*answers_with_notices(answers, 2, lines.append)] == answers
     died = "an actor died, and was started again; its chunks are made once more"
     assert lines == ["PyTorch runs", died, died]

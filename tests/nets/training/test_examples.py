@@ -23,7 +23,6 @@ from steepslope.nets.training.examples import (
     Examples,
     Features,
     LiveTargets,
-    SamePassTargets,
     Steps,
 )
 from steepslope.nets.training.learner import set_layer_modes
@@ -70,7 +69,8 @@ def test_with_dropout_what_is_learnt_is_of_the_pass_that_gave_the_features(home:
     training = training_of(home, **DROPPED)
     source, targets = training.source, training.targets
     assert isinstance(source, DroppedFeatures)
-    assert isinstance(targets, SamePassTargets)
+    assert isinstance(targets, LiveTargets)
+    assert targets.net is None
     net = training.oracle.net
     set_layer_modes(net, training.recipe)
     steps = Steps(len(source), 40, 1, 1, 2, seed=0)

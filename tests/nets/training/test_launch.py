@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,14 @@ import torch
 from PIL import Image
 
 from steepslope.cli.main import main
+from steepslope.losses import class_balanced
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.training import sources
 from steepslope.nets.training.launch import train_stages
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.outputs import ClassifierOutputs
+from tests.conftest import Captured
 from tests.images import folder_of
 from tests.nets.training.trainings import training_of, words
 
@@ -67,13 +68,14 @@ def test_a_loss_that_weighs_by_counts_gets_those_of_a_live_classifier(home: Path
     """They are those of its predictions on the images as they are, whatever flips are drawn."""
     net = f"checkpoint:{home / 'classifier'}"
     loss = training_of(home, outputs=None, classifier=net, flip=True, loss="class_balanced").loss
-    assert isinstance(loss, partial)
     correct = ClassifierOutputs.load(home / "outputs" / "train").is_correct
-    assert 0 < correct.sum() < len(correct)
-    assert loss.keywords["class_counts"] == ((~correct).sum(), correct.sum())
+    counts = int((~correct).sum()), int(correct.sum())
+    assert 0 < counts[0] < counts[1]
+    batch = torch.tensor([0.5, -2.0]), torch.tensor([True, False])  # of which as many are wrong as correct
+    torch.testing.assert_close(loss(*batch), class_balanced(*batch, class_counts=counts))
 
 
-def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys: Captured) -> None:
     net = f"checkpoint:{home / 'classifier'}"
     given = ["--oracle", net, "--classifier", net, "--data", "digits", "--epochs", "3", "--dry-run"]
     assert main(["finetune", *given, "--out", str(tmp_path / "out")]) == 0
@@ -110,7 +112,7 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
     ],
 )
 def test_wrong_options_are_named(
-    options: list[str], message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, home: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     given = [word.replace("OUTPUTS", str(home / "outputs")) for word in options]
     out = tmp_path / "out"
@@ -130,15 +132,13 @@ def test_wrong_options_are_named(
         ("[{name: a}, {name: a}]", "stages: expected a name of each"),
     ],
 )
-def test_wrong_stages_are_named(
-    stages: str, message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_stages_are_named(stages: str, message: str, home: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "stages.yaml").write_text(f"stages: {stages}\n")
     assert main(["finetune", *words(home, tmp_path / "out"), "--config", str(tmp_path / "stages.yaml")]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "data").mkdir()
     Image.new("L", (8, 8)).save(tmp_path / "data" / "a.png")
     given = [*words(home, tmp_path / "out", live=True), "--data", f"images:{tmp_path / 'data'}"]
@@ -146,7 +146,7 @@ def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pyte
     assert "data: expected labelled images, found none" in capsys.readouterr().err
 
 
-def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, capsys: Captured) -> None:
     (folder_of(tmp_path / "data", 3) / "bee" / "0001.png").write_text("text")
     (tmp_path / "classes.txt").write_text("\n".join(["ant", "bee", "cow", *map(str, range(997))]))
     net = "timm:resnet10t?weights=random"

@@ -26,7 +26,7 @@ from steepslope.nets.training.prepare import validation_score
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.storage import ORACLE
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import kill_once_there
+from tests.conftest import Captured, kill_once_there
 from tests.files.sealing import seal_again
 from tests.nets.training.trainings import (
     COMMAND,
@@ -109,7 +109,7 @@ def plain(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_backbone_of_ones_own_is_named_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backbone_of_ones_own_is_named_again(home: Path, tmp_path: Path, capsys: Captured) -> None:
     oracle, fit_set = tmp_path / "oracle", ["--data", "digits", "--outputs", str(home / "outputs" / "train")]
     assert main(["finetune", "--oracle", NORMED, *SHAPE_WORDS, *fit_set, "--out", str(oracle)]) == 0
     evaluate = f"evaluate --outputs {home}/outputs/test --scores {oracle} --bootstrap 0 --out {tmp_path}/report".split()
@@ -119,7 +119,7 @@ def test_a_backbone_of_ones_own_is_named_again(home: Path, tmp_path: Path, capsy
     assert main([*evaluate, "--backbones", f"{NORMED}?weights=none.pt"]) == 0  # an oracle brings its own
 
 
-def test_a_loss_that_is_not_finite_stops(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loss_that_is_not_finite_stops(home: Path, tmp_path: Path, capsys: Captured) -> None:
     given = ["--oracle", EXPLODING, *SHAPE_WORDS, "--data", "digits", "--outputs", str(home / "outputs" / "train"),
              "--learning-rate", "1", "--optimizer", "sgd", "--schedule", "constant", "--head", "linear",
              "--loss", "cross_entropy", "--save-every", "1", "--out", str(tmp_path)]  # fmt: skip
@@ -151,9 +151,7 @@ def test_what_is_wrong_with_a_card_is_named(plain: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_killed_training_resumes_to_the_same_weights(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(home: Path, tmp_path: Path, capsys: Captured) -> None:
     options = (
         "--epochs", "4", "--save-every", "5", "--flip", "true", "--rotate", "20", "--select", "aupr_error",
     )  # fmt: skip
@@ -208,9 +206,7 @@ def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) 
     assert other.get_scale() == 8.0
 
 
-def test_another_backbone_is_not_begun_with(
-    home: Path, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_backbone_is_not_begun_with(home: Path, plain: Path, tmp_path: Path, capsys: Captured) -> None:
     other = ["--oracle", "net:mnist-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--init", str(plain)]
     given = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "other")]
     assert main(["finetune", *other, *given]) == 2
@@ -219,7 +215,7 @@ def test_another_backbone_is_not_begun_with(
     assert "expected weights of this architecture" in capsys.readouterr().err
 
 
-def test_a_damaged_state_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_state_is_named(home: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / UNFINISHED).write_bytes(b"not weights")
     (tmp_path / "unfinished.json").write_text(json.dumps(training_of(home, batch_size=40).key))
     assert main(["finetune", *words(home, tmp_path)]) == 2

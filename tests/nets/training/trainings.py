@@ -17,7 +17,7 @@ from steepslope.nets.training.launch import stages_of_request
 from steepslope.nets.training.loop import HISTORY
 from steepslope.nets.training.prepare import Training, prepare_training
 from steepslope.nets.training.request import FinetuneRequest
-from steepslope.nets.training.sources import open_sources
+from steepslope.nets.training.sources import fit_set_to_train_on
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
@@ -71,7 +71,7 @@ def training_of(home: Path, **changes: Any) -> Training:
     """Prepare a training in this process."""
     given = {"oracle": f"checkpoint:{home / 'classifier'}", "data": "digits", "outputs": str(home / "outputs/train")}
     request, fabric = FinetuneRequest.from_flat(**{**given, **changes}), Fabric(accelerator="cpu", devices=1)
-    return prepare_training(open_sources(request, fabric), stages_of_request(request)[""], fabric)
+    return prepare_training(request, fit_set_to_train_on(request, fabric), stages_of_request(request)[""], fabric)
 
 
 def history_of(folder: Path) -> list[dict[str, str]]:

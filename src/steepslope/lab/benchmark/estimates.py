@@ -26,10 +26,10 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
     usual, other = trial.judged[TEST], trial.judged[name]
     scale = ProbabilityMap.from_rows(usual.fused[FREE], usual.outputs.is_correct, of_log_odds=True)
     accuracy = float(other.outputs.is_correct.mean())
-    found = {MONITOR: float(scale(other.fused[FREE]).mean())}
+    estimates = {MONITOR: float(scale(other.fused[FREE]).mean())}
     if find_spec("nannyml") and usual.outputs.num_classes <= MOST_CLASSES:
-        found[NANNYML] = accuracy_by_nannyml(usual.outputs, other.outputs)
-    return {kind: round(one - accuracy, DIGITS) for kind, one in found.items()}
+        estimates[NANNYML] = accuracy_by_nannyml(usual.outputs, other.outputs)
+    return {kind: round(one - accuracy, DIGITS) for kind, one in estimates.items()}
 
 
 def accuracy_by_nannyml(usual: ClassifierOutputs, other: ClassifierOutputs) -> float:
@@ -52,5 +52,5 @@ def accuracy_by_nannyml(usual: ClassifierOutputs, other: ClassifierOutputs) -> f
             metrics=["accuracy"], y_true="true", y_pred="said", y_pred_proba="p1" if binary else classes,
             problem_type="classification_binary" if binary else "classification_multiclass", chunk_number=1,
         )  # fmt: skip
-        found = estimator.fit(frames[0]).estimate(frames[1]).filter(period="analysis").to_df()
-    return float(found[("accuracy", "value")].iloc[0])
+        estimate = estimator.fit(frames[0]).estimate(frames[1]).filter(period="analysis").to_df()
+    return float(estimate[("accuracy", "value")].iloc[0])

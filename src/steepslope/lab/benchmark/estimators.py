@@ -34,8 +34,8 @@ def log_spectrogram(waves: NDArray[np.float32]) -> NDArray[np.float32]:
     mel = 2595 * np.log10(1 + frequencies / 700)
     band = np.minimum((mel / mel[-1] * BANDS).astype(int), BANDS - 1)
     energy = np.stack([(np.abs(spectra[:, band == one]) ** 2).sum(axis=1) for one in range(BANDS)], axis=1)
-    parts = np.array_split(np.log(energy + QUIETEST), PARTS, axis=2)
-    return np.stack([part.mean(axis=2) for part in parts], axis=2).reshape(len(waves), -1).astype(np.float32)
+    blocks = np.array_split(np.log(energy + QUIETEST), PARTS, axis=2)
+    return np.stack([part.mean(axis=2) for part in blocks], axis=2).reshape(len(waves), -1).astype(np.float32)
 
 
 def cepstrum(waves: NDArray[np.float32]) -> NDArray[np.float32]:

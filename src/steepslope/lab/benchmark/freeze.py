@@ -109,11 +109,12 @@ def _outputs_of_estimator(
 
     def outputs(some: NDArray[np.int64]) -> ClassifierOutputs:
         inputs = _safe_indexing(rows.X, some)
-        found = labelled_outputs(reader, Rows(inputs, rows.y[some]))
+        labelled = labelled_outputs(reader, Rows(inputs, rows.y[some]))
         for name, other in zip(preset.opinions, others, strict=True):
             said = Responses.of(other, inputs, other.classes_).logits(LOG_FLOOR)
-            found = found.with_opinion(name, ClassifierOutputs.of({"logits": said}, tuple(map(str, other.classes_))))
-        return found
+            classes = tuple(map(str, other.classes_))
+            labelled = labelled.with_opinion(name, ClassifierOutputs.of({"logits": said}, classes))
+        return labelled
 
     return outputs(new), outputs(train), new
 

@@ -5,7 +5,6 @@ And what takes the classifier's place. A further single score is an entry in ``R
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.lab.benchmark.rivals import OTHERS
 from steepslope.lab.benchmark.trial import ALL, FREE, JudgedRows, Trial
-from steepslope.lab.paper.methods import least_aurc
+from steepslope.lab.paper.methods import best_score
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.numerics.log_space import log_odds_of
@@ -58,39 +57,26 @@ class Ranked(NamedTuple):
     is_correct: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """The single score of least AURC on known rows, by name, and what all have there."""
-
-    score: str
-    aurc: Mapping[str, float]
-
-
-def choose_single_score(trial: Trial, seed: int) -> Choice:
-    """Choose the best single score on the rows that scores may learn from."""
-    risks = least_aurc(trial.known, trial.reference, seed)
-    return Choice(min(risks, key=lambda name: risks[name]), risks)
-
-
 def single_score_line(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
     """Return the confidences of a score that learns what it needs from a trial."""
     return own_confidence(SCORES[name], trial.known, trial.reference, outputs)
 
 
 def ranked_lines(
-    trial: Trial, rows: JudgedRows, choice: Choice, own: Mapping[str, Any] = MappingProxyType({})
+    trial: Trial, rows: JudgedRows, risks: Mapping[str, float], own: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Floats]:
     """Return what ranks the classifier's own predictions, by the names of lines; what cannot be is left out.
 
+    ``risks`` are the AURC of single scores on known rows, as :func:`least_aurc` has them; the best one is the least.
     ``own`` are further scores by the names of their lines, none of which is left out: functions, or objects or classes
     with ``fit`` and ``confidence``. They and ``OTHERS`` learn from the rows that a stacker learns from.
     """
     lines = {
         MCP: single_score_line("mcp", trial, rows.outputs),
-        BEST: single_score_line(choice.score, trial, rows.outputs),
+        BEST: single_score_line(best_score(risks), trial, rows.outputs),
     }
     for line, name in RIVALS.items():
-        if name in choice.aurc:
+        if name in risks:
             lines[line] = single_score_line(name, trial, rows.outputs)
     if rows.outputs.opinions:
         lines[AVERAGE] = log_odds_of(averaged_softmaxes(rows.outputs), rows.outputs.predictions)

@@ -1,19 +1,19 @@
 """Outputs of nets on images, for a preset: each net is run once over the images, and what it gave is kept."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.preset import Preset
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for_net, train_classifier
+from steepslope.nets.classifiers.training import recipe_of_settings, train_classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
@@ -114,10 +114,8 @@ def _benchmark_net(
     if spec:
         return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input_of_nets(preset.input))
     number = seed + (1 + [*preset.opinions].index(name) if name else 0)
-    changes = {key: value for key, value in preset.train.items() if key not in ("net", "holdout")}
-    for key in changes:
-        require_known("setting of train:", key, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
-    recipe = recipe_for_net(preset.train["net"], seed=number, **changes)
+    with located("train"):
+        recipe = recipe_of_settings(preset.train, number)
     data = preset.read["train"].replace("FOLDER", str(folder))
     out = work / "nets" / f"seed{number}"
     return train_classifier(preset.train["net"], data, out, recipe, preset.train.get("holdout"), notice=notice)[0]

@@ -146,5 +146,5 @@ def read_evidence_preset(
         content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
         for place, text in (changes or {}).items():
             set_in_yaml(content, place, text)
-        given = {} if seeds is None else {"seeds": seeds}
-        return dataclass_from_yaml(Preset, {**content, **given, "name": Path(name).stem}, "a preset of evidence")
+        chosen = {} if seeds is None else {"seeds": seeds}
+        return dataclass_from_yaml(Preset, {**content, **chosen, "name": Path(name).stem}, "a preset of evidence")

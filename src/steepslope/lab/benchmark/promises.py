@@ -90,14 +90,14 @@ def promised_by_gates(lines: Mapping[str, Ranked], others_of: str, seed: int) ->
     All lines are gated by our way; MCP and the line ``others_of`` by all ways. MAPIE sees ranks in [0, 1), since its
     thresholds are even steps there.
     """
-    found: dict[str, Any] = {}
+    outcomes: dict[str, Any] = {}
     for line, ranked in lines.items():
         for way in WAYS if line in (MCP, others_of) else (OURS,):
             rows = confidences_as_ranks(ranked) if way in (MAPIE, MAPIE_SEQUENCE) else ranked
-            found.setdefault(line, {})[way] = {
+            outcomes.setdefault(line, {})[way] = {
                 f"{risk:g}": outcome_of_promise(*rows, risk, seed, WAYS[way]) for risk in RISKS
             }
-    return found
+    return outcomes
 
 
 def confidences_as_ranks(ranked: Ranked) -> Ranked:

@@ -120,14 +120,14 @@ class AgreementRegression:
 
     def _columns(self, outputs: ClassifierOutputs) -> Floats:
         predicted = outputs.predictions
-        own = np.clip(log_odds_of(log_probabilities(outputs), predicted), -20, 20)
-        columns = [own]
+        odds = np.clip(log_odds_of(log_probabilities(outputs), predicted), -20, 20)
+        columns = [odds]
         for name in filter(is_opinion_array, outputs.arrays):
             values = outputs.require(name)
             has = has_opinion(name, values)
             is_vote = values.ndim == 1
             said = values if is_vote else np.where(has, np.nan_to_num(values).argmax(axis=1), -1)
-            sure = own if is_vote else np.where(has, np.exp(log_softmax(np.nan_to_num(values), axis=1)).max(axis=1), 0)
+            sure = odds if is_vote else np.where(has, np.exp(log_softmax(np.nan_to_num(values), axis=1)).max(axis=1), 0)
             agrees = has * np.where(said == predicted, 1.0, -1.0)
             columns += [agrees, agrees * sure, has * sure]
         return np.stack(columns, axis=1)

@@ -29,19 +29,10 @@ SAMPLES = 8_000  # of a sound, a second: what is longer is cut, what is shorter 
 RATE = 8_000  # hertz
 LOUDEST = 2**15  # in files of 16 bits
 LIST = Check("a list", lambda value: isinstance(value, list | tuple))
-FILES = Check(
-    "a list of names of files",
-    lambda value: isinstance(value, list | tuple) and bool(value) and all(isinstance(one, str) for one in value),
-)
 LABEL = "label"  # the column of labels, where none is named
 MISSING = ("", "?", "NA", "NaN", "nan")  # of a label or text; in other columns, all that pandas takes for missing
-PAIR = Check(
-    "a first row and one before which to end, from 0 on",
-    lambda value: isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int) for one in value)
-    and 0 <= value[0] < value[1],
-)  # fmt: skip
 LONGEST = 160  # characters of a library's reason
-CHOOSING = ("label", "labels", "only", "rows", "text", "array", "without")
+CHOOSING = ("label", "labels", "only", "text", "array", "without")
 LEAST_CLASSES = 2  # of which a classifier is made
 Settings = Mapping[str, Any]
 
@@ -73,7 +64,7 @@ def read_csv(
     columns = None if names is None else [*map(str, require("read.names", names, LIST))]
     read = partial(pandas.read_csv, names=columns, skipinitialspace=True)
     frames = []
-    for file in require("read.files", files, FILES):
+    for file in files:
         with _reading_file_of_rows(folder / file):
             frames.append(read(folder / file, na_values="?"))
             as_written = [str(one) for one in (label, text) if one is not None and str(one) in frames[-1]]
@@ -86,38 +77,38 @@ def read_csv(
 def read_labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     lines: list[tuple[str, str, str]] = []
-    for file in require("read.files", files, FILES):
+    for file in files:
         with _reading_file_of_rows(folder / file):
             text = (folder / file).read_text("latin-1")
         lines += [line.partition(" ") for line in text.split("\n") if line]
-    return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
+    return pandas.DataFrame(lines, columns=["label", "blank", "text"])
 
 
 def read_text_pairs(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
     """Read JSON files of lists by name, each of pairs of a text and a label."""
     pairs: list[tuple[str, str]] = []
-    for file in require("read.files", files, FILES):
+    for file in files:
         with _reading_file_of_rows(folder / file):
             parts = json.loads((folder / file).read_text("utf-8")).values()
             pairs += [(str(text), str(label)) for part in parts for text, label in part]
     return pandas.DataFrame(pairs, columns=["text", "label"])
 
 
-def read_sounds(folder: Path, files: str) -> "pandas.DataFrame":
-    """Read WAV files called LABEL_SPEAKER_NUMBER.wav, such as those of the Free Spoken Digit Dataset.
+def read_sounds(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
+    """Read WAV files called LABEL_SPEAKER_NUMBER.wav, such as those of the Free Spoken Digit Dataset, from a folder.
 
     They have one channel, 16 bits, and 8,000 samples a second.
     """
-    paths = sorted((folder / str(files)).glob("*_*_*.wav"))
+    place = folder / files[0]
+    paths = sorted(place.glob("*_*_*.wav"))
     if not paths:
-        raise SteepslopeError("expected files called LABEL_SPEAKER_NUMBER.wav, found none", folder / str(files))
+        raise SteepslopeError("expected files called LABEL_SPEAKER_NUMBER.wav, found none", place)
     waves = np.zeros((len(paths), SAMPLES), dtype=np.float32)
     for wave, path in zip(waves, paths, strict=True):
         sound = _read_sound(path)[:SAMPLES]
         wave[: len(sound)] = sound / LOUDEST
-    names = [path.stem.split("_") for path in paths]
-    about = pandas.DataFrame({"label": [one[0] for one in names], "speaker": [one[1] for one in names]})
-    return about.assign(wave=list(waves))
+    names = [path.stem.split("_")[:2] for path in paths]
+    return pandas.DataFrame(names, columns=["label", "speaker"]).assign(wave=list(waves))
 
 
 def _read_sound(path: Path) -> NDArray[np.int16]:
@@ -140,10 +131,9 @@ READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
 def read_rows(folder: Path, settings: Settings, least_classes: int = LEAST_CLASSES) -> Rows:
     """Read rows by the name of a reader, ``format``, and its settings, and choose among them.
 
-    ``rows`` are the first row, from 0 on, and the one before which to end; ``only`` keeps rows that have one of some
-    values in a column. ``label`` names a column, or is one with the number ``above`` which it is a yes. ``labels`` maps
-    what the column holds to classes; rows of other labels are left out. ``text`` or ``array`` is the one column that
-    classifiers see; else they see all but the label and those ``without``.
+    ``only`` keeps rows that have one of some values in a column. ``label`` names a column, or is one with the number
+    ``above`` which it is a yes. ``labels`` maps what the column holds to classes; rows of other labels are left out.
+    ``text`` or ``array`` is the one column that classifiers see; else they see all but the label and those ``without``.
 
     Raises
     ------
@@ -151,49 +141,15 @@ def read_rows(folder: Path, settings: Settings, least_classes: int = LEAST_CLASS
         If a file is missing or broken, labels are of fewer classes, or a setting or column is unknown; the message has
         the closest name.
     """
-    return _chosen_rows(read_frame(folder, settings), settings, least_classes)
-
-
-def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
-    """Read rows and all columns by the name of a reader, ``format``, and its own settings, ``rows`` and ``only``."""
-    reader = settings.get("format")
-    require_known("format of rows", reader, READERS)
-    known = [*inspect.signature(READERS[str(reader)]).parameters][1:]
-    for name in settings:
-        require_known(f"setting of the reader {reader}:", name, ["format", *known, *CHOOSING])
-    if "files" not in settings:
-        raise SteepslopeError("expected files, found none", "read")
-    frame = READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
-    if frame.empty:
-        raise SteepslopeError("expected rows, found none", f"read.files {settings['files']}")
-    first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
-    return _only_wanted_rows(frame.iloc[first:end], settings)
-
-
-def _only_wanted_rows(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
-    """Return the rows that have one of some values in each column that ``only`` names."""
-    only = require("read.only", settings.get("only"), optional(NAMED)) or {}
-    for column, values in only.items():
-        require_frame_columns(frame, [column], "only")
-        wanted = [*require(f"read.only.{column}", values, LIST)]
-        frame = frame[frame[str(column)].isin([*wanted, *map(str, wanted)])]
-        if frame.empty:
-            raise SteepslopeError(f"expected rows that have one of {list(values)}, found none", f"read.only.{column}")
-    return frame
-
-
-def require_frame_columns(frame: "pandas.DataFrame", names: Collection[str], setting: str) -> None:
-    """Raise for the first of some names that is no column, with the closest one."""
-    for name in names:
-        require_known(f"column in {setting}:", str(name), [*frame.columns])
-
-
-def _chosen_rows(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -> Rows:
-    """Return the labels of rows that have one, and what classifiers see of these."""
-    column = _label_column(settings)
+    frame = read_frame(folder, settings)
+    column, above = _label_of_settings(settings)
     require_frame_columns(frame, [column], "label")
     frame = frame[frame[column].notna()]
-    y = _labels_of_rows(frame[column], settings)
+    if above is None:
+        y = np.asarray(frame[column].astype(str).to_numpy(dtype=str))
+    else:
+        with explained("expected a column of numbers", f"read.label.{column}", TypeError, LONGEST):
+            y = np.where(frame[column] > above, "yes", "no")
     if labels := require("read.labels", settings.get("labels"), optional(NAMED)):
         classes = {str(name): str(value) for name, value in labels.items()}
         is_known = np.isin(y, [*classes])
@@ -205,26 +161,50 @@ def _chosen_rows(frame: "pandas.DataFrame", settings: Settings, least_classes: i
     return Rows(_inputs_of_rows(frame, column, settings), y)
 
 
-def _label_column(settings: Settings) -> str:
-    label = LABEL if settings.get("label") is None else settings["label"]
-    if isinstance(label, Mapping) and {*label} != {"column", "above"}:
-        raise SteepslopeError(
-            f"expected a column, or column and above, found {', '.join(map(str, label))}", "read.label"
-        )
-    return str(label["column"] if isinstance(label, Mapping) else label)
+def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
+    """Read rows and all columns by the name of a reader, ``format``, its own settings and ``only``."""
+    reader = str(settings.get("format"))
+    require_known("format of rows", reader, READERS)
+    read = READERS[reader]
+    known = [*inspect.signature(read).parameters][1:]
+    for name in settings:
+        require_known(f"setting of the reader {reader}:", name, ["format", *known, *CHOOSING])
+    names = files_of_rows(settings)
+    if not names:
+        raise SteepslopeError("expected files, found none", "read")
+    frame = read(folder, **{**{name: settings[name] for name in known if name in settings}, "files": names})
+    if frame.empty:
+        raise SteepslopeError("expected rows, found none", f"read.files {names}")
+    for column, values in (require("read.only", settings.get("only"), optional(NAMED)) or {}).items():
+        require_frame_columns(frame, [column], "only")
+        wanted = [*require(f"read.only.{column}", values, LIST)]
+        frame = frame[frame[str(column)].isin([*wanted, *map(str, wanted)])]
+        if frame.empty:
+            raise SteepslopeError(f"expected rows that have one of {wanted}, found none", f"read.only.{column}")
+    return frame
 
 
-def _labels_of_rows(values: Any, settings: Settings) -> NDArray[np.str_]:
-    """Return what a column holds as texts, or whether it lies above a number."""
-    label = settings.get("label")
+def files_of_rows(settings: Settings) -> list[str]:
+    """Return the names of the files of rows, or of their folder; none of images, which have none."""
+    files = settings.get("files", ())
+    return [*map(str, files)] if isinstance(files, list | tuple) else [str(files)]
+
+
+def require_frame_columns(frame: "pandas.DataFrame", names: Collection[str], setting: str) -> None:
+    """Raise for the first of some names that is no column, with the closest one."""
+    for name in names:
+        require_known(f"column in {setting}:", str(name), [*frame.columns])
+
+
+def _label_of_settings(settings: Settings) -> tuple[str, float | None]:
+    """Return the column of labels, and the number above which it is a yes, if there is one."""
+    label = settings.get("label", LABEL)
     if not isinstance(label, Mapping):
-        return np.asarray(values.astype(str).to_numpy(dtype=str))
-    above = require("read.label.above", label["above"], number())
-    if values.dtype.kind not in "biuf":
-        raise SteepslopeError(
-            f"expected a column of numbers, found {values.iloc[0]!r}", f"read.label.{label['column']}"
-        )
-    return np.where(values > above, "yes", "no")
+        return str(label), None
+    if {*label} != {"column", "above"}:
+        found = ", ".join(map(str, label))
+        raise SteepslopeError(f"expected a column, or column and above, found {found}", "read.label")
+    return str(label["column"]), require("read.label.above", label["above"], number())
 
 
 def _inputs_of_rows(frame: "pandas.DataFrame", label: str, settings: Settings) -> Any:

@@ -20,9 +20,7 @@ from steepslope.lab.benchmark.lines import (
     MCP,
     METRICS,
     STACKED,
-    Choice,
     Ranked,
-    choose_single_score,
     classifiers_in_its_place,
     line_with_opinions,
     lines_in_brief,
@@ -31,7 +29,9 @@ from steepslope.lab.benchmark.lines import (
 )
 from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.promises import promised_by_gates
+from steepslope.lab.benchmark.rows import files_of_rows
 from steepslope.lab.benchmark.trial import FREE, TEST, Trial, judged_part, trial_of
+from steepslope.lab.paper.methods import best_score, least_aurc
 from steepslope.metrics import aurc
 from steepslope.score_benchmark.measured import DIGITS, measured_lines
 
@@ -70,11 +70,10 @@ def run_preset(preset: Preset, folder: Path, out: Path, work: Path, notice: Noti
 
 def digest_of_data_files(preset: Preset, folder: Path) -> str:
     """Return a digest of the files of rows; empty for images, of which ``work`` knows, and where a file is missing."""
-    names = [one.get("files", ()) for one in (preset.read, *preset.shifted.values())]
-    found = [folder / str(name) for some in names for name in (some if isinstance(some, list | tuple) else [some])]
-    if not found or not all(path.exists() for path in found):
+    paths = [folder / name for read in (preset.read, *preset.shifted.values()) for name in files_of_rows(read)]
+    if not paths or not all(path.exists() for path in paths):
         return ""
-    files = [file for path in found for file in [path, *sorted(path.rglob("*"))] if file.is_file()]
+    files = [file for path in paths for file in [path, *sorted(path.rglob("*"))] if file.is_file()]
     return digest_of([fingerprint(file) for file in files])
 
 
@@ -94,9 +93,9 @@ def _rows_of_evidence(path: Path, about: Mapping[str, str]) -> list[dict[str, An
 def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
     """Return all that is measured in one trial."""
     test = trial.judged[TEST]
-    choice = choose_single_score(trial, seed)
-    own = {line: imported_by_name(spec) for line, spec in preset.rivals.items()}
-    lines = ranked_lines(trial, test, choice, own)
+    risks = least_aurc(trial.known, trial.reference, seed)
+    rivals = {line: imported_by_name(spec) for line, spec in preset.rivals.items()}
+    lines = ranked_lines(trial, test, risks, rivals)
     others = classifiers_in_its_place(trial, test.outputs)
     right = test.outputs.is_correct
     with_opinions = line_with_opinions(lines)
@@ -109,7 +108,7 @@ def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
         "known": len(trial.known),
         "part": judged_part(preset),
         "accuracy": _rate_of_correct(right),
-        "best": choice.score,
+        "best": best_score(risks),
         "lines": measured_lines(lines, right, COMPARED_WITH, METRICS, seed, preset.resamples),
         "in its place": {
             name: {"accuracy": _rate_of_correct(one.is_correct), "aurc": round(aurc(*one), DIGITS)}
@@ -118,21 +117,19 @@ def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
         "gates": promised_by_gates({**gated, **others}, FREE, seed),
         "opinions": opinions_measured(test.outputs),
         "seconds": dict(trial.seconds),
-        "shifted": {name: shifted_row(trial, name, choice) for name in trial.judged if name != TEST},
+        "shifted": {name: shifted_row(trial, name, risks) for name in trial.judged if name != TEST},
     }
 
 
-def shifted_row(trial: Trial, name: str, choice: Choice) -> dict[str, Any]:
+def shifted_row(trial: Trial, name: str, risks: Mapping[str, float]) -> dict[str, Any]:
     """Return what is measured on shifted rows: how lines rank, and how far estimates of the accuracy are off."""
     rows = trial.judged[name]
-    lines = ranked_lines(trial, rows, choice)
     right = rows.outputs.is_correct
-    estimates = estimate_errors(trial, name)
     return {
         "n": len(right),
         "accuracy": _rate_of_correct(right),
-        "lines": lines_in_brief(lines, right),
-        "estimates": estimates,
+        "lines": lines_in_brief(ranked_lines(trial, rows, risks), right),
+        "estimates": estimate_errors(trial, name),
     }
 
 

@@ -39,7 +39,7 @@ from steepslope.lab.paper.style import (
     figure_style,
     legend_below,
 )
-from steepslope.report.grid import UNDEFINED, Cell, Grid
+from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
 from steepslope.score_benchmark.standing import PERCENT, THOUSAND, Estimate, difference_cell
 
 SUBJECT = "data and classifier"
@@ -73,11 +73,12 @@ class Result(NamedTuple):
     @property
     def accuracy(self) -> Cell:
         """How often the classifier is right."""
-        return percent_cell(row["accuracy"] for row in self.rows)
+        return percent_cell(values_in_rows(self.rows, "accuracy"))
 
     def number(self, line: str | None, metric: str = "auc", scale: float = PERCENT) -> Cell:
         """Return a metric of a line."""
-        return estimate_value_cell(estimate_over_seeds(self.rows, line, metric), scale)
+        estimate = estimate_over_seeds(self.rows, line, metric)
+        return number_cell(estimate and estimate.value, scale)
 
     def difference(self, heading: str, metric: str) -> Estimate | None:
         """Return a metric of a comparison's line less that of its rival; None where either is missing."""
@@ -117,19 +118,24 @@ def results_in(folder: Path) -> list[Result]:
     return sorted(results, key=lambda result: (KINDS.index(result.about["kind"]), result.title))
 
 
+def values_in_rows(rows: Rows, *place: str | None) -> list[Any] | None:
+    """Return what each row has at a place, given by the keys that lead there; None where a row has nothing."""
+    values: list[Any] = [*rows]
+    for key in place:
+        values = [value.get(key) for value in values]
+        if None in values:
+            return None
+    return values
+
+
 def estimate_over_seeds(rows: Rows, line: str | None, *place: str) -> Estimate | None:
     """Return the mean over seeds of what rows have of a line, with its interval; None where they lack it."""
-    values = []
-    for row in rows:
-        value: Any = row["lines"].get(line)
-        for key in place:
-            value = None if value is None else value.get(key)
-        if value is None:
-            return None
-        values.append(value)
-    found, low, high = (mean(column) for column in zip(*values, strict=True))
+    values = values_in_rows(rows, "lines", line, *place)
+    if values is None:
+        return None
+    middle, low, high = (mean(column) for column in zip(*values, strict=True))
     as_wide = width_of_mean([value for value, _, _ in values], high - low, rows[0]["part"])
-    return Estimate(found, found + as_wide * (low - found), found + as_wide * (high - found))
+    return Estimate(middle, middle + as_wide * (low - middle), middle + as_wide * (high - middle))
 
 
 def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
@@ -145,24 +151,16 @@ def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
     if len(values) == 1 or not width:
         return 1.0
     n = len(values)
-    found = variance(values)
+    of_values = variance(values)
     of_rows = (width / 2 / HALF_OF_95) ** 2
-    of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
-    freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
+    of_mean = part * of_rows + max(of_values, (1 - part) * of_rows) / n
+    freedom = (n - 1) * (n * of_mean / of_values) ** 2 if of_values > (1 - part) * of_rows else math.inf
     return float(students_t.ppf(0.975, freedom)) / HALF_OF_95 * math.sqrt(of_mean / of_rows)
 
 
-def estimate_value_cell(number: Estimate | None, scale: float = PERCENT) -> Cell:
-    """Return the value alone."""
-    return UNDEFINED if number is None else Cell(f"{scale * number.value:.1f}")
-
-
-def percent_cell(values: Iterable[float | None], sign: str = "") -> Cell:
-    """Return the mean of values in percent, with a sign if that is ``+``; undefined where one is lacking."""
-    known = [*values]
-    if None in known:
-        return UNDEFINED
-    return Cell(f"{PERCENT * mean(value for value in known if value is not None):{sign}.1f}")
+def percent_cell(values: Sequence[float] | None, sign: str = "") -> Cell:
+    """Return the mean of values in percent, with a sign if that is ``+``; undefined without values."""
+    return UNDEFINED if values is None else Cell(f"{PERCENT * mean(values):{sign}.1f}")
 
 
 def table_of_results(title: str, results: Sequence[Result], columns: Columns, note: str) -> Grid:
@@ -210,11 +208,11 @@ def risks_table(results: Sequence[Result]) -> Grid:
 
 
 def _cell_in_its_place(result: Result, other: str) -> Cell:
-    known = [row["in its place"][other] for row in result.rows if other in row["in its place"]]
-    if len(known) < len(result.rows):
+    measured = values_in_rows(result.rows, "in its place", other)
+    if measured is None:
         return UNDEFINED
-    right = mean(one["accuracy"] for one in known)
-    return Cell(f"{THOUSAND * mean(one['aurc'] for one in known):.1f}", f"({PERCENT * right:.1f} right)")
+    aurc, right = (mean(one[name] for one in measured) for name in ("aurc", "accuracy"))
+    return Cell(f"{THOUSAND * aurc:.1f}", f"({PERCENT * right:.1f} right)")
 
 
 def rivals_table(results: Sequence[Result]) -> Grid:
@@ -257,11 +255,10 @@ def promises_table(results: Sequence[Result], risk: str) -> Grid:
 def promise_cell(result: Result, heading: str, risk: str) -> Cell:
     """Return what a gate accepts, in percent, and in brackets in how many of 100 draws its promise breaks."""
     line, way = GATED[heading]
-    gates = [row["gates"].get(line or result.with_opinions, {}).get(way, {}).get(risk) for row in result.rows]
-    known = [gate for gate in gates if gate is not None]
-    if len(known) < len(result.rows):
+    gates = values_in_rows(result.rows, "gates", line or result.with_opinions, way, risk)
+    if gates is None:
         return UNDEFINED
-    coverage, broken = (PERCENT * mean(gate[name] for gate in known) for name in ("coverage", "broken"))
+    coverage, broken = (PERCENT * mean(gate[name] for gate in gates) for name in ("coverage", "broken"))
     return Cell(f"{coverage:.1f}", f"({broken:.0f})")
 
 
@@ -278,13 +275,12 @@ def opinions_table(results: Sequence[Result]) -> Grid:
 
 def _opinion_cells(result: Result, name: str) -> list[Cell]:
     line = fused_name([name])
-    of_opinion = [row["opinions"][name] for row in result.rows]
     return [
         Cell(result.title),
         Cell(name),
         result.accuracy,
-        percent_cell(one["accuracy"] for one in of_opinion),
-        Cell(f"{mean(one['correlation'] for one in of_opinion):.2f}"),
+        percent_cell(values_in_rows(result.rows, "opinions", name, "accuracy")),
+        Cell(f"{mean(row['opinions'][name]['correlation'] for row in result.rows):.2f}"),
         difference_cell(estimate_over_seeds(result.rows, line, f"minus {FREE}", "auc")),
         result.number(line),
         Cell(f"{mean(row['seconds'][line] for row in result.rows):.0f}"),
@@ -305,16 +301,14 @@ def shifts_table(results: Sequence[Result]) -> Grid:
 
 def _shift_cells(result: Result, name: str, estimators: Iterable[str]) -> list[Cell]:
     shifted = [row["shifted"][name] for row in result.rows]
+    lines = (MCP, BEST, FREE, result.with_opinions)
     return [
         Cell(result.title),
         Cell(name),
         result.accuracy,
-        percent_cell(one["accuracy"] for one in shifted),
-        *(
-            percent_cell(one["lines"].get(line, {}).get("auc") for one in shifted)
-            for line in (MCP, BEST, FREE, result.with_opinions)
-        ),
-        *(percent_cell((one["estimates"].get(estimator) for one in shifted), "+") for estimator in estimators),
+        percent_cell(values_in_rows(shifted, "accuracy")),
+        *(percent_cell(values_in_rows(shifted, "lines", line, "auc")) for line in lines),
+        *(percent_cell(values_in_rows(shifted, "estimates", estimator), "+") for estimator in estimators),
     ]
 
 
@@ -370,14 +364,14 @@ def _draw_coverage(axes: Axes, results: Sequence[Result], risk: str, handles: di
 
 def standing_of_oracles(results: Sequence[Result]) -> dict[str, str]:
     """Say in how many results fused oracles are clearly ahead, or behind, of what they are to beat."""
-    found = {}
+    counts_by_name = {}
     for heading in COMPARISONS:
         for metric, better in (("auc", 1), ("aurc", -1)):
             known = [one.difference(heading, metric) for one in results]
             verdicts = [better * one.verdict for one in known if one is not None]
             counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
-            found[f"{heading}, {metric.upper()}"] = counts
-    return found
+            counts_by_name[f"{heading}, {metric.upper()}"] = counts
+    return counts_by_name
 
 
 def write_summary(out: Path) -> list[Grid]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 
-from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained, reason_of, require_known
+from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained, require_known
 from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.nets import only_opinions, outputs_of_images
@@ -37,6 +37,7 @@ FIT_PART = 0.4  # of the rows that a frozen classifier never saw
 SPLIT = 1
 TEST = "test"
 MOST_NAMED = 5  # classes, in a message
+REFUSED = TypeError, ValueError  # what scikit-learn and NumPy raise for rows that they cannot take
 Floats = NDArray[np.float64]
 
 
@@ -140,7 +141,7 @@ def stored_probabilities(folder: Path, preset: Preset) -> ClassifierOutputs:
     frame = frame[frame[won].isin([0, 1])]
     if frame.empty:
         raise SteepslopeError(f"expected rows of which {won} is 0 or 1, found none", "read.won")
-    with explained("expected columns of numbers", "read", (TypeError, ValueError), LONGEST):
+    with explained("expected columns of numbers", "read", REFUSED, LONGEST):
         probabilities = frame[[first, second]].to_numpy(dtype=np.float64)
     labels = 1 - frame[won].to_numpy(dtype=np.int64)
     total = probabilities.sum(axis=1, keepdims=True)
@@ -195,8 +196,8 @@ def _trial_of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
         line = fused_name(opinions)
         others = {name: estimators[preset.opinions[name]](seed) for name in opinions}
         model = Watched(estimators[preset.classifier](seed), random_state=seed, opinions=others or None)
-        taking = _taking_rows("cannot be fitted", f"classifier {preset.classifier}")
-        with cpu_timed(seconds, line), taking, warnings.catch_warnings():
+        refusing = explained("cannot be fitted", f"classifier {preset.classifier}", REFUSED, LONGEST)
+        with cpu_timed(seconds, line), refusing, warnings.catch_warnings():
             warnings.simplefilter("ignore", NothingPromisedWarning)  # of a gate that no table has
             models[line] = model.fit(X, y)
     free = models[FREE]
@@ -209,27 +210,15 @@ def _trial_of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
     return Trial(known, reference, judged, with_all.learnt_, seconds)
 
 
-@contextmanager
-def _taking_rows(message: str, place: str) -> Iterator[None]:
-    """Let what scikit-learn says of rows that it cannot take leave the block as one line."""
-    try:
-        yield
-    except SteepslopeError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise SteepslopeError(f"{message} ({reason_of(error, LONGEST)})", place) from error
-
-
 def _judged_rows(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]) -> JudgedRows:
     """Return what an oracle with all opinions sees of a set of rows, and how all of them rank it."""
     place = name if name == TEST else f"shifted.{name}"
     if not np.isin(rows.y, reader.classes).any():
         known, found = (", ".join([*map(str, some)][:MOST_NAMED]) for some in (reader.classes, np.unique(rows.y)))
         raise SteepslopeError(f"expected labels among {known}, found {found}", place)
-    with _taking_rows("cannot be judged", place):
-        return JudgedRows(
-            labelled_outputs(reader, rows), {line: model.trust_logit(rows.X) for line, model in models.items()}
-        )
+    with explained("cannot be judged", place, REFUSED, LONGEST):
+        fused = {line: model.trust_logit(rows.X) for line, model in models.items()}
+        return JudgedRows(labelled_outputs(reader, rows), fused)
 
 
 def labelled_outputs(reader: Reader, rows: Rows) -> ClassifierOutputs:

@@ -30,9 +30,9 @@ def differences_of_lines(
         resampled = dict(zip(lines, resample_all(ranked, resamples, case.seed), strict=True))
         place = f"⟨{case.oracle}, {case.classifier}⟩, {title_of_images(case.where)}"
         for above, line in combinations(lines, 2):
-            found = resampled[line].minus(resampled[above])
+            paired = resampled[line].minus(resampled[above])
             cells = [
-                estimate_cell(found[name], one.scale, "+", decimals_shown(one.scale)) for name, one in shown.items()
+                estimate_cell(paired[name], one.scale, "+", decimals_shown(one.scale)) for name, one in shown.items()
             ]
             rows.append([Cell(f"{place}, {line} − {above}, seed {case.seed}"), *cells])
     headings = ["lines", *(f"Δ{one.heading}" for one in shown.values())]

@@ -58,8 +58,8 @@ class Experiment:
 
 def experiment_names() -> list[str]:
     """Return the names of all experiments of the catalogue: the paper's tables, its figures, its appendices, others."""
-    found = [path.stem for path in FOLDER.glob("*.yaml")]
-    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    names = [path.stem for path in FOLDER.glob("*.yaml")]
+    return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
 
 def read_experiment(name: str) -> Experiment:
@@ -124,14 +124,16 @@ def wanted_lines_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
 
     Lines that a classifier cannot have are left out, and where all seeds share a score, it is there once.
     """
-    preset, found = work.preset, []
+    preset = work.preset
+    wanted: list[Wanted] = []
     pairs = preset.group(experiment.pairs) if experiment.lines else ()
     for pair, where, (name, method) in product(pairs, experiment.where, experiment.lines.items()):
-        net, kind = preset.nets[pair.classifier], KINDS[method["kind"]]
+        net = preset.nets[pair.classifier]
+        kind = KINDS[method["kind"]]
         seeds = preset.seeds if kind.learns or net.is_seeded else preset.seeds[:1]
         cases = [Case(pair.oracle, pair.classifier, where, seed) for seed in seeds]
-        found += [Wanted(name, method, pair, case) for case in cases if not kind.lacks(method, net)]
-    return found
+        wanted += [Wanted(name, method, pair, case) for case in cases if not kind.lacks(method, net)]
+    return wanted
 
 
 def steps_of_experiments(experiments: Sequence[Experiment], work: Workspace, whole: bool = False) -> list[Step]:
@@ -141,7 +143,6 @@ def steps_of_experiments(experiments: Sequence[Experiment], work: Workspace, who
 
 
 def sweep_steps_of(experiment: Experiment, work: Workspace) -> list[Step]:
-    """Return the sweeps of an experiment that shows one."""
-    seeds = work.preset.seeds[: work.preset.sweep.get("seeds", len(work.preset.seeds))]
+    """Return the sweep of the first seed for each pair, of an experiment that shows one."""
     pairs = work.preset.group(experiment.pairs) if "sweep" in experiment.views else ()
-    return [sweep_step(work, pair, seed) for pair in pairs for seed in seeds]
+    return [sweep_step(work, pair, work.preset.seeds[0]) for pair in pairs]

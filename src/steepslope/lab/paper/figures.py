@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 
 from steepslope.lab.paper.style import (
     BLACK,
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
     GREY,
     LINE_HEIGHT,
     PAGE_WIDTH,
+    SKY,
     SMALL,
     TEXT,
-    TRUE_NEGATIVE,
-    TRUE_POSITIVE,
-    Area,
+    VERMILION,
+    YELLOW,
     Line,
     figure_style,
     legend_below,
@@ -144,9 +142,9 @@ class SweepPanel:
     x
         The values of the setting, float (m,).
     series
-        By name, what was measured: float (seeds, m), NaN where a run is missing.
+        By name, what was measured: float (m,).
     chosen
-        The value that was chosen, or None.
+        The value that was chosen.
     xlabel, ylabel
         The names of the setting and of what was measured, with units.
     """
@@ -154,34 +152,31 @@ class SweepPanel:
     title: str
     x: Floats
     series: Mapping[str, Floats]
-    chosen: float | None
+    chosen: float
     xlabel: str
     ylabel: str
 
 
 @figure_style()
 def sweep_figure(curves: Sequence[SweepPanel]) -> Figure:
-    """Draw what a setting changes: a line for the mean over seeds, a band from the lowest to the highest (Fig. 4b, c).
+    """Draw what a setting changes (paper, Fig. 4b and c); a dashed line shows the chosen value.
 
-    A dashed line shows the chosen value. A series looks alike in all panels.
+    A series looks alike in all panels.
     """
     looks = line_looks(name for panel in curves for name in panel.series)
     figure, grid = _two_panels_a_row(len(curves))
     handles: dict[str, Artist] = {}
     for axes, panel in zip(grid, curves, strict=True):
         for name, values in panel.series.items():
-            look, present = looks[name], np.ma.masked_invalid(values)  # where no seed has a value, there is a gap
-            mean, low, high = (found.filled(np.nan) for found in (present.mean(0), present.min(0), present.max(0)))
-            axes.fill_between(panel.x, low, high, color=look.color, alpha=0.2, linewidth=0)
+            look = looks[name]
             style: dict[str, Any] = {"color": look.color, "linestyle": look.dashes, "marker": look.marker}
-            (handles[name],) = axes.plot(panel.x, mean, **style)
+            (handles[name],) = axes.plot(panel.x, values, **style)
         ylabel = wrapped_text(panel.ylabel, PANEL_HEIGHT - 0.6)
         more = ylabel.count("\n") * LINE_HEIGHT
         axes.set(
             title=_fitted_title(panel.title, axes, more), xlabel=_fitted_title(panel.xlabel, axes, more), ylabel=ylabel
         )
-        if panel.chosen is not None:
-            _mark_chosen(axes, panel.chosen)
+        _mark_chosen(axes, panel.chosen)
     legend_below(figure, handles)
     return figure
 
@@ -220,12 +215,13 @@ THRESHOLD = 0.5  # of a confidence that is trusted
 ROW_HEIGHT = 1.6  # inches of a panel without its title
 HEADROOM = 0.2  # the part of a panel above 100 %, where its rates stand
 
-# By the name of an outcome, how it is drawn and explained. Correct predictions come first: errors are drawn over them.
-OUTCOMES: dict[str, tuple[Area, str]] = {
-    "TP": (TRUE_POSITIVE, "TP: correct, trusted"),
-    "FN": (FALSE_NEGATIVE, "FN: correct, not trusted"),
-    "TN": (TRUE_NEGATIVE, "TN: wrong, not trusted"),
-    "FP": (FALSE_POSITIVE, "FP: wrong, trusted"),
+# By the name of an outcome, how it is explained, and the colours of its area, outline and hatch. Correct predictions
+# come first, as light areas: the outlines and hatches of errors are drawn over them.
+OUTCOMES: dict[str, tuple[str, dict[str, Any]]] = {
+    "TP": ("TP: correct, trusted", {"facecolor": SKY, "edgecolor": "none", "hatch": ""}),
+    "FN": ("FN: correct, not trusted", {"facecolor": YELLOW, "edgecolor": "none", "hatch": ""}),
+    "TN": ("TN: wrong, not trusted", {"facecolor": "none", "edgecolor": BLACK, "hatch": "/" * 6}),
+    "FP": ("FP: wrong, trusted", {"facecolor": "none", "edgecolor": VERMILION, "hatch": "\\" * 6}),
 }
 
 
@@ -300,9 +296,8 @@ def outcome_histograms(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
 def _outcome_panel(axes: Axes, panel: OutcomePanel) -> dict[str, Artist]:
     """Draw a panel; return what stands for each outcome and threshold by its explanation."""
     handles: dict[str, Artist] = {}
-    for name, (area, label) in OUTCOMES.items():
-        look: dict[str, Any] = {"facecolor": area.fill, "edgecolor": area.color, "hatch": area.hatch, "linewidth": 0.8}
-        handles[label] = axes.stairs(panel.heights(name), EDGES, fill=True, **look)
+    for name, (label, look) in OUTCOMES.items():
+        handles[label] = axes.stairs(panel.heights(name), EDGES, fill=True, linewidth=0.8, **look)
     # it ends below the rates
     handles["threshold"] = axes.axvline(THRESHOLD, ymax=1 - HEADROOM, color=BLACK, linewidth=0.9, linestyle="--")
     rates = zip(("TPR", "TNR"), panel.rates, strict=True)

@@ -79,8 +79,8 @@ def _confidences_by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scor
     sets = {name: work.own_outputs(case.classifier, case.seed, name) for name in _splits_of(score)}
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
     if OWN in score:
-        own = own_confidence(imported_by_name(score), sets[HOLDOUT], sets[TRAIN], outputs)
-        return Scored(score, None, own, "rank")
+        confidence = own_confidence(imported_by_name(score), sets[HOLDOUT], sets[TRAIN], outputs)
+        return Scored(score, None, confidence, "rank")
     return confidences_of_scores([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
 
 
@@ -109,16 +109,14 @@ def _best_score_step(work: Workspace, wanted: Wanted) -> Step:
     case = wanted.case
     folder = work.folder("best", case.classifier, case.seed)
     about = f"find the best single score of {case.classifier} on held-out rows"
-    run = partial(find_best_score, classifier=case.classifier, seed=case.seed)
-    return Step(folder, CHOSEN, about, run, tuple(output_steps(work, case, [HOLDOUT, TRAIN])))
 
+    def find(out: Path) -> None:
+        held_out, train = (work.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
+        risks = least_aurc(held_out, train, case.seed)
+        with staged_folder(out, last=CHOSEN) as staging:
+            write_json(staging / CHOSEN, {"score": best_score(risks), "aurc": risks})
 
-def find_best_score(work: Workspace, out: Path, classifier: str, seed: int) -> None:
-    """Find it on held-out rows."""
-    held_out, train = (work.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
-    risks = least_aurc(held_out, train, seed)
-    with staged_folder(out, last=CHOSEN) as staging:
-        write_json(staging / CHOSEN, {"score": min(risks, key=lambda name: risks[name]), "aurc": risks})
+    return Step(folder, CHOSEN, about, find, tuple(output_steps(work, case, [HOLDOUT, TRAIN])))
 
 
 def least_aurc(held_out: ClassifierOutputs, train: ClassifierOutputs | None, seed: int) -> dict[str, float]:
@@ -134,6 +132,11 @@ def least_aurc(held_out: ClassifierOutputs, train: ClassifierOutputs | None, see
     risks = {name: float(np.mean([_risk_of_score(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
     return {name: risk for name, risk in risks.items() if math.isfinite(risk)}
+
+
+def best_score(risks: Mapping[str, float]) -> str:
+    """Return the name of the score of least AURC."""
+    return min(risks, key=lambda name: risks[name])
 
 
 def _risk_of_score(
@@ -299,7 +302,7 @@ def score_step(work: Workspace, wanted: Wanted) -> Step:
     needs = output_steps(work, case, places, auxiliary=wanted.method.get("budget") == AUXILIARY)
     needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rival_steps(work, wanted)]
     out = folder / folder_slug(stored_line_name(name, wanted.method))
-    return Step(out, ROW, about, partial(score_line, wanted=wanted), tuple(needs))
+    return Step(out, ROW, about, partial(score_line, work, wanted=wanted), tuple(needs))
 
 
 def rival_steps(work: Workspace, wanted: Wanted) -> list[Step]:

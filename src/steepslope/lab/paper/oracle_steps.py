@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import digest_of, staged_folder, write_json
 from steepslope.lab.paper.output_steps import fit_rows_step, net_steps, output_steps
 from steepslope.lab.paper.preset import Pair
@@ -57,7 +57,7 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
         needs += output_steps(work, Case(None, pair.classifier, TRAIN, seed), held_out)
         needs += [fit_rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
-    run = partial(train_oracle, pair=pair, settings=settings, seed=seed)
+    run = partial(train_oracle, work, pair=pair, settings=settings, seed=seed)
     return Step(folder, last, about, run, tuple(needs))
 
 
@@ -82,15 +82,13 @@ def features_oracle_step(
     folder = work.folder("on-features", classifier, seed) / folder_slug(name)
     about = f"fit oracle on features of {classifier}, {split} rows, {name}: {settings_in_words(settings)}"
     with located(f"oracle on features of {classifier}, {name}"):
-        Oracle(**settings, seed=seed)
+        oracle = Oracle(**settings, seed=seed)
+
+    def fit(out: Path) -> None:
+        oracle.fit(work.own_outputs(classifier, seed, split)).save(out)
+
     needs = output_steps(work, Case(None, classifier, split, seed), [split])
-    run = partial(fit_on_features, name=classifier, settings=settings, split=split, seed=seed)
-    return Step(folder, CARD, about, run, tuple(needs))
-
-
-def fit_on_features(work: Workspace, out: Path, name: str, settings: Settings, split: str, seed: int) -> None:
-    """Fit an oracle on the features of a split."""
-    Oracle(**settings, seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
+    return Step(folder, CARD, about, fit, tuple(needs))
 
 
 def fused_oracle_step(work: Workspace, classifier: str, budget: Budget, seed: int) -> Step:
@@ -100,26 +98,22 @@ def fused_oracle_step(work: Workspace, classifier: str, budget: Budget, seed: in
     needs = output_steps(work, Case(None, classifier, TRAIN, seed), splits, auxiliary=budget == AUXILIARY)
     copies = ", and an augmented copy of each" if work.preset.copies else ""
     about = f"fit fused oracle of {classifier}, budget {budget}: on held-out rows{copies}"
-    run = partial(fit_fused_oracle, name=classifier, budget=budget, seed=seed)
-    return Step(work.folder("fused", classifier, seed) / budget, CARD, about, run, tuple(needs))
 
+    def fit(out: Path) -> None:
+        held_out, known = (work.to_fit(classifier, seed, split, budget) for split in (HOLDOUT, TRAIN))
+        Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(out)
 
-def fit_fused_oracle(work: Workspace, out: Path, name: str, budget: Budget, seed: int) -> None:
-    """Fit the fused oracle of a budget."""
-    held_out, known = (work.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
-    Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(out)
+    return Step(work.folder("fused", classifier, seed) / budget, CARD, about, fit, tuple(needs))
 
 
 def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
     """Return the step that searches the slopes of steep slope in the paper's order: α⁻ with α⁺ frozen, then α⁺."""
     sweep = work.preset.sweep
-    for key in SWEPT:
-        require_known("setting of the sweep, which lacks", key, sweep)
     folder = work.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
     first = [step_of_slopes(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
     needs = *first, *output_steps(work, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {settings_in_words(sweep)}"
-    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs)
+    return Step(folder, SEARCH, about, partial(sweep_slopes, work, pair=pair, seed=seed), needs)
 
 
 def step_of_slopes(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
@@ -137,7 +131,7 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
     def trust_logit_of(alpha_pos: float, alpha_neg: float) -> NDArray[Any]:
         step = step_of_slopes(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
-            step.run(work, step.folder)
+            step.run(step.folder)
         oracle = ImageOracle.load(step.folder, [work.spec(pair.oracle, seed)])
         return oracle.on(images, work.workers, device).trust_logit(outputs)
 

@@ -1,7 +1,7 @@
 """The steps to a classifier's outputs: nets are trained, images shifted, outputs extracted, probes fitted."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from steepslope.files.folders import staged_folder
 from steepslope.files.weights import save_arrays
 from steepslope.lab.paper.steps import Step, settings_in_words
 from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
-from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
+from steepslope.lab.shifts.options import RecolorOptions, StylizeOptions, StylizerTraining
 from steepslope.lab.shifts.recolor import Recoloring
-from steepslope.lab.shifts.stylization import StylizeSpec, style_data_spec
+from steepslope.lab.shifts.stylization import Stylization, style_data_spec
 from steepslope.lab.shifts.stylizer import CARD as STYLIZER_CARD
 from steepslope.lab.shifts.stylizer_training import train_stylizer
 from steepslope.lab.shifts.writing import write_shifted
 from steepslope.nets.classifiers.nets import CARD
-from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for_net, train_classifier
+from steepslope.nets.classifiers.training import recipe_of_settings, train_classifier
 from steepslope.nets.data.image_files import CARD as SHIFT_CARD
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
@@ -40,23 +40,16 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     settings = work.preset.nets[name].train
     if not settings:
         return []
-    known = {"net", "holdout", *(one.name for one in fields(ClassifierTraining) if one.name != "seed")}
     with located(f"nets.{name}.train"):
-        for one in settings:
-            require_known("setting", one, known)
-        recipe_for_net(settings.get("net", ""), epochs=settings.get("epochs"))
+        recipe = recipe_of_settings(settings, seed)
+
+    def train(out: Path) -> None:
+        data, holdout = work.preset.data, settings.get("holdout")
+        _, accuracy = train_classifier(settings["net"], data, out, recipe, holdout, replace=False)
+        work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
+
     about = f"train classifier {name}: {settings_in_words(settings)}"
-    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed))]
-
-
-def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
-    """Train it."""
-    settings = dict(work.preset.nets[name].train)
-    net = settings.pop("net", "")
-    holdout = settings.pop("holdout", None)
-    recipe = recipe_for_net(net, **settings, seed=seed)
-    _, accuracy = train_classifier(net, work.preset.data, out, recipe, holdout, replace=False)
-    work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
+    return [Step(work.folder("nets", name, seed), CARD, about, train)]
 
 
 CONTENT = 2_000  # training images that a stylizer is trained on
@@ -79,23 +72,27 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
     if not attacks and where != STYLIZED:
         _shift_by_spec(work, where).look()  # whether what it needs is installed
     needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
-    run = partial(write_shift, where=where, name=name, seed=seed)
-    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs))]
+
+    def write(out: Path) -> None:
+        test = work.sets(name, seed)[TEST]
+        assert isinstance(test, Divisible)
+        chosen = test.subset(work.drawn(len(test), preset.rows))
+        shifted = Shifted(chosen, _shift_of_images(work, where, name, seed))
+        write_shifted(shifted, f"{work.data}:{TEST}", out, notice=work.notice)
+
+    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, write, tuple(needs))]
 
 
-def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) -> None:
-    """Shift test images, against a classifier where they are attacked."""
-    test, preset = work.sets(name, seed)[TEST], work.preset
-    assert isinstance(test, Divisible)
+def _shift_of_images(work: Workspace, where: str, name: str, seed: int) -> Shift:
+    """Return the shift of a set of images, against a classifier where they are attacked."""
+    preset = work.preset
     if where == ADVERSARIAL:
-        shift: Shift = Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
-    elif where == STYLIZED:
-        stylizer = str(stylizer_step(work).folder)
-        shift = StylizeSpec(stylizer, styles_of_preset(work), side=preset.side, crop=preset.crop).look().load()
-    else:
-        shift = _shift_by_spec(work, where)
-    some = test.subset(work.drawn(len(test), preset.rows))
-    write_shifted(Shifted(some, shift), f"{work.data}:{TEST}", out, notice=work.notice)
+        return Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
+    if where == STYLIZED:
+        stylizer, styles = str(stylizer_step(work).folder), styles_of_preset(work)
+        options = StylizeOptions(stylizer=stylizer, styles=styles, side=preset.side, crop=preset.crop)
+        return Stylization.of(options)
+    return _shift_by_spec(work, where)
 
 
 def _shift_by_spec(work: Workspace, where: str) -> ShiftSpec:
@@ -116,18 +113,17 @@ def stylizer_step(work: Workspace) -> Step:
     require_known("net of the stylizer:", preset.stylizer.get("net"), preset.nets)
     names = dict.fromkeys([preset.pairs[0].classifier, preset.stylizer["net"]])
     needs = [step for name in names for step in net_steps(work, name, preset.seeds[0])]
-    return Step(folder, STYLIZER_CARD, about, train_stylizer_of_preset, tuple(needs))
+    options = StylizerTraining(**{name: value for name, value in preset.stylizer.items() if name != "net"})
 
+    def train(out: Path) -> None:
+        images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
+        assert isinstance(images, Divisible)
+        content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
+        styles = parse_data(style_data_spec(styles_of_preset(work))).open()
+        backbone = work.net(preset.stylizer["net"], preset.seeds[0])
+        train_stylizer(backbone, content, styles, out, options, work.notice)
 
-def train_stylizer_of_preset(work: Workspace, out: Path) -> None:
-    """Train a stylizer on training images, in the styles of a folder, or of scikit-learn's two photographs."""
-    settings, preset = dict(work.preset.stylizer), work.preset
-    backbone = work.net(settings.pop("net"), preset.seeds[0])
-    images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
-    assert isinstance(images, Divisible)
-    content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
-    styles = parse_data(style_data_spec(styles_of_preset(work))).open()
-    train_stylizer(backbone, content, styles, out, StylizerTraining(**settings), work.notice)
+    return Step(folder, STYLIZER_CARD, about, train, tuple(needs))
 
 
 def styles_of_preset(work: Workspace) -> str:
@@ -160,31 +156,28 @@ def extract_step(work: Workspace, name: str, case: Case) -> Step:
     learns = where == TRAIN or where.endswith(COPIES)  # passes with dropout are of images that are judged
     passes = 0 if learns else net.passes
     about = f"extract {name} on {where}{f', {passes} passes with dropout' if passes else ''}: "
-    place = work.place(images)
-    run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
-    needs = *net_steps(work, name, seed), *shift_steps(work, images)
     about += settings_in_words(net.input or {"input": "its own"})
-    return Step(work.extracted(name, seed, place), MANIFEST, about, run, needs)
-
-
-def extract_images(work: Workspace, out: Path, name: str, seed: int, place: str, passes: int) -> None:
-    """Run a net over a set of images, and keep its outputs."""
-    net, images = work.preset.nets[name], work.images(name, seed, place)
+    place = work.place(images)
+    needs = *net_steps(work, name, seed), *shift_steps(work, images)
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     options = ExtractionOptions(
         evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=work.workers
     )
-    is_backbone = work.preset.is_backbone(name)
-    data = Unlabelled(images, np.arange(len(images))) if is_backbone else images
-    describe = summary_of_features if is_backbone else summary_of_outputs
-    extract(work.net(name, seed), {out: (place, data)}, options, describe, work.notice)
+
+    def run(out: Path) -> None:
+        data, describe = work.images(name, seed, place), summary_of_outputs
+        if preset.is_backbone(name):
+            data, describe = Unlabelled(data, np.arange(len(data))), summary_of_features
+        extract(work.net(name, seed), {out: (place, data)}, options, describe, work.notice)
+
+    return Step(work.extracted(name, seed, place), MANIFEST, about, run, needs)
 
 
 def probe_step(work: Workspace, name: str, seed: int) -> Step:
     """Return the step that fits a linear classifier on the features of a frozen net."""
     about = f"fit a linear probe on {name}: {PROBED:.0%} of the training rows, L2 penalty {PENALTY:g}"
     needs = (extract_step(work, name, Case(None, "", TRAIN, seed)),)
-    return Step(work.folder("nets", name, seed), PROBE, about, partial(fit_probe, name=name, seed=seed), needs)
+    return Step(work.folder("nets", name, seed), PROBE, about, partial(fit_probe, work, name=name, seed=seed), needs)
 
 
 def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
@@ -206,10 +199,9 @@ def fit_rows_step(work: Workspace, classifier: str, count: int | None, seed: int
     about = f"draw {'all' if count is None else f'{count:,}'} of the training rows of {classifier}"
     needs = output_steps(work, Case(None, classifier, TRAIN, seed), [TRAIN])
     folder = work.folder("fit-rows", classifier, seed) / str(count or "all")
-    return Step(folder, MANIFEST, about, partial(write_fit_rows, name=classifier, count=count, seed=seed), tuple(needs))
 
+    def write(out: Path) -> None:
+        rows = work.own_outputs(classifier, seed, TRAIN).subset(work.fit_rows(classifier, seed, count))
+        rows.changed(features=None).save(out)  # oracles on images do not see features
 
-def write_fit_rows(work: Workspace, out: Path, name: str, count: int | None, seed: int) -> None:
-    """Write the outputs of some training rows, without features, which oracles on images do not see."""
-    some = work.own_outputs(name, seed, TRAIN).subset(work.fit_rows(name, seed, count))
-    some.changed(features=None).save(out)
+    return Step(folder, MANIFEST, about, write, tuple(needs))

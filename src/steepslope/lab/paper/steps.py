@@ -19,14 +19,14 @@ class Step:
     """A piece of work of one seed.
 
     It makes a ``folder``, into which the file ``last`` is written last, so that its presence means that it is done.
-    ``about`` tells what it does, with all settings, in the same words for all seeds. ``run`` does it in the folder that
-    it gets, or goes on where it was killed. ``needs`` are the steps before it.
+    ``about`` tells what it does, with all settings, in the same words for all seeds. ``run`` does it in the folder, or
+    goes on where it was killed. ``needs`` are the steps before it.
     """
 
     folder: Path
     last: str
     about: str
-    run: Callable[[Workspace, Path], None]
+    run: Callable[[Path], None]
     needs: tuple["Step", ...] = ()
 
     @property
@@ -92,7 +92,7 @@ def run_steps(steps: Sequence[Step], work: Workspace) -> None:
                 write_json(staging / CARD, made)
         for step in steps:
             if not step.is_complete:
-                step.run(work, step.folder)
+                step.run(step.folder)
 
 
 def plan_lines(steps: Sequence[Step]) -> Iterator[str]:

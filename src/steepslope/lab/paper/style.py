@@ -23,7 +23,6 @@ from steepslope.files.folders import staged_folder
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 YELLOW, BLUE, VERMILION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 GREY = "0.45"  # of what is no result: thresholds, zero lines
-CORRECT, WRONG = BLUE, VERMILION
 
 LINE_COLORS = (BLUE, VERMILION, GREEN, BLACK, ORANGE, PURPLE, SKY)  # yellow lines are lost on white
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
@@ -65,21 +64,6 @@ class Line(NamedTuple):
     color: str
     dashes: Any
     marker: str
-
-
-class Area(NamedTuple):
-    """How a histogram looks: the colour of its outline and hatch; ``fill`` is the colour inside, or none."""
-
-    color: str
-    fill: str
-    hatch: str
-
-
-# Correct predictions are light areas, so that the outlines and hatches of errors are seen on them.
-TRUE_POSITIVE = Area("none", SKY, "")
-FALSE_NEGATIVE = Area("none", YELLOW, "")
-TRUE_NEGATIVE = Area(BLACK, "none", "/" * 6)
-FALSE_POSITIVE = Area(VERMILION, "none", "\\" * 6)
 
 
 @contextmanager

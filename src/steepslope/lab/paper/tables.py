@@ -67,12 +67,12 @@ def grouped_rows(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
 
 def cell_of_seeds(rows: Sequence[Row], name: str) -> Cell:
     """Return the mean of a value over rows, one a seed; of a difference also in how many seeds it is clear."""
-    one = table_column(name)
+    column = table_column(name)
     values = [row.get(name) for row in rows]
-    if (rows[0]["score"] == MCP and one.sign) or any(value is None for value in values):
+    if (rows[0]["score"] == MCP and column.sign) or any(value is None for value in values):
         return UNDEFINED
-    mean = mean_cell([value["value"] for value in values if value], one.scale, one.sign)
-    return Cell(mean.text, clear_seed_arrows(values)) if one.sign and mean is not UNDEFINED else mean
+    mean = mean_cell([value["value"] for value in values if value], column.scale, column.sign)
+    return Cell(mean.text, clear_seed_arrows(values)) if column.sign and mean is not UNDEFINED else mean
 
 
 def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = "", digits: int | None = None) -> Cell:
@@ -184,10 +184,10 @@ def comparison_with_paper(table: str, rows: Sequence[Row], names: Mapping[str, s
     ours = grouped_rows(renamed, *PLACE)
     lines = []
     for one in numbers:
-        some = ours.get((one.oracle, one.classifier, one.where, one.score), [])
-        if len({row["seed"] for row in some}) < len(some):
+        of_number = ours.get((one.oracle, one.classifier, one.where, one.score), [])
+        if len({row["seed"] for row in of_number}) < len(of_number):
             raise SteepslopeError(f"rows of {one.classifier}, {one.score}: expected one a seed, found more")
-        values = [row[one.metric]["value"] for row in some if one.metric in row]
+        values = [row[one.metric]["value"] for row in of_number if one.metric in row]
         lines += [_comparison_line(one, values)] if values else []
     foreign = f"Ours are of {data}, not of the paper's data: no difference tells whether the paper's numbers repeat. "
     note = foreign + NOTE if data else NOTE

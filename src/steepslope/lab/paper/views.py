@@ -225,42 +225,32 @@ def losses_view(found: Findings) -> Shown:
 
 
 def sweep_view(found: Findings) -> Shown:
-    """Show loss, TPR and TNR on held-out rows against α⁻, then against α⁺ at the α⁻ that the first seed chose."""
-    files = [step.folder / SEARCH for step in sweep_steps_of(found.experiment, found.work)]
-    searches = [read_fields(Search, read_json(file, "a search of slopes"), file) for file in files]
-    first = searches[0]
-    alike = [one for one in searches if one.alpha_neg == first.alpha_neg]
+    """Show loss, TPR and TNR of the first seed on held-out rows against α⁻, then against α⁺ at the chosen α⁻."""
+    work, experiment = found.work, found.experiment
+    (step,), (pair,) = sweep_steps_of(experiment, work), work.preset.group(experiment.pairs)
+    search = read_fields(Search, read_json(step.folder / SEARCH, "a search of slopes"), step.folder / SEARCH)
+    alpha_neg = search.alpha_neg
     panels = [
-        *_sweep_panels([one.alpha_neg_trials for one in searches], "alpha_neg", first.alpha_neg, "α⁻", ""),
-        *_sweep_panels([one.alpha_pos_trials for one in alike], "alpha_pos", first.alpha_pos, "α⁺",
-                       f", at α⁻ = {first.alpha_neg:g}"),
-    ]  # fmt: skip
-    yield "-sweep", Drawing(sweep_figure(panels), _sweep_note(found, len(searches), len(alike)))
+        *_sweep_panels(search.alpha_neg_trials, "alpha_neg", alpha_neg, "α⁻"),
+        *_sweep_panels(search.alpha_pos_trials, "alpha_pos", search.alpha_pos, "α⁺", f", at α⁻ = {alpha_neg:g}"),
+    ]
+    note = _joined_notes(
+        f"Of seed {work.preset.seeds[0]}, {pair.title}, on held-out rows; the dashed line is its choice.",
+        "α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻.",
+        experiment.note,
+        work.preset.note,
+    )
+    yield "-sweep", Drawing(sweep_figure(panels), note)
 
 
 def _sweep_panels(
-    trials: Sequence[Sequence[Trial]], slope: str, chosen: float, sign: str, more: str
+    trials: Sequence[Trial], slope: str, chosen: float, sign: str, more: str = ""
 ) -> Iterator[SweepPanel]:
-    """Yield the panels of one slope, from the trials of each seed: the loss, then TPR and TNR."""
-    x = np.array([getattr(trial, slope) for trial in trials[0]])
-    series = {name: np.array([[getattr(trial, name) for trial in own] for own in trials])
-              for name in ("loss", "tpr", "tnr")}  # fmt: skip
-    rates = {"TPR": 100 * series["tpr"], "TNR": 100 * series["tnr"]}
-    yield SweepPanel(f"loss against {sign}{more}", x, {"loss": series["loss"]}, chosen, sign, "held-out loss")
+    """Yield the panels of one slope: the loss, then TPR and TNR."""
+    x, loss, tpr, tnr = (np.array([getattr(trial, name) for trial in trials]) for name in (slope, "loss", "tpr", "tnr"))
+    yield SweepPanel(f"loss against {sign}{more}", x, {"loss": loss}, chosen, sign, "held-out loss")
+    rates = {"TPR": 100 * tpr, "TNR": 100 * tnr}
     yield SweepPanel(f"TPR and TNR against {sign}{more}", x, rates, chosen, sign, "%")
-
-
-def _sweep_note(found: Findings, count: int, alike: int) -> str:
-    """Return what a sweep of so many seeds shows, of which so many chose the α⁻ of the first."""
-    preset, (pair,) = found.work.preset, found.work.preset.group(found.experiment.pairs)
-    first = preset.seeds[0]
-    if count == 1:
-        of, choice = f"Of seed {first}", "the dashed line is its choice"
-    else:
-        of = f"Mean and range over {count} seeds, against α⁺ over the {alike} that chose the α⁻ of seed {first}"
-        choice = f"the dashed line is the choice of seed {first}"
-    about = f"{of}, {pair.title}, on held-out rows; {choice}. α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻."
-    return _joined_notes(about, found.experiment.note, preset.note)
 
 
 def differences_view(found: Findings) -> Shown:

@@ -9,7 +9,6 @@ all shifts have that change each image for itself, by a kind and a severity.
 import contextlib
 import inspect
 import io
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -35,7 +34,7 @@ def image_seed(seed: int, name: str) -> int:
 
 
 @dataclass(frozen=True)
-class ShiftByKind(ABC):
+class ShiftByKind:
     """One kind of change at one severity, as a shift.
 
     Parameters
@@ -67,15 +66,12 @@ class ShiftByKind(ABC):
     kinds: ClassVar[Collection[str]]
     severities: ClassVar[Check]
     libraries: ClassVar[Sequence[str]]  # whose versions decide the pixels
+    change: "ClassVar[staticmethod[[Bytes, str, int, int], Bytes]]"  # an image (H, W, C), by kind, severity and seed
 
     def __post_init__(self) -> None:
         require_known(self.noun, self.kind, self.kinds)
         for name, check in {"severity": self.severities, "seed": SEED, "crop": optional(whole(1))}.items():
             object.__setattr__(self, name, require(name, getattr(self, name), check))
-
-    @abstractmethod
-    def changed(self, pixels: Bytes, seed: int) -> Bytes:
-        """Return a changed image, uint8 (H, W, C), its draws from this seed."""
 
     def look(self) -> Self:
         """Return the same; raise where something to change images with is missing."""
@@ -106,9 +102,11 @@ class ShiftByKind(ABC):
     ) -> list[Picture]:
         """Return the changed images; those that were brought to the size already are not cropped again."""
         crop = None if brought_to == self.size else self.crop
-        pixels = (picture_as_bytes(cropped_picture(image, crop)) for image in images)
-        seeds = (image_seed(self.seed, name) for name in ids)
-        return [pixels_as_picture(self.changed(*both)) for both in zip(pixels, seeds, strict=True)]
+        changed = []
+        for image, name in zip(images, ids, strict=True):
+            pixels = picture_as_bytes(cropped_picture(image, crop))
+            changed.append(self.change(pixels, self.kind, self.severity, image_seed(self.seed, name)))
+        return [*map(pixels_as_picture, changed)]
 
     def __str__(self) -> str:
         options = {"seed": self.seed or None, "crop": self.crop}
@@ -144,16 +142,18 @@ def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     """
     channels = pixels.shape[2]
     if channels not in (1, 3):  # all are moved alike, but have noise of their own
-        seeds = [(seed + one) % 2**31 if kind in NOISES else seed for one in range(channels)]
-        parts = zip(np.split(pixels, channels, axis=2), seeds, strict=True)
-        return np.concatenate([corrupted(part, kind, severity, one) for part, one in parts], axis=2)
+        planes = []
+        for channel, plane in enumerate(np.split(pixels, channels, axis=2)):
+            plane_seed = (seed + channel) % 2**31 if kind in NOISES else seed
+            planes.append(corrupted(plane, kind, severity, plane_seed))
+        return np.concatenate(planes, axis=2)
     height, width = pixels.shape[:2]
     beyond = [(0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)), (0, 0)]
     large = np.pad(pixels, beyond, mode="symmetric")
-    found = _corrupted_by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
+    changed = _corrupted_by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
     if channels == 3:
-        return found
-    grey = found[..., 0] if kind in NOISES else np.array(Image.fromarray(found).convert("L"))
+        return changed
+    grey = changed[..., 0] if kind in NOISES else np.array(Image.fromarray(changed).convert("L"))
     return grey[..., None]
 
 
@@ -168,8 +168,8 @@ def _corrupted_by_package(pixels: Bytes, kind: str, severity: int, seed: int) ->
     try:
         np.random.seed(seed)  # noqa: NPY002
         with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):  # it prints what it gets over
-            found = np.asarray(function(Image.fromarray(pixels), severity, **seeded))
-            return np.where(np.isnan(found), pixels, found).astype(np.uint8)
+            changed = np.asarray(function(Image.fromarray(pixels), severity, **seeded))
+            return np.where(np.isnan(changed), pixels, changed).astype(np.uint8)
     finally:
         np.random.set_state(before)  # noqa: NPY002
 
@@ -179,10 +179,7 @@ class Corruption(ShiftByKind):
 
     method, noun, kinds = "corrupt", "corruption", CORRUPTIONS
     severities, libraries = SEVERITY, LIBRARIES
-
-    def changed(self, pixels: Bytes, seed: int) -> Bytes:
-        """Return a corrupted image, uint8 (H, W, C)."""
-        return corrupted(pixels, self.kind, self.severity, seed)
+    change = staticmethod(corrupted)
 
     def look(self) -> Self:
         """Return the same; raise unless the package is there."""

@@ -1,8 +1,9 @@
 """Distortions at two severities each, most of kinds that neither ImageNet-C nor the augmentations have.
 
 Nothing was ever chosen on them.
-Each function maps images (n, C, H, W) in [0, 1], and a severity, to changed ones, which may leave that range. It draws
-from torch's generator. Severities in pixels are those of images of 28 pixels a side, and grow with larger ones.
+Each function maps a batch of one image, (1, C, H, W) in [0, 1], and a severity, to a changed one, which may leave that
+range. It draws from torch's generator. Severities in pixels are those of images of 28 pixels a side, and grow with
+larger ones.
 """
 
 import io
@@ -36,13 +37,11 @@ def _pixel_scale(images: Tensor) -> float:
 
 
 def _distort_by_erasing(images: Tensor, area: float) -> Tensor:
-    """Blacken a square of that fraction of the area, somewhere else in each image."""
-    n, _, height, width = images.shape
+    """Blacken a square of that fraction of the area."""
+    height, width = images.shape[-2:]
     side = min(round((area * height * width) ** 0.5), height, width)
-    tops, lefts = (torch.randint(size - side + 1, (n,)) for size in (height, width))
-    erased = images.clone()
-    for row, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
-        erased[row, :, top : top + side, left : left + side] = 0
+    top, left = (int(torch.randint(size - side + 1, ())) for size in (height, width))
+    erased: Tensor = tv.erase(images, top, left, side, side, torch.zeros(1))
     return erased
 
 
@@ -131,12 +130,9 @@ def _distort_by_perspective(images: Tensor, strength: float) -> Tensor:
 
 
 def _distort_by_jpeg(images: Tensor, quality: float) -> Tensor:
-    read = []
-    for one in images:
-        file = io.BytesIO()
-        image_in_pil(pixels_as_picture(_bytes_of_tensor(one))).save(file, "JPEG", quality=round(quality))
-        read.append(_tensor_of_bytes(picture_as_bytes(open_image(file))))
-    return torch.stack(read)
+    file = io.BytesIO()
+    image_in_pil(pixels_as_picture(_bytes_of_tensor(images[0]))).save(file, "JPEG", quality=round(quality))
+    return _tensor_of_bytes(picture_as_bytes(open_image(file)))[None]
 
 
 def _bytes_of_tensor(image: Tensor) -> Bytes:
@@ -233,7 +229,4 @@ class Distortion(ShiftByKind):
 
     method, noun, kinds = "distort", "distortion", DISTORTIONS
     severities, libraries = whole(0, 1), LIBRARIES
-
-    def changed(self, pixels: Bytes, seed: int) -> Bytes:
-        """Return a distorted image, uint8 (H, W, C)."""
-        return distorted(pixels, self.kind, self.severity, seed)
+    change = staticmethod(distorted)

@@ -29,6 +29,51 @@ class WritingOptions:
         require_all(self, WRITING_CHECKS)
 
 
+STYLIZE_CHECKS: dict[str, Check] = {
+    "alpha": number(0, 1),
+    "side": optional(whole(1)),
+    "crop": optional(whole(1)),
+    "style_crop": whole(16),
+    "seed": SEED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeOptions:
+    """How to give images the styles of others.
+
+    Parameters
+    ----------
+    stylizer
+        Folder of a stylizer (shift train-stylizer).
+    styles
+        Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
+    alpha
+        Strength, from 0, which is the stylizer's reconstruction of the image, to 1.
+    side
+        Length to which the shorter side is brought while an image is stylised, in pixels, for images that are too small
+        to show a style, such as 112 for those of MNIST; by default images are stylised as they are.
+    crop
+        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
+        cut out. By default images keep their size.
+    style_crop
+        Side of the square that is cut out of a style, in pixels; a smaller style is an error.
+    seed
+        Seed of the styles and of where they are cut, next to each image's id.
+    """
+
+    stylizer: str
+    styles: str
+    alpha: float = 1.0
+    side: int | None = None
+    crop: int | None = None
+    style_crop: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_all(self, STYLIZE_CHECKS)
+
+
 RECOLOR_CHECKS: dict[str, Check] = {
     "bound": number(0, 1),
     "steps": whole(1),

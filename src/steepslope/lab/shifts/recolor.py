@@ -6,8 +6,8 @@ version of each image is kept, whereas their code returns the last; LUV is scale
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -19,10 +19,8 @@ from steepslope.lab.shifts.colour_map import ColourMap, roughness
 from steepslope.lab.shifts.options import RecolorOptions
 from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.nets.classifiers.classifier import COLOUR, Classifier
-from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Labels, Picture
 from steepslope.nets.data.shifted import Size
-from steepslope.nets.data.transforms import Transform
 from steepslope.outputs.labels import UNKNOWN
 
 
@@ -134,7 +132,9 @@ class Recoloring:
     options: RecolorOptions
 
     def __post_init__(self) -> None:
-        require_gradients(self.classifier.spec, self.classifier.trainable)
+        if not self.classifier.trainable:
+            found = "found one without: give the net that it was made from"
+            raise SteepslopeError(f"expected a classifier with gradients, {found}", self.classifier.spec)
         channels = self.classifier.transform.channels
         if channels not in (1, COLOUR):
             raise SteepslopeError(f"expected grey or colour images, found {channels} channels", self.classifier.spec)
@@ -172,7 +172,8 @@ class Recoloring:
     ) -> list[Picture]:
         """Return the recoloured images, float32 (H, W, C) in [0, 1]; those of the size are not cropped again."""
         self.classifier.check_labels(labels, "images to recolour")
-        transform = unnormalised_transform(self.classifier.transform)
+        channels = self.classifier.transform.channels
+        transform = self.classifier.transform.changed(mean=(0.0,) * channels, std=(1.0,) * channels)
         device = device_at_hand()
         transform = transform.changed(resize="exact") if brought_to == transform.size else transform
         self.classifier.net.to(device)
@@ -180,21 +181,3 @@ class Recoloring:
         classes = None if labels is None else torch.from_numpy(labels.copy()).to(device)
         changed = recolored(self.classifier, batch, classes, self.options)
         return [image.permute(1, 2, 0).cpu().numpy() for image in changed]
-
-
-def unnormalised_transform(transform: Transform) -> Transform:
-    """Return the same transform without normalisation: its images are in [0, 1]."""
-    return replace(transform, mean=(0.0,) * transform.channels, std=(1.0,) * transform.channels)
-
-
-def require_gradients(spec: str, trainable: bool) -> None:
-    """Raise unless a classifier has gradients."""
-    if not trainable:
-        expected = "expected a classifier with gradients to recolour against"
-        raise SteepslopeError(f"{expected}, found one without: give the net that it was made from", spec)
-
-
-def recoloring_by(classifier: str, options: RecolorOptions, inputs: Mapping[str, Any]) -> Recoloring:
-    """Return recolouring against the classifier of a spec, its input changed as ``Classifier.with_transform`` does."""
-    require_gradients(classifier, not classifier.startswith("onnx:"))
-    return Recoloring(load_classifier(classifier).with_transform(**inputs), options)

@@ -1,29 +1,19 @@
 """Shifts of single images in data specs, such as ``corrupt:fog:3/imagefolder:DIR``: ``NAME:ARGUMENT`` before the ``/``.
 
-Each function parses the argument of the shift of its name, and is an entry point of the group ``steepslope.shifts``.
+``corrupt`` and ``distort`` parse the argument of the shift of their name. They are entry points of the group
+``steepslope.shifts``.
 """
 
-from typing import TypeVar
+from functools import partial
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import parse_query
 from steepslope.lab.shifts.corruptions import Corruption, ShiftByKind
 from steepslope.lab.shifts.distortions import Distortion
 
-S = TypeVar("S", bound=ShiftByKind)
 
-
-def corrupt(argument: str) -> Corruption:
+def parse_shift_by_kind(shift: type[ShiftByKind], example: str, argument: str) -> ShiftByKind:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    return _parse_shift_by_kind(Corruption, "fog:3", argument)
-
-
-def distort(argument: str) -> Distortion:
-    """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    return _parse_shift_by_kind(Distortion, "blur:1", argument)
-
-
-def _parse_shift_by_kind(shift: type[S], example: str, argument: str) -> S:
     name, options = parse_query(argument, ["seed", "crop"])
     kind, colon, severity = name.partition(":")
     if not colon:
@@ -34,3 +24,7 @@ def _parse_shift_by_kind(shift: type[S], example: str, argument: str) -> S:
         if not text.removeprefix("-").isdecimal():
             raise SteepslopeError(f"expected a whole number, found {text!r}", option)
     return shift(kind, **{option: int(text) for option, text in settings.items()})
+
+
+corrupt = partial(parse_shift_by_kind, Corruption, "fog:3")
+distort = partial(parse_shift_by_kind, Distortion, "blur:1")

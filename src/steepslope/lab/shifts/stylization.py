@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from steepslope.checks import SEED, Check, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import versions_of
+from steepslope.lab.shifts.options import StylizeOptions
 from steepslope.lab.shifts.pixels import (
     Reader,
     cropped_picture,
@@ -32,13 +32,6 @@ from steepslope.nets.seeding import seed_of
 
 MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
 LONGEST = 8  # times the side: a line of pixels would fill the memory
-STYLIZATION_CHECKS: dict[str, Check] = {
-    "alpha": number(0, 1),
-    "seed": SEED,
-    "side": optional(whole(1)),
-    "crop": optional(whole(1)),
-    "style_crop": whole(16),
-}
 
 
 def style_data_spec(styles: str) -> str:
@@ -50,73 +43,36 @@ def style_data_spec(styles: str) -> str:
     return styles if styles.partition(":")[0] in DATASETS else f"images:{styles}"
 
 
-@dataclass(frozen=True)
-class StylizeSpec:
-    """Stylisation that is named but not loaded.
-
-    Parameters
-    ----------
-    stylizer
-        Folder of a trained stylizer.
-    styles
-        Folder, or data spec, of the images whose styles are taken.
-    alpha
-        Strength, from 0, which is the stylizer's reconstruction, to 1.
-    side
-        Length to which the shorter side is brought while an image is stylised, in pixels; None keeps it.
-    crop
-        Side to which images are brought first, in pixels, as ImageNet-C was; None keeps their size.
-    style_crop
-        Side of the square that is cut out of a style, in pixels.
-    seed
-        Seed of the styles and of where they are cut, next to each image's id.
-
-    Raises
-    ------
-    SteepslopeError
-        If a setting is not as described.
-    """
-
-    stylizer: str
-    styles: str
-    alpha: float = 1.0
-    side: int | None = None
-    crop: int | None = None
-    style_crop: int = 256
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_all(self, STYLIZATION_CHECKS)
-
-    def look(self) -> Self:
-        """Raise unless there are a stylizer and styles."""
-        if not (Path(self.stylizer) / CARD).is_file():
-            found = f"it has no {CARD}" if Path(self.stylizer).is_dir() else "no such folder"
-            raise SteepslopeError(f"expected the folder of a stylizer (shift train-stylizer), {found}", self.stylizer)
-        with located("styles"):
-            parse_data(style_data_spec(self.styles)).look()
-        return self
-
-    def load(self) -> "Stylization":
-        """Load the stylizer and list the styles."""
-        styles = parse_data(style_data_spec(self.styles)).open()
-        if not len(styles):
-            raise SteepslopeError("expected images to take styles from, found none", self.styles)
-        return Stylization(self, Stylizer.load(self.stylizer), styles, style_reader(styles, self.style_crop))
+def look_at_stylizer_and_styles(options: StylizeOptions) -> None:
+    """Raise unless there are a stylizer and styles."""
+    if not (Path(options.stylizer) / CARD).is_file():
+        found = f"it has no {CARD}" if Path(options.stylizer).is_dir() else "no such folder"
+        raise SteepslopeError(f"expected the folder of a stylizer (shift train-stylizer), {found}", options.stylizer)
+    with located("styles"):
+        parse_data(style_data_spec(options.styles)).look()
 
 
 @dataclass(frozen=True, eq=False)
 class Stylization:
-    """Adaptive instance normalisation (Huang & Belongie, 2017) as a shift, with the settings of a spec.
+    """Adaptive instance normalisation (Huang & Belongie, 2017) as a shift, with its options.
 
     Grey images stay grey. ``block`` are the images that are shifted together, where they have one size.
     """
 
-    settings: StylizeSpec
+    settings: StylizeOptions
     stylizer: Stylizer
     styles: Dataset
     read_style: Reader
     block: int = 16
+
+    @classmethod
+    def of(cls, options: StylizeOptions) -> Self:
+        """Load the stylizer and list the styles; raise where one is missing."""
+        look_at_stylizer_and_styles(options)
+        styles = parse_data(style_data_spec(options.styles)).open()
+        if not len(styles):
+            raise SteepslopeError("expected images to take styles from, found none", options.styles)
+        return cls(options, Stylizer.load(options.stylizer), styles, style_reader(styles, options.style_crop))
 
     @property
     def title(self) -> str:

@@ -4,7 +4,6 @@ Between them, the maps of the content take on the mean and deviation of each cha
 instance normalisation (AdaIN, Huang & Belongie 2017, Eq. 8). A stylizer is a folder with all its weights.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -20,7 +19,7 @@ from steepslope.files.extras import versions_of
 from steepslope.files.folders import digest_of, field, read_json, write_json
 from steepslope.files.yaml_files import dataclass_from_yaml
 from steepslope.lab.shifts.stylizer_encoder import FAILURES, RGB, Encoder, EncoderPlan, rebuilt_encoder
-from steepslope.nets.weights import load_weights, save_weights
+from steepslope.nets.weights import digest_of_weights, load_weights, save_weights
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
@@ -147,10 +146,7 @@ class Stylizer(nn.Module):
     @property
     def digest(self) -> str:
         """The SHA-256 of both plans and all weights, in hex; it does not change with the versions of libraries."""
-        digest = hashlib.sha256(digest_of([asdict(self.encoder.plan), asdict(self.decoder_plan)]).encode())
-        for name, tensor in self.state_dict().items():
-            digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest_of_weights(digest_of([asdict(self.encoder.plan), asdict(self.decoder_plan)]), self)
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of images (n, 3, H, W) in [0, 1], whose sides are multiples of the reduction."""

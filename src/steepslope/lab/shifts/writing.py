@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.errors import SteepslopeError, reason_of
@@ -43,20 +43,16 @@ def contact_sheet(rows: Mapping[str, Sequence[Picture]]) -> Image.Image:
         top = GAP + row * height
         draw.text((GAP, top), title, fill="black", font=font)
         for column, image in enumerate(images):
-            small = _thumbnail(image)
-            left = GAP + column * (CELL + GAP) + (CELL - small.width) // 2
-            sheet.paste(small, (left, top + TEXT_HEIGHT + (CELL - small.height) // 2))
+            sheet.paste(_thumbnail(image), (GAP + column * (CELL + GAP), top + TEXT_HEIGHT))
     return sheet
 
 
 def _thumbnail(image: Picture) -> Image.Image:
-    """Return an image that fits its cell; of arrays with other channels than colour has, the first alone in grey."""
+    """Return an image that fills its cell; of arrays with other channels than colour has, the first alone in grey."""
     pixels = picture_as_bytes(image)
     pixels = pixels if pixels.shape[2] == 3 else pixels[..., :1].repeat(3, axis=2)
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    factor = CELL / max(picture.size)
-    size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
-    return picture.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS)
+    method = Image.Resampling.NEAREST if max(pixels.shape[:2]) < CELL else Image.Resampling.LANCZOS
+    return ImageOps.pad(Image.fromarray(np.ascontiguousarray(pixels)), (CELL, CELL), method, color="white")
 
 
 KEY = ".shifting.json"  # of an unfinished run

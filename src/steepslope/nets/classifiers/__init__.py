@@ -3,5 +3,5 @@
 ``specs``: specs such as ``timm:resnet50``, and the registry ``CLASSIFIERS`` of their schemes. ``classifier``: what a
 frozen classifier is, its card, and whether it runs channels last. ``backbones``: those of timm, torchvision and one's
 own modules. ``onnx_net``: ONNX files, and the export of a net with its agreement check. ``nets``: our small nets, and
-their checkpoints. ``training``: how these are trained.
+their checkpoints. ``training``: how these are trained; ``options``: its settings, free of torch.
 """

@@ -63,8 +63,8 @@ def timm_classifier(argument: str) -> Classifier:
     mean, std = ((NOT_GIVEN,) * len(config[one]) if is_file else tuple(config[one]) for one in NORMALISATION)
     transform = Transform((height, width), mean, std, resize, crop, interpolation)
     transform = _normalised_by_spec(transform, options, f"timm:{argument}")
-    found = _frozen_backbone(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
-    return replace(found, why_unknown=OF_A_FILE) if is_file else found
+    classifier = _frozen_backbone(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
+    return replace(classifier, why_unknown=OF_A_FILE) if is_file else classifier
 
 
 def torchvision_classifier(argument: str) -> Classifier:
@@ -196,8 +196,8 @@ def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
 def _normalised_by_spec(transform: Transform, options: dict[str, str], place: str) -> Transform:
     """Return a transform with the mean and the std in a spec's options, where these have any."""
     channels = transform.channels or COLOUR
-    given = {one: options[one] for one in NORMALISATION if one in options}
-    numbers = {one: _spec_numbers_per_channel(one, text, channels, place) for one, text in given.items()}
+    texts = {name: options[name] for name in NORMALISATION if name in options}
+    numbers = {name: _spec_numbers_per_channel(name, text, channels, place) for name, text in texts.items()}
     return transform.changed(**numbers)
 
 

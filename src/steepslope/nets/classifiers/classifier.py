@@ -1,6 +1,5 @@
 """What a frozen classifier is: a net, the transform of its input, and what tells it from other classifiers."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError, explained
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.transforms import Resize, Transform
+from steepslope.nets.weights import digest_of_weights
 from steepslope.outputs.labels import UNKNOWN
 
 NOT_GIVEN = math.nan  # a mean or deviation that has to be given
@@ -40,7 +40,7 @@ class ClassifierCard:
     holdout: int
     split_seed: int
     training: dict[str, Any]
-    classes: Sequence[str] | None = None
+    classes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +227,7 @@ def _classes_by_trial_run(classifier: Classifier, remedy: str) -> int:
 def module_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 of a module's layers and weights, in hex."""
     rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
-    digest = hashlib.sha256(f"{type(module).__module__} {module!r} {rates}".encode())
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return digest_of_weights(f"{type(module).__module__} {module!r} {rates}", module)
 
 
 def takes_channels_last(net: nn.Module, run: Callable[[Tensor], object], images: Tensor) -> bool:

@@ -1,26 +1,22 @@
-"""The small classifiers that steepslope trains itself, for those who bring none.
-
-Our own nets as classifiers: new ones with random weights, and checkpoints on disk.
-"""
+"""The small nets that steepslope trains itself, for those who bring none: with random weights, and as checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import get_origin, get_type_hints
 
 from torch import Tensor, nn
 
-from steepslope.checks import require, whole
+from steepslope.checks import read_fields, require, whole
 from steepslope.errors import located, require_known
 from steepslope.files.artifact import Artifact
 from steepslope.files.extras import parse_query
-from steepslope.files.folders import field, positive, read_json, write_json
+from steepslope.files.folders import positive, read_json, write_json
 from steepslope.nets.classifiers.classifier import NOT_GIVEN, Classifier, ClassifierCard, module_digest
 from steepslope.nets.data.class_names import labels_by_name
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.seeding import seeded
 from steepslope.nets.weights import load_weights, save_weights
-from steepslope.outputs.arrays import CLASSES, checked_class_names
+from steepslope.outputs.arrays import checked_class_names
 
 
 class Net(nn.Module):
@@ -170,11 +166,9 @@ def read_card(folder: Path) -> ClassifierCard:
     """Read a checkpoint's card, and check each of its fields."""
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
-    kinds = {**get_type_hints(ClassifierCard), CLASSES: (list, type(None))}
-    given = {name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
+    card = read_fields(ClassifierCard, content, path)
     with located(path):
-        given[CLASSES] = checked_class_names(given[CLASSES], positive(content, "num_classes", path))
-    card = ClassifierCard(**given)
+        checked_class_names(card.classes, positive(content, "num_classes", path))
     require_known(f"net in {path}:", card.net, NETS)
     return card
 

@@ -72,8 +72,8 @@ class OnnxNet(nn.Module):
             self.open()
         pixels = images.float().cpu().numpy().astype(FLOAT_TYPES[self.input.type])
         batch = self.fixed[0] or len(pixels)
-        parts = [self._run_filled_batch(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
-        logits, *features = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True))
+        runs = [self._run_filled_batch(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
+        logits, *features = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*runs, strict=True))
         return (features[0].flatten(1) if features else None), logits
 
     def _run_filled_batch(self, pixels: Any, batch: int) -> list[Any]:

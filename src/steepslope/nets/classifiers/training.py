@@ -4,8 +4,9 @@ A net has its own number of threads, on which sums depend, so a seed gives the s
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields, replace as replaced
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steepslope.checks import SEED, Check, choice, number, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
@@ -27,6 +27,7 @@ from steepslope.nets.classifiers.nets import (
     load_checkpoint,
     save_checkpoint,
 )
+from steepslope.nets.classifiers.options import ClassifierTraining
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
 from steepslope.nets.data.transforms import decoded_image_batches
@@ -34,47 +35,20 @@ from steepslope.nets.seeding import on_threads, seeded
 from steepslope.nets.weights import save_training_state, take_up_state
 from steepslope.numerics.small_net import cosine_rate
 
-CHECKS: dict[str, Check] = {
-    "epochs": whole(1),
-    "batch_size": whole(1),
-    "learning_rate": number(1e-12),
-    "rotate": number(0, 180),
-    "optimizer": choice("adam", "sgd"),
-    "momentum": number(0, 0.9999),
-    "weight_decay": number(0, 1e3),
-    "schedule": choice("cosine", "constant"),
-    "seed": SEED,
-}
 
+def recipe_of_settings(settings: Mapping[str, Any], seed: int) -> ClassifierTraining:
+    """Return the recipe in settings of train-classifier, which also name a net, and how many rows are held out.
 
-@dataclass(frozen=True)
-class ClassifierTraining:
-    """A recipe: Adam or SGD, its rate constant or along a cosine; images mirrored, and turned by some degrees.
-
-    ``momentum`` is that of SGD.
+    Raises
+    ------
+    SteepslopeError
+        If the net or a setting is unknown, with the closest name, or a value is not allowed.
     """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float = 1e-3
-    flip: bool = False
-    rotate: float = 0.0
-    optimizer: str = "adam"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "cosine"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_all(self, CHECKS)
-
-
-def recipe_for_net(net: str, **changes: Any) -> ClassifierTraining:
-    """Return the recipe that suits a net, with the given changes; None changes nothing."""
-    require_known("net", net, NETS)
-    kind = NETS[net]
-    default = {"epochs": kind.epochs, "batch_size": kind.batch_size}
-    return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
+    require_known("net", settings.get("net", ""), NETS)
+    changes = {name: value for name, value in settings.items() if name not in ("net", "holdout")}
+    for name in changes:
+        require_known("setting", name, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
+    return ClassifierTraining(**{**changes, "seed": seed})
 
 
 def train_classifier(
@@ -93,6 +67,9 @@ def train_classifier(
     found complete, of which ``notice`` is told, and another is an error.
     """
     require_extra("torchvision", "nets", "training a classifier")
+    require_known("net", net, NETS)
+    epochs, batch_size = recipe.epochs or NETS[net].epochs, recipe.batch_size or NETS[net].batch_size
+    recipe = replaced(recipe, epochs=epochs, batch_size=batch_size)
     spec = parse_data(data)
     if spec.split not in (None, TRAIN):
         raise SteepslopeError(
@@ -142,6 +119,9 @@ class _ClassifierRun:
     """A net, its optimizer and the epochs done: all that a resumed run needs."""
 
     def __init__(self, card: ClassifierCard, recipe: ClassifierTraining) -> None:
+        assert recipe.epochs is not None
+        assert recipe.batch_size is not None
+        self.epochs, self.batch_size = recipe.epochs, recipe.batch_size
         self.card, self.recipe, self.epochs_done = card, recipe, 0
         with seeded(recipe.seed):
             self.net: Net = NETS[card.net].build(card.num_classes)
@@ -155,14 +135,14 @@ class _ClassifierRun:
     def train(self, images: Images, state: Path) -> None:
         inputs = normalised_pixels(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
         labels = torch.from_numpy(images.labels)
-        steps = math.ceil(len(labels) / self.recipe.batch_size)
-        with bar("training", steps * self.recipe.epochs, steps * self.epochs_done) as progress:
-            while self.epochs_done < self.recipe.epochs:
+        steps = math.ceil(len(labels) / self.batch_size)
+        with bar("training", steps * self.epochs, steps * self.epochs_done) as progress:
+            while self.epochs_done < self.epochs:
                 # Order, mirroring and dropout of an epoch depend on its number alone, so it can be resumed.
                 with seeded(1_000_003 * self.recipe.seed + self.epochs_done):
-                    order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
+                    order = torch.split(torch.randperm(len(labels)), self.batch_size)
                     for step, rows in enumerate(order):
-                        done = (self.epochs_done + step / steps) / self.recipe.epochs
+                        done = (self.epochs_done + step / steps) / self.epochs
                         fraction = cosine_rate(done) if self.recipe.schedule == "cosine" else 1.0
                         self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
                         loss = self._step(self._augmented(inputs[rows]), labels[rows])

@@ -1,8 +1,6 @@
-"""scikit-learn's digits: the embedded data set, which needs no download.
+"""Well-known data sets: scikit-learn's digits, the IDX files of the MNIST family, and torchvision's data sets.
 
-The IDX files of the MNIST family.
-
-torchvision's data sets: small ones downloaded into memory, ImageNet read file by file.
+The digits need no download. torchvision's small data sets are downloaded into memory; ImageNet is read file by file.
 """
 
 import gzip
@@ -73,10 +71,10 @@ def _idx_files(folder: Path, split: str) -> tuple[Path, Path]:
 
 
 def _idx_file(folder: Path, name: str) -> Path:
-    found = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
-    if not found:
+    files = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+    if not files:
         raise SteepslopeError(f"expected a file {name} or {name}.gz, found neither", folder)
-    return found[0]
+    return files[0]
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:

@@ -74,14 +74,14 @@ def open_hub(argument: str, split: str, names: ClassNames) -> HubImages:
 def look_at_hub(argument: str, split: str = "") -> tuple[str, str | None, dict[str, str]]:
     """Return name, split and options of a spec; raise if they name a folder that is missing."""
     require_extra("datasets", "data", "hf: data")
-    found = None if Path(argument).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", argument)
-    name, part = (found[1], found[2]) if found else (argument, None)
+    match = None if Path(argument).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", argument)
+    name, split_named = (match[1], match[2]) if match else (argument, None)
     if not name.split("?")[0]:
         raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
     name, options = parse_query(name, ["config", "image", "label", "revision"])
     if not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise SteepslopeError(f"hf:{name}: no such folder")
-    return name, part, options
+    return name, split_named, options
 
 
 def _load_from_hub(datasets: Any, name: str, options: dict[str, str]) -> Any:
@@ -129,12 +129,12 @@ def _hub_label_column(datasets: Any, table: Any, named: str | None, source: str)
 
 
 def _only_hub_column(table: Any, kind: type, option: str, name: str) -> str:
-    found = [column for column, feature in table.features.items() if isinstance(feature, kind)]
-    if len(found) != 1:
-        among = f"{len(found)} among {', '.join(table.features)}; choose with ?{option}=NAME"
+    columns = [column for column, feature in table.features.items() if isinstance(feature, kind)]
+    if len(columns) != 1:
+        among = f"{len(columns)} among {', '.join(table.features)}; choose with ?{option}=NAME"
         among += f", or ?label={UNLABELLED} for images without labels" if option == "label" else ""
         raise SteepslopeError(f"hf:{name}: expected one {option} column, found {among}")
-    return str(found[0])
+    return str(columns[0])
 
 
 def _hub_labels(

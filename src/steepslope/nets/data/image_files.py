@@ -20,9 +20,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, unknown_name, without_secrets
 from steepslope.files.extras import parse_query
-from steepslope.files.folders import digest_of, field, fingerprint, read_json
+from steepslope.files.folders import digest_of, fingerprint, read_json
 from steepslope.nets.data.class_names import ClassNames, class_names_in_order, labels_by_name
 from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at
 from steepslope.nets.data.urls import Listed, files_below_url, filesystem_of_url, is_url, path_without_scheme, read_url
@@ -53,13 +54,11 @@ class ShiftCard:
         path = folder / CARD
         if not path.is_file():
             return None
-        content = read_json(path, "shifted images")
-        size = content.get("size")
-        classes = content.get("classes")
-        labels = field(content, "folders", dict, path)
-        if not all(type(label) is int and label >= UNKNOWN for label in labels.values()):
-            raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {list(labels.values())}", path)
-        return cls(None if size is None else tuple(size), labels, None if classes is None else tuple(classes))
+        card = read_fields(cls, read_json(path, "shifted images"), path)
+        labels = [*card.folders.values()]
+        if min(labels, default=UNKNOWN) < UNKNOWN:
+            raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {labels}", path)
+        return card
 
     def name_of(self, folder: str) -> str:
         """Return the name of the class whose images lie in a folder: its own where the classes have no names."""
@@ -192,9 +191,9 @@ def splits_of_image_folder(argument: str) -> tuple[str, ...]:
     root = Path(path_without_scheme(argument)) if argument and not is_url(argument) else None
     if root is None or not root.is_dir():
         return ()
-    found = _folders_of_images_in(root)
-    splits = tuple(name for name in SPLITS if name in found)
-    alone = len(splits) == len(found) > 1 and SPLITS[0] in splits
+    folders = _folders_of_images_in(root)
+    splits = tuple(name for name in SPLITS if name in folders)
+    alone = len(splits) == len(folders) > 1 and SPLITS[0] in splits
     return splits if alone and all(_has_class_folders(root / name) for name in splits) else ()
 
 
@@ -338,8 +337,8 @@ def _read_path_table(file: str, wanted: Collection[str]) -> dict[str, list[str]]
         if is_url(file):
             path.write_bytes(read_url(file))
         table = read_table_columns(path, wanted)
-    found = {name: np.array(texts.distinct, dtype=np.object_)[texts.codes] for name, texts in table.texts.items()}
-    return {name: found[name].tolist() if name in found else [] for name in table.columns}
+    columns = {name: np.array(texts.distinct, dtype=np.object_)[texts.codes] for name, texts in table.texts.items()}
+    return {name: columns[name].tolist() if name in columns else [] for name in table.columns}
 
 
 def _path_table_texts(table: Mapping[str, list[str]], column: str, file: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""Any image that PIL decodes as 8-bit colour or grey; free of torch.
+"""Images with or without labels, in memory or decoded one by one; free of torch.
 
-Images with or without labels, in memory or decoded one by one.
+Whatever PIL decodes can become 8-bit colour or grey.
 """
 
 import hashlib

@@ -81,37 +81,28 @@ class Shifted:
 
     def image(self, row: int) -> Picture:
         """Return one shifted image; an unreadable original raises as in the data set."""
-        labels = labels_at(self.data.labels, np.array([row]))
-        (found,) = self.shift([self.data.image(row)], [str(self.ids[row])], labels, size_brought_to(self.data))
-        return found
+        (shifted,) = self._shifted_rows(np.array([row]))
+        return shifted
 
     def shifted_block(self, number: int) -> list[Picture | Exception]:
-        """Return the images of a block of neighbouring rows; in place of one that cannot be read, why not."""
+        """Return the images of a block of neighbouring rows; in place of one that cannot be had, why not."""
         start = number * self.shift.block
         rows = np.arange(start, min(start + self.shift.block, len(self)))
-        found = [_image_or_error(self.data, int(row)) for row in rows]
-        good = [place for place, one in enumerate(found) if not isinstance(one, Exception)]
-        for place, picture in zip(
-            good, self._shift_together(rows[good], [found[place] for place in good]), strict=True
-        ):
-            found[place] = picture
-        return found
-
-    def _shift_together(self, rows: NDArray[np.int64], images: list[Any]) -> list[Picture | Exception]:
-        """Shift images together; where that fails, one by one, so that one of them does not spoil the others."""
-        if not images:
-            return []
-        names = [str(self.ids[row]) for row in rows]
-        labels = labels_at(self.data.labels, rows)
         try:
-            return [*self.shift(images, names, labels, size_brought_to(self.data))]
-        except Exception as error:
-            if len(images) == 1:
-                return [error]
-            alone = (
-                self._shift_together(rows[place : place + 1], images[place : place + 1]) for place in range(len(rows))
-            )
-            return [one for (one,) in alone]
+            return [*self._shifted_rows(rows)]
+        except Exception:  # of one image, which must not spoil the others: they are shifted one by one
+            return [self._image_or_error(int(row)) for row in rows]
+
+    def _shifted_rows(self, rows: NDArray[np.int64]) -> list[Picture]:
+        images = [self.data.image(int(row)) for row in rows]
+        names = [str(self.ids[row]) for row in rows]
+        return self.shift(images, names, labels_at(self.data.labels, rows), size_brought_to(self.data))
+
+    def _image_or_error(self, row: int) -> Picture | Exception:
+        try:
+            return self.image(row)
+        except Exception as error:  # decoders have many kinds for damaged files
+            return error
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash, their ids and the recipe."""
@@ -124,13 +115,6 @@ class Shifted:
         return Shifted(self.data.subset(rows), self.shift)
 
 
-def _image_or_error(data: Dataset, row: int) -> Picture | Exception:
-    try:
-        return data.image(row)
-    except Exception as error:  # decoders have many kinds for damaged files
-        return error
-
-
 def size_brought_to(data: Any) -> Size | None:
     """Return the size that all images of a data set, or of one that it holds, have been brought to; else None."""
     size: Size | None = getattr(data, "brought_to", None)
@@ -140,6 +124,6 @@ def size_brought_to(data: Any) -> Size | None:
 
 def shift_recipes_of(data: Any) -> list[dict[str, Any]]:
     """Return the recipes of all shifts of a data set, also inside of what holds it, the last one first."""
-    own = [data.shift.recipe] if isinstance(data, Shifted) else []
+    recipes = [data.shift.recipe] if isinstance(data, Shifted) else []
     inner = getattr(data, "data", None)
-    return own + (shift_recipes_of(inner) if hasattr(inner, "image") else [])
+    return recipes + (shift_recipes_of(inner) if hasattr(inner, "image") else [])

@@ -82,9 +82,9 @@ class Transform:
         if min(height, width) < 1:
             raise SteepslopeError("expected a size of the classifier's input, found none: give --image-size")
         if self.resize == "exact":
-            found = tv.get_size(image)
-            if found != [height, width]:
-                raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {found[1]}×{found[0]}")
+            size = tv.get_size(image)
+            if size != [height, width]:
+                raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {size[1]}×{size[0]}")
             return image
         mode = tv.InterpolationMode(self.interpolation)
         if self.resize == "squash":
@@ -104,13 +104,13 @@ class Transform:
         missing = [name for name in ("size", "mean", "std") if name not in content]
         if missing:
             raise SteepslopeError(f"expected size, mean and std, found no {' and no '.join(missing)}", path)
-        given: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name, value in content.items():
-            given[name] = require(f"{path}: {name}", tuple(value) if isinstance(value, list) else value, FIELDS[name])
-        if not given["mean"] or len(given["mean"]) != len(given["std"]):
-            found = f"{len(given['mean'])} and {len(given['std'])}"
+            fields[name] = require(f"{path}: {name}", tuple(value) if isinstance(value, list) else value, FIELDS[name])
+        if not fields["mean"] or len(fields["mean"]) != len(fields["std"]):
+            found = f"{len(fields['mean'])} and {len(fields['std'])}"
             raise SteepslopeError(f"expected a mean and a std of each channel, found {found}", path)
-        return cls(**given)
+        return cls(**fields)
 
 
 def read_transform(path: Path) -> Transform:
@@ -242,8 +242,8 @@ def decoded_image_batches(
     SteepslopeError
         If an image cannot be read; the message names the first.
     """
-    parts = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
-    for batch in image_batch_loader(data, transform, parts, workers):
+    batches_of_rows = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
+    for batch in image_batch_loader(data, transform, batches_of_rows, workers):
         for row, reason in batch.failed:
             raise unreadable_image(data, row, reason)
         assert batch.images is not None

@@ -78,10 +78,10 @@ def files_below_url(url: str) -> list[Listed]:
     """
     system, root = filesystem_of_url(url)
     with explained("cannot be listed", url, longest=200):
-        found = system.find(root, detail=True)
+        listing = system.find(root, detail=True)
     base = root.rstrip("/") + "/"
     files = []
-    for path, info in found.items():
+    for path, info in listing.items():
         name = unquote(path.removeprefix(base)) if url.startswith(QUOTING) else path.removeprefix(base)
         version = next((info[field] for field in VERSIONS if info.get(field)), "")
         if path != root:

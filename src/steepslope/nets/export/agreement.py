@@ -1,4 +1,4 @@
-"""Whether an exported file decides as the gate itself does: both source the same random rows."""
+"""Whether an exported file decides as the gate itself does, on the same random rows."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ class Bins:
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
         """Return the distance to the k-th nearest of all references, float64 (m,)."""
         own, squared = self.squared(queries)
-        found: Tensor = distances_from_squares(own, self._nearest(squared, squared.amin(dim=1), k)[0][:, -1])
-        return found
+        distance: Tensor = distances_from_squares(own, self._nearest(squared, squared.amin(dim=1), k)[0][:, -1])
+        return distance
 
     def class_distances(self, queries: Tensor) -> Tensor:
         """Return the distance to the second nearest of each class, float64 (m, K), ∞ if it has none."""
@@ -95,13 +95,13 @@ class Bins:
         inside = squared.gather(2, chosen[:, None].expand(-1, squared.shape[1], -1))
         inside = inside.scatter(1, inside.argmin(dim=1, keepdim=True), torch.inf).amin(dim=1)
         second = torch.minimum(inside, self._of_classes(others, "amin", torch.inf))
-        found: Tensor = distances_from_squares(own[:, None], second)
-        return found
+        distances: Tensor = distances_from_squares(own[:, None], second)
+        return distances
 
     def _of_classes(self, values: Tensor, how: str, start: float) -> Tensor:
         """Return the least or the largest of each class's bins, (m, B) -> (m, K)."""
-        found = torch.full_like(values[:, :1], start).expand(-1, self.classes)
-        return found.scatter_reduce(1, self.owner.expand_as(values), values, how)
+        starts = torch.full_like(values[:, :1], start).expand(-1, self.classes)
+        return starts.scatter_reduce(1, self.owner.expand_as(values), values, how)
 
     def _nearest(self, squared: Tensor, first: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""
@@ -122,20 +122,20 @@ class Bins:
         nothing = torch.zeros_like(near, dtype=torch.float64)[:, :, None].repeat(1, 1, self.classes)
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
-            parts = _parts_of_bins(values, near, far, share)
+            shares = _parts_of_bins(values, near, far, share)
             owner = self.owner.gather(0, (places % self.bins).flatten()).reshape(-1, 1, most)
-            return nothing.scatter_add(2, owner.expand_as(parts), parts)
+            return nothing.scatter_add(2, owner.expand_as(shares), shares)
 
         def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, squared: Tensor) -> Tensor:
-            parts = _parts_of_bins(squared.flatten(1), near, far, share)
-            of_bins = parts.reshape(-1, len(counts), *squared.shape[1:]).sum(dim=2)
+            shares = _parts_of_bins(squared.flatten(1), near, far, share)
+            of_bins = shares.reshape(-1, len(counts), *squared.shape[1:]).sum(dim=2)
             return nothing.scatter_add(2, self.owner.expand_as(of_bins), of_bins)
 
         if most == len(self.squares):
             return of_few(near, far, values, places)
         more = (values[:, -1:] <= far).any()
-        found: Tensor = torch.cond(more, of_all, of_few, (near, far, values, places, squared))
-        return found
+        numbers: Tensor = torch.cond(more, of_all, of_few, (near, far, values, places, squared))
+        return numbers
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

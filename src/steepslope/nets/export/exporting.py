@@ -136,17 +136,17 @@ def _model_with_nets(source: ConfidenceSource, image_gate: ImageGate) -> Any:
     if isinstance(oracle, ImageOracle):
         transforms.append(oracle.transform)
     channels = channels_of_decoded_images(transforms)
-    parts = [preparing_piece(name, one.transform, channels) for name, one in nets.items()]
+    pieces = [preparing_piece(name, one.transform, channels) for name, one in nets.items()]
     kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in shapes else {})}
     gives = {"classifier": kept, AUXILIARY: {FEATURES: AUXILIARY}, **{name: {LOGITS: name} for name in places}}
-    parts += [net_piece(name, one, gives[name]) for name, one in nets.items()]
+    pieces += [net_piece(name, one, gives[name]) for name, one in nets.items()]
     if NOISE in shapes:
-        parts.append(noise_piece("classifier", image_gate.classifier.transform))
+        pieces.append(noise_piece("classifier", image_gate.classifier.transform))
     if isinstance(oracle, ImageOracle):
-        parts += [preparing_piece("oracle", oracle.transform, channels), oracle_net_piece(oracle, OWN_NET)]
+        pieces += [preparing_piece("oracle", oracle.transform, channels), oracle_net_piece(oracle, OWN_NET)]
     names, decides = _gate_piece(source, gate, image_gate.options.features == "float16", places)
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
-    return joined_graphs([*parts, decides], inputs, names)
+    return joined_graphs([*pieces, decides], inputs, names)
 
 
 def _require_exportable_images(shapes: Mapping[str, tuple[int, ...]], image_gate: ImageGate) -> None:

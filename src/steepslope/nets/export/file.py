@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import require_extra
-from steepslope.files.folders import field
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
@@ -31,13 +31,8 @@ KEY, VERSION = "steepslope", 1  # of the metadata
 DIGEST = b"\x72\x4a\x0a\x06sha256\x12\x40"  # how protobuf writes a further entry of the metadata, before 64 characters
 IMAGES = "images"
 GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
-PARTS = ("all", "gate", "oracle")
 CHUNK = 2**20  # bytes
 NO_PROMISE = "Trust logits alone: nothing is promised."
-FIELDS: dict[str, Any] = {
-    "part": str, "gate": str, "words": str, "threshold": (int, float, type(None)), "thresholds": (dict, type(None)),
-    "classes": (list, type(None)), "certificates": list, "coverage": (int, float), "answers": list,
-}  # fmt: skip
 TYPES: dict[str, type[np.generic]] = {
     "tensor(bool)": np.bool_, "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(float16)": np.float16,
     "tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(uint16)": np.uint16, "tensor(uint8)": np.uint8,
@@ -85,7 +80,7 @@ class GateCard:
     threshold: float | None = None
     thresholds: Mapping[str, float | None] | None = None
     classes: tuple[str, ...] | None = None
-    certificates: Sequence[Mapping[str, Any]] = ()
+    certificates: tuple[Mapping[str, Any], ...] = ()
     coverage: float = 0.0
     answers: tuple[str, ...] = ()
 
@@ -94,7 +89,7 @@ class GateCard:
         """Return the card of a gate, whose own digest is :func:`~steepslope.gate.storage.digest_of_gate`."""
         finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
         groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
-        certificates = [one.as_json() for one in gate.certificates]
+        certificates = tuple(one.as_json() for one in gate.certificates)
         answers = () if gate.source is None else gate.source.answers
         told = gate.classes, certificates, gate.coverage, answers
         return cls(part, digest, gate.sentences(), finite.get(None), groups, *told)
@@ -116,14 +111,10 @@ class GateCard:
         if not isinstance(card, dict) or card.get("version") != VERSION:
             found = card.get("version") if isinstance(card, dict) else card
             raise SteepslopeError(f"expected version {VERSION} of the metadata, found {found!r}", path)
-        values = {name: field(card, name, kind, path) for name, kind in FIELDS.items()}
-        require_known(f"part in {path}:", values["part"], PARTS)
-        needed = {"threshold", "accepts_all"}
-        if not all(isinstance(one, dict) and needed <= one.keys() for one in values["certificates"]):
+        found = read_fields(cls, card, path)
+        if not all({"threshold", "accepts_all"} <= one.keys() for one in found.certificates):
             raise SteepslopeError("expected certificates in its metadata, found others", path)
-        for name in ("classes", "answers"):
-            values[name] = None if values[name] is None else tuple(map(str, values[name]))
-        return cls(**values)
+        return found
 
 
 def signed_onnx(model: bytes) -> bytes:
@@ -142,10 +133,10 @@ def require_unchanged_onnx(source: Path) -> None:
         digest = hashlib.sha256()
         for start in range(0, size, CHUNK):
             digest.update(file.read(min(CHUNK, size - start)))
-        found = file.read()
-    if not found.startswith(DIGEST):
+        ending = file.read()
+    if not ending.startswith(DIGEST):
         raise SteepslopeError("expected a file that steepslope export wrote, with its SHA-256, found another", source)
-    if found[len(DIGEST) :] != digest.hexdigest().encode():
+    if ending[len(DIGEST) :] != digest.hexdigest().encode():
         raise SteepslopeError("expected the content whose SHA-256 the file holds, found another: export again", source)
 
 

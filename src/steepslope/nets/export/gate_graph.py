@@ -133,8 +133,8 @@ def trust_in_graph(source: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     if isinstance(model, Oracle):
         fitted = model.fitted_
         assert fitted is not None
-        parts = [columns_of_input(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
-        return {TRUST: fitted.net(torch.cat([part.double() for part in parts], dim=1))}
+        columns = [columns_of_input(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
+        return {TRUST: fitted.net(torch.cat([part.double() for part in columns], dim=1))}
     return {TRUST: rows[OWN_NET].double()}
 
 
@@ -177,15 +177,15 @@ def decisions_in_graph(gate: Gate, rows: Mapping[str, Tensor], confidence: Tenso
     """Return what a gate decides of confidences, float64 (m,)."""
     labels = rows[PREDICTIONS]
     accepted = confidence >= _threshold_of_rows(gate, rows.get(GROUP, labels))
-    found = {
+    decisions = {
         "label": labels,
         "probability": rows[LOGITS].softmax(dim=1).amax(dim=1),
         "p_correct": gate.probability(confidence),
         "accepted": accepted,
     }
     if gate.rejection is not None:
-        found["rejected"] = (confidence <= -_reachable_threshold(-gate.rejection.threshold)) & ~accepted
-    return found
+        decisions["rejected"] = (confidence <= -_reachable_threshold(-gate.rejection.threshold)) & ~accepted
+    return decisions
 
 
 def _threshold_of_rows(gate: Gate, groups: Tensor) -> Tensor | float:

@@ -78,10 +78,10 @@ def with_folded_constants(model: Any) -> Any:
 def _model_of_one_opset(part: Piece) -> Any:
     """Return a part's model in the version of all, without functions of its own."""
     model = inline_local_functions(part.model)
-    own = {one.domain: one.version for one in model.opset_import}
-    if own.get("", OPSET) == OPSET:
+    opsets = {one.domain: one.version for one in model.opset_import}
+    if opsets.get("", OPSET) == OPSET:
         return model
-    with explained(f"cannot be turned from opset {own['']} into {OPSET}", part.name, longest=160):
+    with explained(f"cannot be turned from opset {opsets['']} into {OPSET}", part.name, longest=160):
         return version_converter.convert_version(model, OPSET)
 
 

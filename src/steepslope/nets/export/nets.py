@@ -65,8 +65,8 @@ def net_piece(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece
         return _piece_of_onnx_file(name, classifier.net, takes, gives)
     kept = tuple(gives)
     with torch.inference_mode():
-        given = classifier.net(classifier.noise(2))[0]
-    if FEATURES in kept and given is None:
+        features = classifier.net(classifier.noise(2))[0]
+    if FEATURES in kept and features is None:
         raise SteepslopeError("expected a net with features, found none", classifier.spec)
     model = exported_onnx(_KeptOutputs(classifier.net, kept), classifier.noise(2), [PIXELS], kept, classifier.spec)
     return Piece(name, onnx.load_from_string(model), {PIXELS: takes}, gives)
@@ -77,8 +77,8 @@ def _piece_of_onnx_file(name: str, net: OnnxNet, takes: str, gives: dict[str, st
     if net.fixed[0] is not None:
         raise SteepslopeError(f"expected a file for batches of any size, found one for {net.fixed[0]}", net.source)
     model = onnx.load_from_string(net.model) if isinstance(net.model, bytes) else onnx.load(net.model)
-    own = {FEATURES: net.features, LOGITS: net.logits}
-    if any(own[kept] is None for kept in gives):
+    outputs = {FEATURES: net.features, LOGITS: net.logits}
+    if any(outputs[kept] is None for kept in gives):
         raise SteepslopeError("expected an output named features, found none", net.source)
     graph, shape = model.graph, [one.dim_value or None for one in _shape_of_graph_value(model.graph.input[0])]
     kind = graph.input[0].type.tensor_type.elem_type
@@ -88,9 +88,9 @@ def _piece_of_onnx_file(name: str, net: OnnxNet, takes: str, gives: dict[str, st
     widths = {one.name: math.prod(size.dim_value for size in [*_shape_of_graph_value(one)][1:]) for one in graph.output}
     del graph.output[:]
     for kept in gives:
-        graph.node.append(helper.make_node("Cast", [str(own[kept])], [f"{kept}_whole"], to=FLOAT))
+        graph.node.append(helper.make_node("Cast", [str(outputs[kept])], [f"{kept}_whole"], to=FLOAT))
         graph.node.append(helper.make_node("Flatten", [f"{kept}_whole"], [f"{kept}_flat"], axis=1))
-        width = widths[str(own[kept])] or None
+        width = widths[str(outputs[kept])] or None
         graph.output.append(helper.make_tensor_value_info(f"{kept}_flat", FLOAT, [None, width]))
     return Piece(name, model, {PIXELS: takes}, {f"{kept}_flat": mine for kept, mine in gives.items()})
 

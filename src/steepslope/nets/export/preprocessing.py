@@ -1,10 +1,8 @@
-"""Pillow's resizing as a graph, to the last bit.
+"""From decoded images to what a net takes, as a graph that equals :class:`~steepslope.nets.data.transforms.Transform`.
 
-The antialiasing of ONNX's own Resize rounds its coefficients otherwise than Pillow, which changes one pixel in a
-thousand, and with it the trust. So each axis is resized by products with Pillow's own coefficients: whole numbers of 22
-bits, whose upper and lower parts are multiplied in float32 without rounding.
-
-From decoded images to what a net takes, as a graph: what :class:`~steepslope.nets.data.transforms.Transform` does.
+Resizing is Pillow's, to the last bit. The antialiasing of ONNX's own Resize rounds its coefficients differently, which
+changes one pixel in a thousand, and with it the trust. So each axis is resized by products with Pillow's own
+coefficients: whole numbers of 22 bits, whose upper and lower parts are multiplied in float32 without rounding.
 """
 
 import math

@@ -1,11 +1,9 @@
-"""How noisy an image is, by Immerkær's second difference ("Fast Noise Variance Estimation", 1996).
+"""Run a frozen classifier, by PyTorch or ONNX Runtime, on a batch of images, and return the evidence that is kept.
 
-Views of a batch of images, small changes under which a prediction that can be trusted should stand.
-
-Each view maps standardised images (n, C, H, W) to the same shape. Sizes are fractions of the side: a shift is
-one pixel of 28. What comes in from outside repeats or mirrors the border.
-
-Run a frozen classifier, by PyTorch or ONNX Runtime, on a batch of images, and return the evidence that is kept.
+Noise is estimated by Immerkær's second difference ("Fast Noise Variance Estimation", 1996). Views are small changes of
+the images under which a prediction that can be trusted should stand. Each view maps standardised images (n, C, H, W) to
+the same shape. Sizes are fractions of the side: a shift is one pixel of 28. What comes in from outside repeats or
+mirrors the border.
 """
 
 from __future__ import annotations

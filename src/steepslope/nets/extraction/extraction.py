@@ -117,10 +117,10 @@ def _order_of_classes_warning(outputs: ClassifierOutputs) -> str:
     if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
         return ""
     counts = np.bincount((labels * k + outputs.predictions)[known], minlength=k * k).reshape(k, k)
-    found = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
-    if found < outputs.is_correct.mean() + MUCH:
+    accuracy = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
+    if accuracy < outputs.is_correct.mean() + MUCH:
         return ""
-    return f"; WARNING: {100 * found:.2f} % if its classes were in another order than the labels': {ADVICE}"
+    return f"; WARNING: {100 * accuracy:.2f} % if its classes were in another order than the labels': {ADVICE}"
 
 
 def extract(
@@ -254,9 +254,9 @@ def data_by_split(classifier: Classifier, spec: DatasetSpec, classes: Mapping[st
         return {"": _opened_split(spec, None, names)}
     images, card = _opened_split(spec, TRAIN, names), classifier.card
     assert isinstance(images, Divisible)
-    own = card is not None and images.fingerprint() == card.fingerprint
+    is_same = card is not None and images.fingerprint() == card.fingerprint
     seed = SPLIT_SEED if card is None else card.split_seed
-    fitted, held_out = holdout_split(len(images), card.holdout if own and card else None, seed)
+    fitted, held_out = holdout_split(len(images), card.holdout if is_same and card else None, seed)
     others = {split: _opened_split(spec, split, names) for split in spec.splits if split != TRAIN}
     return {TRAIN: images.subset(fitted), "holdout": images.subset(held_out), **others}
 

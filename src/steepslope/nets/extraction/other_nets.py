@@ -155,10 +155,10 @@ def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 def _images_of_output_folder(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
-        found = extraction_of_folder(folder).get("shifts", [])
+        expected_shifts = extraction_of_folder(folder).get("shifts", [])
         shifts = shift_recipes_of(data)
-        if found != shifts:
-            expected = f"expected images shifted as those of the outputs ({_shifts_in_words(found)})"
+        if expected_shifts != shifts:
+            expected = f"expected images shifted as those of the outputs ({_shifts_in_words(expected_shifts)})"
             raise SteepslopeError(f"{expected}, not {_shifts_in_words(shifts)}")
         return Unlabelled(data, image_rows_by_id(data, ids_of_folder(folder)))
 

@@ -138,8 +138,8 @@ def _shard_arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
     kinds = (OSError, ValueError, BadZipFile)
     for path in shards:
         with explained("is damaged; delete it and run again", path, kinds), np.load(path) as archive:
-            found = [archive[name]] if name in archive.files else []
-        yield from found
+            arrays = [archive[name]] if name in archive.files else []
+        yield from arrays
 
 
 def _write_joined(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:

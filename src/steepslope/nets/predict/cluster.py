@@ -13,10 +13,10 @@ import socket
 import sys
 import threading
 import uuid
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -197,9 +197,6 @@ class Actor:
         except SteepslopeError as error:
             self.error = error
 
-    def ready(self) -> None:
-        """Return once the actor is made."""
-
     def answer(self, task: ChunkTask) -> ChunkAnswer:
         """Make a chunk."""
         table, told = None, ""
@@ -217,24 +214,18 @@ class Actor:
 IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
 
 
-class ActorNotices:
-    """What users are told of a run: each notice of an actor once, and that an actor had to be started again."""
-
-    def __init__(self, actors: int, notice: Notice) -> None:
-        self.most, self.notice = actors, notice
-        self.lines: set[str] = set()
-        self.actors: set[str] = set()
-
-    def pass_on(self, answer: ChunkAnswer) -> None:
-        """Tell what comes with the rows of a chunk, unless it was told before."""
-        self.actors.add(answer.actor)
+def answers_with_notices(answers: Iterable[ChunkAnswer], actors: int, notice: Notice) -> Iterator[ChunkAnswer]:
+    """Yield answers, and tell each notice of an actor once, and that an actor had to be started again."""
+    tell_once = cache(notice)
+    seen: set[str] = set()
+    for answer in answers:
         for line in answer.notices:
-            if line not in self.lines:
-                self.notice(line)
-            self.lines.add(line)
-        if len(self.actors) > self.most:
-            self.notice("an actor died, and was started again; its chunks are made once more")
-            self.most = len(self.actors)
+            tell_once(line)
+        seen.add(answer.actor)
+        if len(seen) > actors:
+            notice("an actor died, and was started again; its chunks are made once more")
+            actors = len(seen)
+        yield answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,17 +246,16 @@ class FromCluster(FromImages):
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
         with ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
             actors = min(self.cluster.actors or room, len(chunks))
-            notices = ActorNotices(actors, notice)
-            for answer in self._answers_of_actors(deque(chunks), actors):
-                notices.pass_on(answer)
+            for answer in answers_with_notices(self._answers_of_actors(chunks, actors), actors, notice):
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table
                 progress.update(sizes[answer.name])
 
-    def _answers_of_actors(self, waiting: deque[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
+    def _answers_of_actors(self, tasks: list[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
         """Yield the answer to each task, in the order in which they come."""
         import ray
+        from ray.util import ActorPool
 
         nothing: Any = None
         alone = FromImages(self.image_gate, nothing, self.source, self.options)
@@ -274,16 +264,6 @@ class FromCluster(FromImages):
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}
         tries = {"max_restarts": -1, "max_task_retries": RETRIES}
         remote = ray.remote(Actor).options(**settings, **tries)
-        started: list[Any] = [remote.remote(images) for _ in range(actors)]
-        missing = len(waiting)
-        working = {actor.ready.remote(): actor for actor in started for _ in range(IN_FLIGHT)}
-        while missing:
-            with explained("the cluster failed", "engine ray", longest=300):
-                (done,), _ = ray.wait([*working])
-                answer: ChunkAnswer | None = ray.get(done)
-            actor = working.pop(done)
-            if waiting:
-                working[actor.answer.remote(waiting.popleft())] = actor
-            if answer is not None:
-                missing -= 1
-                yield answer
+        pool: Any = ActorPool([remote.remote(images) for _ in range(actors)] * IN_FLIGHT)
+        with explained("the cluster failed", "engine ray", longest=300):
+            yield from pool.map_unordered(lambda actor, task: actor.answer.remote(task), tasks)

@@ -31,8 +31,8 @@ from steepslope.predict.options import PredictOptions
 def images_to_judge(image_gate: ImageGate, spec: DatasetSpec) -> Dataset:
     """Open the images that a gate is to decide on; raise where two have one id."""
     classes, classifier = image_gate.gate.classes, image_gate.classifier
-    given = None if classes is None else labels_by_name(classes)
-    images = spec.open(names=ClassNames(given, classifier.classes, classifier.num_classes))
+    labels = None if classes is None else labels_by_name(classes)
+    images = spec.open(names=ClassNames(labels, classifier.classes, classifier.num_classes))
     with located(str(spec)):
         require_ids_once(images.ids)
     return images
@@ -100,10 +100,10 @@ class FromImages:
         return plan_shards(self.data, self._options_of_net(self.image_gate.options), folder, ENDING)
 
     def _options_of_net(self, of_net: ExtractionOptions) -> ExtractionOptions:
-        given = self.options
+        chosen = self.options
         return replace(
-            of_net, batch_size=given.batch_size, workers=given.workers, shard_rows=given.shard_rows,
-            backend=given.backend, verify=given.verify, on_error="skip" if given.on_error == "keep" else "stop",
+            of_net, batch_size=chosen.batch_size, workers=chosen.workers, shard_rows=chosen.shard_rows,
+            backend=chosen.backend, verify=chosen.verify, on_error="skip" if chosen.on_error == "keep" else "stop",
         )  # fmt: skip
 
     def _rows_of_chunk(self, batches: Batches, others: Sequence[Batches]) -> Frame:

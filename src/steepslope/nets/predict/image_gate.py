@@ -78,13 +78,13 @@ def _net_by_recorded_spec(record: NetRecord, given: str | None, place: str) -> C
 
 def _callers_net(record: NetRecord, net: nn.Module, transform: Transform, place: str) -> Classifier:
     """Return a net of the caller's as the classifier; one of a module's is told with the module's source, too."""
-    found = live_classifier(record.spec, net, transform)
-    digests = [found.digest]
+    classifier = live_classifier(record.spec, net, transform)
+    digests = [classifier.digest]
     if record.spec.startswith(CODE):
-        digests.append(module_source_digest(found.digest, record.spec.removeprefix(CODE).partition(":")[0]))
+        digests.append(module_source_digest(classifier.digest, record.spec.removeprefix(CODE).partition(":")[0]))
     if record.digest not in digests:
         raise record.other(digests[-1], place)
-    known = replace(found, digest=record.digest)  # else its own outputs would be taken for another's
+    known = replace(classifier, digest=record.digest)  # else its own outputs would be taken for another's
     return known.with_transform(preprocessing=transform)
 
 
@@ -122,10 +122,10 @@ def pictures_in_memory(images: Any, channels: int = 3) -> list[Picture]:
     if isinstance(images, Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
-        one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*COLOURS, channels))
+        is_single = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*COLOURS, channels))
         if images.ndim not in (2, 3, 4):
             raise SteepslopeError(f"expected (H, W), (H, W, C) or (m, H, W, C), found shape {images.shape}", "images")
-        return [_picture_of_array(images)] if one else [_picture_of_array(one) for one in images]
+        return [_picture_of_array(images)] if is_single else [_picture_of_array(image) for image in images]
     if not isinstance(images, Iterable) or isinstance(images, str):
         raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
     pictures = [*images]
@@ -252,9 +252,9 @@ class ImageGate:
         SteepslopeError
             If an image cannot be used.
         """
-        given = self._in_memory(images)
-        gate = self.gate if isinstance(given, Tensor) else self.seeing(given)
-        return gate.decide(self._outputs_of(given), groups, top=top, explain=explain)
+        in_memory = self._in_memory(images)
+        gate = self.gate if isinstance(in_memory, Tensor) else self.seeing(in_memory)
+        return gate.decide(self._outputs_of(in_memory), groups, top=top, explain=explain)
 
     def seeing(self, images: Dataset) -> Gate:
         """Return the gate with the images of what it will judge, for an oracle that needs them."""
@@ -361,5 +361,5 @@ def _run_on_pictures(
 
 
 def _run_engine(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> dict[str, NDArray[Any]]:
-    parts = [engine(read(rows), rows.start) for rows in blocks(n, BATCH)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    answers = [engine(read(rows), rows.start) for rows in blocks(n, BATCH)]
+    return {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}

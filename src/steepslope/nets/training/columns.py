@@ -116,11 +116,11 @@ def _block(rows: FitRows, chosen: Sequence[slice], mean: Tensor, scale: Tensor) 
     as_they_are = rows.halves and rows.n > BLOCK_ROWS
     columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float16 if as_they_are else torch.float32)
     for part, piece in zip(torch.split(columns, sizes), chosen, strict=True):
-        found = torch.from_numpy(np.require(rows.read(piece), requirements=["C", "W"]))
+        values = torch.from_numpy(np.require(rows.read(piece), requirements=["C", "W"]))
         if as_they_are:
-            part.copy_(found)
+            part.copy_(values)
         else:
-            torch.sub(found, mean, out=part).div_(scale)
+            torch.sub(values, mean, out=part).div_(scale)
     return columns, torch.from_numpy(np.concatenate([rows.target[piece] for piece in chosen]))
 
 
@@ -149,7 +149,7 @@ def _batches_for_net(net: OracleNet, rows: FitRows, epochs: int) -> Iterator[tup
     for _ in range(epochs):
         for columns, target in kept or shuffled_blocks(rows, net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), BATCH):
-                some = columns.index_select(0, batch)
-                if some.dtype == torch.float16:
-                    some = (some - net.mean).div_(net.scale)
-                yield some, target.index_select(0, batch)
+                chosen = columns.index_select(0, batch)
+                if chosen.dtype == torch.float16:
+                    chosen = (chosen - net.mean).div_(net.scale)
+                yield chosen, target.index_select(0, batch)

@@ -198,33 +198,24 @@ class CachedTargets:
 
 @dataclass(frozen=True, eq=False)
 class LiveTargets:
-    """The classifier is run on each example as it is augmented, without a gradient, in evaluation mode."""
+    """The classifier is run on each example as it is augmented, without a gradient, in evaluation mode.
 
-    net: nn.Module
+    Without a ``net``, the classifier is the frozen backbone itself, with dropout: its logits come with the features.
+    """
+
+    net: nn.Module | None
     labels: Tensor
     loss: LossSettings
     fabric: Fabric
 
     def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
         """Return is_correct, target, and whether the logits are finite, (m,) each."""
-        images = example.classifier if example.classifier.numel() else example.oracle
-        with torch.inference_mode(), self.fabric.autocast():
-            logits = self.net(images)[1].float()
-        labels = self.labels[example.places.to(self.labels.device)]
-        right, target, finite = (tensor.clone() for tensor in targets_from_logits(logits, labels, self.loss))
-        return right, target, finite
-
-
-@dataclass(frozen=True, eq=False)
-class SamePassTargets:
-    """The classifier is the frozen backbone itself, with dropout: its logits come with the features."""
-
-    labels: Tensor
-    loss: LossSettings
-
-    def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
-        """Return is_correct, target, and whether the logits are finite, (m,) each."""
-        return targets_from_logits(example.classifier, self.labels[example.places.to(self.labels.device)], self.loss)
+        logits = example.classifier
+        if self.net is not None:
+            images = example.classifier if example.classifier.numel() else example.oracle
+            with torch.no_grad(), self.fabric.autocast():
+                logits = self.net(images)[1].float()
+        return targets_from_logits(logits, self.labels[example.places.to(self.labels.device)], self.loss)
 
 
 def targets_from_logits(logits: Tensor, labels: Tensor, loss: LossSettings) -> tuple[Tensor, Tensor, Tensor]:
@@ -237,4 +228,4 @@ def targets_from_logits(logits: Tensor, labels: Tensor, loss: LossSettings) -> t
     return is_correct, target, logits.isfinite().all(dim=1)
 
 
-Targets = CachedTargets | LiveTargets | SamePassTargets
+Targets = CachedTargets | LiveTargets

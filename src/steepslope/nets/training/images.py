@@ -5,6 +5,7 @@ What needs Pillow is imported where there are images.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -53,8 +54,7 @@ class ImageFinder:
 
         failures, found = [], []
         wanted = None if ids is None else list(ids)
-        for split in self.splits:
-            data = self.open(split)
+        for data in map(self.open, self.splits):
             try:
                 found.append((data, image_rows_by_id(data, wanted)))
             except SteepslopeError as error:
@@ -85,22 +85,15 @@ class ImageFinder:
             except SteepslopeError as error:
                 failures.append(error)
                 continue
-            found.append([None if row is None else (data, row) for row in _row_of_each_image(data, ids)])
+            names = [*map(str, data.ids)]
+            row_of = {name: row for row, name in enumerate(names)}
+            repeated = Counter(names)
+            found.append([(data, row_of[name]) if repeated[name] == 1 else None for name in ids])
             if None not in found[-1]:
                 break
         if not found:
             raise failures[0]
         return min(found, key=lambda places: places.count(None))
-
-
-def _row_of_each_image(data: Dataset, ids: Sequence[str]) -> list[int | None]:
-    """Return the rows of the images with some ids; None where none has the id, or several have it."""
-    wanted = set(ids)
-    rows = dict[str, int | None]()
-    for row, name in enumerate(map(str, data.ids)):
-        if name in wanted:
-            rows[name] = None if name in rows else row
-    return [rows.get(name) for name in ids]
 
 
 def open_images_of_outputs(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:

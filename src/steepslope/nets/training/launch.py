@@ -21,7 +21,7 @@ from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import new_oracle, prepare_training
 from steepslope.nets.training.request import FinetuneRequest, Finetuning
-from steepslope.nets.training.sources import FitSet, load_net_of_role, open_fit_set, open_sources
+from steepslope.nets.training.sources import FitSet, fit_set_to_train_on, load_net_of_role, open_fit_set
 from steepslope.oracle.base import loss_of_settings
 
 TRIAL = 2  # images of noise at once, by which time is told
@@ -77,10 +77,10 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, r
     init = None if request.init is None else Path(request.init)
     with launched_processes(machines_of_request(request)) as fabric, alone_in_folders([out], fabric):
         with failing_together(fabric):
-            sources = open_sources(request, fabric)
+            fit_set = fit_set_to_train_on(request, fabric)
         for name, recipe in stages.items():
             with failing_together(fabric):
-                training = prepare_training(sources, recipe, fabric, init)
+                training = prepare_training(request, fit_set, recipe, fabric, init)
             finetune(training, out / name, fabric, notice, replace_them)
             if fabric.is_global_zero:
                 trained = f"{recipe.loss} oracle on {training.oracle.backbone}, trained on"

@@ -1,6 +1,6 @@
-"""Train an oracle on images, step by step; killed at any of them, it goes on to the same weights.
+"""Train an oracle on images, step by step, and write the course of the training to a CSV file.
 
-The course of a training is a CSV file.
+A training that was killed at any step goes on to the same weights.
 """
 
 import csv

@@ -158,8 +158,8 @@ class ImageOracle(BaseOracle):
             raise SteepslopeError(
                 "expected an oracle on images, found one on outputs", folder_or_hub_snapshot(folder) / CARD
             )
-        own = folder_or_hub_snapshot(folder)
-        return ORACLE.read(own, lambda card: cls.from_card(own, card, backbones))
+        local = folder_or_hub_snapshot(folder)
+        return ORACLE.read(local, lambda card: cls.from_card(local, card, backbones))
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], backbones: Collection[str]) -> ImageOracle:

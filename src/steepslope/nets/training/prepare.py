@@ -30,14 +30,13 @@ from steepslope.nets.training.examples import (
     Examples,
     Features,
     LiveTargets,
-    SamePassTargets,
     Source,
     Targets,
 )
 from steepslope.nets.training.learner import features_stay, learns_of_dropped
 from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
-from steepslope.nets.training.request import Finetuning
-from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of_outputs, load_net_of_role
+from steepslope.nets.training.request import FinetuneRequest, Finetuning
+from steepslope.nets.training.sources import BATCH, FitSet, digest_of_outputs, load_net_of_role
 from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import loss_of_settings, require_errors
 from steepslope.oracle.storage import ORACLE, WEIGHTS
@@ -73,18 +72,20 @@ class Training:
     workers: int = 0
 
 
-def prepare_training(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
+def prepare_training(
+    request: FinetuneRequest, fit_set: FitSet, recipe: Finetuning, fabric: Fabric, init: Path | None = None
+) -> Training:
     """Put an oracle on a fresh backbone, with all that its training works on.
 
     ``init`` is the folder of a trained oracle whose weights it takes.
     """
-    fit_set, workers = sources.fit_set, sources.request.workers
-    validation = None if recipe.select == "last" else sources.validation
-    backbone = load_net_of_role(sources.request, "oracle")
+    workers = request.workers
+    validation = None if recipe.select == "last" else fit_set.validation
+    backbone = load_net_of_role(request, "oracle")
     loss = loss_of_settings(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
-    key = {"oracle": [sources.request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key = {"oracle": [request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
     key |= {"valid": None if validation is None else digest_of_outputs(validation[1]), "processes": fabric.world_size}
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_init_weights(oracle, init)
@@ -119,10 +120,10 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
 def take_init_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
     card = ORACLE.sealed_card(folder_or_hub_snapshot(folder))
-    own = oracle.card()
+    expected = oracle.card()
     for name in ("kind", "backbone"):
-        if card.get(name) != own[name]:
-            raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
+        if card.get(name) != expected[name]:
+            raise SteepslopeError(f"init {folder}: expected the {name} {expected[name]!r}, found {card.get(name)!r}")
     load_weights(oracle.net, folder_or_hub_snapshot(folder) / WEIGHTS)
     return str(card[DIGEST])
 
@@ -135,9 +136,9 @@ def _source_of_examples(
         return _dropped_source(oracle, recipe, fit_set, names, workers)
     if features_stay(oracle.net, recipe):
         return Features(_run_once_on_images(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
-    own = oracle.transform if recipe.oracle_sees == "image" else None
-    live = None if fit_set.classifier is None else fit_set.classifier.transform
-    transforms = (None if one is None else transform_for_data(fit_set.data, one) for one in (own, live))
+    of_oracle = oracle.transform if recipe.oracle_sees == "image" else None
+    of_classifier = None if fit_set.classifier is None else fit_set.classifier.transform
+    transforms = (None if one is None else transform_for_data(fit_set.data, one) for one in (of_oracle, of_classifier))
     return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
 
 
@@ -152,14 +153,14 @@ def _dropped_source(
         expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
         raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
     require_same_class_names("frozen_dropout", fit_set.classes, names)
-    own = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
-    if own and 4 * own.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
+    two_parts = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
+    if two_parts and 4 * two_parts.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
 
         def run(images: Tensor) -> Tensor:
-            return own.before_dropout(oracle.net.resized(images))
+            return two_parts.before_dropout(oracle.net.resized(images))
 
         dropout_inputs = _run_once_on_images(run, oracle, fit_set.data, fit_set.rows, workers)
-        return DroppedFeatures(Features(dropout_inputs), own.from_dropout, device)
+        return DroppedFeatures(Features(dropout_inputs), two_parts.from_dropout, device)
     images = Examples(fit_set.data, fit_set.rows, recipe, transform_for_data(fit_set.data, oracle.transform), None)
     return DroppedFeatures(images, oracle.net.features_and_logits, device)
 
@@ -177,14 +178,11 @@ def _run_once_on_images(
 def _prepared_targets(
     known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
 ) -> Targets:
-    if same_pass:
-        return SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
-    if known is not None:
+    if known is not None and not same_pass:
         arrays = known.is_correct, loss.target(known)
         return CachedTargets(*(torch.from_numpy(array.copy()).to(fabric.device) for array in arrays))
-    assert fit_set.classifier is not None
-    labels = torch.from_numpy(fit_set.labels).to(fabric.device)
-    return LiveTargets(fit_set.classifier.net.requires_grad_(False), labels, loss, fabric)
+    live = None if same_pass or fit_set.classifier is None else fit_set.classifier.net.requires_grad_(False)
+    return LiveTargets(live, torch.from_numpy(fit_set.labels).to(fabric.device), loss, fabric)
 
 
 def _validation_of_epochs(

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from steepslope.checks import SEED, Check, choice, each, number, require_all, whole
 from steepslope.errors import SteepslopeError
+from steepslope.nets.extraction.options import Machines
 from steepslope.oracle.settings import LossOptions
 
 
@@ -136,7 +137,7 @@ INPUT = ("size", "mean", "std", "resize", "channels", "preprocessing")  # what m
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneRequest(Finetuning):
+class FinetuneRequest(Finetuning, Machines):
     """What an oracle is trained on, and how.
 
     Parameters
@@ -188,11 +189,6 @@ class FinetuneRequest(Finetuning):
         JSON file with all of the classifier's input, in place of the five options above, as for extract.
     workers
         Processes that decode images; 0 decodes in the training process.
-    devices
-        Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
-    num_nodes
-        Number of machines; by default 1, or what torchrun started. They find one another by torchrun, by a scheduler
-        such as SLURM, or by MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
 
     Raises
     ------
@@ -223,8 +219,6 @@ class FinetuneRequest(Finetuning):
     classifier_channels: int | None = None
     classifier_preprocessing: str | None = None
     workers: int = 0
-    devices: int | None = None
-    num_nodes: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ def load_net_of_role(request: FinetuneRequest, role: str) -> Classifier:
 class FitSet:
     """Rows of a data set with ``predictor``, the classifier that predicts them or its outputs.
 
-    ``spare`` are images that the classifier was not fitted to, where it is known which.
+    ``spare`` are images that the classifier was not fitted to, where it is known which. ``validation`` are the images
+    and outputs on which epochs are compared, where any stage does so.
     """
 
     data: Dataset
@@ -53,6 +54,7 @@ class FitSet:
     num_classes: int
     predictor: Classifier | ClassifierOutputs
     spare: Dataset | None = None
+    validation: tuple[Dataset, ClassifierOutputs] | None = None
 
     @property
     def classifier(self) -> Classifier | None:
@@ -85,35 +87,26 @@ class FitSet:
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
+        images = {"images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
         if isinstance(self.predictor, Classifier):
-            who = {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform)}
-        else:
-            who = {"outputs": digest_of_outputs(self.predictor)}
-        return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
+            return {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform), **images}
+        return {"outputs": digest_of_outputs(self.predictor), **images}
 
 
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """What all stages of a request work on, but for its backbone, which training changes: each stage loads it again.
+def fit_set_to_train_on(request: FinetuneRequest, fabric: Fabric) -> FitSet:
+    """Open all that a request names but the backbone, which training changes: each stage loads it again.
 
-    ``validation`` are the images and outputs on which epochs are compared, where any stage does so.
+    Images come before weights. A live classifier is brought to the device, and where any stage compares epochs, the
+    fit set has what they are compared on.
     """
-
-    request: FinetuneRequest
-    fit_set: FitSet
-    validation: tuple[Dataset, ClassifierOutputs] | None = None
-
-
-def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
-    """Open all that a request names, images before weights, and bring the live classifier to the device."""
     if request.valid_data is not None:
         parse_data(request.valid_data).look()
     fit_set = open_fit_set(request)
     if fit_set.classifier is not None:
         fabric.to_device(fit_set.classifier.net)
-    selects = any(recipe.select != "last" for recipe in request.recipes.values())
-    validation = _open_validation(request, fit_set) if selects else None
-    return Sources(request, fit_set, validation)
+    if all(recipe.select == "last" for recipe in request.recipes.values()):
+        return fit_set
+    return replace(fit_set, validation=_open_validation(request, fit_set))
 
 
 def open_fit_set(request: FinetuneRequest) -> FitSet:

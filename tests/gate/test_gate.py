@@ -192,6 +192,10 @@ def test_where_a_true_class_cannot_be_promised_nothing_is_accepted() -> None:
     assert "Of all whose true class is hopeless, nothing can be promised: even at the highest" in gate.sentences()
 
 
+def test_where_nothing_is_promised_nothing_is_assumed() -> None:
+    assert "This assumes that" not in Gate.calibrate(np.arange(40.0), np.ones(40, dtype=bool)).sentences()
+
+
 def test_words_end_with_what_they_assume() -> None:
     lines = _gate().sentences().splitlines()
     assert lines[1] == "This assumes that"

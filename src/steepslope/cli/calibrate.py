@@ -110,7 +110,8 @@ def calibrate(
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
-    say(f"{out}: gate calibrated on {len(rows):,} predictions")
+    nothing = "" if any(one.is_given for one in gate.promises) else ", which accepts nothing"
+    say(f"{out}: gate calibrated on {len(rows):,} predictions{nothing}")
 
 
 def source_to_calibrate(

@@ -368,7 +368,7 @@ class Gate:
         return np.asarray(self.probability(checked_numbers(confidence, "confidence")))
 
     def sentences(self) -> str:
-        """Return the promises, each on a line, and what they assume."""
+        """Return the promises, each on a line, and what they assume if there are any."""
         certificates = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
         lines = [certificate.sentences() for certificate in certificates]
         if self.objectives.costs is not None:
@@ -384,7 +384,7 @@ class Gate:
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
-        return "\n".join([*lines, assumptions_in_lines(self.assumptions)])
+        return "\n".join([*lines, *([assumptions_in_lines(self.assumptions)] if count else [])])
 
     @property
     def cautions(self) -> list[str]:

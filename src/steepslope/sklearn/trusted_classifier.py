@@ -536,7 +536,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
 
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
+        classifiers = self.opinions.values() if isinstance(self.opinions, Mapping) else ()
+        others = [get_tags(one) for one in classifiers if hasattr(one, "__sklearn_tags__")]
+        inputs = [one.input_tags for one in (inner, *others)]
+        sparse, allow_nan = (all(getattr(one, name) for one in inputs) for name in ("sparse", "allow_nan"))
+        tags.input_tags = replace(inner.input_tags, sparse=sparse, allow_nan=allow_nan)
         if inner.classifier_tags is not None:  # with several labels a row, none could be trusted alone
             tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks.__main__ import main
+from benchmarks.predicting import _seconds_an_image
 from benchmarks.registry import BENCHMARKS, Benchmark
 from benchmarks.timing import Comparison
 
@@ -51,3 +55,12 @@ def test_what_fails_is_told_and_the_rest_goes_on(
     assert main(["last"], tmp_path / "bench.md") == 0
     with pytest.raises(SystemExit, match="unknown benchmark 'lst'"):
         main(["lst"], tmp_path / "bench.md")
+
+
+def test_the_time_an_image_counts_rows_and_not_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chunks(folder: Path) -> Generator[tuple[Path, dict[str, np.ndarray]]]:
+        for _ in range(3):
+            yield folder, {"id": np.arange(100), "label": np.arange(100)}
+
+    monkeypatch.setattr("benchmarks.predicting.time.perf_counter", count().__next__)
+    assert _seconds_an_image(chunks) == 2 / 200  # two seconds after the first chunk, two chunks

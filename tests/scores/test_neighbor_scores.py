@@ -96,6 +96,18 @@ def test_classes_of_any_size_are_searched_in_groups() -> None:
     np.testing.assert_allclose(found[:, 0], expected_counts, atol=1e-12)
 
 
+def test_many_classes_are_searched_alike_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One class after another where rows are many, all at once where they are few; to the bit the same."""
+    training, outputs = random_pair(4_000, 64, 8, 40)
+    assert training.labels is not None
+    index = Index.build(training.require_features(), training.labels, 40)
+    together = index.search(outputs.require_features(), (10, 50))
+    monkeypatch.setattr(neighbors, "ENOUGH", np.inf)
+    monkeypatch.setattr(neighbors._Groups, "second_least", None)  # the way that is not to be taken
+    for found, other in zip(together, index.search(outputs.require_features(), (10, 50)), strict=True):
+        np.testing.assert_array_equal(found, other)
+
+
 @pytest.mark.parametrize(("columns", "rank"), [(1, 1), (5, 5), (63, 2), (64, 1), (65, 5), (300, 2)])
 def test_the_least_are_found_whatever_the_groups(columns: int, rank: int) -> None:
     """Of values with many ties: places that differ, of the least values in their order, and the next one."""

@@ -36,6 +36,7 @@ SPARE = 8  # candidates beyond those wanted
 ROUNDING_64 = 1e-14  # of a squared length, by products in float64
 CACHED_ENTRIES = 2**19  # which stay in the processor's caches from one step to the next
 MANY = 32  # classes, beyond which distances to all of them are found at once
+ENOUGH = 5_000  # distances of a class in a chunk, from which on one class after another is faster even so
 # How tensors are searched for, once they are traced: a class with the searches of an index, from an index's arrays.
 GRAPH_SEARCH: dict[str, Callable[..., Any]] = {}
 Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
@@ -151,7 +152,8 @@ class Index:
         if is_traced(queries):
             of_graph: tuple[Array, Array] = GRAPH_SEARCH["bins"](self.arrays).search(queries, counts)
             return of_graph
-        by_class = self.num_classes <= MANY
+        entries = min(len(queries), self._rows_at_once) * len(self.points)
+        by_class = self.num_classes <= MANY or entries >= ENOUGH * self.num_classes
         groups = _Groups.of(self.starts if by_class else self.starts[[0, -1]])
         distances = np.empty((len(queries), self.num_classes))
         found = np.empty((len(queries), len(counts), self.num_classes))
@@ -216,7 +218,7 @@ class Index:
         lengths (n,) in float64, and squared distances (m, n) minus each query's own square, which does not change the
         order.
         """
-        rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
+        rows_at_once = self._rows_at_once
 
         def seek(rows: slice) -> None:
             room = np.empty(min(rows_at_once, rows.stop - rows.start) * len(self.points), dtype=np.float32)
@@ -234,6 +236,10 @@ class Index:
                 work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), squared)
 
         in_slices(seek, len(queries), len(queries) * self.points.size)
+
+    @property
+    def _rows_at_once(self) -> int:
+        return max(1, CHUNK_ENTRIES // max(self.points.shape))
 
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):

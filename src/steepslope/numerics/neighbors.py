@@ -239,7 +239,7 @@ class Index:
 
     @property
     def _rows_at_once(self) -> int:
-        return max(1, CHUNK_ENTRIES // max(self.points.shape))
+        return int(max(1, CHUNK_ENTRIES // max(self.points.shape)))
 
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
@@ -58,6 +59,16 @@ def test_they_go_to_review_even_where_all_is_accepted(kind: str) -> None:
     if gate.source is not None and gate.source.oracle is not None:
         unknown = ClassifierOutputs.from_answers(["zebra"], [1.0], classes=gate.classes)
         assert not gate.source.oracle.trusts(unknown).any()
+
+
+@pytest.mark.parametrize("kind", ["mcp", "fused"])
+def test_confidences_on_another_scale_than_the_calibration_rows_are_refused(kind: str, tmp_path: Path) -> None:
+    """Percentages after numbers in [0, 1] would all be accepted."""
+    accepting_gate(kind).save(tmp_path / "gate")
+    gate, (said, sure, _) = Gate.load(tmp_path / "gate"), answers(300, 7)
+    assert gate.decide(ClassifierOutputs.from_answers(said, sure, classes=gate.classes)).accepted.any()
+    with pytest.raises(SteepslopeError, match=r"^confidence: expected confidences in \[0, 1\], as those of the "):
+        gate.decide(ClassifierOutputs.from_answers(said, 100 * sure, classes=gate.classes))
 
 
 @pytest.mark.parametrize(("every", "code"), [(300, 0), (20, 4), (1, 4)])

@@ -30,9 +30,9 @@ SIDE = 600  # of the matrices of a slow model
 CLASSES, THRESHOLD, SCALE, SHARP, FURTHER = ("red", "green", "blue"), 1.0, 4.0, 8.0, 5
 CERTIFICATE = {"aim": "risk", "threshold": THRESHOLD, "accepts_all": False, "max_risk": 0.05, "delta": 0.05}
 CARD = {
-    "version": 1, "part": "all", "threshold": THRESHOLD, "thresholds": None, "classes": list(CLASSES),
+    "version": 2, "part": "all", "threshold": THRESHOLD, "thresholds": None, "classes": list(CLASSES),
     "certificates": [CERTIFICATE], "words": "Of these, at most 5 % are wrong.", "coverage": 0.5, "gate": "0" * 64,
-    "answers": [],
+    "answers": {},
 }  # fmt: skip
 GIVEN = {
     "label": T.INT64, "probability": T.DOUBLE, "p_correct": T.DOUBLE, "trust_logit": T.DOUBLE, "accepted": T.BOOL

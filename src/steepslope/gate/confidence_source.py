@@ -18,7 +18,7 @@ from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answers import are_answers, is_unanswered
+from steepslope.outputs.answers import are_answers, are_beyond_probabilities, is_unanswered, require_probabilities
 from steepslope.outputs.arrays import OPINION, is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.labels import UNKNOWN
@@ -46,8 +46,9 @@ class ConfidenceSource:
     ``name`` is the score's name in ``SCORES``, or "oracle". ``reference`` has confidences (m,) of rows other than the
     calibration rows. The gate's thresholds come from these; None if there are none. ``shapes`` has the shape of a row
     of each array that the model takes, by name, if known. ``lacked`` counts the calibration rows that lacked an
-    opinion, by the opinion's array, and ``rows`` all calibration rows. ``answers`` names the arrays made of answers, a
-    class and a confidence. ``errors`` has the number of errors in the fit set and its size; None if unknown.
+    opinion, by the opinion's array, and ``rows`` all calibration rows. ``answers`` has the arrays made of answers, a
+    class and a confidence, and whether all these confidences are in [0, 1]. ``errors`` has the number of errors in the
+    fit set and its size; None if unknown.
     """
 
     name: str
@@ -57,7 +58,7 @@ class ConfidenceSource:
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
     lacked: Mapping[str, int] = member(default_factory=dict)
     rows: int = 0
-    answers: tuple[str, ...] = ()
+    answers: Mapping[str, bool] = member(default_factory=dict)
     errors: tuple[int, int] | None = None
 
     @classmethod
@@ -95,7 +96,8 @@ class ConfidenceSource:
         opinions = [name for name in arrays if is_opinion_array(name)]
         lacked = {name: int(lacks_opinion(name, arrays[name], self.num_classes).sum()) for name in opinions}
         logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
-        answers = tuple(name for name in logits if are_answers(arrays[name]))
+        made = [name for name in logits if are_answers(arrays[name])]
+        answers = {name: not are_beyond_probabilities(arrays[name]).any() for name in made}
         return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=answers)
 
     @property
@@ -109,6 +111,11 @@ class ConfidenceSource:
         for name in self.needed:
             lacks = lacks | lacks_opinion(name, arrays[name], self.num_classes)
         return lacks
+
+    @property
+    def probabilities(self) -> tuple[str, ...]:
+        """The arrays of answers whose confidences were in [0, 1] on all calibration rows, and have to be."""
+        return tuple(name for name, inside in self.answers.items() if inside)
 
     @property
     def of_log_odds(self) -> bool:
@@ -145,6 +152,7 @@ class ConfidenceSource:
 
         It is −∞ for a row without a prediction.
         """
+        require_probabilities(outputs.arrays, self.probabilities, "calibration rows")
         with located(self.name):
             model = self.model
             values = model.trust_logit(outputs) if isinstance(model, BaseOracle) else model.confidence(outputs)
@@ -186,7 +194,7 @@ class ConfidenceSource:
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "lacked": dict(self.lacked),
             "rows": self.rows,
-            "answers": list(self.answers),
+            "answers": dict(self.answers),
         }
         if isinstance(self.model, BaseOracle):
             self.model.save(folder / ORACLE)
@@ -200,9 +208,8 @@ class ConfidenceSource:
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path, load_oracle: LoadOracle) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
         kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
-        names: Any = {"shapes": dict, "lacked": dict, "rows": int, "answers": list}
+        names: Any = {"shapes": dict, "lacked": dict, "rows": int, "answers": dict}
         known = {name: field(card, name, kind, path) for name, kind in names.items()}
-        known["answers"] = tuple(map(str, known["answers"]))
         if kind == ORACLE:
             return replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
         name = field(card, "name", str, path)

@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, constant, float64, namespace_of, quiet
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import (
-    HIGHEST_ORDER,
-    LOWEST_ORDER,
-    MISSING,
-    NEAR,
+    MISSED,
     are_answers,
+    are_beyond_probabilities,
     order_of_strength,
+    require_probabilities,
     strength_of_order,
 )
 from steepslope.outputs.arrays import OPINION
@@ -31,7 +29,7 @@ from steepslope.outputs.arrays import OPINION
 Floats = NDArray[np.float64]
 KNOTS = 17  # the log-odds are linear between these
 PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
-LOGITS, MISSED = "logits", 1.5 * MISSING
+LOGITS = "logits"
 UNSCALED = np.array([-1.0, 1.0])  # the knots, and their values, of confidences in [0, 1]
 SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
@@ -40,33 +38,26 @@ def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
     """Return scales by array name, for the arrays of labelled outputs that hold answers other than probabilities."""
     labels, scales = outputs.require_labels(), {}
     for name, array in _arrays_of_answers(outputs).items():
-        rows, order, has, outside = _places_on_scale(array)
+        rows = np.flatnonzero(array.max(axis=1) > 0)
+        strength = array.max(axis=1)[rows].astype(np.float64)
+        order, has = order_of_strength(strength) - np.log(array.shape[1] - 1), strength > MISSED
         right = array.argmax(axis=1)[rows] == labels[rows]
-        if outside.any() or not has.all():
-            scales[name] = _fit_scale(order[has], right, has, is_order=bool(outside.any()))
+        is_order = bool(are_beyond_probabilities(array).any())
+        if is_order or not has.all():
+            scales[name] = _fit_scale(order[has], right, has, is_order)
     return scales
 
 
 def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State], inputs: Collection[str]) -> None:
     """Raise if answers among the ``inputs`` are on another scale, where the fit set's confidences were in [0, 1]."""
-    for name, array in _arrays_of_answers(outputs).items():
-        rows, _, _, outside = _places_on_scale(array)
-        if name in inputs and outside.any() and (name not in scales or np.array_equal(scales[name]["knots"], UNSCALED)):
-            found = f"found another scale in row {rows[outside.argmax()]}"
-            raise SteepslopeError(f"expected confidences in [0, 1], as those of the fit set, {found}", name)
+    ordered = {name for name, scale in scales.items() if not np.array_equal(scale["knots"], UNSCALED)}
+    answers = _arrays_of_answers(outputs)
+    require_probabilities(answers, (name for name in answers if name in inputs and name not in ordered), "fit set")
 
 
 def _arrays_of_answers(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
     arrays = {name: array for name, array in outputs.arrays.items() if name == LOGITS or name.startswith(OPINION)}
     return {name: array for name, array in arrays.items() if are_answers(array)}
-
-
-def _places_on_scale(array: NDArray[Any]) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the rows with an answer, the order of its confidence, whether it has any, and whether outside [0, 1]."""
-    rows = np.flatnonzero(array.max(axis=1) > 0)
-    strength = array.max(axis=1)[rows].astype(np.float64)
-    order, has = order_of_strength(strength) - np.log(array.shape[1] - 1), strength > MISSED
-    return rows, order, has, has & ((order < LOWEST_ORDER - NEAR) | (order > HIGHEST_ORDER + NEAR))
 
 
 def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_], is_order: bool) -> State:

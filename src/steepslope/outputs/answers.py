@@ -6,7 +6,7 @@ depend on nothing but the row, so that new rows mean what calibration rows meant
 the probability of the predicted class, as far as that is above 1/K; any other number has its place in the same order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.numerics.blocks import blocks
-from steepslope.numerics.formulas import Array, namespace_of, quiet
-from steepslope.outputs.arrays import as_array, as_float_array
+from steepslope.numerics.formulas import Array, float64, namespace_of, quiet
+from steepslope.outputs.arrays import OPINION, as_array, as_float_array
 from steepslope.outputs.labels import (
     NOTHING_THERE,
     TRUTH_OF_TEXT,
@@ -36,6 +36,7 @@ NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
 APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
 RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
 MISSING = 1e-5  # the made logit where there is no confidence: below all others
+MISSED = 1.5 * MISSING  # which rounding does not reach
 NO_ANSWER = -(2.0**-17)  # all made logits of a row without an answer; exact in float16, and no classifier gives it
 LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
@@ -114,6 +115,27 @@ def strength_of_order(order: Array) -> Array:
 def order_of_strength(strength: Array) -> Array:
     """Return what made logits (n,) were before :func:`strength_of_order`."""
     return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
+
+
+def are_beyond_probabilities(logits: Array) -> Array:
+    """Return which rows of made logits (n, K) have a confidence outside [0, 1], booleans (n,), also of tensors.
+
+    >>> are_beyond_probabilities(answer_logits(np.array([0, 0, 1, 1]), [1.0, 93.0, np.nan, -0.5], 3)).tolist()
+    [False, True, False, True]
+    """
+    strength = namespace_of(logits).max(float64(logits), axis=1)
+    order = order_of_strength(strength) - np.log(logits.shape[1] - 1)
+    return (strength > MISSED) & ((order < LOWEST_ORDER - NEAR) | (order > HIGHEST_ORDER + NEAR))
+
+
+def require_probabilities(arrays: Mapping[str, NDArray[Any]], names: Iterable[str], known: str) -> None:
+    """Raise if a confidence in the made logits of some names is outside [0, 1], unlike all of the ``known`` rows."""
+    for name in names:
+        beyond = are_beyond_probabilities(arrays[name])
+        if beyond.any():
+            found = f"found another scale in row {int(beyond.argmax())}"
+            place = name if name.startswith(OPINION) else CONFIDENCE
+            raise SteepslopeError(f"expected confidences in [0, 1], as those of the {known}, {found}", place)
 
 
 def are_answers(logits: NDArray[Any]) -> bool:

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.nets.export.file import Arrays, ArraySpec
-from steepslope.outputs.answers import CONFIDENCE, GRADES, NO_ANSWER, answer_logits, answer_texts, opinion_of_answers
+from steepslope.outputs.answers import (
+    CONFIDENCE,
+    GRADES,
+    NO_ANSWER,
+    answer_logits,
+    answer_texts,
+    opinion_of_answers,
+    require_probabilities,
+)
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.serve.served import Served
 
@@ -51,9 +59,12 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     *predictions, confidence = (part[one.name] for one in _inputs_of_array(served, array))
     count, names = array.shape[1], served.card.classes
     assert count is not None
-    if not predictions:
-        return answer_logits(np.ones(len(confidence), np.int64), confidence, count).astype(array.dtype)
-    logits = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
+    if predictions:
+        logits = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
+    else:
+        logits = answer_logits(np.ones(len(confidence), np.int64), confidence, count)
+    if served.card.answers[array.name]:
+        require_probabilities({array.name: logits}, [array.name], "calibration rows")
     if not is_opinion_array(array.name):
         logits[~np.nan_to_num(logits).any(axis=1)] = NO_ANSWER
     return logits.astype(array.dtype)

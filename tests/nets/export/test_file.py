@@ -72,8 +72,8 @@ def _changed(**fields: Any) -> str:
 
 BAD_CARDS = {
     "no JSON": ("{", "expected JSON in its metadata"),
-    "a list": ("[]", "expected version 1 of the metadata, found []"),
-    "another version": (_changed(version=2), "expected version 1 of the metadata, found 2"),
+    "a list": ("[]", "expected version 2 of the metadata, found []"),
+    "another version": (_changed(version=1), "expected version 2 of the metadata, found 1"),
     "another part": (_changed(part="half"), "unknown part"),
     "no words": (_changed(words="gone"), "the field 'words' is missing"),
     "a threshold of text": (_changed(threshold="high"), "field 'threshold': found 'high' of an unexpected type"),

@@ -111,6 +111,9 @@ def test_answers_are_in_the_file_as_made_logits(scale: str) -> None:
     found = run(export_gate(gate, "gate").model, given)
     np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(found["label"], rows.predictions)
+    percent = services(300, 1, "percent").logits.astype(np.float32)
+    beyond = run(export_gate(gate, "gate").model, {**given, "logits": percent})
+    assert (np.isnan(beyond["trust_logit"]) & ~beyond["accepted"]).mean() == (scale != "percent")
 
 
 def test_nets_of_opinions_are_of_no_use_to_parts(opinions: Path, tmp_path: Path, capsys: Captured) -> None:

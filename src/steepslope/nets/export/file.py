@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Part = Literal["all", "gate", "oracle"]
 Arrays = Mapping[str, NDArray[Any]]
-KEY, VERSION = "steepslope", 1  # of the metadata
+KEY, VERSION = "steepslope", 2  # of the metadata
 DIGEST = b"\x72\x4a\x0a\x06sha256\x12\x40"  # how protobuf writes a further entry of the metadata, before 64 characters
 IMAGES = "images"
 GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
@@ -71,7 +71,8 @@ class GateCard:
     ``thresholds`` are those of groups. ``certificates`` are as
     :meth:`~steepslope.promise.certificate.Certificate.as_json` has them, and ``words`` are the promise in words.
     ``coverage`` is the fraction of calibration rows that were accepted. ``gate`` is the digest of the gate's card;
-    ``answers`` are the arrays that are made of a class and a confidence.
+    ``answers`` has the arrays that are made of a class and a confidence, and whether the latter has to be in
+    [0, 1].
     """
 
     part: Part
@@ -82,7 +83,7 @@ class GateCard:
     classes: tuple[str, ...] | None = None
     certificates: tuple[Mapping[str, Any], ...] = ()
     coverage: float = 0.0
-    answers: tuple[str, ...] = ()
+    answers: Mapping[str, bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, gate: Gate, digest: str, part: Part = "all") -> Self:
@@ -90,7 +91,7 @@ class GateCard:
         finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
         groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
         certificates = tuple(one.as_json() for one in gate.certificates)
-        answers = () if gate.source is None else gate.source.answers
+        answers = {} if gate.source is None else dict(gate.source.answers)
         told = gate.classes, certificates, gate.coverage, answers
         return cls(part, digest, gate.sentences(), finite.get(None), groups, *told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_rows_hold_names_confidences_and_decisions(tmp_path: Path) -> None:
     oracle.save(tmp_path / "label")
     scores = ["margin", str(tmp_path / "label")]
     ids = outputs.require("ids")
-    evaluation = evaluate_predictions(outputs, scores, bootstrap=0, ids=lambda rows: ids[rows].tolist())
+    evaluation = replace(evaluate_predictions(outputs, scores, bootstrap=0), ids=lambda rows: ids[rows].tolist())
     rows = written(evaluation, tmp_path / "rows.npz")
     np.testing.assert_array_equal(rows["is_correct"], outputs.is_correct)
     assert rows["id"].tolist() == [f"row/{row}" for row in range(300)]

@@ -74,8 +74,8 @@ def _run_demo(folder: Path, seed: int) -> None:
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes, "label")
     gate, others = _calibrated_demo_gate(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})
-    evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)
-    evaluation = changed(evaluation, cautions=[CAUTION])
+    evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed)
+    evaluation = changed(evaluation, title=title, ids=ids, cautions=[CAUTION])
     train = work / "outputs" / "train"
     sources = report_sources(
         images_to_evaluate, test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,9 +127,9 @@ def evaluate(
         )  # fmt: skip
         shell_library()  # starts now, to be ready with the page
         evaluation = evaluate_predictions(
-            predictions, scores, resources, groups=grouped, bootstrap=bootstrap,
-            clusters=clusters, title=f"Trust in {evaluation_title(path)}", ids=ids,
-        )  # fmt: skip
+            predictions, scores, resources, groups=grouped, bootstrap=bootstrap, clusters=clusters
+        )
+        evaluation = changed(evaluation, title=f"Trust in {evaluation_title(path)}", ids=ids)
         publish_evaluation(evaluation, Path(out), made, sources)
 
 

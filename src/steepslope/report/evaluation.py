@@ -339,8 +339,6 @@ def evaluate_predictions(
     bootstrap: int = 1000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
-    title: str = "",
-    ids: Ids = evaluation_row_numbers,
 ) -> Evaluation:
     """Score predictions by names of scores and folders of oracles, and evaluate each score.
 
@@ -349,4 +347,4 @@ def evaluate_predictions(
     """
     scored = confidences_of_scores(names, predictions, resources)
     rows = evaluated_rows(scored, predictions, groups=groups, bootstrap=bootstrap, seed=seed, clusters=clusters)
-    return Evaluation(predictions, rows, title, ids, clusters, "" if groups is None else groups.by)
+    return Evaluation(predictions, rows, clusters=clusters, grouped_by="" if groups is None else groups.by)

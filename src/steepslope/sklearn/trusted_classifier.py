@@ -378,9 +378,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             Resources(gates={"trusted": self.gate_}),
             bootstrap=bootstrap,
             groups=Groups(outputs.require_labels(), outputs.label_names, LABEL),
-            title=f"Trust in {type(self.estimator_).__name__}",
         )
-        write_report(replace(evaluation, notes=notes), path, {"command": "report"})
+        title = f"Trust in {type(self.estimator_).__name__}"
+        write_report(replace(evaluation, title=title, notes=notes), path, {"command": "report"})
 
     def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
         """Return the same classifier with a gate for another class mix, calibrated on the held-out rows.

@@ -111,7 +111,8 @@ def evaluate(
         if complete:
             say(f"{out}: already complete")
             return
-        grouped, clusters = groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
+        grouped = groups_of_predictions(groups, predictions, table)
+        clusters = clusters_of_predictions(cluster, table)
         places = _rows_to_evaluate(predictions, scores, resources)
         if len(places) < len(predictions):
             predictions = predictions.subset(places)

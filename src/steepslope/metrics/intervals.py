@@ -240,7 +240,8 @@ class Resampled(Generic[Key]):
         require("level", level, LEVEL)
         differences = {}
         for key, value in self.values.items():
-            shift, shifts = value - other.values[key], _defined_replicates(self.replicates[key] - other.replicates[key])
+            shift = value - other.values[key]
+            shifts = _defined_replicates(self.replicates[key] - other.replicates[key])
             (low, high), p = UNDEFINED, math.nan
             if not math.isnan(shift) and len(shifts):
                 levels = Levels(units=self.units) if _is_area(key) else interval_levels_of_rate(shift, shifts)

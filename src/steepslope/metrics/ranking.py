@@ -142,7 +142,9 @@ class Ranking:
         reach = Reach(np.empty(count), np.empty(count), np.empty(count), dict.fromkeys(SUMS, 0.0))
         for part in blocks(count, BLOCK_GROUPS):
             at = self._errors(part)
-            reach.before[part], reach.accepted[part], reach.risk_before[part] = at.before, at.accepted, at.risk_before
+            reach.before[part] = at.before
+            reach.accepted[part] = at.accepted
+            reach.risk_before[part] = at.risk_before
             for name, function in SUMS.items():
                 reach.sums[name] += float(np.sum(function(at)))
         return reach

@@ -138,7 +138,8 @@ def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
     in_audit, width = whole > 0, rounding_in_file(whole)
     rows = batch.subset(in_audit)
     p_correct, chance = rows.p_correct, whole[in_audit]
-    expected, slack = audit_chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_in_file(p_correct)
+    expected = audit_chances(p_correct, max_risk, max(1, round(chance.sum())))
+    slack = rounding_in_file(p_correct)
     low, high = (audit_doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
     _refuse_inconsistent(

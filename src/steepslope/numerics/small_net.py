@@ -64,7 +64,8 @@ def fit_small_net(
     look different.
     """
     few = len(labels) < MANY_ROWS
-    width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
+    width = min(width, FEW_WIDTH) if few else width
+    dropout = FEW_DROPOUT * few if dropout is None else dropout
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     scale = 1.0
     if inputs.directions is not None:
@@ -94,7 +95,9 @@ class _SmallNet:
         scales = np.repeat([inputs**-0.5, width**-0.5], [(inputs + 1) * width, (width + 1) * outputs])
         self.weights = (scales * self.draw.uniform(-1, 1, len(scales))).astype(np.float32)
         self.gradient, self.mean, self.square = (np.zeros_like(self.weights) for _ in range(3))
-        self.layers, self.slopes, self.steps = self._split(self.weights), self._split(self.gradient), 0
+        self.layers = self._split(self.weights)
+        self.slopes = self._split(self.gradient)
+        self.steps = 0
         self.rooms = [np.empty((BATCH, size), np.float32) for size in (inputs, width, width, outputs)]
         self.change = np.empty(min(PART, len(self.weights)), np.float32)
         self.random = np.empty(2 * BATCH * max(inputs, width) if dropout else 0, np.float32)
@@ -150,7 +153,9 @@ class _SmallNet:
         of_mean, of_square = ((1 - beta) / (1 - beta**self.steps) for beta in BETAS)
         size, least = rate * of_mean / math.sqrt(of_square), EPSILON / math.sqrt(of_square)
         for part in blocks(len(self.weights), PART):
-            gradient, mean, square = self.gradient[part], self.mean[part], self.square[part]
+            gradient = self.gradient[part]
+            mean = self.mean[part]
+            square = self.square[part]
             change = np.square(gradient, out=self.change[: len(gradient)])
             mean *= BETAS[0]
             mean += gradient

@@ -120,7 +120,8 @@ class FitRecord:
             if not numbers or (np.diff(values) < 0).any():
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
-        shapes, errors = field(record, "shapes", dict, path), field(record, "errors", (list, type(None)), path)
+        shapes = field(record, "shapes", dict, path)
+        errors = field(record, "errors", (list, type(None)), path)
         counts = None if errors is None else tuple(map(int, errors))
         return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)  # type: ignore[arg-type]
 

@@ -305,7 +305,8 @@ def _candidates_by_budget(
     known, copies = opinions.fit_set.known_rows()
     candidates: dict[str, Candidate] = {}
     for level in wanted:
-        best, cheaper = best_pool(opinions, evidence_at_budget(level, names), is_correct), [*candidates.values()][-1:]
+        best = best_pool(opinions, evidence_at_budget(level, names), is_correct)
+        cheaper = [*candidates.values()][-1:]
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
         if not same and len(known) > NEIGHBOR and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
             guard = FeatureHandover.from_outputs(outputs, None if opinions.fit_set.reference is None else known)
@@ -313,7 +314,8 @@ def _candidates_by_budget(
         candidates[level] = same[0] if same else best
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
-    fallback, handover = candidates[wanted[wanted.index(AUXILIARY) - 1]], Handover.from_outputs(outputs, known, copies)
+    fallback = candidates[wanted[wanted.index(AUXILIARY) - 1]]
+    handover = Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
         if AUXILIARY in arrays_of_evidence(best.pool.inputs):

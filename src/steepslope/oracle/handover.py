@@ -95,7 +95,9 @@ class Handover:
         statistics = self.statistics_of(rows)
         low, high = self.limits
         width = constant(np.where(high > low, (high - low) / 2, np.inf), statistics)
-        low, high, xp = constant(low, statistics), constant(high, statistics), namespace_of(statistics)
+        low = constant(low, statistics)
+        high = constant(high, statistics)
+        xp = namespace_of(statistics)
         below = xp.where(xp.arange(len(self.limits[0])) == 0, 0.0, (low - statistics) / width)
         return clipped(xp.max(xp.maximum(below, (statistics - high) / width), axis=1), 0, 1)
 

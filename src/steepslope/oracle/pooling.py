@@ -190,11 +190,15 @@ class Opinions:
 
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
         """Return the pool of some kinds of evidence, fitted without one fold if that is given."""
-        rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
+        rows = self.fit_set.rows
+        fold = self.fit_set.fold
+        weights = self.fit_set.weights
         n = min(len(self.parts[name]) for name in inputs)
         kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
         clean = kept[kept < self.fit_set.clean]
-        opinions, source, shares = self._side_by_side(inputs, kept), kept, weights[kept]
+        opinions = self._side_by_side(inputs, kept)
+        source = kept
+        shares = weights[kept]
         lacking = self._lacking(inputs, clean)
         if lacking is not None:
             opinions, source = np.concatenate([opinions, lacking]), np.concatenate([kept, clean])
@@ -344,5 +348,6 @@ def _pool_of_weighty_inputs(found: Pool) -> Pool:
     sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
     kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
     rows = np.repeat(kept, found.widths)
-    inputs, widths = tuple(itertools.compress(found.inputs, kept)), tuple(itertools.compress(found.widths, kept))
+    inputs = tuple(itertools.compress(found.inputs, kept))
+    widths = tuple(itertools.compress(found.widths, kept))
     return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))

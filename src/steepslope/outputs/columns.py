@@ -372,10 +372,8 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     if options.confidence_column is None and options.prediction_column is None:
         layout = class_columns(names, options, own_columns(options))
     if layout is not None:
-        logits, texts = (
-            layout.numbers["logits"],
-            _text_columns(names, ids=options.id_column, labels=options.label_column),
-        )
+        logits = layout.numbers["logits"]
+        texts = _text_columns(names, ids=options.id_column, labels=options.label_column)
         both = [column for column in texts.values() if column in logits]
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")

@@ -62,7 +62,8 @@ def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
     if rows.shape[1] == 1:
         _require_probabilities(rows[:, 0], 0, 1, "none above 1", "one number a row is the probability of class 1 of 2")
         return np.column_stack([1 - rows, rows])
-    expected, remedy = f"rows that sum to 1 within {TOLERANCE}", "divide each row by its sum if that is what they mean"
+    expected = f"rows that sum to 1 within {TOLERANCE}"
+    remedy = "divide each row by its sum if that is what they mean"
     if ((rows > 0).sum(axis=1) == 1).all():
         remedy = f"one number above 0 in each row is a confidence: {OF_ANSWERS}"
     _require_probabilities(rows.sum(axis=1), 1 - TOLERANCE, 1 + TOLERANCE, expected, remedy)

@@ -194,7 +194,9 @@ def calibrate_all(
         delta = objectives.delta / len(objectives.max_risk)
         of_mix = (certify_class_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
         return Certificates(tuple(each.counting(rows.confidence, rows.is_unknown) for each in of_mix))
-    names, reject, class_risk = rows.group_names, objectives.reject, objectives.max_class_risk
+    names = rows.group_names
+    reject = objectives.reject
+    class_risk = objectives.max_class_risk
     delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
     of_classes: tuple[Certificate, ...] = ()
     if class_risk is not None:

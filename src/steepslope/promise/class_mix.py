@@ -222,7 +222,10 @@ def certify_class_mix(
     (-0.56, 0.56, 0.0189)
     """
     counts = MixCounts(*weights.counted_above(rows, thresholds), weights, max_risk, delta)
-    n, m, bet, bound = len(rows), 0, EDGE, None
+    n = len(rows)
+    m = 0
+    bet = EDGE
+    bound = None
     if weights.target is None:
         place, bet = counts.last_passing()
     else:
@@ -237,5 +240,7 @@ def certify_class_mix(
     if thresholds[-1] > -math.inf:  # take the highest threshold that accepts the same rows
         lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
         place = int((lowest < thresholds).sum())
-    threshold, total, wrong = float(thresholds[place]), int(accepted.sum()), int(errors.sum())
+    threshold = float(thresholds[place])
+    total = int(accepted.sum())
+    wrong = int(errors.sum())
     return Certificate("risk", threshold, n, total, wrong, delta, max_risk, weighted=weighted)

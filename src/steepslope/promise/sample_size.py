@@ -24,7 +24,8 @@ DIGITS = 2  # significant ones of an advised number of rows
 
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and what to do about it, as far as the counts tell."""
-    more, possible = rows_to_add_to_sample(above, risk, delta), possible_risk_of_sample(above, risk, delta)
+    more = rows_to_add_to_sample(above, risk, delta)
+    possible = possible_risk_of_sample(above, risk, delta)
     unknown = "from so few rows, the number needed cannot be estimated"
     clauses = [_why_sample_is_too_small(above, risk, delta, aim), unknown]
     if more is not None:
@@ -36,7 +37,9 @@ def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> s
 
 
 def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) -> str:
-    n, needed, most = above.n, rows_needed(risk, delta), above.accepted.max(initial=0)
+    n = above.n
+    needed = rows_needed(risk, delta)
+    most = above.accepted.max(initial=0)
     promise = f"{as_percent(risk, EXACT)} at delta {delta:g}"
     if n < needed:
         return f"{n:,} rows are too few for {promise}, which takes at least {needed:,} accepted ones, all of them right"

@@ -218,7 +218,8 @@ def class_tables(evaluation: Evaluation, leader: Scored) -> list[Grid]:
     """Return the tables of groups, of classes and of pairs of classes that have rows."""
     grids = [group_table({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
     predictions = evaluation.predictions
-    known, labels = [one for one in evaluation.rows if not one.only_ranks], predictions.require_labels()
+    known = [one for one in evaluation.rows if not one.only_ranks]
+    labels = predictions.require_labels()
     if evaluation.grouped_by != LABEL:
         by_label = {
             one.name: group_risks(

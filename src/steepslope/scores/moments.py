@@ -54,7 +54,10 @@ class MahalanobisRatio(Score):
         counts = np.bincount(outputs.require_labels(), minlength=outputs.num_classes)
         centre, means = _class_means(outputs, counts)
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
-        self.centre_, self.whitening_, self.means_, self.counts_ = centre, whitening, means @ whitening, counts
+        self.centre_ = centre
+        self.whitening_ = whitening
+        self.means_ = means @ whitening
+        self.counts_ = counts
 
     def formula(self, rows: Rows) -> Array:
         """Return the log of the quotient for each prediction, float64 (m,)."""

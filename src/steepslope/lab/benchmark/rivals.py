@@ -80,7 +80,9 @@ class InstanceTemperature:
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn the temperatures of least cross entropy."""
         known = outputs.of_known_classes()
-        logs, rows, labels = log_probabilities(known), np.arange(len(known)), known.require_labels()
+        logs = log_probabilities(known)
+        rows = np.arange(len(known))
+        labels = known.require_labels()
         tops = self._tops(logs)
         self.centre, self.scale = tops.mean(axis=0), tops.std(axis=0) + LEAST
 

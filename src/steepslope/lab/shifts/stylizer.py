@@ -67,7 +67,8 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     >>> adain(maps, 10 + 3 * maps).round(decimals=3)
     tensor([[[[10., 16.]]]])
     """
-    (mean, deviation), (wanted_mean, wanted_deviation) = channel_moments(content), channel_moments(style)
+    mean, deviation = channel_moments(content)
+    wanted_mean, wanted_deviation = channel_moments(style)
     return wanted_deviation * ((content - mean) / deviation) + wanted_mean
 
 

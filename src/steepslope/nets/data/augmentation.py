@@ -62,11 +62,9 @@ def _augment_by_rectangle(image: Floats, draw: Draw) -> Floats:
 
 def _augment_by_grating(image: Floats, draw: Draw) -> Floats:
     """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
-    length, angle, phase = (
-        draw.uniform(2.5, 12) * _strength_zoom(image),
-        draw.uniform(0, math.pi),
-        draw.uniform(0, 2 * math.pi),
-    )
+    length = draw.uniform(2.5, 12) * _strength_zoom(image)
+    angle = draw.uniform(0, math.pi)
+    phase = draw.uniform(0, 2 * math.pi)
     rows, columns = np.ogrid[: image.shape[-2], : image.shape[-1]]
     along = rows * math.sin(angle) + columns * math.cos(angle)
     wave = draw.uniform(0.1, 0.4) * np.sin(2 * math.pi * along / length + phase)

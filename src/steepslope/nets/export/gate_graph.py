@@ -78,7 +78,10 @@ class GateGraph(nn.Module):
         places: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         super().__init__()
-        self.source, self.gate, self.halved, self.places = source, gate, halved, places or {}
+        self.source = source
+        self.gate = gate
+        self.halved = halved
+        self.places = places or {}
         self.shapes = {**shapes_in_graph(source), **{name: (len(some),) for name, some in self.places.items()}}
         self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
         self.outputs: list[str] = []

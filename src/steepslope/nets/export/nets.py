@@ -80,7 +80,8 @@ def _piece_of_onnx_file(name: str, net: OnnxNet, takes: str, gives: dict[str, st
     outputs = {FEATURES: net.features, LOGITS: net.logits}
     if any(outputs[kept] is None for kept in gives):
         raise SteepslopeError("expected an output named features, found none", net.source)
-    graph, shape = model.graph, [one.dim_value or None for one in _shape_of_graph_value(model.graph.input[0])]
+    graph = model.graph
+    shape = [one.dim_value or None for one in _shape_of_graph_value(model.graph.input[0])]
     kind = graph.input[0].type.tensor_type.elem_type
     graph.node.insert(0, helper.make_node("Cast", [PIXELS], [net.input.name], to=kind))
     del graph.input[:]

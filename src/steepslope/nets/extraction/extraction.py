@@ -113,7 +113,9 @@ def summary_of_outputs(outputs: ClassifierOutputs) -> str:
 
 def _order_of_classes_warning(outputs: ClassifierOutputs) -> str:
     """Return a warning where labels seem to be those of the classes in another order than the classifier's."""
-    labels, k, known = outputs.require_labels(), outputs.num_classes, ~outputs.is_unknown
+    labels = outputs.require_labels()
+    k = outputs.num_classes
+    known = ~outputs.is_unknown
     if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
         return ""
     counts = np.bincount((labels * k + outputs.predictions)[known], minlength=k * k).reshape(k, k)

@@ -151,7 +151,9 @@ class TrainingRun:
 
     def __init__(self, training: Training, out: Path, fabric: Fabric) -> None:
         self.training, self.out, self.fabric = training, out, fabric
-        self.recipe, self.net, self.progress = training.recipe, training.oracle.net, TrainingProgress()
+        self.recipe = training.recipe
+        self.net = training.oracle.net
+        self.progress = TrainingProgress()
         recipe, gets_features = self.recipe, isinstance(training.source, Features | DroppedFeatures)
         self.steps = Steps(len(training.source), recipe.batch_size, fabric.world_size, recipe.accumulate, recipe.epochs,
                            recipe.seed)  # fmt: skip

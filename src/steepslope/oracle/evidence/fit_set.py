@@ -232,7 +232,8 @@ class FitSet:
         return found
 
     def _seen(self, name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
-        states, read = {} if state is None else {name: state}, partial(evidence_opinions, unknown=self.unknown)
+        states = {} if state is None else {name: state}
+        read = partial(evidence_opinions, unknown=self.unknown)
         part, _ = evidence_of_all_rows(outputs, (name,), states, read)
         return part
 

@@ -64,7 +64,9 @@ def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
     A missing opinion is NaN, which has no weight. In rows that lack the other's, only the classifier's own is there; in
     all other rows it is missing.
     """
-    xp, own, nothing = namespace_of(lacking), log_softmax(rows["logits"]), lacking[:, None]
+    xp = namespace_of(lacking)
+    own = log_softmax(rows["logits"])
+    nothing = lacking[:, None]
     mean = logsumexp(xp.stack([own, log_softmax(opinions)], axis=0), axis=0) - math.log(2)
     said, averaged = (xp.where(nothing, np.nan, logs) for logs in (opinions, mean))
     return xp.stack([said, xp.where(nothing, own, np.nan), averaged], axis=1)

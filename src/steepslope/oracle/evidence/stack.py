@@ -106,7 +106,9 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
     """
     columns = stacked_columns(rows, arrays)
     require_width(columns, len(state["weights"]), "what is stacked")
-    xp, weights, bias = namespace_of(columns), constant(state["weights"], columns), constant(state["bias"], columns)
+    xp = namespace_of(columns)
+    weights = constant(state["weights"], columns)
+    bias = constant(state["bias"], columns)
     logs = log_softmax(columns @ float64(weights) + float64(bias))
     logs = xp.where(xp.isnan(logs), np.inf, logs)
     return xp.where(_rows_not_stacked(rows, arrays)[:, None], np.nan, logs)[:, None]

@@ -43,7 +43,8 @@ def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
         spec: dict[str, Any] = json.loads(PLACE.sub(lambda place: json.dumps(named[place[1]]), template))
         return spec
 
-    correct, independent = evaluation.predictions.is_correct, evaluation.rows[0].resampled.clusters is None
+    correct = evaluation.predictions.is_correct
+    independent = evaluation.rows[0].resampled.clusters is None
     highest = highest_charted_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
     lines = _chart_channels(chart_looks([row.name for row in evaluation.rows]))
     charts = {kind: chart(kind, highest=highest, **lines) for kind in OF_ALL_SCORES}

@@ -79,11 +79,11 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
     rows, evenly spread over their order.
     """
     mean = columns.mean(axis=0, dtype=np.float64)
-    squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
-    scale = scale_of_columns(mean, np.sqrt(squares / len(columns)), columns.dtype)
-    changed = np.empty(columns.shape, dtype=np.float32)
+    changed, squares = np.empty(columns.shape, dtype=np.float32), np.zeros(len(mean))
     for rows in blocks(len(columns), 4_096):
         changed[rows] = columns[rows] - mean
+        squares += np.square(changed[rows], dtype=np.float64).sum(axis=0)
+    scale = scale_of_columns(mean, np.sqrt(squares / len(columns)), columns.dtype)
     changed /= scale.astype(np.float32)
     if components is None or len(mean) <= components:
         return Standardised(changed, mean, scale)

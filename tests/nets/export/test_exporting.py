@@ -77,7 +77,7 @@ def test_groups_of_ones_own_are_given_by_number_and_metadata_hold_the_promise() 
     assert about["thresholds"] == gate.thresholds
     assert about["words"] == gate.sentences() == exported.model.doc_string
     assert about["certificates"] == json.loads(json.dumps([promise.as_json() for promise in gate.certificates]))
-    assert (about["threshold"], about["gate"], about["part"], about["version"]) == (None, "0123", "gate", 1)
+    assert (about["threshold"], about["gate"], about["part"], about["version"]) == (None, "0123", "gate", 2)
     assert require_agreement(exported) < 1e-6
 
 

@@ -10,14 +10,14 @@ Nearly all classifiers end in a linear layer, which can be computed from their o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lstsq
+from scipy.linalg import lstsq, qr
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.threads import side_by_side
@@ -93,7 +93,8 @@ def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArra
     columns = np.column_stack([features, np.ones(len(rows))])
     if len(rows) <= columns.shape[1]:
         return None
-    both, *_ = lstsq(columns, logits, lapack_driver="gelsy")
+    basis, triangle = qr(columns, mode="economic")  # of which a pivoted solution takes a fraction of the time
+    both, *_ = lstsq(triangle, basis.T @ logits, lapack_driver="gelsy")
     if np.abs(columns @ both - logits).max() > LINEAR * logits.std():
         return None
     return both[:-1].astype(np.float32), both[-1].astype(np.float32)
@@ -195,8 +196,12 @@ class FitSet:
         times = 0 if self.reference is None else len(self.reference) / len(self.rows)
         count = next(count for least, count in SLOW_FOLDS.items() if times >= least) if learning.slow else FOLDS
         folds = [np.flatnonzero(self.fold % count == number) for number in range(count)]
-        left_out = folds if count == 1 else [*folds, np.array([], dtype=np.int64)]
-        states = side_by_side(lambda rows: learning.fit(self._references(name, rows)), left_out)
+        none = np.array([], dtype=np.int64)
+        left_out = folds if count == 1 else [*folds, none]
+        fit: Callable[[ClassifierOutputs], State] = learning.fit
+        if learning.shared is not None:
+            fit = partial(learning.fit, shared=learning.shared(self._references(name, none)))
+        states = side_by_side(lambda rows: fit(self._references(name, rows)), left_out)
         parts = [
             self._seen(name, self.rows.subset(inside), state) for inside, state in zip(folds, states, strict=False)
         ]

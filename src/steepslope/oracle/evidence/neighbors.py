@@ -26,14 +26,23 @@ COMPONENT_ROWS = 20_000  # from which the components are taken
 PROJECTION = "mean", "directions"  # in the state, where there are more features than components
 
 
-def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
-    """Keep at most 150,000 references, evenly spread over their order, in principal components."""
+def neighbor_components(reference: ClassifierOutputs, array: str = "features") -> State:
+    """Return the mean and the directions of the principal components of references; nothing for few features."""
+    rows = references(references(reference), COMPONENT_ROWS).require(array)
+    if rows.shape[1] <= COMPONENTS:
+        return {}
+    mean, directions, _ = principal_components(rows, COMPONENTS)
+    return {"mean": mean.astype(np.float32), "directions": directions.astype(np.float32)}
+
+
+def fit_neighbors(reference: ClassifierOutputs, array: str = "features", shared: State | None = None) -> State:
+    """Keep at most 150,000 references, evenly spread over their order, in principal components.
+
+    The components are ``shared`` ones, or else those of the references.
+    """
     known = references(reference)
-    rows, projection = known.require(array), {}
-    if rows.shape[1] > COMPONENTS:
-        mean, directions, _ = principal_components(references(known, COMPONENT_ROWS).require(array), COMPONENTS)
-        projection = {"mean": mean.astype(np.float32), "directions": directions.astype(np.float32)}
-    index = Index.build(_in_neighbor_components(rows, projection), *numbered_labels(known))
+    projection = neighbor_components(known, array) if shared is None else shared
+    index = Index.build(_in_neighbor_components(known.require(array), projection), *numbered_labels(known))
     return {**index.arrays, **projection}
 
 

@@ -1,7 +1,6 @@
 """Every kind of evidence by name. A new kind is its functions and an entry here; every score is one, too."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from steepslope.errors import require_known
@@ -30,20 +29,22 @@ def _evidence_of_probes(
     return Evidence(columns, arrays, Learning(fit, check, slow=True, familiar=familiar), opinions)
 
 
-_NEIGHBORS = Learning(
-    neighbors.fit_neighbors, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=MOST_NEIGHBORS
-)
+def _learning_of_neighbors(array: str) -> Learning:
+    fit, shared = (partial(one, array=array) for one in (neighbors.fit_neighbors, neighbors.neighbor_components))
+    return Learning(fit, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=MOST_NEIGHBORS, shared=shared)
+
+
 EVIDENCE: dict[str, Evidence] = {
     "features": Evidence(classifier.feature_columns, ("features",), raw=True),
     "logits": Evidence(classifier.logit_columns, opinions=classifier.logit_opinions),
-    "neighbors": Evidence(neighbors.neighbor_columns, ("features",), _NEIGHBORS, neighbors.neighbor_opinions),
+    "neighbors": Evidence(
+        neighbors.neighbor_columns, ("features",), _learning_of_neighbors("features"), neighbors.neighbor_opinions
+    ),
     "feature_opinion": _evidence_of_probes("features", width=FEATURE_WIDTH),
     "views": Evidence(classifier.view_columns, ("views",), opinions=classifier.view_opinions),
     "dropout": Evidence(classifier.dropout_columns, ("dropout",), opinions=classifier.dropout_opinions),
     "auxiliary_neighbors": Evidence(
-        partial(neighbors.neighbor_columns, array="auxiliary"),
-        ("auxiliary",),
-        replace(_NEIGHBORS, fit=partial(neighbors.fit_neighbors, array="auxiliary")),
+        partial(neighbors.neighbor_columns, array="auxiliary"), ("auxiliary",), _learning_of_neighbors("auxiliary")
     ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
     "second_opinion": _evidence_of_probes("auxiliary", penalty=PROBE_PENALTY),
     "joint_opinion": _evidence_of_probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH),

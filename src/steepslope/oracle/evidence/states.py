@@ -28,15 +28,17 @@ class Learning:
       references alone, once.
     - ``familiar``: it learns without augmented copies.
     - ``most``: with more references, those about which the classifier is least sure are kept.
+    - ``shared``: learns what needs no labels, once for all folds. ``fit`` then takes it as ``shared``, too.
     """
 
-    fit: Callable[[ClassifierOutputs], State]
+    fit: Callable[..., State]
     check: Callable[[State, int], object]
     of: Literal["reference", "errors"] = "reference"
     at_least: int = 1
     slow: bool = False
     familiar: bool = False
     most: int | None = None
+    shared: Callable[[ClassifierOutputs], State] | None = None
 
 
 @dataclass(frozen=True)

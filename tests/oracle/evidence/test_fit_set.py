@@ -91,6 +91,26 @@ def test_the_spy_would_be_seen(spy: None) -> None:
     assert (computed(was_seen, fit_set.rows, seen_numbers(fit_set.rows), "features")[:, 0] == 1).all()
 
 
+def test_what_needs_no_labels_is_learnt_once_for_all_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[ClassifierOutputs] = []
+
+    def shared(outputs: ClassifierOutputs) -> State:
+        learnt.append(outputs)
+        return {"shared": np.array([len(learnt)])}
+
+    def fit(outputs: ClassifierOutputs, shared: State) -> State:
+        return {**seen_numbers(outputs), **shared}
+
+    monkeypatch.setitem(
+        EVIDENCE, "spy", Evidence(was_seen, ("features",), Learning(fit, lambda *_: None, shared=shared), was_seen)
+    )
+    opinions, state = FitSet.of(numbered(50), numbered(30, 1000, seed=1), 3).opinions("spy")
+    assert state is not None
+    assert (opinions[:, 0] == 0).all()
+    assert state["shared"] == [1]
+    assert (len(learnt), len(learnt[0]), learnt[0].labels) == (1, 4 * 80, None)
+
+
 def test_what_learns_slowly_learns_once_from_a_large_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four times the rows as many references; in two folds of twice as many, and in five of fewer."""
     install(monkeypatch, slow=True)

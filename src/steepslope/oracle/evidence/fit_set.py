@@ -200,7 +200,8 @@ class FitSet:
         left_out = folds if count == 1 else [*folds, none]
         fit: Callable[[ClassifierOutputs], State] = learning.fit
         if learning.shared is not None:
-            fit = partial(learning.fit, shared=learning.shared(self._references(name, none)))
+            unlabelled = self._references(name, none).changed(labels=None)
+            fit = partial(learning.fit, shared=learning.shared(unlabelled))
         states = side_by_side(lambda rows: fit(self._references(name, rows)), left_out)
         parts = [
             self._seen(name, self.rows.subset(inside), state) for inside, state in zip(folds, states, strict=False)

@@ -28,7 +28,7 @@ class Learning:
       references alone, once.
     - ``familiar``: it learns without augmented copies.
     - ``most``: with more references, those about which the classifier is least sure are kept.
-    - ``shared``: learns what needs no labels, once for all folds. ``fit`` then takes it as ``shared``, too.
+    - ``shared``: learns from outputs without labels, once for all folds. ``fit`` then takes it as ``shared``, too.
     """
 
     fit: Callable[..., State]

@@ -138,8 +138,13 @@ def fit_softmax(
     """Return weights (w, K) and bias (K,) of a multinomial logistic regression with a ridge.
 
     It begins at 0, or at ``start``. It stops after 100 iterations, or earlier if the loss falls by less than 10⁻⁷ of
-    itself.
+    itself. Fewer rows than columns are rotated into as many columns: the weights lie in their span.
     """
+    if len(columns) < columns.shape[1]:
+        basis, triangle = np.linalg.qr(columns.T)
+        begun = None if start is None else (basis.T @ start[0], start[1])
+        rotated, offsets = fit_softmax(np.ascontiguousarray(triangle.T), labels, num_classes, penalty, begun)
+        return basis @ rotated, offsets
     width, rows = columns.shape[1], np.arange(len(labels))
 
     def objective(parameters: Floats) -> tuple[float, Floats]:

@@ -82,13 +82,19 @@ def test_neighbours_are_those_of_scikit_learn(
     np.testing.assert_allclose(part[:, 1], np.take_along_axis(expected, classes, axis=1), atol=1e-5)
 
 
-def test_the_probe_is_a_logistic_regression(reference: ClassifierOutputs) -> None:
-    features = reference.require("auxiliary")
-    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
-    weights, bias = fit_softmax(scaled, reference.require_labels(), 4, 1e-2)
-    theirs = LogisticRegression(C=1 / (1e-2 * len(scaled)), tol=1e-8, max_iter=1000).fit(scaled, reference.labels)
-    ours = log_softmax(scaled @ weights + bias, axis=1)
-    np.testing.assert_allclose(ours, theirs.predict_log_proba(scaled), atol=0.02)
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_the_probe_is_a_logistic_regression(is_wide: bool, reference: ClassifierOutputs) -> None:
+    """Also of fewer rows than columns, and from another start."""
+    features, labels = reference.require("auxiliary"), reference.require_labels()
+    if is_wide:
+        draw = np.random.default_rng(0)
+        features, labels = np.concatenate([features[:60], draw.normal(size=(60, 200))], axis=1), labels[:60]
+    scaled = ((features - features.mean(axis=0)) / features.std(axis=0)).astype(np.float32)
+    theirs = LogisticRegression(C=1 / (1e-2 * len(scaled)), tol=1e-8, max_iter=1000).fit(scaled, labels)
+    for start in (None, (np.ones((scaled.shape[1], 4), np.float32), np.ones(4, np.float32))):
+        weights, bias = fit_softmax(scaled, labels, 4, 1e-2, start)
+        ours = log_softmax(scaled @ weights + bias, axis=1)
+        np.testing.assert_allclose(ours, theirs.predict_log_proba(scaled), atol=0.02)
 
 
 def test_candidates_stand_for_all_classes() -> None:

@@ -183,8 +183,6 @@ def compare(
     confidence_b: ArrayLike,
     is_correct: ArrayLike,
     *,
-    thresholds_a: tuple[float, float] = (0.5, 0.5),
-    thresholds_b: tuple[float, float] = (0.5, 0.5),
     bootstrap: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -192,16 +190,18 @@ def compare(
 ) -> dict[str, Difference]:
     """Return each metric of A minus that of B, with an interval and p, both on the same resamples of the rows (n,).
 
-    ``thresholds_a`` and ``thresholds_b`` are (positive, negative); ``clusters`` are those of :func:`evaluate`. p is
-    two-sided, in (0, 1], and agrees with the interval: p < 0.05 if the 95 % interval excludes 0.
+    Rates are at a threshold of 0.5. ``clusters`` are those of :func:`evaluate`. p is two-sided, in (0, 1], and agrees
+    with the interval: p < 0.05 if the 95 % interval excludes 0.
 
     >>> difference = compare([0.9, 0.8, 0.3, 0.6], [0.1, 0.2, 0.3, 0.4], [True, True, False, False], bootstrap=200)
     >>> difference["auc"]["value"]
     1.0
     """
-    ranked = rank_rows(confidence_a, is_correct), rank_rows(confidence_b, is_correct)
-    a = resample(ranked[0], measures_at(*thresholds_a), bootstrap, seed, clusters)
-    b = resample(ranked[1], measures_at(*thresholds_b), bootstrap, seed, clusters)
+    measures = measures_at(0.5, 0.5)
+    a, b = (
+        resample(rank_rows(confidence, is_correct), measures, bootstrap, seed, clusters)
+        for confidence in (confidence_a, confidence_b)
+    )
     return a.minus(b, level)
 
 

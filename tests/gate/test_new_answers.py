@@ -1,5 +1,6 @@
 """Answers that a gate never saw: they are never accepted, the other rows are as before, and many of them are told."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from steepslope.scores import SCORES
 
 CLASSES = np.array(["ant", "bee", "cow", "dog"])
 N = 1_500
+Scale = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 OF_LOGITS = [name for name, kind in SCORES.items() if {*kind.arrays} <= {"logits"} and kind.fits_on != "reference"]
 
 
@@ -61,14 +63,55 @@ def test_they_go_to_review_even_where_all_is_accepted(kind: str) -> None:
         assert not gate.source.oracle.trusts(unknown).any()
 
 
-@pytest.mark.parametrize("kind", ["mcp", "fused"])
-def test_confidences_on_another_scale_than_the_calibration_rows_are_refused(kind: str, tmp_path: Path) -> None:
-    """Percentages after numbers in [0, 1] would all be accepted."""
-    accepting_gate(kind).save(tmp_path / "gate")
-    gate, (said, sure, _) = Gate.load(tmp_path / "gate"), answers(300, 7)
-    assert gate.decide(ClassifierOutputs.from_answers(said, sure, classes=gate.classes)).accepted.any()
-    with pytest.raises(SteepslopeError, match=r"^confidence: expected confidences in \[0, 1\], as those of the "):
-        gate.decide(ClassifierOutputs.from_answers(said, 100 * sure, classes=gate.classes))
+@pytest.mark.parametrize(
+    ("usual", "other", "expected"),
+    [
+        (lambda p: p, lambda p: 100 * p, r"confidences in \[0, 1\]"),
+        (lambda p: p, lambda p: 1.03 + p / 10, r"confidences in \[0, 1\]"),
+        (lambda p: p, lambda p: np.log(p), r"confidences in \[0, 1\]"),
+        (lambda p: np.log(p), lambda p: p, "confidences of at most 0"),
+        (lambda p: np.full(len(p), np.nan), lambda p: p, "no confidences"),
+        (lambda p: 100 * p, lambda p: p, None),
+    ],
+)
+def test_confidences_on_another_scale_than_the_calibration_rows_are_refused(
+    usual: Scale, other: Scale, expected: str | None, tmp_path: Path
+) -> None:
+    """They would all be accepted. Of an opinion they are refused, too; what lies below is not accepted."""
+    said, sure, truths = answers(N, 0)
+    rows = ClassifierOutputs.from_answers(said, usual(sure), truths)
+    Gate.of(SCORES["mcp"](), rows, max_risk=0.3).save(tmp_path / "gate")
+    gate = Gate.load(tmp_path / "gate")
+    new = {
+        name: ClassifierOutputs.from_answers(said, form(sure), classes=gate.classes)
+        for name, form in {"usual": usual, "other": other}.items()
+    }
+    gate.decide(new["usual"])
+    if expected is None:
+        assert not gate.decide(new["other"]).accepted.any()
+        return
+    with pytest.raises(SteepslopeError, match=f"^confidence: expected {expected}, as in the calibration rows"):
+        gate.decide(new["other"])
+
+
+def test_an_opinion_on_another_scale_or_none_is_told(tmp_path: Path) -> None:
+    def with_vendor(n: int, seed: int, factor: float = 1) -> ClassifierOutputs:
+        said, sure, truths = answers(n, seed)
+        told, how_sure, _ = answers(n, seed, 0.9)
+        vendor = ClassifierOutputs.from_answers(told, factor * how_sure, classes=[*CLASSES])
+        return ClassifierOutputs.from_answers(said, sure, truths).with_opinion("vendor", vendor)
+
+    oracle = FusedOracle(budget="opinions").fit(with_vendor(600, 1))
+    gate, rows = Gate.of(oracle, with_vendor(N, 2), max_risk=0.2), with_vendor(300, 3)
+    assert gate.source is not None
+    assert gate.source.answers == dict.fromkeys(["logits", "opinion_vendor"], "confidences in [0, 1]")
+    with pytest.raises(SteepslopeError, match=r"opinion_vendor: expected confidences in \[0, 1\]"):
+        gate.decide(with_vendor(300, 3, 100))
+    alone = ClassifierOutputs.from_answers(*answers(300, 3))
+    for act in (lambda: gate.decide(alone), lambda: Gate.of(oracle, with_vendor(N, 2), 0.2, target=alone)):
+        with pytest.raises(SteepslopeError, match="the outputs hold no opinion_vendor"):
+            act()
+    assert gate.decide(rows).accepted.any()
 
 
 @pytest.mark.parametrize(("every", "code"), [(300, 0), (20, 4), (1, 4)])

@@ -127,7 +127,7 @@ def test_a_weak_opinion_is_kept_with_few_rows_and_a_useless_one_costs_little(use
 def test_confidences_on_another_scale_than_the_fit_set_are_refused(scale: str) -> None:
     _, rows, oracle = trust(scale)
     other = services(2_000, 1, "percent")
-    with pytest.raises(SteepslopeError, match=r"confidence: expected confidences in \[0, 1\], .* found another scale"):
+    with pytest.raises(SteepslopeError, match=r"confidence: expected confidences in \[0, 1\], .* found others in row"):
         oracle.trust_logit(other)
     with pytest.raises(SteepslopeError, match=r"opinion_other: expected confidences in \[0, 1\]"):
         oracle.trust_logit(rows.changed(opinion_other=other.arrays["opinion_other"]))

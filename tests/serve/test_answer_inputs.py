@@ -160,7 +160,7 @@ def test_classes_without_names_are_numbers_and_graded_answers_a_confidence_alone
         first = client.post(INFER, json={"inputs": [whole, floats]}).json()["outputs"]
         assert first[0]["data"] == [1, -1, -1]
         refused = client.post(INFER, json={"inputs": [whole, {**floats, "data": [93, 0.9, 0.9]}]})
-        assert "confidence: expected confidences in [0, 1], as those of the calibration rows" in refused.json()["error"]
+        assert "confidence: expected confidences in [0, 1], as in the calibration rows" in refused.json()["error"]
     with client_of(served_gate_folder(tmp_path / "graded")) as client:
         second = answered(client, {"confidence": [0.99] * 3})
     assert second["trust_logit"] == pytest.approx([first[3]["data"][0]] * 3)

@@ -18,7 +18,7 @@ from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answers import are_answers, are_beyond_probabilities, is_unanswered, require_probabilities
+from steepslope.outputs.answers import are_answers, is_unanswered, require_scales, scale_of_answers
 from steepslope.outputs.arrays import OPINION, is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.labels import UNKNOWN
@@ -47,8 +47,8 @@ class ConfidenceSource:
     calibration rows. The gate's thresholds come from these; None if there are none. ``shapes`` has the shape of a row
     of each array that the model takes, by name, if known. ``lacked`` counts the calibration rows that lacked an
     opinion, by the opinion's array, and ``rows`` all calibration rows. ``answers`` has the arrays made of answers, a
-    class and a confidence, and whether all these confidences are in [0, 1]. ``errors`` has the number of errors in the
-    fit set and its size; None if unknown.
+    class and a confidence, and the scale of ``SCALES`` that all these confidences are on, or None. ``errors`` has the
+    number of errors in the fit set and its size; None if unknown.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ConfidenceSource:
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
     lacked: Mapping[str, int] = member(default_factory=dict)
     rows: int = 0
-    answers: Mapping[str, bool] = member(default_factory=dict)
+    answers: Mapping[str, str | None] = member(default_factory=dict)
     errors: tuple[int, int] | None = None
 
     @classmethod
@@ -96,8 +96,7 @@ class ConfidenceSource:
         opinions = [name for name in arrays if is_opinion_array(name)]
         lacked = {name: int(lacks_opinion(name, arrays[name], self.num_classes).sum()) for name in opinions}
         logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
-        made = [name for name in logits if are_answers(arrays[name])]
-        answers = {name: not are_beyond_probabilities(arrays[name]).any() for name in made}
+        answers = {name: scale_of_answers(arrays[name]) for name in logits if are_answers(arrays[name])}
         return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=answers)
 
     @property
@@ -111,11 +110,6 @@ class ConfidenceSource:
         for name in self.needed:
             lacks = lacks | lacks_opinion(name, arrays[name], self.num_classes)
         return lacks
-
-    @property
-    def probabilities(self) -> tuple[str, ...]:
-        """The arrays of answers whose confidences were in [0, 1] on all calibration rows, and have to be."""
-        return tuple(name for name, inside in self.answers.items() if inside)
 
     @property
     def of_log_odds(self) -> bool:
@@ -152,10 +146,11 @@ class ConfidenceSource:
 
         It is −∞ for a row without a prediction.
         """
-        require_probabilities(outputs.arrays, self.probabilities, "calibration rows")
         with located(self.name):
             model = self.model
             values = model.trust_logit(outputs) if isinstance(model, BaseOracle) else model.confidence(outputs)
+        require_scales(outputs.arrays, self.answers, "calibration rows")
+        with located(self.name):
             if np.isnan(values).any():
                 row = int(np.isnan(values).argmax())
                 raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")

@@ -53,9 +53,9 @@ class TargetRows:
         with located("target"):
             source.require_new(target)
             require_other_rows("rows", outputs, target, "the target is new to the labels")
-            target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
-        return cls(np.array(outputs.label_names)[target.predictions], confidence)
+        complete = np.flatnonzero(~source.lacking(target.arrays))  # the others go to review
+        return cls(np.array(outputs.label_names)[target.predictions[complete]], confidence[complete])
 
 
 @dataclass(frozen=True, eq=False)

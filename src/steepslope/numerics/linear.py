@@ -138,7 +138,8 @@ def fit_softmax(
     """Return weights (w, K) and bias (K,) of a multinomial logistic regression with a ridge.
 
     It begins at 0, or at ``start``. It stops after 100 iterations, or earlier if the loss falls by less than 10⁻⁷ of
-    itself. Fewer rows than columns are rotated into as many columns: the weights lie in their span.
+    itself. With fewer rows than columns, the columns are first rotated into as many as there are rows: the weights
+    lie in the span of the rows.
     """
     if len(columns) < columns.shape[1]:
         basis, triangle = np.linalg.qr(columns.T)

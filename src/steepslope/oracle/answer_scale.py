@@ -17,11 +17,13 @@ from steepslope.numerics.formulas import Array, constant, float64, namespace_of,
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import (
+    LOGITS,
     MISSED,
+    PROBABILITIES,
     are_answers,
-    are_beyond_probabilities,
+    are_off_scale,
     order_of_strength,
-    require_probabilities,
+    require_scales,
     strength_of_order,
 )
 from steepslope.outputs.arrays import OPINION
@@ -29,7 +31,6 @@ from steepslope.outputs.arrays import OPINION
 Floats = NDArray[np.float64]
 KNOTS = 17  # the log-odds are linear between these
 PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
-LOGITS = "logits"
 UNSCALED = np.array([-1.0, 1.0])  # the knots, and their values, of confidences in [0, 1]
 SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
@@ -42,7 +43,7 @@ def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
         strength = array.max(axis=1)[rows].astype(np.float64)
         order, has = order_of_strength(strength) - np.log(array.shape[1] - 1), strength > MISSED
         right = array.argmax(axis=1)[rows] == labels[rows]
-        is_order = bool(are_beyond_probabilities(array).any())
+        is_order = bool(are_off_scale(array, PROBABILITIES).any())
         if is_order or not has.all():
             scales[name] = _fit_scale(order[has], right, has, is_order)
     return scales
@@ -52,7 +53,7 @@ def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, St
     """Raise if answers among the ``inputs`` are on another scale, where the fit set's confidences were in [0, 1]."""
     ordered = {name for name, scale in scales.items() if not np.array_equal(scale["knots"], UNSCALED)}
     answers = _arrays_of_answers(outputs)
-    require_probabilities(answers, (name for name in answers if name in inputs and name not in ordered), "fit set")
+    require_scales(answers, {name: PROBABILITIES for name in answers if name in {*inputs} - ordered}, "fit set")
 
 
 def _arrays_of_answers(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:

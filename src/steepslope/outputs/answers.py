@@ -6,7 +6,7 @@ depend on nothing but the row, so that new rows mean what calibration rows meant
 the probability of the predicted class, as far as that is above 1/K; any other number has its place in the same order.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.formulas import Array, float64, namespace_of, quiet
-from steepslope.outputs.arrays import OPINION, as_array, as_float_array
+from steepslope.outputs.arrays import as_array, as_float_array
 from steepslope.outputs.labels import (
     NOTHING_THERE,
     TRUTH_OF_TEXT,
@@ -36,12 +36,19 @@ NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
 APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
 RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
 MISSING = 1e-5  # the made logit where there is no confidence: below all others
-MISSED = 1.5 * MISSING  # which rounding does not reach
+MISSED = 1.5 * MISSING  # above MISSING in every float type
 NO_ANSWER = -(2.0**-17)  # all made logits of a row without an answer; exact in float16, and no classifier gives it
 LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
+ROUNDED = 0.01  # of an order in float16
+PROBABILITIES = "confidences in [0, 1]"
+SCALES = {
+    "no confidences": (np.inf, -np.inf),
+    PROBABILITIES: (LOWEST_ORDER, HIGHEST_ORDER),
+    "confidences of at most 0": (-np.inf, LOWEST_ORDER),
+}  # the least and the highest order on each; numbers above 1 are on none
 MOST_CLASSES = 10_000  # that are known by numbers alone
-PREDICTED, CONFIDENCE = "predicted", "confidence"
+LOGITS, PREDICTED, CONFIDENCE = "logits", "predicted", "confidence"
 GRADES = "wrong", "right"  # the classes of answers of which no more is known: each is taken for right
 
 
@@ -117,25 +124,33 @@ def order_of_strength(strength: Array) -> Array:
     return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
 
 
-def are_beyond_probabilities(logits: Array) -> Array:
-    """Return which rows of made logits (n, K) have a confidence outside [0, 1], booleans (n,), also of tensors.
+def are_off_scale(logits: Array, scale: str) -> Array:
+    """Return which rows of made logits (n, K) have a confidence that is not on a scale of ``SCALES``, booleans (n,).
 
-    >>> are_beyond_probabilities(answer_logits(np.array([0, 0, 1, 1]), [1.0, 93.0, np.nan, -0.5], 3)).tolist()
+    Tensors are taken, too. What rounding in float16 makes of the ends is on the scale.
+
+    >>> are_off_scale(answer_logits(np.array([0, 0, 1, 1]), [1.0, 93.0, np.nan, -0.5], 3), PROBABILITIES).tolist()
     [False, True, False, True]
     """
+    least, most = SCALES[scale]
     strength = namespace_of(logits).max(float64(logits), axis=1)
     order = order_of_strength(strength) - np.log(logits.shape[1] - 1)
-    return (strength > MISSED) & ((order < LOWEST_ORDER - NEAR) | (order > HIGHEST_ORDER + NEAR))
+    return (strength > MISSED) & ((order < least - ROUNDED) | (order > most + ROUNDED))
 
 
-def require_probabilities(arrays: Mapping[str, NDArray[Any]], names: Iterable[str], known: str) -> None:
-    """Raise if a confidence in the made logits of some names is outside [0, 1], unlike all of the ``known`` rows."""
-    for name in names:
-        beyond = are_beyond_probabilities(arrays[name])
-        if beyond.any():
-            found = f"found another scale in row {int(beyond.argmax())}"
-            place = name if name.startswith(OPINION) else CONFIDENCE
-            raise SteepslopeError(f"expected confidences in [0, 1], as those of the {known}, {found}", place)
+def scale_of_answers(logits: NDArray[Any]) -> str | None:
+    """Return the first of ``SCALES`` that all confidences of made logits (n, K) are on; None if they are on none."""
+    return next((scale for scale in SCALES if not are_off_scale(logits, scale).any()), None)
+
+
+def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str | None], known: str) -> None:
+    """Raise if a confidence in some made logits is not on the scale that all of the ``known`` rows were on."""
+    for name, scale in scales.items():
+        if scale is not None and (off := are_off_scale(arrays[name], scale)).any():
+            found = f"found others in row {int(off.argmax())}"
+            raise SteepslopeError(
+                f"expected {scale}, as in the {known}, {found}", CONFIDENCE if name == LOGITS else name
+            )
 
 
 def are_answers(logits: NDArray[Any]) -> bool:

@@ -22,7 +22,7 @@ from steepslope.outputs.answers import (
     answer_logits,
     answer_texts,
     opinion_of_answers,
-    require_probabilities,
+    require_scales,
 )
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.serve.served import Served
@@ -56,15 +56,16 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     """Return an array that the model takes: logits that are made of answers, or what came of that name."""
     if array.name not in served.card.answers:
         return part[array.name]
-    *predictions, confidence = (part[one.name] for one in _inputs_of_array(served, array))
+    inputs = _inputs_of_array(served, array)
+    *predictions, confidence = (part[one.name] for one in inputs)
     count, names = array.shape[1], served.card.classes
     assert count is not None
     if predictions:
         logits = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
     else:
         logits = answer_logits(np.ones(len(confidence), np.int64), confidence, count)
-    if served.card.answers[array.name]:
-        require_probabilities({array.name: logits}, [array.name], "calibration rows")
+    place = inputs[-1].name
+    require_scales({place: logits}, {place: served.card.answers[array.name]}, "calibration rows")
     if not is_opinion_array(array.name):
         logits[~np.nan_to_num(logits).any(axis=1)] = NO_ANSWER
     return logits.astype(array.dtype)

@@ -46,6 +46,19 @@ def test_a_linear_head_is_read_off_exactly() -> None:
     np.testing.assert_allclose(half[0], head_of()[0], atol=0.01)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_head_on_collinear_features_has_small_weights(seed: int) -> None:
+    """Huge ones that cancel would fit these rows, and turn over the predictions of copies."""
+    outputs = headed(600, seed)
+    features = outputs.require_features()
+    mixed = features @ np.random.default_rng(seed).normal(size=(7, 90)).astype(np.float32)
+    twice = np.concatenate([np.ones((600, 1), np.float32), features, features, mixed], axis=1)
+    found = linear_head(outputs.changed(features=twice))
+    assert found is not None
+    assert np.abs(found[0]).max() < 3
+    np.testing.assert_allclose(twice @ found[0] + found[1], outputs.logits, atol=1e-3)
+
+
 def test_what_is_not_linear_has_no_head_and_no_copies() -> None:
     assert linear_head(headed(curve=0.05)) is None
     assert linear_head(headed(n=8)) is None  # any rows that are no more than the columns fit

@@ -71,8 +71,7 @@ class GateCard:
     ``thresholds`` are those of groups. ``certificates`` are as
     :meth:`~steepslope.promise.certificate.Certificate.as_json` has them, and ``words`` are the promise in words.
     ``coverage`` is the fraction of calibration rows that were accepted. ``gate`` is the digest of the gate's card;
-    ``answers`` has the arrays that are made of a class and a confidence, and whether the latter has to be in
-    [0, 1].
+    ``answers`` has the arrays that are made of a class and a confidence, and the scale of the latter, if known.
     """
 
     part: Part
@@ -83,7 +82,7 @@ class GateCard:
     classes: tuple[str, ...] | None = None
     certificates: tuple[Mapping[str, Any], ...] = ()
     coverage: float = 0.0
-    answers: Mapping[str, bool] = field(default_factory=dict)
+    answers: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, gate: Gate, digest: str, part: Part = "all") -> Self:

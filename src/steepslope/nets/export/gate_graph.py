@@ -27,7 +27,7 @@ from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
 from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
-from steepslope.outputs.answers import are_beyond_probabilities, is_unanswered
+from steepslope.outputs.answers import are_off_scale, is_unanswered
 from steepslope.outputs.arrays import is_opinion_array
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import Score
@@ -63,8 +63,8 @@ def _exact_number(value: Any) -> Any:
 class GateGraph(nn.Module):
     """Arrays by the names of ``shapes``, and groups, to what ``outputs`` names once it has run.
 
-    ``shapes`` are those of a row of each array. Where an input is not finite, or a confidence is outside [0, 1] unlike
-    all of the calibration rows, the trust logit is NaN, and nothing is accepted. Without a gate, the outputs are the
+    ``shapes`` are those of a row of each array. Where an input is not finite, or a confidence is on another scale than
+    all calibration rows, the trust logit is NaN, and nothing is accepted. Without a gate, the outputs are the
     trust logit and the hand-over alone. ``halved`` features pass through float16, in which the oracle's fit set had
     them. A row of NaN lacks an opinion, and goes to review where nearly all calibration rows had it. ``places`` are of
     the classes of opinions that come as other nets' logits, by the names of their arrays.
@@ -91,7 +91,7 @@ class GateGraph(nn.Module):
         rows = dict(given)
         needed = [array for name, array in given.items() if array.is_floating_point() and not is_opinion_array(name)]
         usable = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
-        usable += [~are_beyond_probabilities(rows[name]) for name in self.source.probabilities]
+        usable += [~are_off_scale(rows[name], scale) for name, scale in self.source.answers.items() if scale]
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():
             rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()

@@ -32,6 +32,7 @@ from steepslope.scores import MCP
 
 LINEAR = 1e-2  # logits count as linear in the features up to this residual, in standard deviations of the logits
 HEAD_ROWS = 5_000
+COLLINEAR = 1e-10  # columns that only rounding tells apart: their weights would be huge
 VECTORS = ("features", "auxiliary")
 EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
 
@@ -93,8 +94,8 @@ def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArra
     columns = np.column_stack([features, np.ones(len(rows))])
     if len(rows) <= columns.shape[1]:
         return None
-    basis, triangle = qr(columns, mode="economic")  # of which a pivoted solution takes a fraction of the time
-    both, *_ = lstsq(triangle, basis.T @ logits, lapack_driver="gelsy")
+    basis, triangle = qr(columns, mode="economic")  # a pivoted solve of the triangle is much faster than of the rows
+    both, *_ = lstsq(triangle, basis.T @ logits, cond=COLLINEAR, lapack_driver="gelsy")
     if np.abs(columns @ both - logits).max() > LINEAR * logits.std():
         return None
     return both[:-1].astype(np.float32), both[-1].astype(np.float32)

@@ -18,11 +18,10 @@ from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import (
     LOGITS,
-    MISSED,
     PROBABILITIES,
     are_answers,
     are_off_scale,
-    order_of_strength,
+    orders_of_answers,
     require_scales,
     strength_of_order,
 )
@@ -40,8 +39,7 @@ def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
     labels, scales = outputs.require_labels(), {}
     for name, array in _arrays_of_answers(outputs).items():
         rows = np.flatnonzero(array.max(axis=1) > 0)
-        strength = array.max(axis=1)[rows].astype(np.float64)
-        order, has = order_of_strength(strength) - np.log(array.shape[1] - 1), strength > MISSED
+        order, has = orders_of_answers(array[rows])
         right = array.argmax(axis=1)[rows] == labels[rows]
         is_order = bool(are_off_scale(array, PROBABILITIES).any())
         if is_order or not has.all():
@@ -88,13 +86,12 @@ def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -
 @quiet
 def _on_scale(logits: Array, state: State) -> Array:
     xp, chance = namespace_of(logits), np.log(logits.shape[1] - 1)
-    strength = xp.max(float64(logits), axis=1)
-    order = order_of_strength(strength) - chance
-    knots, values = (constant(state[name], strength) for name in ("knots", "values"))
+    order, has = orders_of_answers(logits)
+    knots, values = (constant(state[name], order) for name in ("knots", "values"))
     slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
     # the first piece goes on below, the last above
     ends = xp.maximum(order - knots[-1], xp.zeros_like(order)), xp.minimum(order - knots[0], xp.zeros_like(order))
     within = xp.minimum(xp.maximum(order[:, None] - knots[:-1], xp.zeros_like(slopes)), knots[1:] - knots[:-1])
     found = values[0] + xp.sum(within * slopes, axis=1) + ends[0] * slopes[-1] + ends[1] * slopes[0]
-    found = xp.where(strength < MISSED, constant(state["missing"], found)[0], found) + chance
+    found = xp.where(has, found, constant(state["missing"], found)[0]) + chance
     return xp.where(logits > 0, strength_of_order(found)[:, None], float64(logits))

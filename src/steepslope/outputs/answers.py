@@ -124,6 +124,12 @@ def order_of_strength(strength: Array) -> Array:
     return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
 
 
+def orders_of_answers(logits: Array) -> tuple[Array, Array]:
+    """Return the order of each confidence in made logits (n, K), float64 (n,), and whether a row has one."""
+    strength = namespace_of(logits).max(float64(logits), axis=1)
+    return order_of_strength(strength) - np.log(logits.shape[1] - 1), strength > MISSED
+
+
 def are_off_scale(logits: Array, scale: str) -> Array:
     """Return which rows of made logits (n, K) have a confidence that is not on a scale of ``SCALES``, booleans (n,).
 
@@ -133,9 +139,8 @@ def are_off_scale(logits: Array, scale: str) -> Array:
     [False, True, False, True]
     """
     least, most = SCALES[scale]
-    strength = namespace_of(logits).max(float64(logits), axis=1)
-    order = order_of_strength(strength) - np.log(logits.shape[1] - 1)
-    return (strength > MISSED) & ((order < least - ROUNDED) | (order > most + ROUNDED))
+    order, has = orders_of_answers(logits)
+    return has & ((order < least - ROUNDED) | (order > most + ROUNDED))
 
 
 def scale_of_answers(logits: NDArray[Any]) -> str | None:
@@ -147,10 +152,8 @@ def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str 
     """Raise if a confidence in some made logits is not on the scale that all of the ``known`` rows were on."""
     for name, scale in scales.items():
         if scale is not None and (off := are_off_scale(arrays[name], scale)).any():
-            found = f"found others in row {int(off.argmax())}"
-            raise SteepslopeError(
-                f"expected {scale}, as in the {known}, {found}", CONFIDENCE if name == LOGITS else name
-            )
+            place, row = CONFIDENCE if name == LOGITS else name, int(off.argmax())
+            raise SteepslopeError(f"expected {scale}, as in the {known}, found others in row {row}", place)
 
 
 def are_answers(logits: NDArray[Any]) -> bool:

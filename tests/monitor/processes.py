@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steepslope.monitor.state import Counted, begin_state, hash_in_state, open_state
+from steepslope.monitor.state import Counted, begin_state, open_state
+from steepslope.predict.chunks import hash_of_text
 
 
 def add_rows(path: Path, process: int) -> None:
@@ -13,5 +14,5 @@ def add_rows(path: Path, process: int) -> None:
     for number in range(20):
         with open_state(path) as state:
             row = int(state.content["rows"]) + 1
-            state.add([Counted(hash_in_state(f"{process} {number}"), 0, 0.5, True, row)])
+            state.add([Counted(hash_of_text(f"{process} {number}"), 0, 0.5, True, row)])
             state.write({"rows": row})

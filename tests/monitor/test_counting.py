@@ -25,7 +25,8 @@ from steepslope.monitor.predictions import (
     read_predictions,
 )
 from steepslope.monitor.sentences import class_mix_sentences, health_sentences, monitor_sentences
-from steepslope.monitor.state import State, begin_state, hash_in_state, open_state
+from steepslope.monitor.state import State, begin_state, open_state
+from steepslope.predict.chunks import hash_of_text
 from steepslope.promise.certificate import as_percent
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
@@ -92,7 +93,7 @@ def test_each_id_of_a_file_is_counted_once_in_an_order_that_ids_draw(
         assert (count.new, count.monitor.rows) == (len(expected), len(expected))
         assert count.repeated == sum(map(len, parts)) - len(expected)
         found = state.connection.execute("SELECT id FROM predictions ORDER BY row").fetchall()
-    assert [one for (one,) in found] == sorted(hash_in_state(f"photo {one}") for one in expected)
+    assert [one for (one,) in found] == sorted(hash_of_text(f"photo {one}") for one in expected)
 
 
 TWICE = Batch.joined([batch([2]), batch([2], p_correct=0.9999)])
@@ -140,7 +141,7 @@ def test_labels_that_are_no_class_are_counted(count: FileCount, state: State, tm
 def test_labels_tell_where_in_the_stream_they_are_of(count: FileCount, state: State, tmp_path: Path) -> None:
     accepted = np.flatnonzero(stream(1_000, 1).judged(GATE).accepted)[-40:]
     count.count_labels(state, labels(tmp_path / "labels.parquet", accepted.tolist(), "dog"))
-    found = state.counted(hash_in_state(f"photo {row}") for row in accepted)
+    found = state.counted(hash_of_text(f"photo {row}") for row in accepted)
     assert count.monitor.labelled.history[-1].row in {prediction.row for prediction in found.values()}
     assert count.monitor.alarms["labels"] == 1_000  # when it was raised
     assert count.monitor.labelled.alarm_count in range(1, 41)

@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
 from steepslope.monitor.monitor import CHANGED, HARMFUL, HEALTHY
-from steepslope.monitor.signals import SIGNALS
+from steepslope.promise.change import SIGNALS
 from steepslope.monitor.state import Counted, open_state
 from tests.monitor.problems import feed, gate, monitor_of, stream
 

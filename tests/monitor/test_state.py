@@ -17,14 +17,15 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import Monitor
-from steepslope.monitor.state import Counted, begin_state, hash_in_state, open_state, seal_state
+from steepslope.monitor.state import Counted, begin_state, open_state, seal_state
+from steepslope.predict.chunks import hash_of_text
 from tests.monitor.problems import feed, gate, monitor_of, stream
 from tests.monitor.processes import add_rows
 from tests.refusal import refusal
 
 CONTENT = {"rows": 0}
 MONITOR = monitor_of(gate()).as_json()
-CAT = Counted(hash_in_state("photo 1"), hash_in_state("cat"), 0.5, True, 1)
+CAT = Counted(hash_of_text("photo 1"), hash_of_text("cat"), 0.5, True, 1)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read(path: Path) -> None:
-    dog = Counted(hash_in_state("photo 2"), hash_in_state("dog"), 0.25, False, 2, False)
+    dog = Counted(hash_of_text("photo 2"), hash_of_text("dog"), 0.25, False, 2, False)
     with open_state(path) as state:
         assert (state.content, state.has_predictions) == (CONTENT, False)
         state.add([CAT, dog])
@@ -127,7 +128,7 @@ def test_what_is_no_state_is_one_line(kind: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_row_that_is_edited_is_noticed(edit: str, path: Path) -> None:
     with open_state(path) as state:
-        names = [(hash_in_state(f"photo {row}"), hash_in_state("cat")) for row in range(1, 7)]
+        names = [(hash_of_text(f"photo {row}"), hash_of_text("cat")) for row in range(1, 7)]
         state.add(Counted(*each, 0.12 + 0.1 * row, row % 2 > 0, row) for row, each in enumerate(names, 1))
         state.label({each[0]: False for each in names[3:5]})
     with open_state(path):

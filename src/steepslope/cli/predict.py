@@ -36,9 +36,9 @@ def predict(
     """Decide for each new image, or row of outputs, whether its prediction may be used.
 
     Writes a row for each: id, label, probability, p_correct, trust_logit, accepted, decision, and what options add. A
-    killed run goes on when it is started again. At the end it says whether the gate is healthy or changed, as monitor
-    does, if the gate has its calibration rows. Exit code 0: no change was found, which does not mean that any
-    prediction was accepted. 4: changed, so the promise cannot be relied on. 2: bad input.
+    killed run goes on when it is started again. All rows are judged together before any is accepted: if they are
+    clearly not drawn as the gate's calibration rows were, all go to review. Exit code 0: no change was found, which
+    does not mean that any prediction was accepted. 4: changed. 2: bad input.
 
     Parameters
     ----------
@@ -71,6 +71,7 @@ def predict(
     from steepslope.predict.audit import LIMIT
     from steepslope.predict.prediction_file import file_or_stdout, require_prediction_file
     from steepslope.predict.source import key_of_source, source_of_outputs, write_source_decisions
+    from steepslope.promise.change import EXIT_CODES
 
     require_prediction_file(out, outputs, groups, reading.classes, follow)
     if follow is not None and options.audit is None:
@@ -97,7 +98,7 @@ def predict(
         summary = write_source_decisions(source, {**key_of_source(source, Path(gate)), **following}, file, replace)
         if out != STDOUT:
             say(f"decisions: {out}")
-        return _predicted_health(source.gate, file) if summary.rows > summary.failed else 0
+    return EXIT_CODES[summary.health]
 
 
 def _gate_to_predict(folder: str, backbones: tuple[str, ...], explain: bool) -> Gate:
@@ -136,19 +137,3 @@ def _images_to_predict(
     image_gate = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
     source = FromImages(image_gate, images_to_judge(image_gate, spec), str(spec), options, by_id)
     return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
-
-
-def _predicted_health(gate: Gate, file: Path) -> int:
-    """Say what the decisions in a file tell about the gate's health; return the exit code for it."""
-    from steepslope.monitor.health import watch_health_of_file
-    from steepslope.monitor.monitor import EXIT_CODES
-    from steepslope.monitor.predictions import read_predictions
-    from steepslope.monitor.sentences import class_mix_sentences, health_sentences
-
-    watched = watch_health_of_file(gate, read_predictions(file, None, gate.classes))
-    lines = [] if watched is None else [*health_sentences(watched, alone=True), *class_mix_sentences(watched)]
-    if gate.calibration_rows is None:
-        lines = ["Health unknown: this gate has no calibration rows to compare with."]
-    for line in lines:
-        say(line)
-    return 0 if watched is None else EXIT_CODES[watched.health]

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steepslope.checks import Check, require, whole
 from steepslope.cli.parser import showing_first
@@ -14,6 +15,11 @@ from steepslope.files.extras import require_extra
 from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
+from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED, WhenChanged
+
+if TYPE_CHECKING:
+    from steepslope.serve.monitoring import ServedMonitor
+    from steepslope.serve.served import Served
 
 LIBRARIES = ("fastapi", "PIL", "prometheus_client", "uvicorn")
 MODEL_NAME = Check(
@@ -21,7 +27,7 @@ MODEL_NAME = Check(
 )
 
 
-@showing_first("gate", "host", "port", "monitor", "decisions", "max_batch")
+@showing_first("gate", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
 def serve(
     gate: str,
     nets: NetSpecs,
@@ -30,6 +36,7 @@ def serve(
     name: str = "gate",
     max_batch: int = 32,
     monitor: str | None = None,
+    when_changed: WhenChanged = REVIEW_ALL,
     decisions: str | None = None,
     opinion: tuple[str, ...] = (),
 ) -> None:
@@ -56,7 +63,10 @@ def serve(
         Largest number of rows (images) that are run together.
     monitor
         State file of a monitor, as the command monitor keeps it; a missing one is made. The monitor sees every
-        decision, and the gate's health is a metric.
+        decision, and the gate's health is a metric. Without a file, the folder of a gate is monitored in memory.
+    when_changed
+        review: from the row on with which the monitor finds a change, or harm, all go to review. warn: it is only a
+        metric.
     decisions
         File, .csv, to which each decision is added as predict writes it, with the request's id (header X-Request-Id, or
         one that the answer has), so that later labels find it.
@@ -69,6 +79,7 @@ def serve(
     require("port", port, whole(0, 65535))
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
+    require("when_changed", when_changed, WHEN_CHANGED)
     from steepslope.serve.app import Answers
     from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.server import open_server_socket, run_server, server_address
@@ -90,11 +101,7 @@ def serve(
         say(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             say("warning: this gate accepts nothing; see why above")
-        address, watch = server_address(bound), None
-        if monitor is not None:
-            from steepslope.serve.monitoring import ServedMonitor
-
-            watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
+        address, watch = server_address(bound), _watch_to_serve(served, monitor, when_changed)
         log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         try:
@@ -102,6 +109,17 @@ def serve(
         finally:
             if watch is not None:
                 watch.write()
+
+
+def _watch_to_serve(served: Served, state: str | None, when_changed: str) -> ServedMonitor | None:
+    """Return the monitor behind a server, in memory without a state; None if there is nothing to compare with."""
+    from steepslope.serve.monitoring import ServedMonitor
+
+    known = None if served.gate is None else served.gate.calibration_rows
+    if state is None and (known is None or not known.accepted.any()):
+        say("warning: no change of the inputs will be noticed; the state of a monitor (--monitor) would tell")
+        return None
+    return ServedMonitor.open(state, served.card.gate, served.gate, when_changed == REVIEW_ALL)
 
 
 @showing_first("gate", "predictions", "labels", "state")
@@ -152,9 +170,9 @@ def monitor(
         Print the state as one JSON document, not as sentences.
     """
     from steepslope.monitor.counting import count_files
-    from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.sentences import monitor_sentences
     from steepslope.nets.training.loading import load_oracle
+    from steepslope.promise.change import EXIT_CODES
 
     files = [Path(file) for file in predictions]
     count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow, load_oracle)

@@ -156,11 +156,18 @@ class ConfidenceSource:
                 raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
             return np.where(outputs.predictions == UNKNOWN, -np.inf, values)
 
+    def distance(self, outputs: ClassifierOutputs) -> Floats | None:
+        """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if unknown."""
+        return None if self.oracle is None else self.oracle.distance(outputs)
+
     def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
         """Return labelled outputs (n,), with their groups, as rows to calibrate on."""
         names, extra = np.array(outputs.label_names), likeliest_class(outputs)
         confidence, true_classes = self.confidence(outputs), names[outputs.require_labels()]
         known = {"predicted_classes": names[extra["predicted"]], "of_log_odds": self.of_log_odds, "extra": extra}
+        extra["true"] = np.asarray(outputs.labels, np.int64)
+        if (distance := self.distance(outputs)) is not None:
+            extra["distance"] = distance
         return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, true_classes, **known)
 
     def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
 GROUP = "group"  # the column of groups that are not the predicted classes
 LACKING = "lacks_opinion"
+DISTANCE, STOPPED = "distance", "stopped"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
@@ -39,6 +40,9 @@ class Decisions(Brief):
     - ``groups`` (m,): the groups of a gate, unless they are the predicted classes; else None.
     - ``lacking`` (m,): which rows go to review because they lack an opinion that nearly all calibration rows had;
       None if the gate needs no opinion.
+    - ``distance`` (m,), in (0, 1): how far the features lie from known ones; None if that is not known.
+    - ``stopped`` (m,): which rows go to review because inputs have changed; None if no change stops the gate.
+    - ``change``: what has changed, and what follows, in sentences; empty if nothing has.
     """
 
     p_correct: Floats
@@ -52,6 +56,19 @@ class Decisions(Brief):
     explained: dict[str, Floats] = field(default_factory=dict)
     groups: NDArray[np.str_] | None = None
     lacking: NDArray[np.bool_] | None = None
+    distance: Floats | None = None
+    stopped: NDArray[np.bool_] | None = None
+    change: str = ""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The predicted classes, as :attr:`labels`."""
+        return self.labels
+
+    @property
+    def by_gate(self) -> NDArray[np.bool_]:
+        """Whether the gate alone accepts each prediction, booleans (m,), even if a change then stops it."""
+        return self.accepted if self.stopped is None else self.accepted | self.stopped
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -84,7 +101,8 @@ class Decisions(Brief):
         """Return columns by name, (m,) each, as frames of pandas and polars, and :func:`pyarrow.table`, take them.
 
         They are ``id, label, probability, p_correct, trust_logit, accepted, decision``, then ``label_2, probability_2``
-        and so on for further classes, and, if known, ``group``, ``handed_over``, ``lacks_opinion`` and ``explain_…``.
+        and so on for further classes, and, if known, ``group``, ``handed_over``, ``lacks_opinion``, ``distance``,
+        ``stopped`` and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns = {"id": np.array(ids, dtype=np.str_), "label": self.names(self.labels)}
@@ -94,6 +112,7 @@ class Decisions(Brief):
             columns[f"label_{place + 1}"] = self.names(self.top_labels[:, place])
             columns[f"probability_{place + 1}"] = self.top_probability[:, place]
         further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking}
+        further |= {DISTANCE: self.distance, STOPPED: self.stopped}
         columns |= {name: column for name, column in further.items() if column is not None}
         return columns | {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
 
@@ -117,6 +136,14 @@ def names_of_classes(labels: NDArray[np.int64], classes: tuple[str, ...] | None)
     """Return classes by their names, (m,), or by their numbers without names; a negative number is no class."""
     names = labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
     return np.where(labels < 0, NO_CLASS, names)
+
+
+def numbers_of_classes(names: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[np.int64]:
+    """Return the numbers of classes (m,) that :func:`names_of_classes` named, −1 for no class."""
+    if classes is None:
+        return names.astype(np.int64)
+    numbers = {NO_CLASS: UNKNOWN} | {name: number for number, name in enumerate(classes)}
+    return np.array([numbers[name] for name in names.tolist()], np.int64)
 
 
 def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import SEED, require, whole
 from steepslope.errors import SteepslopeError
+from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
 from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
@@ -30,7 +31,7 @@ from steepslope.outputs.copies import (
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
-from steepslope.promise.objectives import Objectives, OtherObjectives
+from steepslope.promise.objectives import REVIEW_ALL, Objectives, OtherObjectives, WhenChanged
 from steepslope.promise.rows import LabelledRows, checked_groups, checked_numbers
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
@@ -397,9 +398,20 @@ class Gate:
         return assumptions_of_promise(self.certificates[0].weighted)
 
     def decide(
-        self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+        self,
+        outputs: ClassifierOutputs,
+        groups: ArrayLike | None = None,
+        *,
+        top: int = 1,
+        explain: bool = False,
+        when_changed: WhenChanged = REVIEW_ALL,
     ) -> Decisions:
         """Return what to do with each prediction in some outputs, with or without labels.
+
+        All rows are first judged together. If they are clearly not drawn as the calibration rows were, a
+        ``ChangedWarning`` says so, and nothing is accepted. If another class mix explains the change, and the promise
+        holds for that mix as well, the gate goes on. Without a change, this happens with a probability of at most δ/2 =
+        2.5 %, whatever the number of rows. A gate without its calibration rows notices no change.
 
         Parameters
         ----------
@@ -411,12 +423,21 @@ class Gate:
             How many of the most probable classes to return.
         explain
             Whether to return what each kind of evidence adds to the trust logit, too.
+        when_changed
+            ``review``: a change sends all rows to review. ``warn``: it only gives the warning.
 
         Raises
         ------
         SteepslopeError
             If the outputs are from another classifier or have other classes, or lack an array.
         """
+        decisions = self.decide_rows(outputs, groups, top=top, explain=explain)
+        return judged_together(self, decisions, when_changed)
+
+    def decide_rows(
+        self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+    ) -> Decisions:
+        """Return what :meth:`decide` does if each row is judged alone, so that no change is noticed."""
         require("top", top, whole(1))
         source = self.require_source()
         self.require_outputs(outputs)
@@ -438,6 +459,7 @@ class Gate:
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
             groups=checked_groups(groups, len(outputs)),
             lacking=lacking & (top_labels[:, 0] >= 0) if source.needed else None,
+            distance=source.distance(outputs),
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:

@@ -1,11 +1,10 @@
 """Whether the promise of a gate at work can be relied on, with labels and without: healthy, changed or harmful.
 
-``bets``: bets that a mean has risen, or that rows are not drawn as calibration rows were; a mean over a stream with its
-bets, its history and its interval. ``signals``: what is watched without labels.
+What is watched without labels, and the bets on it, are in :mod:`steepslope.promise`.
 ``audit``: what the labels of drawn rows tell, and how strict they ask to be.
 ``predictions``: predictions and labels, from arrays and from files. ``consistency``: whether a file says what the gate
 decided. ``monitor``: all that is known of a gate's predictions. ``state``: that in one SQLite file. ``counting``: files
-into a state. ``sentences``: how a gate stands, in sentences. ``health``: by one batch alone.
+into a state. ``sentences``: how a gate stands, in sentences.
 """
 
 import lazy_loader

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from steepslope.monitor.bets import Floats, MeanBets
 from steepslope.monitor.state import Marked
+from steepslope.promise.bets import Floats, MeanBets
 
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches

@@ -54,12 +54,17 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     _refuse_inconsistent(batch, is_other, "p_correct", p_high, batch.p_correct)
     least, most = _consistent_ranks(gate, batch, low, high)
     ranks = _ranks_in_file(batch, most)
-    in_audit = batch.accepted if batch.chance is None else batch.chance > 0  # what the gate alone accepts
+    if batch.stopped is not None:
+        both = batch.accepted & batch.stopped
+        _refuse_inconsistent(batch, both, "accepted", ~both, both, "a change that stops it")
+    by_gate = batch.by_gate
     if limit is None:
         limit = float(batch.p_correct[batch.accepted].min(initial=ACCEPT_NOTHING))
-    cuts = (np.where(in_audit & (batch.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
+    stopped = np.zeros(len(batch), np.bool_) if batch.stopped is None else batch.stopped
+    below = (by_gate & (batch.p_correct + by < limit) for by in (-slack, slack))
+    cuts = (np.where(stopped | each, MIDDLE, HIGHEST) for each in below)
     _refuse_inconsistent_ranks(batch, ranks, DECISION, *map(np.minimum, (least, most), cuts))
-    _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(ranks, MIDDLE)), CHANCE, least, most)
+    _refuse_inconsistent_ranks(batch, np.where(by_gate, HIGHEST, np.minimum(ranks, MIDDLE)), CHANCE, least, most)
 
 
 def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:

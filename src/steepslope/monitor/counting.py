@@ -19,24 +19,25 @@ from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor.audit import Audited, follow_audit, harm_found_by_audit, risk_by_audit, risk_interval_by_audit
 from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions
-from steepslope.monitor.monitor import DELTA, Monitor
+from steepslope.monitor.monitor import Monitor
 from steepslope.monitor.predictions import (
     TRUTHS,
     Batch,
     Texts,
-    hashes_of_prediction_ids,
     labels_of_no_class,
     prediction_columns,
     read_labels_of_predictions,
     read_predictions,
 )
-from steepslope.monitor.state import Counted, State, begin_state, hash_in_state, open_state
+from steepslope.monitor.state import Counted, State, begin_state, open_state
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, reaches_audit_limit
+from steepslope.predict.chunks import hash_of_text, shuffled_by_ids
 from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.change import DELTA
 
 UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time
@@ -82,7 +83,7 @@ class FileCount:
         if not batches:
             return
         predictions = Batch.joined(batches)
-        predictions = predictions.subset(np.argsort(hashes_of_prediction_ids(predictions.ids), kind="stable"))
+        predictions = predictions.subset(shuffled_by_ids(predictions.ids))
         with located(path):
             require_consistent_decisions(self.gate, predictions, self._limit_of(path))
             weighed = self._weighed(predictions)
@@ -94,7 +95,7 @@ class FileCount:
     def count_labels(self, state: State, path: Path) -> None:
         """Count the labels in a file, shuffled by their ids, each where its prediction was counted."""
         ids, truths = read_labels_of_predictions(path)
-        order = np.argsort(hashes_of_prediction_ids(ids), kind="stable")  # they may be sorted by what tells right
+        order = shuffled_by_ids(ids)  # they may be sorted by what tells right
         self._label(state, ids[order], truths[order], path)
 
     def audit(self, state: State) -> None:
@@ -157,7 +158,7 @@ class FileCount:
         chances, weights = (
             repeat(None) if column is None else column.tolist() for column in (batch.chance, batch.columns.get(WEIGHT))
         )
-        ids, labels = (map(hash_in_state, texts) for texts in (batch.ids, batch.labels))
+        ids, labels = (map(hash_of_text, texts) for texts in (batch.ids, batch.labels))
         p_correct = batch.p_correct.astype(np.float32).tolist()
         columns: Iterable[Any] = zip(
             ids, labels, p_correct, batch.accepted.tolist(), repeat(0), chances, weights, strict=False
@@ -188,7 +189,7 @@ class FileCount:
     def _label(self, state: State, ids: Texts, truths: Texts, path: Path) -> None:
         """Count the labels of a file, (m,), "" where a row has none; raise if none of them is a class."""
         self.strange += labels_of_no_class(truths, self.gate.classes, path)
-        truths_by_id = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
+        truths_by_id = [(hash_of_text(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
         counted = state.counted(id_ for id_, _ in truths_by_id)
         fresh: dict[int, bool] = {}
         for id_, truth in truths_by_id:
@@ -196,7 +197,7 @@ class FileCount:
             if prediction is None:
                 self.labels_unknown += 1
                 continue
-            is_correct = hash_in_state(truth) == prediction.label
+            is_correct = hash_of_text(truth) == prediction.label
             before = fresh.get(id_, prediction.is_correct)
             if before is None:
                 fresh[id_] = is_correct
@@ -294,8 +295,9 @@ def limit_counted_in(state: Path, gate: Path) -> float:
 def _calibration_rows(gate: Gate, path: str) -> CalibrationRows:
     """Return what a gate makes of labelled outputs in a file or folder."""
     outputs = ClassifierOutputs.load(path, labelled=True)
-    judged = gate.decide(outputs)
-    return CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels)
+    judged = gate.decide_rows(outputs)
+    rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels)
+    return replace(rows, distance=judged.distance)
 
 
 def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:

@@ -14,19 +14,26 @@ from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
-from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.monitor.predictions import Predicted, checked_booleans
-from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
+from steepslope.promise.bets import Bets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.change import (
+    CHANGED,
+    DELTA,
+    HARMFUL,
+    HEALTHY,
+    SIGNALS,
+    Change,
+    begun_bets,
+    level_of_signal,
+    signals_of,
+)
 from steepslope.promise.objectives import INSIDE
 
-DELTA = 0.05
 ROUNDING = 1e-3  # of P(correct) in Python, at most
 RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
-HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
-EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
 AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
 
 
@@ -101,10 +108,9 @@ class Monitor(Brief):
         require("delta", delta, INSIDE)
         compared = _rows_to_monitor(gate, rows)
         promised = gate.promised_risk
-        signals = {name: signal.values(compared) for name, signal in SIGNALS.items()}
-        values = {name: each for name, each in signals.items() if each is not None}
-        level = delta / 2 / len(values)
-        means = {name: RunningMean(ChangeBets.of(each), level) for name, each in values.items()}
+        values = signals_of(compared)
+        level = level_of_signal(len(values), delta)
+        means = {name: RunningMean(bets, level) for name, bets in begun_bets(compared).items()}
         means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
         usual = {name: float(each.mean()) for name, each in values.items()}
         return cls(
@@ -119,6 +125,7 @@ class Monitor(Brief):
         accepted: ArrayLike,
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
+        distance: ArrayLike | None = None,
     ) -> None:
         """Take further predictions, arrays (m,) or single values, in the order in which they were made.
 
@@ -133,6 +140,9 @@ class Monitor(Brief):
             outputs.
         predicted
             The numbers of the predicted classes; without them, a change of their mix stays unseen.
+        distance
+            How far each row's features lie from known ones, in [0, 1], as :class:`~steepslope.gate.decisions.Decisions`
+            have it; without it, a change of the features stays unseen.
 
         Raises
         ------
@@ -140,7 +150,7 @@ class Monitor(Brief):
             If shapes differ, numbers are out of range, something is missing, or a prediction is accepted whose
             P(correct) is below that of all thresholds of the gate. The monitor is then as before.
         """
-        rows = Predicted.of(p_correct, accepted, probability, predicted)
+        rows = Predicted.of(p_correct, accepted, probability, predicted, distance=distance)
         below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
         if len(below):
             expected = f"expected p_correct of {self.least:.6g} or more where the gate accepts"
@@ -152,12 +162,11 @@ class Monitor(Brief):
         if rows.probability is None and "probability" in self.usual:
             expected = "expected the classifier's own, which the calibration rows have"
             raise SteepslopeError(f"{expected}, found none", "probability")
-        values = {name: SIGNALS[name].values(rows) for name in self.usual}
+        values = {name: each for name, each in signals_of(rows).items() if name in self.usual}
         values |= {COVERAGE: rows.accepted.astype(np.float64)}
         places = self.rows + 1 + np.arange(len(rows))
         for name, each in values.items():
-            if each is not None:
-                self.means[name] = self.means[name].after(each, places)
+            self.means[name] = self.means[name].after(each, places)
         self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
@@ -218,16 +227,32 @@ class Monitor(Brief):
 
     @property
     def accuracy(self) -> float | None:
-        """An estimate of the classifier's accuracy on all predictions: the mean of P(correct); None of none."""
-        return self.means["p_correct"].mean
+        """An estimate of the classifier's accuracy on all predictions: the mean of P(correct); None of none.
+
+        It holds only without a change, so it is None after one.
+        """
+        return None if self.change else self.means["p_correct"].mean
+
+    @property
+    def change(self) -> Change:
+        """What has changed, with the means of the latest rows if there are enough of them."""
+        alarms = {name: row for name, row in self.alarms.items() if name != LABELS}
+        means: dict[str, float | None] = {name: self.means[name].mean for name in alarms}
+        latest = {name: tail[1] for name in alarms if (tail := self.means[name].latest) is not None}
+        is_latest = len(latest) == len(alarms)
+        return Change(alarms, latest if is_latest else means, self.usual, is_latest)
 
     def standing(self) -> dict[str, Any]:
-        """Return all that is known as JSON holds it: the state, and what follows from it."""
+        """Return all that is known as JSON holds it: the state, and what follows from it.
+
+        The risk by P(correct) holds only without a change, so it is left out after one.
+        """
+        shown = {name: mean for name, mean in self.means.items() if not (self.change and name == RISK)}
         return {
             "health": self.health, "alarms": self.alarms, "accuracy": self.accuracy,
             "coverage_interval": list(self.coverage_interval),
-            "means": {name: mean.mean for name, mean in self.means.items()},
-            "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in self.means.items()},
+            "means": {name: mean.mean for name, mean in shown.items()},
+            "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in shown.items()},
             "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
             "audit": None if self.audit is None else asdict(self.audit), "state": self.as_json(),
         }  # fmt: skip

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.gate.decisions import GROUP, LACKING, NO_CLASS
-from steepslope.monitor.state import hash_in_state
+from steepslope.gate.decisions import DISTANCE, GROUP, LACKING, NO_CLASS, STOPPED
 from steepslope.outputs.labels import UNKNOWN, means_unknown_label
 from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_filled, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
@@ -30,7 +29,8 @@ MOST_DIGITS = 9  # of the number of a class
 TRUST, DECISION = "trust_logit", "decision"
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
-PREDICTED = {**NEEDED, "probability": NUMBER, CHANCE: NUMBER, **FURTHER}  # all columns that may be read, by their kinds
+FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH}  # likewise
+PREDICTED = {**NEEDED, **FIELDS, **FURTHER}  # all columns that may be read, by their kinds
 TRUTHS = "truths"  # whatever their column is called
 
 
@@ -38,9 +38,11 @@ TRUTHS = "truths"  # whatever their column is called
 class Predicted(ArrayRows):
     """Predictions, (m,) each, in the order in which they were made.
 
-    ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, and ``probability`` is the
-    classifier's own of each; None where they are not known. ``chance`` is the probability with which an audit draws
-    each to be labelled, above 0 where it is accepted; None without an audit.
+    ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, ``probability`` is the
+    classifier's own of each, and ``distance``, in [0, 1], how far the features lie from known ones; None where they are
+    not known. ``chance`` is the probability with which an audit draws each to be labelled, above 0 where the gate alone
+    accepts it; None without an audit. ``stopped`` tells which the gate alone accepts, but not after a change; None if
+    no change stops it.
     """
 
     p_correct: Floats
@@ -48,6 +50,15 @@ class Predicted(ArrayRows):
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
     chance: Floats | None = None
+    distance: Floats | None = None
+    stopped: Bools | None = None
+
+    @property
+    def by_gate(self) -> Bools:
+        """Which the gate alone accepts, booleans (m,), even if its audit's limit or a change sends it to review."""
+        if self.chance is not None:
+            return self.chance > 0
+        return self.accepted if self.stopped is None else self.accepted | self.stopped
 
     @classmethod
     def of(
@@ -56,18 +67,16 @@ class Predicted(ArrayRows):
         accepted: ArrayLike,
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
-        chance: ArrayLike | None = None,
         **columns: Any,
     ) -> Self:
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
-        known: dict[str, Any] = {
-            "accepted": checked_booleans(accepted, "accepted"),
-            "probability": None
-            if probability is None
-            else checked_prediction_probabilities(probability, "probability"),
-            "predicted": None if predicted is None else _checked_classes(predicted),
-            "chance": None if chance is None else checked_prediction_probabilities(chance, CHANCE),
-        }
+        known: dict[str, Any] = {"accepted": checked_booleans(accepted, "accepted")}
+        known["predicted"] = None if predicted is None else _checked_classes(predicted)
+        in_range = {"probability": probability, "chance": columns.pop("chance", None)}
+        in_range[DISTANCE] = columns.pop(DISTANCE, None)
+        for name, values in in_range.items():
+            place = CHANCE if name == "chance" else name
+            known[name] = None if values is None else checked_prediction_probabilities(values, place)
         rows = cls(checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
         for name, array in known.items():
             if array is not None and len(array) != len(rows):
@@ -178,16 +187,13 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
         rows["accepted"],
         rows.get("probability"),
         _predicted_class_numbers(rows["label"], classes),
-        rows.get(CHANCE),
+        chance=rows.get(CHANCE),
+        distance=rows.get(DISTANCE),
+        stopped=rows.get(STOPPED),
         ids=rows["id"],
         labels=rows["label"],
         columns=columns,
     )
-
-
-def hashes_of_prediction_ids(ids: Iterable[str]) -> NDArray[np.int64]:
-    """Return a hash of each id, (m,); its order shuffles rows, so that it does not matter what they are sorted by."""
-    return np.array([hash_in_state(id_) for id_ in ids], np.int64)
 
 
 def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:

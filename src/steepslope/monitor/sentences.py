@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from steepslope.gate.change import GOING_ON, NO_CHANGE, OTHER_MIX
 from steepslope.monitor.audit import TOLERATED, Limit
-from steepslope.monitor.bets import RunningMean, mean_interval_by_bets
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
-from steepslope.monitor.signals import SIGNALS
+from steepslope.monitor.monitor import COVERAGE, LABELS, RISK, Monitor
+from steepslope.promise.bets import RunningMean, mean_interval_by_bets
 from steepslope.promise.certificate import as_percent
+from steepslope.promise.change import HARMFUL, HEALTHY, SIGNALS
 
 PARTS = 1_000_000  # in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
-OTHER_MIX = (
-    "If only the mix of the classes has changed, {} makes a gate for it; these need no labels. It makes none where it "
-    "finds that more has changed."
-)
 
 
 def monitor_sentences(count: FileCount) -> list[str]:
@@ -25,26 +22,16 @@ def monitor_sentences(count: FileCount) -> list[str]:
     monitor = count.monitor
     counted = [*_count_sentences(count), *_mean_sentences(monitor), *_audit_sentences(count)]
     standing = [*_accuracy_sentences(monitor), *health_sentences(monitor), *_followed_audit_sentence(monitor)]
-    return [*counted, *standing, *class_mix_sentences(monitor)]
+    return [*counted, *standing]
 
 
-def health_sentences(monitor: Monitor, alone: bool = False) -> list[str]:
-    """Return how the gate is, in capitals, with its evidence and what to do.
-
-    ``alone``: all predictions are one batch, in which none is later than another.
-    """
-    lines = [*_harm_sentence(monitor), *_change_sentence(monitor, alone)]
+def health_sentences(monitor: Monitor) -> list[str]:
+    """Return how the gate is, in capitals, with its evidence and what to do."""
+    lines = [*_harm_sentence(monitor), *_change_sentence(monitor)]
     if lines:
         return lines
     labels = monitor.labelled.count if monitor.audit is None else monitor.audit.labels
-    unseen = "" if labels else " Errors that leave no trace in what is watched cannot be seen without labels."
-    return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
-
-
-def class_mix_sentences(monitor: Monitor) -> list[str]:
-    """Return what can be done without labels if only the mix of the classes has changed, in a line after a change."""
-    has_changed = bool(monitor.alarms.keys() - {LABELS})
-    return [OTHER_MIX.format("`calibrate --target` with outputs of such rows")] * has_changed
+    return [f"{HEALTHY.upper()}: there is not enough evidence of a change or of harm." if labels else NO_CHANGE]
 
 
 def _harm_sentence(monitor: Monitor) -> Iterator[str]:
@@ -63,49 +50,15 @@ def _harm_sentence(monitor: Monitor) -> Iterator[str]:
         )
 
 
-def _change_sentence(monitor: Monitor, alone: bool) -> Iterator[str]:
-    """Yield that there was a change, what has changed, and what may follow from it."""
-    rows = {name: row for name, row in monitor.alarms.items() if name != LABELS}
-    if not rows:
+def _change_sentence(monitor: Monitor) -> Iterator[str]:
+    """Yield that there was a change, what has changed, and what to do."""
+    if not monitor.change:
         return
-    signals = "; ".join(_changed_signal_phrase(monitor, name, alone) for name in sorted(rows, key=rows.__getitem__))
-    yield (
-        f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
-        f"were, so the promise cannot be relied on. What has changed: {signals}.{_consequence_phrase(monitor, alone)}"
-    )
-
-
-def _changed_signal_phrase(monitor: Monitor, name: str, alone: bool) -> str:
-    """Return a signal with the mean of its latest values, and of the calibration rows, where people see means."""
-    signal, (mean, of) = SIGNALS[name], _newest_mean_phrase(monitor.means[name], alone)
-    title = signal.title if signal.title.startswith("P(") else signal.title[0].lower() + signal.title[1:]
-    if signal.low is None or mean is None:
-        return title
-    usual = as_percent(signal.shown(monitor.usual[name]))
-    return f"{title} ({of}mean {as_percent(signal.shown(mean))}, on the calibration rows {usual})"
-
-
-def _consequence_phrase(monitor: Monitor, alone: bool) -> str:
-    """Return what a change may mean for the promise, and what to label, after a blank."""
-    latest, of = _newest_mean_phrase(monitor.means[RISK], alone)
-    guess = ""
-    if latest is not None:
-        guess = (
-            f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
-            f"wrong; {as_percent(monitor.promised)} was promised."
-        )
-    if LABELS in monitor.alarms:
-        return guess
-    if monitor.audit is None or not monitor.audit.labels:
-        drawn = f"some of the {of}accepted, drawn at random (`predict --audit`)"
-        rows = "the rows that the audit marks" if monitor.under_audit else drawn
-        guess = f"{guess} Label {rows}, to learn whether the promise is broken."
-    return f"{guess} Calibrate again on labelled rows like these."
-
-
-def _newest_mean_phrase(mean: RunningMean, alone: bool) -> tuple[float | None, str]:
-    """Return the mean of the latest values, if there are enough and some are later than others, and what to call it."""
-    return (mean.mean, "") if alone or mean.latest is None else (mean.latest[1], "latest ")
+    lines = [monitor.change.sentence(), "So the promise cannot be relied on."]
+    if LABELS not in monitor.alarms and not (monitor.audit and monitor.audit.labels):
+        rows = "the rows that the audit marks" if monitor.under_audit else "some of the accepted (`predict --audit`)"
+        lines.append(f"Labels of {rows} tell whether it is broken.")
+    yield " ".join([*lines, GOING_ON, OTHER_MIX])
 
 
 def _count_sentences(count: FileCount) -> Iterator[str]:
@@ -133,7 +86,9 @@ def _mean_sentences(monitor: Monitor) -> Iterator[str]:
         if signal.low is not None and mean.count:
             phrase = _mean_phrase(monitor, mean, signal.shown)
             yield f"{signal.title}: {phrase}; of the calibration rows {as_percent(signal.shown(usual))}."
-    risks = {"P(correct)": monitor.means[RISK], f"{monitor.labelled.count:,} labels": monitor.labelled}
+    risks = {f"{monitor.labelled.count:,} labels": monitor.labelled}
+    if not monitor.change:  # after a change, P(correct) may be wrong
+        risks = {"P(correct)": monitor.means[RISK], **risks}
     for source, risk in risks.items():
         if risk.count:
             phrase = _mean_phrase(monitor, risk)

@@ -6,7 +6,6 @@ blocks of several processes wait for one another.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -38,7 +37,7 @@ SUM = (  # a checksum that the edit of a row changes
 class Counted(NamedTuple):
     """A prediction that was counted.
 
-    ``id`` and the predicted ``label`` are hashes (:func:`hash_in_state`). ``row`` is its place in the stream, from 1.
+    ``id`` and the predicted ``label`` are hashes (:func:`hash_of_text`). ``row`` is its place in the stream, from 1.
     ``chance`` is with what probability an audit could draw it, and ``weight`` what its label counts as evidence, 0 if
     it was not drawn; None without an audit. ``is_correct`` is None until its true label comes.
     """
@@ -113,11 +112,6 @@ class State:
     def has_predictions(self) -> bool:
         """Whether any prediction has been counted by its id."""
         return self.connection.execute("SELECT 1 FROM predictions LIMIT 1").fetchone() is not None
-
-
-def hash_in_state(text: str) -> int:
-    """Return a hash of 64 bits: of ten million texts, no two have the same but for one case in 300,000."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def begin_state(path: Path, content: Mapping[str, Any]) -> None:

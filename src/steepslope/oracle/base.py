@@ -174,6 +174,13 @@ class BaseOracle(ABC):
         """Return how far each row is handed over to a plainer pool, float64 (n,), in [0, 1]; None if never."""
         return None
 
+    def distance(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
+        """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if it cannot be told.
+
+        Only the order of these numbers means something.
+        """
+        return None
+
     @abstractmethod
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and a card as JSON; an earlier oracle in the folder is replaced."""

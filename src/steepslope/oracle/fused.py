@@ -19,7 +19,7 @@ from steepslope.oracle.evidence.fitting import flattened_states, grouped_states,
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
-from steepslope.oracle.handover import handover_from_arrays
+from steepslope.oracle.handover import FEATURES, FeatureHandover, handover_from_arrays
 from steepslope.oracle.pooling import FORMS, OWN, Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
@@ -28,6 +28,7 @@ from steepslope.outputs import ClassifierOutputs
 HANDOVER = "handover"
 POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
 HANDOVERS = HANDOVER, "last_handover"
+SURROUNDINGS = "surroundings"
 POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
 SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
 NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
@@ -194,6 +195,16 @@ class FusedOracle(ConfigurableOracle):
         fitted = self._checked(outputs)
         return fitted.handovers[0].weight(outputs) if fitted.handovers else None
 
+    def distance(self, outputs: ClassifierOutputs) -> Floats | None:
+        """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None without features.
+
+        Only the order of these numbers means something.
+        """
+        surroundings = self._checked(outputs).surroundings
+        if surroundings is None or FEATURES not in outputs.arrays:
+            return None
+        return surroundings.distance(outputs)
+
     @single_thread()
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> float64 (n,); their sum is the logit.
@@ -237,6 +248,8 @@ class FusedOracle(ConfigurableOracle):
         weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
         states = fitted.states | {f"{SCALE}{name}": scale for name, scale in fitted.scales.items()}
         states |= {name: vars(handover) for name, handover in zip(HANDOVERS, fitted.handovers, strict=False)}
+        if fitted.surroundings is not None:
+            states[SURROUNDINGS] = vars(fitted.surroundings)
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
@@ -259,6 +272,7 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     scales = {name.removeprefix(SCALE): state for name, state in arrays.items() if name.startswith(SCALE)}
     with located(folder / STATES):
         handovers = tuple(handover_from_arrays(arrays.get(name, {})) for name in HANDOVERS[: len(pools) - 1])
+        around = FeatureHandover.from_arrays(arrays[SURROUNDINGS]) if SURROUNDINGS in arrays else None
         for scale in scales.values():
             check_answer_scale(scale)
     with explained("expected the fit of a fused oracle", path, WRONG):
@@ -272,7 +286,7 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     states = load_states(folder / STATES, inputs_of_pools(pools.values()), num_classes)
     return FusedFit(
         pool=pool, fallbacks=tuple(fallbacks), handovers=handovers, states=states, num_classes=num_classes, gains=gains,
-        advice=tuple(card["advice"]), scales=scales, **plain,
+        surroundings=around, advice=tuple(card["advice"]), scales=scales, **plain,
     )  # fmt: skip
 
 

@@ -92,6 +92,8 @@ class FusedFit:
       of the log-odds from one pool to the next. A pool without an auxiliary backbone comes after the one with it, and a
       steady average comes last.
     - ``usual_handover``: how far the fit set's rows are handed over on average.
+    - ``surroundings``: tells how far a row's features lie from known ones, even if no pool uses features; None without
+      features.
     - ``slope`` and ``offset``: calibrate the log-odds.
     - ``gains``: what each budget gains on the fit set. ``left_out``: why other evidence is not available.
     - ``copies``: where the augmented copies of the fit set and the reference come from.
@@ -112,6 +114,7 @@ class FusedFit:
     gains: dict[str, Gain] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     usual_handover: float | None = None
+    surroundings: FeatureHandover | None = None
     copies: dict[str, str] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     unknown: bool = False
@@ -235,7 +238,9 @@ def fit_fused(
         opinions.parts[name], state = fit_set.opinions(name)
         if state is not None:
             states[name] = state
-    candidates, mcp = _candidates_by_budget(opinions, wanted, outputs), opinions.mcp().held_out
+    surroundings = _surroundings_of_features(opinions, outputs)
+    candidates = _candidates_by_budget(opinions, wanted, outputs, surroundings)
+    mcp = opinions.mcp().held_out
     level = wanted[-1]
     if budget == "auto":
         odds = {name: candidate.held_out for name, candidate in candidates.items()}
@@ -257,6 +262,7 @@ def fit_fused(
         gains={name: gain_of_budget(candidate, mcp, outputs) for name, candidate in candidates.items()},
         left_out=left_out,
         usual_handover=chosen.usual_handover,
+        surroundings=surroundings,
         copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
         scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
@@ -293,8 +299,16 @@ def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, st
     return [level for level in wanted if order.index(level) <= order.index(budget)]
 
 
+def _surroundings_of_features(opinions: Opinions, outputs: ClassifierOutputs) -> FeatureHandover | None:
+    """Return what tells how far features lie from known ones; None without features, or for too few rows."""
+    known, _ = opinions.fit_set.known_rows()
+    if FEATURES not in outputs.arrays or len(known) <= NEIGHBOR:
+        return None
+    return FeatureHandover.from_outputs(outputs, None if opinions.fit_set.reference is None else known)
+
+
 def _candidates_by_budget(
-    opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs
+    opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs, surroundings: FeatureHandover | None
 ) -> dict[str, Candidate]:
     """Return the best candidate at each budget.
 
@@ -308,9 +322,9 @@ def _candidates_by_budget(
         best = best_pool(opinions, evidence_at_budget(level, names), is_correct)
         cheaper = [*candidates.values()][-1:]
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
-        if not same and len(known) > NEIGHBOR and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
-            guard = FeatureHandover.from_outputs(outputs, None if opinions.fit_set.reference is None else known)
-            best = pool_with_handover(best, opinions.steady(best.pool), guard, guard.weight(outputs), is_correct)
+        if not same and surroundings and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
+            weight = surroundings.weight(outputs)
+            best = pool_with_handover(best, opinions.steady(best.pool), surroundings, weight, is_correct)
         candidates[level] = same[0] if same else best
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.array_shapes import require_arrays
@@ -168,11 +169,19 @@ class FeatureHandover:
 
     def weight_of(self, rows: Rows) -> Array:
         """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
+        return clipped(self._beyond_limit(rows), 0, 1)
+
+    def distance(self, outputs: ClassifierOutputs) -> Floats:
+        """Return a number that rises with each row's distance to the nearest point, float64 (n,), in (0, 1)."""
+        return np.asarray(expit(_of_blocks(outputs, self.arrays, self._beyond_limit)))
+
+    def _beyond_limit(self, rows: Rows) -> Array:
+        """Return how far beyond the first limit each log-distance lies, in units of both limits' gap, float64 (m,)."""
         low, high = self.limits
         squares = self.squares_of(rows)
         xp = namespace_of(squares)
         nearest = xp.log(clipped(float64(xp.min(squares, axis=1)), TINY))
-        return clipped((nearest - low) / max(high - low, TINY), 0, 1)
+        return (nearest - low) / max(high - low, TINY)
 
     def squares_of(self, rows: Rows) -> Array:
         """Return the squared distances to all points, float32 (m, p); equal rows may be a little below 0."""

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steepslope.checks import Check, choice, optional, require_all, whole
+from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED, WhenChanged
 
 STDOUT = "-"  # in place of a file
 CHECKS: dict[str, Check] = {
     "top": whole(1),
     "audit": optional(whole(1)),
+    "when_changed": WHEN_CHANGED,
     "on_error": choice("stop", "keep"),
     "batch_size": whole(1),
     "workers": whole(0),
@@ -32,6 +34,9 @@ class PredictOptions:
         limit). They are drawn at random, doubtful ones more often. The column audit_probability has the probability of
         each, which is never 0. From their labels, monitor estimates the risk of all accepted predictions, whatever has
         changed.
+    when_changed
+        review: if all rows together are clearly not drawn as the calibration rows were, none is accepted. warn: that is
+        only said. If another class mix explains the change, and the promise holds for that mix, too, the gate goes on.
     on_error
         stop at an image that cannot be read, or keep its row, which goes to review, with the reason in a column error.
     batch_size
@@ -51,6 +56,7 @@ class PredictOptions:
     top: int = 1
     explain: bool = False
     audit: int | None = None
+    when_changed: WhenChanged = REVIEW_ALL
     on_error: Literal["stop", "keep"] = "stop"
     batch_size: int = 64
     workers: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace as changed
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -22,12 +22,23 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
-from steepslope.gate.decisions import ACCEPT, LACKING, NO_CLASS, REJECT
+from steepslope.gate.change import Verdict
+from steepslope.gate.decisions import ACCEPT, LACKING, NO_CLASS, REJECT, STOPPED
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import Frame, table_writer
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
-from steepslope.predict.chunks import ERROR, FINGERPRINT, Source, chunk_with_columns, load_chunk, save_chunk
+from steepslope.predict.chunks import (
+    ERROR,
+    FINGERPRINT,
+    Source,
+    chunk_with_columns,
+    load_chunk,
+    save_chunk,
+    stopped_by,
+    verdict_on_chunks,
+)
 from steepslope.predict.options import STDOUT
+from steepslope.promise.change import HEALTHY
 
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
@@ -40,7 +51,8 @@ class Summary:
 
     ``audited`` are to be labelled. ``below_limit`` are accepted by the gate, but below the limit of its audit.
     ``lacking`` go to review because they lack an opinion that nearly all calibration rows had, and ``unanswered``
-    because their answer is none of the classes.
+    because their answer is none of the classes. ``health`` is ``healthy`` or ``changed``, by all rows together;
+    ``change`` says what has changed and what follows, and ``stopped`` rows go to review for that alone.
     """
 
     rows: int = 0
@@ -51,6 +63,9 @@ class Summary:
     below_limit: int = 0
     lacking: int = 0
     unanswered: int = 0
+    stopped: int = 0
+    health: str = HEALTHY
+    change: str = ""
 
     def plus(self, table: Frame) -> Summary:
         """Return the summary with the rows of a further table counted."""
@@ -64,10 +79,12 @@ class Summary:
             counts["unanswered"] = int(np.ma.filled(table[LABEL] == nothing, False).sum())
         if LACKING in table:
             counts["lacking"] = int(np.ma.filled(table[LACKING], False).sum())
+        if STOPPED in table:
+            counts["stopped"] = int(np.ma.filled(table[STOPPED], False).sum())
         if AUDIT in table:
             counts["audited"] = int(table[AUDIT].sum())
-            counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum())
-        return Summary(**{name: count + counts.get(name, 0) for name, count in asdict(self).items()})
+            counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum()) - counts.get("stopped", 0)
+        return changed(self, **{name: getattr(self, name) + count for name, count in counts.items()})
 
 
 def predict_to_file(
@@ -97,7 +114,9 @@ def predict_to_file(
             labels = source.options.audit
             facts = source.gate.promised_risk, str(key.get("gate")), float(key.get(LIMIT, 0.0))
             audit = None if labels is None else Audit(labels, *facts)
-            summary = _join_prediction_chunks(source.all(folder), staging / out.name, audit)
+            chunks_of_file = source.all(folder)
+            verdict = verdict_on_chunks(source.gate, chunks_of_file, source.options.when_changed)
+            summary = _join_prediction_chunks(chunks_of_file, staging / out.name, audit, verdict)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
     return summary
@@ -138,19 +157,21 @@ def require_prediction_file(out: str, *read: str | None) -> None:
         raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
 
-def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
-    """Write the chunks to one file, table by table, and mark the rows that an audit draws."""
+def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None, verdict: Verdict) -> Summary:
+    """Write the chunks to one file, table by table, mark the rows that an audit draws, and stop what a change stops."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
     dtypes = {name: column.dtype for name, column in known.items()}  # a chunk of unreadable images has few columns
     marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
-    summary = Summary()
+    marks |= {STOPPED: np.dtype(np.bool_)}
+    summary = Summary(health=verdict.health, change=verdict.sentence)
     with table_writer(path, dtypes | marks) as writer:
         for chunk, chance in zip(paths, chances, strict=True):
             table = chunk_with_columns(load_chunk(chunk), dtypes)
             table = table if audit is None or chance is None else audit.marked(table, chance)
+            table = stopped_by(table, verdict)
             writer.write(table)
             summary = summary.plus(table)
     return summary

@@ -11,6 +11,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
 from steepslope.files.progress import say
 from steepslope.gate import Gate
+from steepslope.gate.change import CHANGE_UNKNOWN, NO_CHANGE
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
@@ -43,11 +44,11 @@ def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
 
 
 def write_decisions_on_outputs(
-    gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, audit: int | None
+    gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, options: PredictOptions
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
 
-    It is the same file as ``predict --outputs --audit`` would write for a folder with these outputs.
+    It is the same file as ``predict --outputs`` would write for a folder with these outputs.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -55,7 +56,7 @@ def write_decisions_on_outputs(
         outputs.save(folder / "outputs")
         ids = range(len(outputs)) if outputs.ids is None else outputs.ids
         by_id = None if groups is None else dict(zip(map(str, ids), groups, strict=True))
-        source = FromOutputs(gate, TableBlocks(folder / "outputs"), PredictOptions(audit=audit), by_id)
+        source = FromOutputs(gate, TableBlocks(folder / "outputs"), options, by_id)
         predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
 
 
@@ -76,10 +77,15 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
     counts += [f"{summary.lacking:,} lack an opinion that nearly all calibration rows had"] if summary.lacking else []
     counts += [f"{summary.unanswered:,} with an answer that is none of the classes"] if summary.unanswered else []
+    counts += [f"{summary.stopped:,} only because inputs have changed"] if summary.stopped else []
     counts += [f"{summary.below_limit:,} below the limit of --follow"] if summary.below_limit else []
     counts += [f"{summary.audited:,} to label (column audit)"] if summary.audited else []
-    nothing = [] if any(each.is_given for each in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
-    return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
+    lines = [f"{summary.rows:,} predictions: {', '.join(counts)}."]
+    if not any(each.is_given for each in gate.promises):
+        return [*lines, f"This gate accepts nothing: {gate.advice}."]
+    if gate.calibration_rows is None:
+        return [*lines, CHANGE_UNKNOWN]
+    return [*lines, summary.change or NO_CHANGE]
 
 
 def groups_of_source(

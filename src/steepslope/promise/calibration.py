@@ -32,10 +32,15 @@ MANY = 200  # rows without an error that cause a caution
 UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities are clipped to [TINY, 1 − TINY]
 ARRAYS = {
-    "p_correct": "float64", "is_correct": "bool", "accepted": "bool", "probability": "float64",
+    "p_correct": "float64",
+    "is_correct": "bool",
+    "accepted": "bool",
+    "probability": "float64",
     "predicted": "int64",
-}  # fmt: skip
-OPTIONAL = ("probability", "predicted")
+    "true": "int64",
+    "distance": "float64",
+}
+OPTIONAL = ("probability", "predicted", "true", "distance")
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,10 @@ class ProbabilityMap:
 class CalibrationRows(ArrayRows):
     """A gate's decisions on labelled rows (n,): P(correct), which are correct, and which it accepts.
 
-    A monitor compares later predictions with them. ``predicted`` (n,) are the numbers of the predicted classes, and
-    ``probability`` (n,) the classifier's own probabilities of these; None for a gate from confidences alone.
+    Later predictions are compared with them. ``predicted`` (n,) are the numbers of the predicted classes,
+    ``probability`` (n,) the classifier's own probabilities of these, and ``true`` (n,) the numbers of the true classes;
+    None for a gate from confidences alone. ``distance`` (n,), in (0, 1), tells how far each row's features lie from
+    known ones; None without features.
     """
 
     p_correct: Floats
@@ -106,6 +113,13 @@ class CalibrationRows(ArrayRows):
     accepted: Bools
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
+    true: NDArray[np.int64] | None = None
+    distance: Floats | None = None
+
+    @property
+    def by_gate(self) -> Bools:
+        """Which rows the gate alone accepts, booleans (n,): these are all that it accepts."""
+        return self.accepted
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the known arrays by name."""

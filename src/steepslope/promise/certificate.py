@@ -133,20 +133,30 @@ def assumptions_of_promise(weighted: Weighted | None = None) -> tuple[str, ...]:
     """
     if weighted is None:
         return ASSUMES
-    shares = sorted(weighted.mix.items(), key=lambda item: -item[1])
-    named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
-    others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
-    mix = f"in this mix: {named}{others}"
+    shares = shares_in_words(weighted.mix)
+    mix = f"in this mix: {shares}"
     if weighted.target:
         mix = (
             f"in the same mix as {weighted.target:,} target rows without labels, which are drawn as the predictions to "
-            f"come (estimated: {named}{others})"
+            f"come (estimated: {shares})"
         )
     drawn = (
         "the predictions to come of each class are drawn as the calibration rows of that class were, independently of "
         f"one another, and the classes come {mix}"
     )
     return drawn, *ASSUMES[1:]
+
+
+def shares_in_words(mix: Mapping[str, float]) -> str:
+    """Return the shares of a class mix, the largest first, as text.
+
+    >>> shares_in_words({"cat": 0.25, "dog": 0.75})
+    'dog 75 %, cat 25 %'
+    """
+    shares = sorted(mix.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
+    others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
+    return f"{named}{others}"
 
 
 def assumptions_in_lines(assumed: Sequence[str]) -> str:

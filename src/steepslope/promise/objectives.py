@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
-from steepslope.checks import Check, listed, number, optional, plain, require, require_all
+from steepslope.checks import Check, choice, listed, number, optional, plain, require, require_all
 from steepslope.errors import SteepslopeError, explained
 
 OPEN = 1e-9
@@ -17,6 +17,9 @@ OBJECTIVE_CHECKS: dict[str, Check] = {
 }
 PAIR = 2
 PERCENT = 100
+WhenChanged = Literal["review", "warn"]  # what a gate does if inputs are not drawn as the calibration rows were
+WHEN_CHANGED = choice(*get_args(WhenChanged))
+REVIEW_ALL: WhenChanged = "review"
 
 
 class OtherObjectives(TypedDict, total=False):

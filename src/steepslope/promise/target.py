@@ -370,6 +370,16 @@ def needed_on_target(level: float) -> float:
     return -math.log(level * (1 - OF_SHARES - OF_MEAN))
 
 
+def holds_on_target(target: Target, accepted: Bools, is_correct: Bools, risk: float, delta: float) -> bool:
+    """Return whether at most ``risk`` of the accepted target rows are wrong, by one test at level delta.
+
+    ``accepted`` and ``is_correct`` (n,) are of the calibration rows. What is accepted was fixed before.
+    """
+    split = SplitRows.of(target, delta)
+    bet, _ = split.bet(accepted, is_correct, risk)
+    return split.passes(accepted, is_correct, risk, bet, delta)
+
+
 def last_passing_on_target(
     rows: LabelledRows, target: Target, thresholds: Floats, risk: float, delta: float
 ) -> tuple[int | None, float]:

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steepslope import __version__
 from steepslope.errors import SteepslopeError
-from steepslope.gate.decisions import names_of_classes
+from steepslope.gate.decisions import STOPPED, names_of_classes
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve import limits, protocol
 from steepslope.serve.batching import Batcher
@@ -89,7 +89,7 @@ class Answers:
         self.counted = ServerMetrics(watch, log, served.card.coverage)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
-        self.batcher = Batcher(served, max_batch, self.counted.of_batch)
+        self.batcher = Batcher(served, max_batch, self.counted.of_batch, None if watch is None else watch.judge)
 
     def close(self) -> None:
         """Answer all that is queued, then end the threads."""
@@ -145,7 +145,8 @@ class Answers:
         return request.id, arrays, protocol.protocol_outputs(request, self.served.outputs)
 
     def _decision(self, rows: Arrays, top: int | None, request_id: str) -> protocol.ImageDecision:
-        values = {name: rows[name][0].item() for name in (*DECIDING, HANDED_OVER, DECISION) if name in rows}
+        shown = (*DECIDING, HANDED_OVER, DECISION, STOPPED)
+        values = {name: rows[name][0].item() for name in shown if name in rows}
         values["label"] = self._name(values["label"])
         if top is not None:
             likely = zip(rows[TOP_LABELS][0, :top].tolist(), rows[TOP_PROBABILITY][0, :top].tolist(), strict=True)

@@ -18,6 +18,7 @@ from steepslope.nets.export.file import Arrays
 from steepslope.serve.served import Served, finite_served_rows, served_row_count
 
 Seen = Callable[[Sequence[Arrays], float], None]  # is told the requests' rows of a batch, and the seconds that it took
+Judge = Callable[[list[Arrays]], list[Arrays]]  # returns the requests' rows of a batch as a monitor leaves them
 ID = "id"  # of a row, by its request
 LOGGER = logging.getLogger(__name__)
 
@@ -46,12 +47,12 @@ class BatchJob:
 class Batcher:
     """A thread that runs a model on jobs, up to ``max_batch`` rows at once.
 
-    What comes while the model runs is the next batch. ``seen`` is told of each batch; what goes wrong there is logged,
-    and changes no answer.
+    What comes while the model runs is the next batch. ``judge`` sees the rows of a batch before they are answered, and
+    ``seen`` is told of them after that; what goes wrong in either is logged, and changes no answer.
     """
 
-    def __init__(self, served: Served, max_batch: int, seen: Seen) -> None:
-        self.served, self.max_batch, self.seen = served, max_batch, seen
+    def __init__(self, served: Served, max_batch: int, seen: Seen, judge: Judge | None = None) -> None:
+        self.served, self.max_batch, self.seen, self.judge = served, max_batch, seen, judge
         self.waiting: queue.SimpleQueue[BatchJob | None] = queue.SimpleQueue()
         self.left: BatchJob | None = None
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -114,6 +115,11 @@ class Batcher:
                 LOGGER.exception("a request failed")
             jobs[0].done.set_exception(error)
             return []
+        if self.judge is not None:
+            try:
+                answers = self.judge(answers)
+            except Exception:
+                LOGGER.exception("the monitor failed")
         for job, rows in zip(jobs, answers, strict=True):
             job.done.set_result(rows)
         return [{**rows, ID: job.row_ids} for job, rows in zip(jobs, answers, strict=True)]

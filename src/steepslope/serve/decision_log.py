@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.gate.decisions import LACKING, REVIEW, names_of_classes
+from steepslope.gate.decisions import DISTANCE, LACKING, REVIEW, STOPPED, names_of_classes
 from steepslope.outputs.table_files import CsvWriter
 
 DECIDED = "id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"
-COLUMNS = (*DECIDED, LACKING)  # as ``predict`` has them
+COLUMNS = (*DECIDED, LACKING, DISTANCE, STOPPED)  # as ``predict`` has them
 CHUNK = 1 << 16  # bytes at the end of a file, in which its last row ends
 
 
@@ -62,5 +62,8 @@ class DecisionLog:
         labels = names_of_classes(np.asarray(rows["label"]), self.classes)
         columns = {name: labels if name == "label" else rows[name] for name in DECIDED}
         lowest = np.inf if self.threshold is None else self.threshold
-        self.writer.write({**columns, LACKING: (rows["decision"] == REVIEW) & (rows["trust_logit"] >= lowest)})
+        stopped = rows.get(STOPPED, np.zeros(len(labels), np.bool_))
+        lacking = (rows["decision"] == REVIEW) & (rows["trust_logit"] >= lowest) & ~stopped
+        distance = np.ma.masked_invalid(rows.get(DISTANCE, np.full(len(labels), np.nan)))
+        self.writer.write({**columns, LACKING: lacking, DISTANCE: distance, STOPPED: stopped})
         self.file.flush()

@@ -11,7 +11,7 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.decisions import PREDICTED, REJECT, Decisions
+from steepslope.gate.decisions import DISTANCE, PREDICTED, REJECT, Decisions
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
 from steepslope.nets.predict.image_gate import ImageGate
@@ -27,7 +27,7 @@ from steepslope.serve.served import Served
 PROBE = 32  # pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
     "label": np.int64, "probability": np.float64, "p_correct": np.float64, "trust_logit": np.float64,
-    "accepted": np.bool_, served.REJECTED: np.bool_, served.HANDED_OVER: np.float64,
+    "accepted": np.bool_, served.REJECTED: np.bool_, served.HANDED_OVER: np.float64, DISTANCE: np.float64,
 }  # fmt: skip
 
 
@@ -62,10 +62,10 @@ def served_gate_folder(
     dtype = np.uint8 if channels in (GREY, COLOUR) else np.float32
     sides = (one or PROBE for one in image_gate.classifier.transform.size)
     images = ArraySpec(IMAGES, dtype, (None, None, None, channels))
-    probe = image_gate.predict([np.zeros((*sides, channels), dtype)])
+    probe = image_gate.predict_rows([np.zeros((*sides, channels), dtype)])
     return _served(
         GateCard.of(gate, digest_of_gate(folder)), (images,), probe, gate,
-        lambda parts, top: image_gate.predict([image for part in parts for image in part[IMAGES]], top=top),
+        lambda parts, top: image_gate.predict_rows([image for part in parts for image in part[IMAGES]], top=top),
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _served_arrays(gate: Gate, digest: str) -> Served:
 
     def decide(parts: Sequence[Arrays], top: int) -> Decisions:
         joined = {name: np.concatenate([part[name] for part in parts]) for name in rows}
-        return gate.decide(ClassifierOutputs.of(joined), top=top)
+        return gate.decide_rows(ClassifierOutputs.of(joined), top=top)
 
     return taking_answers(_served(GateCard.of(gate, digest, "gate"), inputs, decide([rows], 1), gate, decide))
 
@@ -92,6 +92,7 @@ def _served(
 ) -> Served:
     """Return what decides on the arrays of several requests together; the probe's decisions tell what it gives."""
     has = {served.REJECTED: gate.rejection is not None, served.HANDED_OVER: probe.handed_over is not None}
+    has[DISTANCE] = probe.distance is not None
     outputs = tuple(ArraySpec(name, kind, (None,)) for name, kind in OUTPUTS.items() if has.get(name, True))
     names = (*(spec.name for spec in outputs), served.DECISION, served.TOP_LABELS, served.TOP_PROBABILITY)
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a server, and what shows a monitor all decisions."""
+"""What Prometheus reads of a server, and what writes down its decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class ServerMetrics:
-    """All metrics of one server, in a registry of its own; ``watch`` and ``log`` get all decisions, in one thread only.
+    """All metrics of one server, in a registry of its own; ``watch`` and ``log`` are written in one thread only.
 
     ``coverage`` is the share of calibration rows that were accepted.
     """
@@ -73,7 +73,7 @@ class ServerMetrics:
         if handed_over is not None:
             self.handed_over.inc(float(handed_over.sum()))
         if self.watch is not None:
-            self.watch.update(outputs["p_correct"], accepted, outputs["probability"], outputs["label"])
+            self.watch.write_in_time()
         if self.log is not None:
             self.log.write(outputs)
 

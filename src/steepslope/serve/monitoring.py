@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,40 +16,54 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
-from steepslope.monitor.monitor import EXIT_CODES, Monitor
+from steepslope.gate.decisions import DISTANCE, REVIEW, STOPPED
+from steepslope.monitor.monitor import Monitor
+from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.state import WAIT, begin_state, open_state
+from steepslope.nets.export.file import Arrays
+from steepslope.promise.change import EXIT_CODES
+from steepslope.serve.served import DECISION, split_served_rows
 
 SECONDS = 10.0  # at most, by which the file lags behind
-Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]
 
 
 @dataclass(eq=False)
 class ServedMonitor:
     """A monitor of the decisions of one server; :meth:`write` adds them to its state, which others may change too.
 
-    The state remembers no ids of them, which would make it grow with each request: labels that come later find the
-    rows of a :class:`~steepslope.serve.decision_log.DecisionLog`.
+    Without a ``path``, the state is kept in memory, and a new server begins again. If it ``reviews``, nothing is
+    accepted from the row on with which the monitor finds a change or harm.
+
+    The state remembers no ids of the decisions, which would make it grow with each request: labels that come later find
+    the rows of a :class:`~steepslope.serve.decision_log.DecisionLog`.
     """
 
-    path: Path
+    path: Path | None
     digest: str
     monitor: Monitor = field(init=False)
-    unwritten: list[Decisions] = field(default_factory=list)
+    reviews: bool = False
+    unwritten: list[Predicted] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
     failing_since: float = math.inf
     is_lost: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def open(cls, state: str | Path, digest: str, gate: Gate | None = None) -> Self:
+    def open(cls, state: str | Path | None, digest: str, gate: Gate | None = None, reviews: bool = False) -> Self:
         """Go on with the monitor in a file, or begin one; the gate's ``digest`` tells whose it is.
+
+        Without a file, a monitor of the gate begins in memory.
 
         Raises
         ------
         SteepslopeError
             If the state is another gate's, or if there is neither state nor gate.
         """
-        path = Path(state)
+        if state is None and gate is not None:
+            served = cls(None, digest, reviews=reviews)
+            served.monitor = Monitor.of(gate, digest=digest)
+            return served
+        path = Path(str(state))
         if not path.exists():
             if gate is None:
                 expected = "expected a state, since an ONNX file does not know its calibration rows"
@@ -57,7 +71,7 @@ class ServedMonitor:
                 raise SteepslopeError(f"{expected}, found none: {made}", path)
             with located("monitor"):
                 begin_state(path, Monitor.of(gate, digest=digest).as_json())
-        served = cls(path, digest)
+        served = cls(path, digest, reviews=reviews)
         served.write()  # so that a file which cannot be written is told at once
         return served
 
@@ -71,16 +85,42 @@ class ServedMonitor:
         means = {name: self.monitor.means[name] for name in self.monitor.usual}
         return {name: mean.history[-1].evidence / mean.needed if mean.history else 0.0 for name, mean in means.items()}
 
-    def update(self, *decisions: *Decisions) -> None:
-        """Take the decisions on the next m predictions, as :meth:`Monitor.update` does, (m,) each."""
+    def update(self, rows: Predicted) -> NDArray[np.bool_]:
+        """Take the gate's own decisions on the next m predictions; return which a change or harm stops, (m,)."""
         with self.lock:
-            self.monitor.update(*decisions)
-            self.unwritten.append(decisions)
-        if time.monotonic() - self.written >= SECONDS:
-            self.write(wait=0)  # answers do not wait for another process
+            places = self.monitor.rows + 1 + np.arange(len(rows))
+            self.monitor.take(self._stopped(rows, places))
+            rows = self._stopped(rows, places)  # there may be an alarm now
+            self.unwritten.append(rows)
+        return rows.by_gate & ~rows.accepted
+
+    def _stopped(self, rows: Predicted, places: NDArray[np.int64]) -> Predicted:
+        """Return predictions at some places of the stream, none accepted from the first alarm on if that reviews."""
+        first = min(self.monitor.alarms.values(), default=math.inf)
+        stopped = rows.by_gate & (places >= first) & self.reviews
+        return replace(rows, accepted=rows.by_gate & ~stopped, stopped=stopped)
+
+    def judge(self, answers: list[Arrays]) -> list[Arrays]:
+        """Return the rows of several requests, of which those are for review that a change or harm stops."""
+        if not all({"accepted", "p_correct"} <= rows.keys() for rows in answers):
+            return answers
+        outputs = {name: np.concatenate([rows[name] for rows in answers]) for name in answers[0]}
+        known = {"probability": outputs["probability"], "predicted": outputs["label"]}
+        rows = Predicted.of(outputs["p_correct"], outputs["accepted"], **known, distance=outputs.get(DISTANCE))
+        stopped = self.update(rows)
+        outputs["accepted"] = outputs["accepted"] & ~stopped
+        outputs[DECISION] = np.where(stopped, REVIEW, outputs[DECISION])
+        return split_served_rows({**outputs, STOPPED: stopped}, answers)
+
+    def write_in_time(self) -> None:
+        """Write to the file if that is due; answers do not wait for another process."""
+        if self.path is not None and time.monotonic() - self.written >= SECONDS:
+            self.write(wait=0)
 
     def write(self, wait: float = WAIT) -> None:
         """Add what came since the last time to the file; what cannot be written now is tried again later."""
+        if self.path is None:
+            return
         with self.lock:
             self.written = time.monotonic()
             try:
@@ -96,6 +136,7 @@ class ServedMonitor:
 
     def _added(self, wait: float) -> Monitor:
         """Return the monitor in the file, to which what is unwritten was added there."""
+        assert self.path is not None
         with open_state(self.path, wait=wait) as state:
             monitor = Monitor.read(state.content, self.path)
             if monitor.follows:
@@ -104,8 +145,8 @@ class ServedMonitor:
             if monitor.gate != self.digest:
                 expected = "expected the state of the gate that is served"
                 raise SteepslopeError(f"{expected}, found another gate's", self.path)
-            for decisions in self.unwritten:
-                monitor.update(*decisions)
+            for rows in self.unwritten:
+                monitor.take(rows)
             state.write(monitor.as_json())
         return monitor
 

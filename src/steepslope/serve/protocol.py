@@ -100,6 +100,7 @@ class ImageDecision(Body):
     accepted: bool
     decision: Literal["accept", "review", "reject"]
     handed_over: float | None = None
+    stopped: bool | None = None
     top: list[LikelyClass] | None = None
 
 

@@ -119,7 +119,7 @@ def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
         raise SteepslopeError(f"expected a column's name, found a function, which cannot be saved: {remedy}", "groups")
     unknown = params["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
-    settings = {name: params[name] for name in ("max_risk", "delta", "calibration_size", "groups")}
+    settings = {name: params[name] for name in ("max_risk", "delta", "calibration_size", "groups", "when_changed")}
     settings |= {name: params[name] for name in ("cv", "n_jobs", "random_state") if isinstance(params[name], int)}
     return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
 

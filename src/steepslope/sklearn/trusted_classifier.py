@@ -20,10 +20,10 @@ from sklearn.utils.validation import _check_method_params, _num_samples, check_i
 import sklearn
 from steepslope.checks import require, whole
 from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
 from steepslope.metrics.selective import Groups
-from steepslope.monitor.health import warn_of_changed_batch
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.fit_set import joined_outputs
 from steepslope.oracle.evidence.states import FOLDS
@@ -33,9 +33,10 @@ from steepslope.outputs.copies import rows_that_agree
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.opinions import is_array_of_opinion
 from steepslope.outputs.predictions import LABEL
+from steepslope.predict.options import PredictOptions
 from steepslope.predict.prediction_file import require_prediction_file
 from steepslope.predict.source import write_decisions_on_outputs
-from steepslope.promise.objectives import INSIDE, Objectives
+from steepslope.promise.objectives import INSIDE, WHEN_CHANGED, Objectives, WhenChanged
 from steepslope.promise.rows import checked_groups
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
@@ -129,6 +130,10 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         share ``delta``. Rows of a group that is not among the calibration rows are never accepted. Of several risks,
         the gate takes the first that can be promised to the most groups. The ``groups`` of :meth:`fit` are something
         else: they name rows that belong together.
+    when_changed
+        What :meth:`decide` does if X is clearly not drawn as the calibration rows were: "review" accepts nothing,
+        "warn" only warns. If another class mix explains the change, and the promise holds for that mix as well, it goes
+        on. Without a change, a call is stopped with a probability of at most δ/2 = 2.5 %.
 
     Attributes
     ----------
@@ -188,6 +193,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         unknown_label: Any = None,
         opinions: Mapping[str, Any] | None = None,
         groups: Any = None,
+        when_changed: WhenChanged = "review",
     ) -> None:
         self.estimator = estimator
         self.max_risk = max_risk
@@ -199,6 +205,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.unknown_label = unknown_label
         self.opinions = opinions
         self.groups = groups
+        self.when_changed = when_changed
 
     def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
@@ -231,6 +238,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """
         objectives = Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
         require("calibration_size", self.calibration_size, INSIDE)
+        require("when_changed", self.when_changed, WHEN_CHANGED)
         if isinstance(self.cv, str) or not (hasattr(self.cv, "split") or hasattr(self.cv, "__iter__")):
             require("cv", self.cv, whole(2))
         checked_opinion_classifiers(self.opinions, self.estimator)
@@ -279,10 +287,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         return np.asarray(self.estimator_.decision_function(X))
 
     def decide(self, X: Any) -> Decision:
-        """Return the labels and which of them to use. Each row is decided alone.
+        """Return the labels and which of them to use.
 
-        If nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. A ``ChangedWarning``
-        says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
+        If nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. If X is clearly not
+        drawn as the calibration rows were, a ``ChangedWarning`` says so and, unless ``when_changed="warn"``, nothing is
+        accepted. All rows of a call are judged together.
         """
         check_is_fitted(self)
         groups = groups_of_inputs(self.groups, X)
@@ -319,7 +328,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         names, groups = ids_of_inputs(ids, X), groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
         self._decided(outputs, groups)  # for its warnings
-        write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), audit)
+        options = PredictOptions(audit=audit, when_changed=self.when_changed)
+        write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), options)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return the confidence that ranks the predictions, float64 (n,): the oracle's trust logit, or MCP log-odds."""
@@ -515,9 +525,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
         """Return the decision on each row; warn the caller if nothing is promised, or if inputs have changed."""
         self._warn_of_nothing(stacklevel=4)
-        decisions = self.gate_.decide(outputs, groups)
-        warn_of_changed_batch(self.gate_, decisions)
-        return decisions
+        decisions = self.gate_.decide_rows(outputs, groups)
+        return judged_together(self.gate_, decisions, self.when_changed, stacklevel=4)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata are routed: those of ``fit`` go to the classifier's ``fit``."""

@@ -99,9 +99,9 @@ def expected_export_outputs(exported: Exported, given: Arrays) -> dict[str, NDAr
     groups = np.array(groups_in_graph(gate))[given[GROUP]] if GROUP in given else None
     if exported.nets is not None:
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
-        decisions = exported.nets.predict(images, groups)
+        decisions = exported.nets.predict_rows(images, groups)
     else:
-        decisions = gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups)
+        decisions = gate.decide_rows(ClassifierOutputs.of(arrays, gate.classes), groups)
     names = ("probability", "p_correct", "trust_logit", "accepted", "handed_over")
     shown = {name: getattr(decisions, name) for name in names if getattr(decisions, name) is not None}
     return {"label": decisions.labels, **shown, "rejected": decisions.decision == REJECT}

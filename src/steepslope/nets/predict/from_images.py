@@ -139,7 +139,7 @@ class FromImages:
         groups = None if self.groups is None else groups_of_chunk_ids(self.groups, arrays["ids"])
         outputs = self.image_gate.as_outputs(arrays)
         gate = self.image_gate.seeing(self.data)
-        return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
+        return gate.decide_rows(outputs, groups, top=self.options.top, explain=self.options.explain).table()
 
 
 def _rows_of_batches(batches: Batches) -> list[int]:

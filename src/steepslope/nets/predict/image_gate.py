@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.gate import Gate
+from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.gate.decisions import Decisions
 from steepslope.nets.classifiers.backbones import live_classifier, module_source_digest
@@ -33,6 +34,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import OPINION, VOTE, is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY
 from steepslope.outputs.opinions import Opinion, aligned_opinion, opinion_class_places
+from steepslope.promise.objectives import REVIEW_ALL, WhenChanged
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -233,7 +235,13 @@ class ImageGate:
         return cls(gate, net, others, options)
 
     def predict(
-        self, images: Any, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+        self,
+        images: Any,
+        groups: ArrayLike | None = None,
+        *,
+        top: int = 1,
+        explain: bool = False,
+        when_changed: WhenChanged = REVIEW_ALL,
     ) -> Decisions:
         """Run the nets on images, and return what to do with each prediction.
 
@@ -244,7 +252,7 @@ class ImageGate:
             (m, H, W, C), of uint8, uint16 or floats in [0, 1], which are resized and normalised as the gate's
             classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as they are, as the classifier takes them;
             a gate with another net next to the classifier, or an oracle on images, cannot use these.
-        groups, top, explain
+        groups, top, explain, when_changed
             As in :meth:`steepslope.gate.Gate.decide`.
 
         Raises
@@ -252,9 +260,16 @@ class ImageGate:
         SteepslopeError
             If an image cannot be used.
         """
+        decisions = self.predict_rows(images, groups, top=top, explain=explain)
+        return judged_together(self.gate, decisions, when_changed)
+
+    def predict_rows(
+        self, images: Any, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+    ) -> Decisions:
+        """Return what :meth:`predict` does if each image is judged alone, so that no change is noticed."""
         in_memory = self._in_memory(images)
         gate = self.gate if isinstance(in_memory, Tensor) else self.seeing(in_memory)
-        return gate.decide(self._outputs_of(in_memory), groups, top=top, explain=explain)
+        return gate.decide_rows(self._outputs_of(in_memory), groups, top=top, explain=explain)
 
     def seeing(self, images: Dataset) -> Gate:
         """Return the gate with the images of what it will judge, for an oracle that needs them."""

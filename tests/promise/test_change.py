@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.monitor.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
+from steepslope.promise.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
 from steepslope.monitor.predictions import Predicted
-from steepslope.monitor.signals import SIGNALS
+from steepslope.promise.change import SIGNALS
 from steepslope.promise.calibration import CalibrationRows
 
 TRUE = np.ones(3, np.bool_)

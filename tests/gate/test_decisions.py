@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from steepslope.errors import RepeatedRowsWarning, SteepslopeError
+from steepslope.errors import ChangedWarning, RepeatedRowsWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.decisions import Decisions
 from steepslope.oracle import Oracle
@@ -47,9 +47,9 @@ def test_columns_are_what_their_names_say(gate: Gate, unseen: ClassifierOutputs)
 def test_the_table_has_a_row_a_prediction(gate: Gate, unseen: ClassifierOutputs) -> None:
     table = gate.decide(unseen, top=2).table()
     columns = ["id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"]
-    assert [*table] == [*columns, "label_2", "probability_2"]
+    assert [*table] == [*columns, "label_2", "probability_2", "stopped"]
     assert table["id"].tolist() == unseen.require("ids").tolist()
-    assert [*gate.decide(unseen).table()] == columns
+    assert [*gate.decide(unseen, when_changed="warn").table()] == [*gate.decide_rows(unseen).table()] == columns
     bare = gate.decide(unseen.changed(ids=None, labels=None)).table()
     assert bare["id"].tolist() == [str(row) for row in range(300)]
 
@@ -91,7 +91,8 @@ def test_groups_of_ones_own_have_to_be_given(unseen: ClassifierOutputs) -> None:
     groups = np.arange(4_000) % 2
     gate = Gate.of(MCP(), make_outputs(4_000), 0.3, groups=groups, by="camera")
     assert gate.decide(unseen, np.zeros(300, int)).coverage > 0
-    assert not gate.decide(unseen, np.full(300, 7)).accepted.any()  # no calibration row was of this
+    with pytest.warns(ChangedWarning, match="the share of the accepted"):
+        assert not gate.decide(unseen, np.full(300, 7)).accepted.any()  # no calibration row was of this
 
 
 def test_groups_are_never_left_out_in_silence(unseen: ClassifierOutputs) -> None:

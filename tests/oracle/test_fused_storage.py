@@ -47,7 +47,7 @@ def test_it_keeps_only_what_a_prediction_needs(free: FusedOracle, tmp_path: Path
     free.save(tmp_path)
     kept = {name.partition("/")[0] for name in load_file(tmp_path / STATES)}
     assert free.fitted_ is not None
-    assert kept == {*free.fitted_.inputs, "handover"} - {"logits"}
+    assert kept == {*free.fitted_.inputs, "handover", "surroundings"} - {"logits"}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, WEIGHTS, STATES, FIT_ROWS])
     (tmp_path / "plain").touch()
     assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # whoever reads new files reads the weights
@@ -72,7 +72,7 @@ def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.update(version=1), "expected version 5 of the format, found 1"),
+        (lambda card: card.update(version=1), "expected version 6 of the format, found 1"),
         (lambda card: card.update(kind="fusd"), "did you mean 'fused'"),
         (lambda card: card.pop("fitted"), "the field 'fitted' is missing"),
         (lambda card: card.pop("settings"), "the field 'settings' is missing"),

@@ -11,6 +11,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.gate.change import Verdict
 from steepslope.outputs.table_files import Frame
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.chunks import save_chunk
@@ -85,7 +86,7 @@ def test_an_audit_leaves_out_images_that_could_not_be_read(tmp_path: Path) -> No
     chunks = [tmp_path / "0.npz", tmp_path / "1.npz"]
     for chunk, columns in zip(chunks, (broken, read), strict=True):
         save_chunk(chunk, {name: np.ma.asarray(column) for name, column in columns.items()})
-    summary = _join_prediction_chunks(chunks, tmp_path / "all.parquet", Audit(5, 0.05, "gate"))
+    summary = _join_prediction_chunks(chunks, tmp_path / "all.parquet", Audit(5, 0.05, "gate"), Verdict())
     table = pq.read_table(tmp_path / "all.parquet").to_pydict()
     assert table["id"] == ["d", "a", "b", "c"]
     assert table["p_correct"] == [None, 0.9, None, 0.6]

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.promise.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
 from steepslope.monitor.predictions import Predicted
-from steepslope.promise.change import SIGNALS
+from steepslope.promise.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
 from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.change import SIGNALS
 
 TRUE = np.ones(3, np.bool_)
 USED = np.array([True, False, True])
-ROWS = CalibrationRows(np.array([0.9, 0.4, 0.8]), TRUE, USED, np.array([0.95, 0.9, 0.1]), np.array([7, 0, 3]))
-ORDERS = {"predicted": [1, 2, 0], "accepted": [1, 0, 2]}  # by the numbers of classes, and accepted or not
+FAR = np.array([0.2, 0.1, 0.9])
+ROWS = CalibrationRows(
+    np.array([0.9, 0.4, 0.8]), TRUE, USED, np.array([0.95, 0.9, 0.1]), np.array([7, 0, 3]), distance=FAR
+)
+ORDERS = {
+    "predicted": [1, 2, 0],
+    "accepted": [1, 0, 2],
+    "distance": [1, 0, 2],
+}  # by the numbers of classes, and accepted or not
 SHOWN = {"p_correct": [0.9, 0.4, 0.8], "probability": [0.95, 0.9, 0.1], "overconfidence": [0.05, 0.5, -0.7]}
 
 

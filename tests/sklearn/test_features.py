@@ -371,7 +371,7 @@ def test_an_encoder_of_labels_does_not_mislead_the_oracle() -> None:
     model = TrustedClassifier(make_pipeline(encoder, LogisticRegression()), max_risk=0.2).fit(X, y)
     assert "2 columns of X, since a step after these may use labels" in model.saw_
     rows, y_new = noise(6_000, 1)
-    labels, accepted = model.decide(rows)
+    labels, accepted = model.set_params(when_changed="warn").decide(rows)
     right = labels == y_new
     mcp = model.predict_proba(rows).max(axis=1)
     assert auroc(model.trust_logit(rows), right) > auroc(mcp, right) - 0.015

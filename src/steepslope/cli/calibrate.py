@@ -114,6 +114,63 @@ def calibrate(
     say(f"{out}: gate calibrated on {len(rows):,} predictions{nothing}")
 
 
+@showing_first("gate", "outputs", "max_risk", "out")
+def adapt(
+    gate: str,
+    outputs: str,
+    out: str,
+    reading: ReadingOptions,
+    max_risk: float | None = None,
+    seed: int = 0,
+    backbones: tuple[str, ...] = (),
+    replace: bool = False,
+) -> None:
+    """Go on after a change: make a gate for a new source from 50 to 500 labelled rows of it.
+
+    A third of the rows, at most 100, adapts the ranking, and the others calibrate. The new gate promises the lowest
+    risk that they support: the earlier gate's own, or 2, 4, 8 times that, up to 50 %. It says how many more labels the
+    next lower risk would take.
+
+    Parameters
+    ----------
+    gate
+        Folder of the earlier gate (calibrate), which stays as it is.
+    outputs
+        Folder or file of labelled outputs of the same classifier. Draw the rows of the new source at random, not by the
+        gate's decisions.
+    out
+        Folder for the new gate.
+    reading
+        How files of outputs are read.
+    max_risk
+        The one risk to promise, in (0, 1), in place of several.
+    seed
+        Seed of the split.
+    backbones
+        Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
+    replace
+        Replace a gate that the folder holds already, made with other options or on other outputs.
+    """
+    made = made_by_command("adapt", locals())
+    from steepslope.gate import Gate
+    from steepslope.gate.storage import GATE
+    from steepslope.nets.training.images import open_images_of_outputs
+    from steepslope.nets.training.loading import load_oracle
+    from steepslope.outputs import ClassifierOutputs
+
+    images = partial(open_images_of_outputs, path=Path(outputs))
+    earlier = Gate.load(gate, partial(load_oracle, backbones=backbones, images=images))
+    rows = ClassifierOutputs.load(outputs, reading, labelled=True, known=earlier.class_names)
+    with GATE.making(out, made, replace, say) as complete:
+        if complete:
+            return
+        with located(outputs):
+            adapted = earlier.adapted(rows, max_risk, seed=seed)
+        adapted.save(out, made)
+    print(adapted.sentences())
+    say(f"{out}: gate adapted to {len(rows):,} predictions of a new source")
+
+
 def source_to_calibrate(
     name: str,
     rows: ClassifierOutputs,

@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from steepslope.cli.benchmark import benchmark
-from steepslope.cli.calibrate import calibrate
+from steepslope.cli.calibrate import adapt, calibrate
 from steepslope.cli.demo import demo
 from steepslope.cli.evaluate import compare, evaluate
 from steepslope.cli.export import export, push
@@ -43,6 +43,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "compare": compare,
     "calibrate": calibrate,
+    "adapt": adapt,
     "show": show,
     "predict": predict,
     "export": export,

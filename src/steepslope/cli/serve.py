@@ -119,7 +119,8 @@ def _watch_to_serve(served: Served, state: str | None, when_changed: str) -> Ser
     if state is None and (known is None or not known.accepted.any()):
         say("warning: no change of the inputs will be noticed; the state of a monitor (--monitor) would tell")
         return None
-    return ServedMonitor.open(state, served.card.gate, served.gate, when_changed == REVIEW_ALL)
+    options = {"reviews": when_changed == REVIEW_ALL, "threshold": served.card.threshold}
+    return ServedMonitor.open(state, served.card.gate, served.gate, **options)
 
 
 @showing_first("gate", "predictions", "labels", "state")

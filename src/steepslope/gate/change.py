@@ -51,7 +51,7 @@ def verdict_on_batch(gate: Gate, rows: Judged, when_changed: str, order: NDArray
     """
     require("when_changed", when_changed, WHEN_CHANGED)
     known = gate.calibration_rows
-    if known is None or not known.accepted.any():
+    if known is None or not known.accepted.any() or not rows.compared.any():
         return Verdict()
     change = change_of_batch(known, rows, order)
     if not change:
@@ -73,12 +73,13 @@ def _mix_that_keeps_promise(gate: Gate, rows: Judged) -> dict[str, float] | None
     known = gate.calibration_rows
     if known is None or known.true is None or known.predicted is None or rows.predicted is None or gate.has_groups:
         return None
-    classes = (names_of_classes(labels, gate.class_names) for labels in (known.true, known.predicted, rows.predicted))
+    compared = rows.compared
+    labels = known.true, known.predicted, rows.predicted[compared]
     try:
-        target = Target.of(*classes)
-        target.require_explained(known.p_correct, rows.p_correct)
+        target = Target.of(*(names_of_classes(each, gate.class_names) for each in labels))
+        target.require_explained(known.p_correct, rows.p_correct[compared])
         if known.distance is not None and rows.distance is not None:
-            target.require_explained(known.distance, rows.distance)
+            target.require_explained(known.distance, rows.distance[compared])
         delta = gate.promises[0].delta
         holds = holds_on_target(target, known.accepted, known.is_correct, gate.promised_risk, delta)
     except SteepslopeError:  # too few rows, or no mix explains them

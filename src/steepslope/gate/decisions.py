@@ -66,6 +66,11 @@ class Decisions(Brief):
         return self.labels
 
     @property
+    def compared(self) -> NDArray[np.bool_]:
+        """Which rows tell of a change, booleans (m,): those that do not lack a needed opinion."""
+        return np.ones(len(self), np.bool_) if self.lacking is None else ~self.lacking
+
+    @property
     def by_gate(self) -> NDArray[np.bool_]:
         """Whether the gate alone accepts each prediction, booleans (m,), even if a change then stops it."""
         return self.accepted if self.stopped is None else self.accepted | self.stopped

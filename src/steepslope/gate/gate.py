@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import SEED, require, whole
 from steepslope.errors import SteepslopeError
+from steepslope.gate.adapting import gate_for_new_source, split_to_adapt
 from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
@@ -28,6 +29,7 @@ from steepslope.outputs.copies import (
     rows_together,
     warn_of_copies,
 )
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
@@ -230,8 +232,9 @@ class Gate:
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         calibrating = rows.subset(complete)
         gate = cls._calibrated(calibrating, objectives, mix, thresholds, seed)
-        if len(complete) < len(rows) and not mix.is_other:  # a monitor also meets rows that lack an opinion
-            gate = gate._remembering(rows, complete)
+        if not mix.is_other:  # later rows may have no answer, too
+            unanswered = rows.extra["predicted"] == UNKNOWN
+            gate = gate._remembering(rows.subset(unanswered | np.isin(np.arange(len(rows)), complete)))
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
         neglected = [] if objectives.max_class_risk is not None else caution_on_neglected_class(calibrating, accepted)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}
@@ -267,11 +270,11 @@ class Gate:
         gate = cls(made.accepted, probability, wrong, len(rows), objectives, made.of_classes, made.rejection)
         return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
 
-    def _remembering(self, rows: LabelledRows, complete: Counts | None = None) -> Self:
-        """Return the same gate with its decisions on rows; if given, only the ``complete`` ones can be accepted."""
+    def _remembering(self, rows: LabelledRows) -> Self:
+        """Return the same gate with its decisions on rows."""
         accepted = self.accepts(rows.confidence, rows.groups)
-        if complete is not None:
-            accepted &= np.isin(np.arange(len(rows)), complete)
+        if "predicted" in rows.extra:
+            accepted &= rows.extra["predicted"] != UNKNOWN
         remembered = CalibrationRows(self.p_correct(rows.confidence), rows.is_correct, accepted, **rows.extra)
         return replace(self, calibration_rows=remembered)
 
@@ -461,6 +464,42 @@ class Gate:
             lacking=lacking & (top_labels[:, 0] >= 0) if source.needed else None,
             distance=source.distance(outputs),
         )
+
+    def adapted(
+        self,
+        outputs: ClassifierOutputs,
+        max_risk: float | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """Return a gate for a new source, such as after a change, from 50 to 500 labelled rows of it.
+
+        A third of the rows, at most 100, adapts the ranking (:meth:`steepslope.FusedOracle.adapted`). The others
+        calibrate. The new gate promises the lowest of several risks that they support: the gate's own, or 2, 4, 8 times
+        that, up to 50 %. ``sentences()`` also says how many more labels the next lower risk would take. This gate stays
+        unchanged.
+
+        Parameters
+        ----------
+        outputs
+            Labelled outputs of the same classifier for rows of the new source, drawn at random, not chosen by the gate.
+        max_risk
+            The one risk to promise, in (0, 1); None to try several.
+        groups
+            Groups (n,) of rows that belong together, such as the images of one patient, or None.
+        seed
+            Seed of the split.
+
+        Raises
+        ------
+        SteepslopeError
+            If a row has no label, there are fewer than 20 rows, the gate has groups, or an oracle was fitted on some of
+            the rows.
+        """
+        self.require_outputs(outputs)
+        adapting, calibrating = split_to_adapt(outputs, None if groups is None else np.asarray(groups), seed)
+        return gate_for_new_source(self, outputs.subset(adapting), outputs.subset(calibrating), max_risk, seed)
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:
         """Raise if outputs have other classes than the gate was calibrated for, or another classifier made them."""

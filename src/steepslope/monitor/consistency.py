@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, names_of_classes
+from steepslope.gate.decisions import ACCEPT, GROUP, PREDICTED, REJECT, REVIEW, names_of_classes
 from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch, Bools, Floats
 from steepslope.outputs.labels import UNKNOWN
@@ -95,9 +95,8 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     least, most = (
         _rank_of_decision(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
     )
-    lacking = batch.columns.get(LACKING, np.zeros(len(low), np.bool_))
-    lacking = lacking if predicted is None else lacking | (predicted == UNKNOWN)
-    return np.where(lacking, MIDDLE, np.minimum(least, highest)), np.where(lacking, MIDDLE, most)
+    judged = batch.compared if predicted is None else batch.compared & (predicted != UNKNOWN)
+    return np.where(judged, np.minimum(least, highest), MIDDLE), np.where(judged, most, MIDDLE)
 
 
 def _rank_of_decision(decision: NDArray[Any]) -> Ranks:

@@ -166,7 +166,8 @@ class Monitor(Brief):
         values |= {COVERAGE: rows.accepted.astype(np.float64)}
         places = self.rows + 1 + np.arange(len(rows))
         for name, each in values.items():
-            self.means[name] = self.means[name].after(each, places)
+            told = rows.compared if name in self.usual else slice(None)
+            self.means[name] = self.means[name].after(each[told], places[told])
         self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())

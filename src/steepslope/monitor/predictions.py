@@ -28,8 +28,8 @@ Texts = NDArray[np.object_]
 MOST_DIGITS = 9  # of the number of a class
 TRUST, DECISION = "trust_logit", "decision"
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
-FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
-FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH}  # likewise
+FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
+FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH, LACKING: TRUTH}  # likewise
 PREDICTED = {**NEEDED, **FIELDS, **FURTHER}  # all columns that may be read, by their kinds
 TRUTHS = "truths"  # whatever their column is called
 
@@ -42,7 +42,7 @@ class Predicted(ArrayRows):
     classifier's own of each, and ``distance``, in [0, 1], how far the features lie from known ones; None where they are
     not known. ``chance`` is the probability with which an audit draws each to be labelled, above 0 where the gate alone
     accepts it; None without an audit. ``stopped`` tells which the gate alone accepts, but not after a change; None if
-    no change stops it.
+    no change stops it. ``lacking`` tells which lack an opinion that the gate needs; None if that is not known.
     """
 
     p_correct: Floats
@@ -52,6 +52,12 @@ class Predicted(ArrayRows):
     chance: Floats | None = None
     distance: Floats | None = None
     stopped: Bools | None = None
+    lacking: Bools | None = None
+
+    @property
+    def compared(self) -> Bools:
+        """Which rows tell of a change, booleans (m,): those that do not lack a needed opinion."""
+        return np.ones(len(self), np.bool_) if self.lacking is None else ~self.lacking
 
     @property
     def by_gate(self) -> Bools:
@@ -190,6 +196,7 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
         chance=rows.get(CHANCE),
         distance=rows.get(DISTANCE),
         stopped=rows.get(STOPPED),
+        lacking=rows.get(LACKING),
         ids=rows["id"],
         labels=rows["label"],
         columns=columns,

@@ -42,6 +42,7 @@ TINY = 1e-12
 PENALTY = 1e-3
 FEATURE_POINTS = 250  # four times as many tell no more
 UNUSUAL = 0.9, 0.999  # quantiles of the fit set's log-distances; the weight rises from 0 to 1 between these (LOG.md)
+EQUAL = 1e-5  # of the squared deviations of all features; a smaller squared distance is rounding
 ROUNDING = 1e-4  # of the squared length; a smaller unexplained part is rounding
 
 
@@ -169,16 +170,24 @@ class FeatureHandover:
 
     def weight_of(self, rows: Rows) -> Array:
         """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
-        return clipped(self._beyond_limit(rows), 0, 1)
+        return clipped(self._beyond_limit(self.squares_of(rows)), 0, 1)
 
     def distance(self, outputs: ClassifierOutputs) -> Floats:
-        """Return a number that rises with each row's distance to the nearest point, float64 (n,), in (0, 1)."""
-        return np.asarray(expit(_of_blocks(outputs, self.arrays, self._beyond_limit)))
+        """Return a number that rises with each row's distance to the nearest other point, float64 (n,), in (0, 1).
 
-    def _beyond_limit(self, rows: Rows) -> Array:
-        """Return how far beyond the first limit each log-distance lies, in units of both limits' gap, float64 (m,)."""
+        A point that equals the row does not count: it may be the row itself.
+        """
+
+        def beyond_limit(rows: Rows) -> Floats:
+            squares = np.asarray(self.squares_of(rows))
+            others = np.where(squares > EQUAL * len(self.centre), squares, np.inf)
+            return np.asarray(self._beyond_limit(others))
+
+        return np.asarray(expit(_of_blocks(outputs, self.arrays, beyond_limit)))
+
+    def _beyond_limit(self, squares: Array) -> Array:
+        """Return how far each row's log-distance lies beyond the first limit, in units of both limits' gap, (m,)."""
         low, high = self.limits
-        squares = self.squares_of(rows)
         xp = namespace_of(squares)
         nearest = xp.log(clipped(float64(xp.min(squares, axis=1)), TINY))
         return (nearest - low) / max(high - low, TINY)

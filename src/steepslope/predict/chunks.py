@@ -16,7 +16,7 @@ from steepslope.files.folders import fingerprint
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.change import Verdict, verdict_on_batch
-from steepslope.gate.decisions import DISTANCE, REVIEW, STOPPED, numbers_of_classes
+from steepslope.gate.decisions import DISTANCE, LACKING, REVIEW, STOPPED, numbers_of_classes
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import Table, TableBlocks
@@ -145,7 +145,7 @@ def verdict_on_chunks(gate: Gate, paths: Iterable[Path], when_changed: str) -> V
         table = load_chunk(path)
         if "p_correct" not in table:  # no image of this chunk could be read
             continue
-        made = ~np.ma.getmaskarray(table["p_correct"])
+        made = ~np.ma.getmaskarray(table["p_correct"]) & ~np.ma.filled(table.get(LACKING, False), False)
         for name in ("id", "label", "p_correct", "accepted", "probability", DISTANCE):
             if name in table:
                 columns.setdefault(name, []).append(np.ma.getdata(table[name])[made])

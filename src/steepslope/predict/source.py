@@ -63,7 +63,7 @@ def write_decisions_on_outputs(
 def write_source_decisions(source: Source, key: dict[str, Any], file: Path, replace: bool) -> Summary:
     """Write the decisions to a file, and say their summary, which is returned."""
     summary = predict_to_file(source, file, key, replace, say)
-    for line in decision_sentences(source.gate, summary):
+    for line in [*decision_sentences(source.gate, summary), *change_sentences(source.gate, summary)]:
         say(line)
     return summary
 
@@ -80,12 +80,15 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts += [f"{summary.stopped:,} only because inputs have changed"] if summary.stopped else []
     counts += [f"{summary.below_limit:,} below the limit of --follow"] if summary.below_limit else []
     counts += [f"{summary.audited:,} to label (column audit)"] if summary.audited else []
-    lines = [f"{summary.rows:,} predictions: {', '.join(counts)}."]
-    if not any(each.is_given for each in gate.promises):
-        return [*lines, f"This gate accepts nothing: {gate.advice}."]
-    if gate.calibration_rows is None:
-        return [*lines, CHANGE_UNKNOWN]
-    return [*lines, summary.change or NO_CHANGE]
+    nothing = [] if any(each.is_given for each in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
+    return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
+
+
+def change_sentences(gate: Gate, summary: Summary) -> list[str]:
+    """Return whether inputs have changed, in a sentence; none if the gate accepts nothing, or no row was judged."""
+    if summary.rows == summary.failed or not any(each.is_given for each in gate.promises):
+        return []
+    return [CHANGE_UNKNOWN if gate.calibration_rows is None else summary.change or NO_CHANGE]
 
 
 def groups_of_source(

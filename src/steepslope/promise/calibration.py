@@ -121,6 +121,11 @@ class CalibrationRows(ArrayRows):
         """Which rows the gate alone accepts, booleans (n,): these are all that it accepts."""
         return self.accepted
 
+    @property
+    def compared(self) -> Bools:
+        """Which rows later ones are compared with, booleans (n,): all."""
+        return np.ones(len(self), np.bool_)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the known arrays by name."""
         return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}

@@ -34,7 +34,8 @@ class Judged(Protocol):
 
     ``p_correct`` is P(correct), and ``by_gate`` whether the gate alone accepts each. ``probability`` is the
     classifier's own of what it predicts, ``predicted`` the number of that class, and ``distance`` how far the row's
-    features lie from known ones, in (0, 1); None where they are not known.
+    features lie from known ones, in (0, 1); None where they are not known. Rows that are not ``compared`` lack an
+    opinion that the gate needs: they go to review, and tell of no change.
     """
 
     @property
@@ -47,17 +48,24 @@ class Judged(Protocol):
     def predicted(self) -> NDArray[np.int64] | None: ...  # noqa: D102
     @property
     def distance(self) -> Floats | None: ...  # noqa: D102
+    @property
+    def compared(self) -> Bools: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JudgedRows(ArrayRows):
-    """Predictions (m,) as :class:`Judged` has them."""
+    """Predictions (m,) as :class:`Judged` has them, all of them to be compared."""
 
     p_correct: Floats
     by_gate: Bools
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
     distance: Floats | None = None
+
+    @property
+    def compared(self) -> Bools:
+        """All rows, booleans (m,)."""
+        return np.ones(len(self.p_correct), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -178,9 +186,9 @@ def change_of_batch(known: CalibrationRows, rows: Judged, order: NDArray[np.int6
     True
     """
     begun = begun_bets(known)
-    values = {name: each for name, each in signals_of(rows).items() if name in begun}
+    values = {name: each[rows.compared] for name, each in signals_of(rows).items() if name in begun}
     needed = -math.log(level_of_signal(len(begun)))
-    order = np.random.default_rng(0).permutation(len(rows.p_correct)) if order is None else order
+    order = np.random.default_rng(0).permutation(int(rows.compared.sum())) if order is None else order
     alarms = {}
     for name, each in values.items():
         enough = np.flatnonzero(begun[name].after(each[order])[1] >= needed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.gate.decisions import DISTANCE, LACKING, REVIEW, STOPPED, names_of_classes
+from steepslope.gate.decisions import DISTANCE, LACKING, STOPPED, names_of_classes
 from steepslope.outputs.table_files import CsvWriter
+from steepslope.serve.served import lacking_rows
 
 DECIDED = "id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"
 COLUMNS = (*DECIDED, LACKING, DISTANCE, STOPPED)  # as ``predict`` has them
@@ -57,13 +57,12 @@ class DecisionLog:
             file = target.open("a", encoding="utf-8", newline="")
         return cls(file, CsvWriter(file, begun=True), classes, threshold)
 
-    def write(self, rows: Mapping[str, NDArray[Any]]) -> None:
+    def write(self, rows: dict[str, NDArray[Any]]) -> None:
         """Add the decisions on some predictions, (m,) each by name; those of names that are no column are left out."""
         labels = names_of_classes(np.asarray(rows["label"]), self.classes)
         columns = {name: labels if name == "label" else rows[name] for name in DECIDED}
-        lowest = np.inf if self.threshold is None else self.threshold
         stopped = rows.get(STOPPED, np.zeros(len(labels), np.bool_))
-        lacking = (rows["decision"] == REVIEW) & (rows["trust_logit"] >= lowest) & ~stopped
+        lacking = lacking_rows(rows, self.threshold) & ~stopped
         distance = np.ma.masked_invalid(rows.get(DISTANCE, np.full(len(labels), np.nan)))
         self.writer.write({**columns, LACKING: lacking, DISTANCE: distance, STOPPED: stopped})
         self.file.flush()

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.state import WAIT, begin_state, open_state
 from steepslope.nets.export.file import Arrays
 from steepslope.promise.change import EXIT_CODES
-from steepslope.serve.served import DECISION, split_served_rows
+from steepslope.serve.served import DECISION, lacking_rows, split_served_rows
 
 SECONDS = 10.0  # at most, by which the file lags behind
 
@@ -32,7 +32,8 @@ class ServedMonitor:
     """A monitor of the decisions of one server; :meth:`write` adds them to its state, which others may change too.
 
     Without a ``path``, the state is kept in memory, and a new server begins again. If it ``reviews``, nothing is
-    accepted from the row on with which the monitor finds a change or harm.
+    accepted from the row on with which the monitor finds a change or harm. ``threshold`` is the gate's, if it has one
+    for all rows.
 
     The state remembers no ids of the decisions, which would make it grow with each request: labels that come later find
     the rows of a :class:`~steepslope.serve.decision_log.DecisionLog`.
@@ -42,6 +43,7 @@ class ServedMonitor:
     digest: str
     monitor: Monitor = field(init=False)
     reviews: bool = False
+    threshold: float | None = None
     unwritten: list[Predicted] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
     failing_since: float = math.inf
@@ -49,10 +51,10 @@ class ServedMonitor:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def open(cls, state: str | Path | None, digest: str, gate: Gate | None = None, reviews: bool = False) -> Self:
+    def open(cls, state: str | Path | None, digest: str, gate: Gate | None = None, **options: Any) -> Self:
         """Go on with the monitor in a file, or begin one; the gate's ``digest`` tells whose it is.
 
-        Without a file, a monitor of the gate begins in memory.
+        Without a file, a monitor of the gate begins in memory. ``options`` are ``reviews`` and ``threshold``.
 
         Raises
         ------
@@ -60,7 +62,7 @@ class ServedMonitor:
             If the state is another gate's, or if there is neither state nor gate.
         """
         if state is None and gate is not None:
-            served = cls(None, digest, reviews=reviews)
+            served = cls(None, digest, **options)
             served.monitor = Monitor.of(gate, digest=digest)
             return served
         path = Path(str(state))
@@ -71,7 +73,7 @@ class ServedMonitor:
                 raise SteepslopeError(f"{expected}, found none: {made}", path)
             with located("monitor"):
                 begin_state(path, Monitor.of(gate, digest=digest).as_json())
-        served = cls(path, digest, reviews=reviews)
+        served = cls(path, digest, **options)
         served.write()  # so that a file which cannot be written is told at once
         return served
 
@@ -105,8 +107,8 @@ class ServedMonitor:
         if not all({"accepted", "p_correct"} <= rows.keys() for rows in answers):
             return answers
         outputs = {name: np.concatenate([rows[name] for rows in answers]) for name in answers[0]}
-        known = {"probability": outputs["probability"], "predicted": outputs["label"]}
-        rows = Predicted.of(outputs["p_correct"], outputs["accepted"], **known, distance=outputs.get(DISTANCE))
+        numbers = (outputs[name] for name in ("p_correct", "accepted", "probability", "label"))
+        rows = Predicted.of(*numbers, distance=outputs.get(DISTANCE), lacking=lacking_rows(outputs, self.threshold))
         stopped = self.update(rows)
         outputs["accepted"] = outputs["accepted"] & ~stopped
         outputs[DECISION] = np.where(stopped, REVIEW, outputs[DECISION])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
@@ -54,6 +55,15 @@ def serves_images(served: Served) -> bool:
     """Return whether a model takes images, and nothing else, and decides on them."""
     outputs = {spec.name for spec in served.outputs}
     return [spec.name for spec in served.inputs] == [IMAGES] and outputs.issuperset(DECIDING)
+
+
+def lacking_rows(rows: Arrays, threshold: float | None) -> NDArray[np.bool_]:
+    """Return which rows lack an opinion that the gate needs, (m,): they go to review, though they reach its threshold.
+
+    It is not known without a threshold for all rows.
+    """
+    lowest = np.inf if threshold is None else threshold
+    return np.asarray((rows[DECISION] == REVIEW) & (rows["trust_logit"] >= lowest))
 
 
 def served_channels(served: Served) -> int:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params, _num_samples, check_is_fitted
@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples, check_i
 import sklearn
 from steepslope.checks import require, whole
 from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.gate.adapting import split_to_adapt
 from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
@@ -421,6 +422,39 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             class_mix = {unknown if name == self.unknown_label else name: share for name, share in class_mix.items()}
         source, moved = self.gate_.require_source(), copy(self)
         moved.gate_ = self.calibration_.gate(source, self.gate_.objectives, class_mix=class_mix, target=outputs)
+        return moved
+
+    def adapted(self, X: Any, y: Any, groups: Any = None, max_risk: float | None = None) -> Self:
+        """Return the same classifier with a gate for a new source, such as after a change.
+
+        It takes 50 to 500 labelled rows of that source. A third of them adapts the ranking, the others calibrate, as in
+        :meth:`steepslope.Gate.adapted`. The classifier itself is not fitted again. ``summary_`` says what can be
+        promised, and what the next lower risk would take.
+
+        Parameters
+        ----------
+        X, y
+            Rows (n, …) of the new source, drawn at random, and their labels (n,).
+        groups
+            Groups (n,) of rows that belong together, or None.
+        max_risk
+            The one risk to promise, in (0, 1); None to try several.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are fewer than 20 rows, or each group of this classifier has a promise.
+        """
+        check_is_fitted(self)
+        outputs = self.reader_.outputs(X).changed(labels=class_codes(column_or_1d(y), self.classes_))
+        names = checked_groups(groups, len(outputs))
+        seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
+        moved = copy(self)
+        moved.gate_ = self.gate_.adapted(outputs, max_risk, groups=names, seed=seed)
+        moved.oracle_ = moved.gate_.require_source().oracle  # type: ignore[assignment]
+        _, calibrating = split_to_adapt(outputs, names, seed)
+        kept = _safe_indexing(X, calibrating[:KEPT_ROWS])
+        moved.calibration_ = Calibration(outputs.subset(calibrating).changed(ids=calibrating), kept)
         return moved
 
     def save(self, path: str | Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from numpy.typing import NDArray
 from PIL import ImageFile
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -42,14 +41,18 @@ from tests.serve.models import (
 class Noted:
     """What watches: it writes down what it is shown, and calls the gate changed at the third prediction."""
 
-    shown: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
+    shown: list[Arrays] = field(default_factory=list)
 
     @property
     def code(self) -> int:
-        return 4 if sum(len(one[0]) for one in self.shown) >= 3 else 0
+        return 4 if sum(len(rows["p_correct"]) for rows in self.shown) >= 3 else 0
 
-    def update(self, *decisions: NDArray[Any]) -> None:
-        self.shown.append(decisions)
+    def judge(self, answers: list[Arrays]) -> list[Arrays]:
+        self.shown += answers
+        return answers
+
+    def write_in_time(self) -> None:
+        """Write nothing."""
 
     def can_write(self) -> bool:
         return True
@@ -192,5 +195,6 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
     assert found["steepslope_requests_total infer 200"] == found["steepslope_requests_total infer 400"] == 1
     assert found["steepslope_requests_total predict 200"] == 1
     assert found["steepslope_request_seconds_count infer"] == 2
-    np.testing.assert_allclose(np.concatenate([one[0] for one in watch.shown])[:2], expected["p_correct"], rtol=1e-6)
-    np.testing.assert_allclose(np.concatenate([one[2] for one in watch.shown]), 2 * handed_over, rtol=1e-6)
+    seen = {name: np.concatenate([rows[name] for rows in watch.shown]) for name in ("p_correct", "probability")}
+    np.testing.assert_allclose(seen["p_correct"][:2], expected["p_correct"], rtol=1e-6)
+    np.testing.assert_allclose(seen["probability"], 2 * handed_over, rtol=1e-6)

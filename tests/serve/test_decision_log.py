@@ -99,7 +99,9 @@ def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> No
         log.file.write("c,dog,0.7")  # killed while it wrote
         log.file.close()
     DecisionLog.open(path, ("cat", "dog")).file.close()
-    assert path.read_text().splitlines()[1:] == [f"{name},dog,0.75,0.75,0.75,true,accept,false" for name in ("a", "b")]
+    assert path.read_text().splitlines()[1:] == [
+        f"{name},dog,0.75,0.75,0.75,true,accept,false,,false" for name in ("a", "b")
+    ]
     (tmp_path / "other.csv").write_text("id,cat\n1,0.5\n")
     for name, message in (
         ("other.csv", "expected the columns id, label, .*, found others"),

@@ -7,18 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
+from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.state import WAIT, open_state
 from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.serve.app import Answers, make_app
+from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.gate_folder import served_gate_folder
 from steepslope.serve.monitoring import SECONDS, ServedMonitor
 from tests.serve.live import running
-from tests.serve.models import client_of, encoded, posted
+from tests.serve.models import PREDICT, client_of, encoded, posted
 
 NOISE = np.random.default_rng(0).integers(128, 256, (600, 8, 8, 1), dtype=np.uint8)
 
@@ -41,8 +47,9 @@ def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path)
         assert "steepslope_health 4.0" in client.get("/metrics").text
     watch.write()
     judge = ImageGate.load(gates / "free")
-    decisions, expected = judge.predict(NOISE[..., 0]), Monitor.of(judge.gate)
-    expected.update(decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels)
+    decisions, expected = judge.predict_rows(NOISE[..., 0]), Monitor.of(judge.gate)
+    made = (decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels, decisions.distance)
+    expected.update(*made)
     again = ServedMonitor.open(state, served.card.gate, served.gate)
     assert again.code == 4
     assert again.monitor.rows == len(NOISE)
@@ -76,13 +83,39 @@ def test_servers_share_a_state_with_whatever_else_counts(gates: Path, tmp_path: 
 def test_what_cannot_be_written_now_is_written_later(gates: Path, tmp_path: Path) -> None:
     watch = ServedMonitor.open(tmp_path / "watch.sqlite", digest_of_gate(gates / "free"), Gate.load(gates / "free"))
     watch.written -= SECONDS
-    row = np.array([0.9]), np.array([True]), np.array([0.9]), np.array([3])
+    row = Predicted.of([0.9], [True], [0.9], [3])
+    watch.update(row)
+    assert watch.path is not None
     with open_state(watch.path), pytest.raises(SteepslopeError, match="database is locked"):
-        watch.update(*row)
-    watch.update(*row)
+        watch.write_in_time()
+    watch.update(row)
     assert (Monitor.load(watch.path).rows, watch.monitor.rows) == (0, 2)
     watch.write()
     assert Monitor.load(watch.path).rows == 2
+
+
+def test_from_the_alarm_on_nothing_is_accepted(gates: Path, tmp_path: Path) -> None:
+    """The log says why, and the command counts it. A server without a state begins again in memory."""
+    folder = gates / "free"
+    served, gate = served_gate_folder(folder), Gate.load(folder)
+    monitor = Monitor.of(gate)
+    decisions = ImageGate.load(folder).predict_rows(NOISE[..., 0])
+    alone = decisions.accepted
+    monitor.update(decisions.p_correct, alone, decisions.probability, decisions.labels, decisions.distance)
+    first = min(monitor.alarms.values())
+    for state in (tmp_path / "watch.sqlite", None):
+        watch = ServedMonitor.open(state, served.card.gate, gate, reviews=True)
+        log = DecisionLog.open(tmp_path / f"{state is None}.csv", served.card.classes, served.card.threshold)
+        with TestClient(make_app(Answers(served, watch=watch, log=log))) as client:
+            for start in range(0, len(NOISE), 50):
+                assert posted(client, images=NOISE[start : start + 50]).status_code == 200
+            answer = client.post(PREDICT, content=encoded(NOISE[0, ..., 0])).json()
+        assert (answer["decision"], answer["accepted"]) == ("review", False)
+        table = pd.read_csv(tmp_path / f"{state is None}.csv")[: len(NOISE)]
+        assert table["accepted"].tolist() == [*alone[: first - 1], *[False] * (len(NOISE) - first + 1)]
+        np.testing.assert_array_equal(table["accepted"] | table["stopped"], alone)
+    words = f"monitor --gate {folder} --predictions {tmp_path}/False.csv --state {tmp_path}/later.sqlite"
+    assert main(words.split()) == 4
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
     if table["accepted"][is_missing].any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
-    may_be_empty = {name for name, kind in FURTHER.items() if kind == TEXT} | {truth}
+    may_be_empty = {name for name, kind in FURTHER.items() if kind == TEXT} | {truth, DISTANCE}
     rows = {
         name: column if name in may_be_empty else require_filled(column, name, PREDICTED[name])
         for name, column in judged.items()
@@ -194,7 +194,7 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
         rows.get("probability"),
         _predicted_class_numbers(rows["label"], classes),
         chance=rows.get(CHANCE),
-        distance=rows.get(DISTANCE),
+        distance=None if DISTANCE not in rows or np.isnan(rows[DISTANCE]).any() else rows[DISTANCE],
         stopped=rows.get(STOPPED),
         lacking=rows.get(LACKING),
         ids=rows["id"],

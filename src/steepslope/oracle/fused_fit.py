@@ -189,13 +189,17 @@ class FusedFit:
     def adapted(self, outputs: ClassifierOutputs) -> Self:
         """Return the fit whose log-odds, with the classifier's own, tell best which of these rows are correct.
 
-        The classifier's own log-odds are brought to the same mean and standard deviation first.
+        The classifier's own log-odds are brought to the same mean and standard deviation first. They count alone if
+        they rank these rows better by more than one standard error: after a drift, the pool may even mislead.
         """
         odds, own = self.log_odds(outputs), self.own.log_odds(self.opinions(outputs))
         scale = odds.std() / own.std() if own.std() else 0.0
         start = odds.mean() - scale * own.mean()
         columns = np.stack([odds, scale * own + start], axis=1)
         slope, share, offset = fit_shrunken_regression(columns, outputs.is_correct, ADAPTED_STRENGTHS).tolist()
+        if surely_worse_aurc(columns @ [slope, share], own, outputs.is_correct, seed=0):
+            slope = 0.0
+            share, offset = fit_calibration(columns[:, 1], outputs.is_correct)
         return replace(
             self,
             slope=slope * self.slope,

@@ -226,4 +226,4 @@ def test_predict_and_monitor_say_the_same_of_a_file(out: str, watched: Path, tmp
 def test_predict_says_where_health_cannot_be_known(bare: Path, watched: Path, tmp_path: Path, capsys: Captured) -> None:
     out = str(tmp_path / "found.csv")
     assert main(["predict", "--gate", str(bare), "--outputs", str(watched / "outputs0"), "--out", out]) == 0
-    assert "Health unknown: this gate has no calibration rows to compare with." in capsys.readouterr().err
+    assert "Whether inputs have changed is unknown" in capsys.readouterr().err

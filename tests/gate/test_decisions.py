@@ -47,7 +47,7 @@ def test_columns_are_what_their_names_say(gate: Gate, unseen: ClassifierOutputs)
 def test_the_table_has_a_row_a_prediction(gate: Gate, unseen: ClassifierOutputs) -> None:
     table = gate.decide(unseen, top=2).table()
     columns = ["id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"]
-    assert [*table] == [*columns, "label_2", "probability_2", "stopped"]
+    assert [*table] == [*columns, "stopped", "label_2", "probability_2"]
     assert table["id"].tolist() == unseen.require("ids").tolist()
     assert [*gate.decide(unseen, when_changed="warn").table()] == [*gate.decide_rows(unseen).table()] == columns
     bare = gate.decide(unseen.changed(ids=None, labels=None)).table()

@@ -49,13 +49,13 @@ def test_they_go_to_review_even_where_all_is_accepted(kind: str) -> None:
     gate = accepting_gate(kind)
     assert gate.coverage > 0.99
     said, sure = with_new(300, 10)
-    decisions = gate.decide(ClassifierOutputs.from_answers(said, sure, classes=gate.classes), top=2)
+    decisions = gate.decide_rows(ClassifierOutputs.from_answers(said, sure, classes=gate.classes), top=2)
     new = np.arange(300) % 10 == 0
     assert (decisions.decision[new] == "review").all()
     assert (decisions.top_labels[new] == -1).all()
     assert {*decisions.table()["label"][new]} == {"none of the classes"}
     rest = ClassifierOutputs.from_answers(np.array(said)[~new], sure[~new], classes=gate.classes)
-    expected = gate.decide(rest)
+    expected = gate.decide_rows(rest)
     np.testing.assert_array_equal(decisions.trust_logit[~new], expected.trust_logit)
     np.testing.assert_array_equal(decisions.decision[~new], expected.decision)
     if gate.source is not None and gate.source.oracle is not None:

@@ -188,7 +188,7 @@ def test_after_a_change_there_is_no_interval_of_what_was_before_it() -> None:
 
 def test_what_is_known_is_said() -> None:
     monitor = monitor_of(GATE)
-    judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2))
+    judged = feed(monitor, GATE, stream(3_000, 2))
     monitor.label(np.arange(3_000) % 4 > 0, judged.accepted)
     text = "\n".join(monitor_sentences(FileCount(monitor, GATE, new=3_000, labels=3_000, labels_unknown=7)))
     assert "3,000 labels, 3,000 of them new, 7 are of no prediction that is known." in text

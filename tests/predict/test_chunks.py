@@ -70,7 +70,7 @@ def test_a_full_disk_is_one_line_and_an_earlier_file_stays(
     gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, outputs = tmp_path / "found.parquet", make_outputs(40)
-    write_decisions_on_outputs(gate, outputs, None, out, None)
+    write_decisions_on_outputs(gate, outputs, None, out, PredictOptions())
     before = out.read_bytes()
 
     def full(*_: object) -> None:
@@ -80,7 +80,7 @@ def test_a_full_disk_is_one_line_and_an_earlier_file_stays(
         with monkeypatch.context() as patch:
             patch.setattr(prediction_file, step, full)
             with pytest.raises(SteepslopeError, match=r"writing failed \(No space left on device\)"):
-                write_decisions_on_outputs(gate, outputs.subset(slice(20)), None, out, None)
+                write_decisions_on_outputs(gate, outputs.subset(slice(20)), None, out, PredictOptions())
         assert out.read_bytes() == before
 
 

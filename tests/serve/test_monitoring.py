@@ -155,6 +155,7 @@ def test_a_server_is_not_ready_while_its_monitors_state_is_lost(gates: Path, tmp
 
 def test_a_state_that_another_process_writes_is_not_lost_but_after_a_minute(gates: Path, tmp_path: Path) -> None:
     watch = ServedMonitor.open(tmp_path / "watch.sqlite", digest_of_gate(gates / "free"), Gate.load(gates / "free"))
+    assert watch.path is not None
     with open_state(watch.path):
         with pytest.raises(SteepslopeError, match="database is locked"):
             watch.write(wait=0)

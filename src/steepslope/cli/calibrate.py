@@ -127,7 +127,7 @@ def adapt(
 ) -> None:
     """Go on after a change: make a gate for a new source from 50 to 500 labelled rows of it.
 
-    A third of the rows, at most 100, adapts the ranking, and the others calibrate. The new gate promises the lowest
+    A quarter of the rows, at most 100, adapts the ranking, and the others calibrate. The new gate promises the lowest
     risk that they support: the earlier gate's own, or 2, 4, 8 times that, up to 50 %. It says how many more labels the
     next lower risk would take.
 

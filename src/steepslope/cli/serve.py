@@ -117,7 +117,8 @@ def _watch_to_serve(served: Served, state: str | None, when_changed: str) -> Ser
 
     known = None if served.gate is None else served.gate.calibration_rows
     if state is None and (known is None or not known.accepted.any()):
-        say("warning: no change of the inputs will be noticed; the state of a monitor (--monitor) would tell")
+        if served.card.accepts_any:
+            say("warning: no change of the inputs will be noticed; the state of a monitor (--monitor) would tell")
         return None
     options = {"reviews": when_changed == REVIEW_ALL, "threshold": served.card.threshold}
     return ServedMonitor.open(state, served.card.gate, served.gate, **options)

@@ -105,19 +105,21 @@ class Decisions(Brief):
     def table(self) -> Frame:
         """Return columns by name, (m,) each, as frames of pandas and polars, and :func:`pyarrow.table`, take them.
 
-        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``, then ``label_2, probability_2``
-        and so on for further classes, and, if known, ``group``, ``handed_over``, ``lacks_opinion``, ``distance``,
-        ``stopped`` and ``explain_…``.
+        They are ``id, label, probability, p_correct, trust_logit, accepted, decision, stopped``, then ``label_2,
+        probability_2`` and so on for further classes, and, if known, ``group``, ``handed_over``, ``lacks_opinion``,
+        ``distance`` and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns = {"id": np.array(ids, dtype=np.str_), "label": self.names(self.labels)}
         columns |= {name: getattr(self, name) for name in ("probability", "p_correct", "trust_logit", "accepted")}
         columns["decision"] = self.decision
+        if self.stopped is not None:
+            columns[STOPPED] = self.stopped
         for place in range(1, self.top_labels.shape[1]):
             columns[f"label_{place + 1}"] = self.names(self.top_labels[:, place])
             columns[f"probability_{place + 1}"] = self.top_probability[:, place]
         further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking}
-        further |= {DISTANCE: self.distance, STOPPED: self.stopped}
+        further[DISTANCE] = self.distance
         columns |= {name: column for name, column in further.items() if column is not None}
         return columns | {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
 

@@ -475,7 +475,7 @@ class Gate:
     ) -> Self:
         """Return a gate for a new source, such as after a change, from 50 to 500 labelled rows of it.
 
-        A third of the rows, at most 100, adapts the ranking (:meth:`steepslope.FusedOracle.adapted`). The others
+        A quarter of the rows, at most 100, adapts the ranking (:meth:`steepslope.FusedOracle.adapted`). The others
         calibrate. The new gate promises the lowest of several risks that they support: the gate's own, or 2, 4, 8 times
         that, up to 50 %. ``sentences()`` also says how many more labels the next lower risk would take. This gate stays
         unchanged.

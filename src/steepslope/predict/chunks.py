@@ -160,8 +160,13 @@ def verdict_on_chunks(gate: Gate, paths: Iterable[Path], when_changed: str) -> V
 def stopped_by(table: Frame, verdict: Verdict) -> Frame:
     """Return decisions (m,), of which a verdict may send all accepted ones to review, with a column for these."""
     stopped = np.ma.filled(table["accepted"], False) & verdict.stops
-    decision = np.where(stopped, REVIEW, np.asarray(table["decision"]))
-    return {**table, "accepted": table["accepted"] & ~stopped, "decision": decision, STOPPED: stopped}
+    changed = {"accepted": table["accepted"] & ~stopped, "decision": np.where(stopped, REVIEW, table["decision"])}
+    columns: Frame = {}
+    for name, column in table.items():
+        columns[name] = changed.get(name, column)
+        if name == "decision":
+            columns[STOPPED] = stopped
+    return columns
 
 
 def groups_of_chunk_ids(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:

@@ -162,16 +162,15 @@ def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None, 
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
+    known = stopped_by(known, verdict)
     dtypes = {name: column.dtype for name, column in known.items()}  # a chunk of unreadable images has few columns
     marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
-    marks |= {STOPPED: np.dtype(np.bool_)}
     summary = Summary(health=verdict.health, change=verdict.sentence)
     with table_writer(path, dtypes | marks) as writer:
         for chunk, chance in zip(paths, chances, strict=True):
-            table = chunk_with_columns(load_chunk(chunk), dtypes)
+            table = chunk_with_columns(stopped_by(load_chunk(chunk), verdict), dtypes)
             table = table if audit is None or chance is None else audit.marked(table, chance)
-            table = stopped_by(table, verdict)
             writer.write(table)
             summary = summary.plus(table)
     return summary

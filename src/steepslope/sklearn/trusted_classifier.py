@@ -427,7 +427,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def adapted(self, X: Any, y: Any, groups: Any = None, max_risk: float | None = None) -> Self:
         """Return the same classifier with a gate for a new source, such as after a change.
 
-        It takes 50 to 500 labelled rows of that source. A third of them adapts the ranking, the others calibrate, as in
+        It takes 50 to 500 labelled rows of that source. A quarter of them adapts the ranking, the others calibrate, as in
         :meth:`steepslope.Gate.adapted`. The classifier itself is not fitted again. ``summary_`` says what can be
         promised, and what the next lower risk would take.
 

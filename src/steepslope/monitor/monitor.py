@@ -15,6 +15,7 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
 from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, RunningMean, mean_interval_by_bets
+from steepslope.monitor.confirmed import caution_on_confirmed, surely_wrong_share
 from steepslope.monitor.predictions import Predicted, checked_booleans
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
@@ -44,7 +45,8 @@ class Monitor(Brief):
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
-    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it.
+    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``surely_wrong`` is the
+    share of 1 − P(correct) of which the errors among the calibration rows leave no doubt.
     """
 
     gate: str | None
@@ -63,6 +65,7 @@ class Monitor(Brief):
     audit: Audited | None = None
     follows: bool = False
     least: float = 0.0
+    surely_wrong: float = 1.0
 
     @classmethod
     def of(
@@ -111,6 +114,7 @@ class Monitor(Brief):
             digest, promised, float(compared.accepted.mean()), delta, usual, means,
             RunningMean(MeanBets(limit=promised), delta / 2),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
+            surely_wrong=surely_wrong_share(int((~compared.is_correct).sum()), len(compared)),
         )  # fmt: skip
 
     def update(
@@ -200,6 +204,16 @@ class Monitor(Brief):
         """The limit on P(correct) at which a gate accepts that follows its audit; 0 is none."""
         known = None if self.audit is None else self.audit.followed
         return 0.0 if known is None else known.limit.p_correct
+
+    @property
+    def caution(self) -> str:
+        """Why labels of accepted predictions may be copies of these, by 1 − P(correct) of all accepted; else empty.
+
+        The command compares each label with its own P(correct).
+        """
+        mean, count = self.means[RISK].mean, self.labelled.count
+        errors = round(count * (self.labelled.mean or 0))
+        return caution_on_confirmed(np.full(count, mean or 0.0), np.arange(count) >= count - errors, self.surely_wrong)
 
     @property
     def health(self) -> str:

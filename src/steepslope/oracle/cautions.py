@@ -1,0 +1,174 @@
+"""What looks too good, or too bad, to be true: a wrong join, a leak of labels, or labels made from the predictions.
+
+Rows are counted in the fit set and among the calibration rows, and the counts are compared by exact tests. All cautions
+together come in at most 1 % of honest fits: that is the sum of the levels below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, hypergeom
+
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import VOTE, is_opinion_array, opinion_of_array
+from steepslope.outputs.opinions import has_opinion
+
+Bools = NDArray[np.bool_]
+FEW_ERRORS = 4e-3  # levels: fewer errors than in the fit set is what confirmed predictions look like, so it gets most
+MANY_ERRORS = 1e-3
+OTHER_OPINIONS = 2e-3
+BETTER_OPINIONS = 1e-3
+UNLIKELY = 1e-4  # of errors that are only roughly known
+CLONES = 2.0  # the error rate of clones, fitted to fewer rows, may be so many times another, and still be honest
+HALF = 0.5  # of the classifier's errors: an opinion that makes no more may know the labels
+LEAST_ROWS = 200  # without an error, if it is not known how many the fit set has
+COPIED = (
+    "are the labels made from the predictions, did people confirm what they saw predicted, or was the classifier "
+    "fitted on these rows?"
+)
+RENUMBERED = "are they other rows than meant, or do labels and predictions number the classes in another order?"
+JOINED = "are its rows joined by the right ids, and its classes in the same order?"
+LEAKED = f"{JOINED[:-1]}, and does it know the labels of neither side?"
+
+
+@dataclass(frozen=True)
+class OpinionCounts:
+    """How many rows have an opinion, and in how many of these it ``agrees`` with the classifier, or is ``right``.
+
+    ``classifier_right``: in how many of these the classifier is right; ``both_right``: in how many both are.
+    """
+
+    rows: int
+    agrees: int
+    right: int
+    classifier_right: int
+    both_right: int
+
+    @classmethod
+    def of(cls, array: str, outputs: ClassifierOutputs) -> Self:
+        """Return the counts of the opinion in an array of labelled outputs."""
+        values = outputs.require(array)
+        rows = np.flatnonzero(has_opinion(array, values))
+        said = values[rows] if array.startswith(VOTE) else values[rows].argmax(axis=1)
+        right = said == outputs.require_labels()[rows]
+        ours = outputs.is_correct[rows]
+        told = (said == outputs.predictions[rows], right, ours, right & ours)
+        return cls(len(rows), *(int(each.sum()) for each in told))
+
+    @property
+    def is_far_better(self) -> bool:
+        """Whether it makes at most half of the classifier's errors, by a sign test too many for luck."""
+        only = self.right - self.both_right
+        alone = self.classifier_right - self.both_right
+        is_half = self.rows - self.right <= HALF * (self.rows - self.classifier_right)
+        return is_half and bool(binom.cdf(alone, only + alone, 0.5) <= BETTER_OPINIONS)
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """What was counted in labelled outputs, by which other rows are compared with them.
+
+    ``errors``: how many rows are wrong, and of how many; (0, 0) if that says nothing about other rows. ``opinions`` by
+    array. ``of_clones``: whether the errors are those of the classifier's clones, fitted to fewer rows.
+    """
+
+    errors: tuple[int, ...] = (0, 0)
+    opinions: Mapping[str, OpinionCounts] = field(default_factory=dict)
+    of_clones: bool = False
+
+    @classmethod
+    def of(cls, outputs: ClassifierOutputs, arrays: Iterable[str] = ()) -> Self:
+        """Return the counts of labelled outputs, with the opinions among some arrays."""
+        errors = int((~outputs.is_correct).sum()), len(outputs)
+        return cls(errors, {array: OpinionCounts.of(array, outputs) for array in arrays if is_opinion_array(array)})
+
+
+def cautions_on_better_opinions(counts: RowCounts) -> list[str]:
+    """Return a caution for each opinion that is right far more often than the classifier.
+
+    >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
+    >>> counts = RowCounts.of(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])
+    >>> cautions_on_better_opinions(counts)[0].partition(":")[0]
+    'the opinion audit is right in 100 of 100 rows, the classifier in 50 of them'
+    """
+    advice = "make sure that it does not know the labels, and if it does not, take it as the classifier"
+    return [
+        f"the opinion {opinion_of_array(array)} is right in {each.right:,} of {each.rows:,} rows, the classifier in "
+        f"{each.classifier_right:,} of them: {advice}"
+        for array, each in counts.opinions.items()
+        if each.is_far_better
+    ]
+
+
+def chance_of_fewer(count: int, n: int, before: int, m: int, times: float = 1.0) -> float:
+    """Return the chance of at most ``count`` cases in n rows, given all cases of these and of m rows with ``before``.
+
+    The rate in the n rows is that in the m rows, divided by ``times``. If that is 1, it is Fisher's exact test, else an
+    exact test of two Poisson rates (Przyborowski & Wilenski, 1940).
+
+    >>> round(chance_of_fewer(0, 10, 3, 10), 4), chance_of_fewer(0, 10, 0, 0)
+    (0.1053, 1.0)
+    """
+    if times == 1:
+        return float(hypergeom.cdf(count, n + m, count + before, n))
+    return float(binom.cdf(count, count + before, n / (n + times * m)))
+
+
+def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_set: RowCounts | None) -> list[str]:
+    """Return a caution if far fewer, or far more, of the rows (n,) are wrong than in the fit set, else an empty list.
+
+    If ``fit_set`` is None, there is a caution if none of at least 200 rows is wrong, and the classifier's
+    ``probability`` of each prediction gives that a chance of at most 1e-4.
+
+    >>> caution_on_errors(np.ones(500, np.bool_), np.full(500, 0.99), RowCounts((60, 600)))[0].partition(":")[0]
+    '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
+    >>> caution_on_errors(np.arange(500) < 300, np.full(500, 0.99), RowCounts((60, 600)))[0].partition(":")[0]
+    '200 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
+    >>> caution_on_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
+    []
+    """
+    n, errors = len(is_correct), int((~is_correct).sum())
+    counted = f"{errors:,} of {n:,} calibration rows are wrong, where"
+    if fit_set is None:
+        expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
+        unlikely = n >= LEAST_ROWS and not errors and np.exp(np.log(probability).sum()) <= UNLIKELY
+        return [f"{counted} {expected}: {COPIED}"] if unlikely else []
+    before, m = fit_set.errors
+    times = CLONES if fit_set.of_clones else 1.0
+    expected = f"{before:,} of {m:,} rows of the fit set were"
+    if chance_of_fewer(errors, n, before, m, times) <= (UNLIKELY if fit_set.of_clones else FEW_ERRORS):
+        return [f"{counted} {expected}: {COPIED}"]
+    is_many = chance_of_fewer(before, m, errors, n, times) <= (UNLIKELY if fit_set.of_clones else MANY_ERRORS)
+    return [f"{counted} {expected}: {RENUMBERED}"] if is_many else []
+
+
+def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterator[str]:
+    """Yield a caution for each opinion that agrees with the classifier, or is right, as it was not in the fit set.
+
+    >>> before = RowCounts(opinions={"vote_a": OpinionCounts(99, 90, 80, 80, 75)})
+    >>> now = RowCounts(opinions={"vote_a": OpinionCounts(99, 20, 20, 20, 20)})
+    >>> next(cautions_on_other_opinions(now, before)).partition(":")[0]
+    'the opinion a agrees with the classifier in 20 % of 99 calibration rows, in 91 % of 99 rows of the fit set'
+    """
+    shared = [array for array in counts.opinions if array in fit_set.opinions]
+    for array in shared:
+        now, before = counts.opinions[array], fit_set.opinions[array]
+        facts = {
+            "agrees with the classifier": (now.agrees, before.agrees, JOINED),
+            "is right": (now.right, before.right, LEAKED),
+        }
+        for fact, (count, earlier, question) in facts.items():
+            chances = (
+                chance_of_fewer(count, now.rows, earlier, before.rows),
+                chance_of_fewer(earlier, before.rows, count, now.rows),
+            )
+            if min(chances) <= OTHER_OPINIONS / (2 * len(facts) * len(shared)):
+                shares = f"{count / now.rows:.0%} of {now.rows:,} calibration rows, in {earlier / before.rows:.0%}"
+                where = f"{shares} of {before.rows:,} rows of the fit set".replace("%", " %")
+                yield f"the opinion {opinion_of_array(array)} {fact} in {where}: {question}"
+                break

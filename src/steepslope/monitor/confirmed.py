@@ -7,8 +7,6 @@ reaches 1/level with a probability of at most that level (Ville, 1939).
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,13 +17,14 @@ Bools = NDArray[np.bool_]
 LEVEL = 1e-3
 
 
-def surely_wrong_share(errors: int, n: int) -> float:
+def surely_wrong_share(is_correct: Bools) -> float:
     """Return the lower bound on the error rate over the rate itself, in [0, 1], for calibration rows (n,).
 
-    >>> round(surely_wrong_share(30, 300), 2), surely_wrong_share(0, 300)
+    >>> round(surely_wrong_share(np.arange(300) >= 30), 2), surely_wrong_share(np.ones(300, np.bool_))
     (0.54, 0.0)
     """
-    return float(clopper_pearson(errors, n, LEVEL)[0]) * n / max(errors, 1)
+    errors = (~is_correct).sum()
+    return float(clopper_pearson(errors, len(is_correct), LEVEL)[0] * len(is_correct) / max(errors, 1))
 
 
 def log_e_value_of_confirmed(p_wrong: Floats, is_wrong: Bools) -> float:
@@ -36,13 +35,11 @@ def log_e_value_of_confirmed(p_wrong: Floats, is_wrong: Bools) -> float:
     >>> [round(log_e_value_of_confirmed(sure, each), 1) for each in (wrong, ~wrong, wrong & False)]
     [3.9, -5.2, 9.2]
     """
-    half = float(np.where(is_wrong, math.log(0.5), np.log1p(-p_wrong / 2) - np.log1p(-p_wrong)).sum())
-    errors = int(is_wrong.sum())
-    latest = p_wrong[len(p_wrong) - int(is_wrong[::-1].argmax()) :] if errors else p_wrong
-    gain = -float(np.log1p(-latest).sum())
-    begun = gain - math.log((errors + 1) * (errors + 2))  # a bet begins after each error, with less each time
-    kept = -math.log(errors + 2)  # for bets to come
-    return float(np.logaddexp(half, np.logaddexp(begun, kept))) - math.log(2)
+    half = np.where(is_wrong, np.log(0.5), np.log1p(-p_wrong / 2) - np.log1p(-p_wrong)).sum()
+    errors = is_wrong.sum()
+    since = np.cumsum(is_wrong) == errors  # the labels after the last error, after each of which a bet begins
+    begun = -np.log1p(-p_wrong[since & ~is_wrong]).sum() - np.log((errors + 1) * (errors + 2))
+    return float(np.logaddexp.reduce([half, begun, -np.log(errors + 2)]) - np.log(2))  # the last: bets to come
 
 
 def caution_on_confirmed(p_wrong: Floats, is_wrong: Bools, share: float) -> str:
@@ -50,8 +47,7 @@ def caution_on_confirmed(p_wrong: Floats, is_wrong: Bools, share: float) -> str:
 
     Only a ``share`` of ``p_wrong``, the estimated probabilities of errors, is counted on.
     """
-    counted = np.minimum(share * p_wrong, 1 - LEVEL)
-    if log_e_value_of_confirmed(counted, is_wrong) < -math.log(LEVEL):
+    if log_e_value_of_confirmed(share * p_wrong, is_wrong) < -np.log(LEVEL):
         return ""
     expected = f"where by P(correct) about {p_wrong.sum():,.0f} should be"
     remedy = "make sure that they are true labels, no copies of the predictions, nor confirmed by people who saw these"

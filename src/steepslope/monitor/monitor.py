@@ -14,7 +14,7 @@ from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
-from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, RunningMean, mean_interval_by_bets
+from steepslope.monitor.bets import UNIT, Bets, ChangeBets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.monitor.confirmed import caution_on_confirmed, surely_wrong_share
 from steepslope.monitor.predictions import Predicted, checked_booleans
 from steepslope.monitor.signals import SIGNALS
@@ -114,7 +114,7 @@ class Monitor(Brief):
             digest, promised, float(compared.accepted.mean()), delta, usual, means,
             RunningMean(MeanBets(limit=promised), delta / 2),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
-            surely_wrong=surely_wrong_share(int((~compared.is_correct).sum()), len(compared)),
+            surely_wrong=surely_wrong_share(compared.is_correct),
         )  # fmt: skip
 
     def update(
@@ -211,9 +211,9 @@ class Monitor(Brief):
 
         The command compares each label with its own P(correct).
         """
-        mean, count = self.means[RISK].mean, self.labelled.count
-        errors = round(count * (self.labelled.mean or 0))
-        return caution_on_confirmed(np.full(count, mean or 0.0), np.arange(count) >= count - errors, self.surely_wrong)
+        labels = np.zeros(self.labelled.count)
+        is_wrong = np.arange(len(labels)) >= len(labels) - self.labelled.total / UNIT  # in which order is not known
+        return caution_on_confirmed(labels + (self.means[RISK].mean or 0), is_wrong, self.surely_wrong)
 
     @property
     def health(self) -> str:

@@ -19,7 +19,7 @@ from steepslope.outputs.arrays import VOTE, is_opinion_array, opinion_of_array
 from steepslope.outputs.opinions import has_opinion
 
 Bools = NDArray[np.bool_]
-FEW_ERRORS = 4e-3  # levels: fewer errors than in the fit set is what confirmed predictions look like, so it gets most
+FEW_ERRORS = 6e-3  # levels: fewer errors than in the fit set is what confirmed predictions look like, so it gets most
 MANY_ERRORS = 1e-3
 OTHER_OPINIONS = 2e-3
 BETTER_OPINIONS = 1e-3
@@ -32,8 +32,10 @@ COPIED = (
     "fitted on these rows?"
 )
 RENUMBERED = "are they other rows than meant, or do labels and predictions number the classes in another order?"
-JOINED = "are its rows joined by the right ids, and its classes in the same order?"
-LEAKED = f"{JOINED[:-1]}, and does it know the labels of neither side?"
+ASKED = {
+    "agrees": "are its rows joined by the right ids, and its classes in the same order?",
+    "right": "are its rows joined by the right ids, and does it know the labels of neither side?",
+}
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,16 @@ class OpinionCounts:
         said = values[rows] if array.startswith(VOTE) else values[rows].argmax(axis=1)
         right = said == outputs.require_labels()[rows]
         ours = outputs.is_correct[rows]
-        told = (said == outputs.predictions[rows], right, ours, right & ours)
-        return cls(len(rows), *(int(each.sum()) for each in told))
+        agrees = said == outputs.predictions[rows]
+        return cls(len(rows), *np.sum([agrees, right, ours, right & ours], axis=1).tolist())
 
     @property
     def is_far_better(self) -> bool:
         """Whether it makes at most half of the classifier's errors, by a sign test too many for luck."""
-        only = self.right - self.both_right
         alone = self.classifier_right - self.both_right
+        either = self.right - self.both_right + alone
         is_half = self.rows - self.right <= HALF * (self.rows - self.classifier_right)
-        return is_half and bool(binom.cdf(alone, only + alone, 0.5) <= BETTER_OPINIONS)
+        return is_half and bool(binom.cdf(alone, either, 0.5) <= BETTER_OPINIONS)
 
 
 @dataclass(frozen=True)
@@ -105,18 +107,18 @@ def cautions_on_better_opinions(counts: RowCounts) -> list[str]:
     ]
 
 
-def chance_of_fewer(count: int, n: int, before: int, m: int, times: float = 1.0) -> float:
-    """Return the chance of at most ``count`` cases in n rows, given all cases of these and of m rows with ``before``.
+def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: bool = False) -> bool:
+    """Return whether ``count`` cases in n rows are too few for luck, given all cases of these and of m rows.
 
-    The rate in the n rows is that in the m rows, divided by ``times``. If that is 1, it is Fisher's exact test, else an
-    exact test of two Poisson rates (Przyborowski & Wilenski, 1940).
+    The m rows have ``before`` cases. The test is Fisher's. If these are errors ``of_clones``, the rate may be half, and
+    an exact test of two Poisson rates (Przyborowski & Wilenski, 1940) has the level 1e-4.
 
-    >>> round(chance_of_fewer(0, 10, 3, 10), 4), chance_of_fewer(0, 10, 0, 0)
-    (0.1053, 1.0)
+    >>> is_rarer(0, 10, 3, 10, 0.11), is_rarer(0, 10, 3, 10, 0.1), is_rarer(0, 10, 0, 0, 0.1)
+    (True, False, False)
     """
-    if times == 1:
-        return float(hypergeom.cdf(count, n + m, count + before, n))
-    return float(binom.cdf(count, count + before, n / (n + times * m)))
+    if of_clones:
+        return bool(binom.cdf(count, count + before, n / (n + CLONES * m)) <= UNLIKELY)
+    return bool(hypergeom.cdf(count, n + m, count + before, n) <= level)
 
 
 def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_set: RowCounts | None) -> list[str]:
@@ -133,18 +135,16 @@ def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_s
     []
     """
     n, errors = len(is_correct), int((~is_correct).sum())
-    counted = f"{errors:,} of {n:,} calibration rows are wrong, where"
     if fit_set is None:
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-        unlikely = n >= LEAST_ROWS and not errors and np.exp(np.log(probability).sum()) <= UNLIKELY
-        return [f"{counted} {expected}: {COPIED}"] if unlikely else []
-    before, m = fit_set.errors
-    times = CLONES if fit_set.of_clones else 1.0
-    expected = f"{before:,} of {m:,} rows of the fit set were"
-    if chance_of_fewer(errors, n, before, m, times) <= (UNLIKELY if fit_set.of_clones else FEW_ERRORS):
-        return [f"{counted} {expected}: {COPIED}"]
-    is_many = chance_of_fewer(before, m, errors, n, times) <= (UNLIKELY if fit_set.of_clones else MANY_ERRORS)
-    return [f"{counted} {expected}: {RENUMBERED}"] if is_many else []
+        fewer, more = n >= LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(UNLIKELY), False
+    else:
+        before, m = fit_set.errors
+        expected = f"{before:,} of {m:,} rows of the fit set were"
+        fewer = is_rarer(errors, n, before, m, FEW_ERRORS, fit_set.of_clones)
+        more = is_rarer(before, m, errors, n, MANY_ERRORS, fit_set.of_clones)
+    question = COPIED if fewer else RENUMBERED
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if fewer or more else []
 
 
 def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterator[str]:
@@ -155,20 +155,13 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
     >>> next(cautions_on_other_opinions(now, before)).partition(":")[0]
     'the opinion a agrees with the classifier in 20 % of 99 calibration rows, in 91 % of 99 rows of the fit set'
     """
-    shared = [array for array in counts.opinions if array in fit_set.opinions]
-    for array in shared:
-        now, before = counts.opinions[array], fit_set.opinions[array]
-        facts = {
-            "agrees with the classifier": (now.agrees, before.agrees, JOINED),
-            "is right": (now.right, before.right, LEAKED),
-        }
-        for fact, (count, earlier, question) in facts.items():
-            chances = (
-                chance_of_fewer(count, now.rows, earlier, before.rows),
-                chance_of_fewer(earlier, before.rows, count, now.rows),
-            )
-            if min(chances) <= OTHER_OPINIONS / (2 * len(facts) * len(shared)):
-                shares = f"{count / now.rows:.0%} of {now.rows:,} calibration rows, in {earlier / before.rows:.0%}"
-                where = f"{shares} of {before.rows:,} rows of the fit set".replace("%", " %")
-                yield f"the opinion {opinion_of_array(array)} {fact} in {where}: {question}"
+    for array in counts.opinions.keys() & fit_set.opinions.keys():
+        now, before = vars(counts.opinions[array]), vars(fit_set.opinions[array])
+        n, m, level = now["rows"], before["rows"], OTHER_OPINIONS / 4 / len(counts.opinions)
+        for fact, question in ASKED.items():
+            count, earlier = now[fact], before[fact]
+            if is_rarer(count, n, earlier, m, level) or is_rarer(earlier, m, count, n, level):
+                shares = f"in {100 * count / n:.0f} % of {n:,} calibration rows, in {100 * earlier / m:.0f} % of {m:,}"
+                verb = "agrees with the classifier" if fact == "agrees" else "is right"
+                yield f"the opinion {opinion_of_array(array)} {verb} {shares} rows of the fit set: {question}"
                 break

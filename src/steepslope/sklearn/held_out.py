@@ -25,15 +25,7 @@ from sklearn.utils.validation import _check_method_params
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.copies import copies_of, equal_row_codes, one_of_each_copy, rows_that_agree, warn_of_copies
 from steepslope.promise.certificate import as_percent
-from steepslope.sklearn.features import (
-    NUMBERS,
-    TEXTS,
-    column_kinds,
-    columns_of_table,
-    is_frozen,
-    rows_to_compare,
-    word_of,
-)
+from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen, rows_to_compare
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
@@ -96,18 +88,17 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed:
     rng = np.random.default_rng(seed)
     rows = rng.permutation(one_of_each_copy(codes, seed))[:MOST_COMPARED]  # at random, also within equal values
     table, n = _safe_indexing(X, rows), len(rows)
-    kinds = column_kinds(table)
     classes = np.unique(labels[rows], return_inverse=True)[1]
     rare = n - int(np.bincount(classes).max())
-    if issparse(table) or kinds in ((), TEXTS) or rare < LEAST_RARE:
+    if issparse(table) or column_kinds(table) in ((), TEXTS) or rare < LEAST_RARE:
         return []
     missed = [_rows_untold(column, classes) for column in columns_of_table(table)]
-    names = getattr(X, "columns", range(len(missed)))
+    most = min(ALL_BUT * n, ALL_BUT_RARE * rare)
+    question = f"of {n:,} rows: is it known before the label is?"
     return [
-        f"column {name} alone tells the label in {as_percent(1 - count / n)} of {n:,} rows: is it known before the "
-        "label is?"
-        for name, count in zip(names, missed, strict=True)
-        if count <= min(ALL_BUT * n, ALL_BUT_RARE * rare)
+        f"column {name} alone tells the label in {as_percent(1 - count / n)} {question}"
+        for name, count in zip(getattr(X, "columns", range(len(missed))), missed, strict=True)
+        if count <= most
     ]
 
 
@@ -118,13 +109,11 @@ def _rows_untold(column: NDArray[Any], classes: Rows) -> float:
     Each row among others of another class changes the class twice.
     """
     is_number = column.dtype.kind in NUMBERS + "mM"
-    if not is_number:
-        column = np.array([str(word_of(value)) for value in column.tolist()])
-    values, places = np.unique(column, return_inverse=True)
+    values, places = np.unique(column if is_number else [*map(str, column.tolist())], return_inverse=True)
     order = np.argsort(places, kind="stable")
     changes = np.diff(classes[order]) != 0
     if len(values) <= LEAST_IDENTITIES * len(column):
-        return float((changes & (np.diff(places[order]) == 0)).sum()) / 2
+        return float(changes[np.diff(places[order]) == 0].sum()) / 2
     return max(0.0, float(changes.sum() - classes.max())) / 2 if is_number else float(len(column))
 
 

@@ -32,24 +32,23 @@ COPIED = (
     "fitted on these rows?"
 )
 RENUMBERED = "are they other rows than meant, or do labels and predictions number the classes in another order?"
-ASKED = {
-    "agrees": "are its rows joined by the right ids, and its classes in the same order?",
-    "right": "are its rows joined by the right ids, and does it know the labels of neither side?",
-}
+JOINED = "are its rows joined by the right ids, its classes in the same order, and the labels unknown to it?"
+KNOWING = "make sure that it does not know the labels, and if it does not, take it as the classifier"
+FACTS = {"agrees": "agrees with the classifier", "right": "is right"}
 
 
 @dataclass(frozen=True)
 class OpinionCounts:
-    """How many rows have an opinion, and in how many of these it ``agrees`` with the classifier, or is ``right``.
+    """How many ``rows`` have an opinion, and in how many of these it ``agrees`` with the classifier, or is ``right``.
 
-    ``classifier_right``: in how many of these the classifier is right; ``both_right``: in how many both are.
+    ``alone``: in how many of these it alone is right; ``overruled``: in how many the classifier alone is.
     """
 
     rows: int
     agrees: int
     right: int
-    classifier_right: int
-    both_right: int
+    alone: int
+    overruled: int
 
     @classmethod
     def of(cls, array: str, outputs: ClassifierOutputs) -> Self:
@@ -60,15 +59,7 @@ class OpinionCounts:
         right = said == outputs.require_labels()[rows]
         ours = outputs.is_correct[rows]
         agrees = said == outputs.predictions[rows]
-        return cls(len(rows), *np.sum([agrees, right, ours, right & ours], axis=1).tolist())
-
-    @property
-    def is_far_better(self) -> bool:
-        """Whether it makes at most half of the classifier's errors, by a sign test too many for luck."""
-        alone = self.classifier_right - self.both_right
-        either = self.right - self.both_right + alone
-        is_half = self.rows - self.right <= HALF * (self.rows - self.classifier_right)
-        return is_half and bool(binom.cdf(alone, either, 0.5) <= BETTER_OPINIONS)
+        return cls(len(rows), *np.sum([agrees, right, right & ~ours, ours & ~right], axis=1).tolist())
 
 
 @dataclass(frozen=True)
@@ -90,21 +81,20 @@ class RowCounts:
         return cls(errors, {array: OpinionCounts.of(array, outputs) for array in arrays if is_opinion_array(array)})
 
 
-def cautions_on_better_opinions(counts: RowCounts) -> list[str]:
-    """Return a caution for each opinion that is right far more often than the classifier.
+def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
+    """Yield a caution for each opinion with at most half of the classifier's errors, by a sign test too few for luck.
 
     >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
     >>> counts = RowCounts.of(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])
-    >>> cautions_on_better_opinions(counts)[0].partition(":")[0]
+    >>> next(cautions_on_better_opinions(counts)).partition(":")[0]
     'the opinion audit is right in 100 of 100 rows, the classifier in 50 of them'
     """
-    advice = "make sure that it does not know the labels, and if it does not, take it as the classifier"
-    return [
-        f"the opinion {opinion_of_array(array)} is right in {each.right:,} of {each.rows:,} rows, the classifier in "
-        f"{each.classifier_right:,} of them: {advice}"
-        for array, each in counts.opinions.items()
-        if each.is_far_better
-    ]
+    for array, each in counts.opinions.items():
+        ours = each.right - each.alone + each.overruled
+        is_half = each.rows - each.right <= HALF * (each.rows - ours)
+        if is_half and binom.cdf(each.overruled, each.alone + each.overruled, 0.5) <= BETTER_OPINIONS:
+            counted = f"is right in {each.right:,} of {each.rows:,} rows, the classifier in {ours:,} of them"
+            yield f"the opinion {opinion_of_array(array)} {counted}: {KNOWING}"
 
 
 def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: bool = False) -> bool:
@@ -157,11 +147,13 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
     """
     for array in counts.opinions.keys() & fit_set.opinions.keys():
         now, before = vars(counts.opinions[array]), vars(fit_set.opinions[array])
-        n, m, level = now["rows"], before["rows"], OTHER_OPINIONS / 4 / len(counts.opinions)
-        for fact, question in ASKED.items():
+        n, m = now["rows"], before["rows"]
+        level = OTHER_OPINIONS / 4 / len(counts.opinions)
+        for fact, verb in FACTS.items():
             count, earlier = now[fact], before[fact]
             if is_rarer(count, n, earlier, m, level) or is_rarer(earlier, m, count, n, level):
-                shares = f"in {100 * count / n:.0f} % of {n:,} calibration rows, in {100 * earlier / m:.0f} % of {m:,}"
-                verb = "agrees with the classifier" if fact == "agrees" else "is right"
-                yield f"the opinion {opinion_of_array(array)} {verb} {shares} rows of the fit set: {question}"
+                shares = (
+                    f"in {count / n:.0%} of {n:,} calibration rows, in {earlier / m:.0%} of {m:,} rows of the fit set"
+                )
+                yield f"the opinion {opinion_of_array(array)} {verb} {shares}: {JOINED}".replace("%", " %")
                 break

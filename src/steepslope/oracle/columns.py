@@ -163,10 +163,10 @@ class Oracle(ConfigurableOracle):
         weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
         self.fitted_ = FittedOracle(net, outputs.num_classes, states)
-        self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
-        warn_of_fit_set(outputs, self.record_)
-        if self.settings.errors == "train":  # fewer than on new rows
-            self.record_ = replace(self.record_, counts=RowCounts())
+        record = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
+        warn_of_fit_set(outputs, record)
+        on_new = self.settings.errors != "train"  # else there are fewer errors than on new rows
+        self.record_ = record if on_new else replace(record, counts=RowCounts())
         return self
 
     def _reader(

@@ -491,19 +491,21 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
         fit_set = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # with out-of-fold errors
         source = ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
-        counts = None if source.counts is None else self._comparable(source.counts, bool(folds))
-        if self.oracle_ is not None and self.oracle_.record_ is not None:
-            self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)
+        counts = self._comparable(source.counts, bool(folds))
+        if self.oracle_ is not None:
+            self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)  # type: ignore[type-var]
         return replace(source, counts=counts)
 
-    def _comparable(self, counts: RowCounts, in_folds: bool) -> RowCounts:
+    def _comparable(self, counts: RowCounts | None, in_folds: bool) -> RowCounts | None:
         """Return what was counted in the fit set, as far as new rows can be compared with it.
 
         Early rows say nothing about later ones: their clones learn from few rows, and the source may change.
         """
         if not in_folds or isinstance(self.cv, TimeSeriesSplit):
             return RowCounts()
-        return counts if is_frozen(self.estimator) else replace(counts, opinions={}, of_clones=True)
+        if counts is None or is_frozen(self.estimator):
+            return counts
+        return RowCounts(counts.errors, of_clones=True)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
         """Return an oracle that is fitted to the clones' predictions; None for too few errors or correct predictions.

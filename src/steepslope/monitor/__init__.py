@@ -5,7 +5,8 @@ bets, its history and its interval. ``signals``: what is watched without labels.
 ``audit``: what the labels of drawn rows tell, and how strict they ask to be.
 ``predictions``: predictions and labels, from arrays and from files. ``consistency``: whether a file says what the gate
 decided. ``monitor``: all that is known of a gate's predictions. ``state``: that in one SQLite file. ``counting``: files
-into a state. ``sentences``: how a gate stands, in sentences. ``health``: by one batch alone.
+into a state. ``confirmed``: whether labels only confirm predictions. ``sentences``: how a gate stands, in sentences.
+``health``: by one batch alone.
 """
 
 import lazy_loader

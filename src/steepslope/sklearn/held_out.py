@@ -38,7 +38,7 @@ LEAST_IDENTITIES = 0.05  # of the rows: fewer different values are categories
 MOST_COMPARED = 2_000  # rows in which a column may tell the label
 ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
 ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
-LEAST_RARE = 20  # rows of other classes: of fewer, a column may tell the label by luck
+LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
 
 
 def _is_missing(label: Any) -> bool:

@@ -157,10 +157,10 @@ def test_copies_of_the_predictions_are_a_caution(watched: Path, tmp_path: Path, 
     capsys.readouterr()
     files = ["--predictions", str(watched / "audited.parquet"), "--labels", str(labels)]
     assert main(watch(watched, state, *files)) == 0
-    expected = f"Caution: the latest {len(chosen):,} labels equal the predictions, all of them."
+    expected = f"Caution: 0 of {len(chosen):,} labels are errors, where by P(correct) about "
     assert expected in capsys.readouterr().out
     assert main(watch(watched, state, "--json")) == 0  # also later
-    assert json.loads(capsys.readouterr().out)["caution"].startswith(f"the latest {len(chosen):,} labels")
+    assert json.loads(capsys.readouterr().out)["caution"].startswith(f"0 of {len(chosen):,} labels are")
 
 
 @pytest.mark.parametrize("count", [20, 300])
@@ -185,4 +185,4 @@ def test_copies_that_come_after_true_labels_are_noticed(watched: Path, tmp_path:
         capsys.readouterr()
         words = watch(watched, tmp_path / "state.sqlite", "--predictions", str(path), "--labels", "truth")
         assert main(words) == 0
-        assert ("Caution: the latest " in capsys.readouterr().out) == (day is second)
+        assert ("labels are errors, where by P(correct) about " in capsys.readouterr().out) == (day is second)

@@ -22,7 +22,7 @@ from tests.cli.predictions import predict
 from tests.nets.export.rows import run
 
 CLASSES, N = 4, 2_000
-pytestmark = pytest.mark.filterwarnings("ignore:opinion second")
+pytestmark = pytest.mark.filterwarnings("ignore:opinion second", "ignore:the opinion second is right")
 KINDS = ("logits", "votes")
 
 

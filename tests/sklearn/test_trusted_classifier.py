@@ -85,6 +85,7 @@ def test_labels_keep_their_type(names: Any) -> None:
     assert_array_equal(labels, model.predict(rows))
 
 
+@pytest.mark.filterwarnings("ignore:column is_new alone tells")
 def test_frames_keep_their_names() -> None:
     X, codes = table(300)
     frame = pd.DataFrame(X, columns=["length", "width", "height"]).assign(is_new=codes == 0)
@@ -156,6 +157,7 @@ def test_rare_classes_do_no_harm() -> None:
 
 
 @FEW
+@pytest.mark.filterwarnings("ignore:column 0 alone tells")
 def test_where_no_oracle_can_be_had_mcp_ranks() -> None:
     X, y = table(240)
     far = X + 50 * y[:, None]  # no clone errs

@@ -63,7 +63,7 @@ def gate_for_new_source(
         raise SteepslopeError("expected one promise for all rows, found one for each group", "groups")
     source = ConfidenceSource.from_model(_adapted_model(gate, adapting), calibrating.num_classes)
     percentiles = np.percentile(source.confidence(adapting), np.arange(101))
-    source = replace(source, reference=tuple(percentiles.tolist()), errors=None)
+    source = replace(source, reference=tuple(percentiles.tolist()), counts=None)
     made: AnyGate | None = None
     for risk in risks_to_try(gate.promised_risk if max_risk is None else max_risk, max_risk is not None):
         tried = type(gate).of(source, calibrating, risk, gate.objectives.delta, origin=gate.origin, seed=seed)

@@ -16,7 +16,12 @@ from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle.base import BaseOracle
-from steepslope.oracle.baselines import truths_among
+from steepslope.oracle.cautions import (
+    RowCounts,
+    caution_on_errors,
+    cautions_on_better_opinions,
+    cautions_on_other_opinions,
+)
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import are_answers, is_unanswered, require_scales, scale_of_answers
 from steepslope.outputs.arrays import OPINION, is_opinion_array, opinion_of_array
@@ -24,7 +29,6 @@ from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.opinions import PLACES, lacks_opinion
 from steepslope.outputs.row_hashes import BY_VALUES, have_ids_to_hash
-from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import LabelledRows
 from steepslope.scores import SCORES, Score
@@ -47,8 +51,8 @@ class ConfidenceSource:
     calibration rows. The gate's thresholds come from these; None if there are none. ``shapes`` has the shape of a row
     of each array that the model takes, by name, if known. ``lacked`` counts the calibration rows that lacked an
     opinion, by the opinion's array, and ``rows`` all calibration rows. ``answers`` has the arrays made of answers, a
-    class and a confidence, and the scale of ``SCALES`` that all these confidences are on, or None. ``errors`` has the
-    number of errors in the fit set and its size; None if unknown.
+    class and a confidence, and the scale of ``SCALES`` that all these confidences are on, or None. ``counts`` has
+    the errors in the fit set and what its opinions say; None if unknown.
     """
 
     name: str
@@ -59,7 +63,7 @@ class ConfidenceSource:
     lacked: Mapping[str, int] = member(default_factory=dict)
     rows: int = 0
     answers: Mapping[str, str | None] = member(default_factory=dict)
-    errors: tuple[int, int] | None = None
+    counts: RowCounts | None = None
 
     @classmethod
     def from_model(
@@ -73,7 +77,7 @@ class ConfidenceSource:
             return model
         if isinstance(model, BaseOracle):
             record = model.record_
-            known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "errors")}
+            known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "counts")}
             return cls(ORACLE, model, num_classes, None if record is None else record.percentiles, **known)
         names = [name for name, kind in SCORES.items() if kind is type(model)]
         if not names:
@@ -81,8 +85,8 @@ class ConfidenceSource:
         if fit_set is None:
             return cls(names[0], model, num_classes)
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
-        errors = None if fit_set.labels is None else (int((~fit_set.is_correct).sum()), len(fit_set))
-        return cls(names[0], model, num_classes, tuple(percentiles), errors=errors)
+        counts = None if fit_set.labels is None else RowCounts.of(fit_set)
+        return cls(names[0], model, num_classes, tuple(percentiles), counts=counts)
 
     @property
     def oracle(self) -> BaseOracle | None:
@@ -127,9 +131,11 @@ class ConfidenceSource:
         return tuple(opinion_of_array(name) for name in self.arrays if is_opinion_array(name))
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
-        """Return what looks too good to be true about a gate's labelled calibration outputs, a caution each."""
-        errors = caution_on_few_errors(outputs.is_correct, likeliest_class(outputs)["probability"], self.errors)
-        return [*errors, *truths_among(outputs, self.arrays)]
+        """Return what looks too good, or too bad, to be true about labelled calibration outputs, a caution each."""
+        counts = RowCounts.of(outputs, self.arrays)
+        errors = caution_on_errors(outputs.is_correct, likeliest_class(outputs)["probability"], self.counts)
+        others = cautions_on_other_opinions(counts, self.counts or RowCounts())
+        return [*errors, *cautions_on_better_opinions(counts), *others]
 
     def sentences(self) -> list[str]:
         """Return a sentence for each opinion: what happens to rows that lack it, and how many calibration rows did."""

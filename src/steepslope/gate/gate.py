@@ -244,7 +244,7 @@ class Gate:
             by=by if by is not None or names is None else "group",
             classes=outputs.classes,
             origin=replace(origin, opinions=nets),
-            caution="\n".join([*neglected, *caution_on_equal_rows(outputs), *source.cautions(outputs)]),
+            caution="\n".join([*neglected, *caution_on_equal_rows(outputs), *source.cautions(whole)]),
         )
 
     @classmethod

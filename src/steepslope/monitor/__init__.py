@@ -4,7 +4,7 @@ What is watched without labels, and the bets on it, are in :mod:`steepslope.prom
 ``audit``: what the labels of drawn rows tell, and how strict they ask to be.
 ``predictions``: predictions and labels, from arrays and from files. ``consistency``: whether a file says what the gate
 decided. ``monitor``: all that is known of a gate's predictions. ``state``: that in one SQLite file. ``counting``: files
-into a state. ``sentences``: how a gate stands, in sentences.
+into a state. ``confirmed``: whether labels only confirm predictions. ``sentences``: how a gate stands, in sentences.
 """
 
 import lazy_loader

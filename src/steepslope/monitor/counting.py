@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor.audit import Audited, follow_audit, harm_found_by_audit, risk_by_audit, risk_interval_by_audit
+from steepslope.monitor.confirmed import caution_on_confirmed
 from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions
 from steepslope.monitor.monitor import Monitor
 from steepslope.monitor.predictions import (
@@ -39,7 +39,6 @@ from steepslope.predict.chunks import hash_of_text, shuffled_by_ids
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.change import DELTA
 
-UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time
 WEIGHT = "weight"  # of labels as evidence, a column that is added to files with an audit
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
@@ -119,17 +118,9 @@ class FileCount:
         monitor.audit = Audited(monitor.under_audit, labels, waiting, risk, low, high, *alarm, follows)
 
     def doubt_labels(self, state: State) -> None:
-        """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
-
-        The latest labels are those since the last error. Each error begins such a stretch, so the level is divided by
-        the number of stretches.
-        """
-        latest, errors = state.latest_correct()
-        if math.prod(latest) * (1 + errors) < UNLIKELY:
-            self.caution = (
-                f"the latest {len(latest):,} labels equal the predictions, all of them. By P(correct), the probability "
-                f"of that is below {UNLIKELY:g}: make sure that they are true labels, not copies of the predictions"
-            )
+        """Find a caution if the labels equal the predictions more often than P(correct) makes likely."""
+        p_correct, is_correct = state.labelled().T
+        self.caution = caution_on_confirmed(1 - p_correct, is_correct == 0, self.monitor.surely_wrong)
 
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""

@@ -14,10 +14,11 @@ from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
+from steepslope.monitor.confirmed import caution_on_confirmed, surely_wrong_share
 from steepslope.monitor.predictions import Predicted, checked_booleans
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
-from steepslope.promise.bets import Bets, MeanBets, RunningMean, mean_interval_by_bets
+from steepslope.promise.bets import UNIT, Bets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.change import (
     CHANGED,
@@ -51,7 +52,8 @@ class Monitor(Brief):
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
-    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it.
+    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``surely_wrong`` is the
+    share of 1 − P(correct) of which the errors among the calibration rows leave no doubt.
     """
 
     gate: str | None
@@ -70,6 +72,7 @@ class Monitor(Brief):
     audit: Audited | None = None
     follows: bool = False
     least: float = 0.0
+    surely_wrong: float = 1.0
 
     @classmethod
     def of(
@@ -117,6 +120,7 @@ class Monitor(Brief):
             digest, promised, float(compared.accepted.mean()), delta, usual, means,
             RunningMean(MeanBets(limit=promised), delta / 2),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
+            surely_wrong=surely_wrong_share(compared.is_correct),
         )  # fmt: skip
 
     def update(
@@ -210,6 +214,16 @@ class Monitor(Brief):
         """The limit on P(correct) at which a gate accepts that follows its audit; 0 is none."""
         known = None if self.audit is None else self.audit.followed
         return 0.0 if known is None else known.limit.p_correct
+
+    @property
+    def caution(self) -> str:
+        """Why labels of accepted predictions may be copies of these, by 1 − P(correct) of all accepted; else empty.
+
+        The command compares each label with its own P(correct).
+        """
+        labels = np.zeros(self.labelled.count)
+        is_wrong = np.arange(len(labels)) >= len(labels) - self.labelled.total / UNIT  # in which order is not known
+        return caution_on_confirmed(labels + (self.means[RISK].mean or 0), is_wrong, self.surely_wrong)
 
     @property
     def health(self) -> str:

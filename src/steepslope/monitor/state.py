@@ -16,6 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import digest_of
 
@@ -101,12 +104,10 @@ class State:
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
 
-    def latest_correct(self) -> tuple[list[float], int]:
-        """Return P(correct) of each labelled prediction after the last wrong one, and how many are wrong."""
-        wrong = "SELECT coalesce(max(row), 0), count(*) FROM predictions WHERE is_correct = 0"
-        last, errors = self.connection.execute(wrong).fetchone()
-        latest = "SELECT p_correct FROM predictions WHERE is_correct = 1 AND row > ?"
-        return [p_correct for (p_correct,) in self.connection.execute(latest, (last,))], errors
+    def labelled(self) -> NDArray[np.float64]:
+        """Return P(correct), and whether it is correct, of each labelled prediction, (m, 2), in their order."""
+        query = "SELECT p_correct, is_correct FROM predictions WHERE is_correct IS NOT NULL ORDER BY row"
+        return np.array(self.connection.execute(query).fetchall(), np.float64).reshape(-1, 2)
 
     @property
     def has_predictions(self) -> bool:

@@ -6,19 +6,20 @@ import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field as member, fields, replace
+from dataclasses import asdict, dataclass, field as member, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.checks import read_fields
 from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.files.artifact import MADE
 from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.losses import LOSSES, LossSettings, loss_parameters
-from steepslope.oracle.baselines import truths_among
+from steepslope.oracle.cautions import RowCounts, cautions_on_better_opinions
 from steepslope.oracle.evidence.fitting import flattened_states
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
@@ -26,6 +27,7 @@ from steepslope.oracle.storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_class_names
 from steepslope.outputs.classifier_outputs import require_classes
+from steepslope.outputs.copies import one_of_each_copy, rows_together
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.row_hashes import RowHashes
 
@@ -44,7 +46,7 @@ class FitRecord:
     - ``percentiles``: the 0th to the 100th of the fit set's trust logits, out of fold if the oracle is cross-validated.
       They become thresholds of gates, fixed before any calibration rows are seen. None if unknown.
     - ``shapes``: the shape of a row of each array.
-    - ``errors``: the number of errors in the fit set and its size.
+    - ``counts``: the errors in the fit set and what its opinions say; a copy, or a row of a group, counts once.
     """
 
     rows: RowHashes
@@ -53,13 +55,17 @@ class FitRecord:
     classes: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
-    errors: tuple[int, int] | None = None
+    counts: RowCounts | None = None
 
     @classmethod
     def from_outputs(
-        cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64], reference: ClassifierOutputs | None = None
+        cls,
+        outputs: ClassifierOutputs,
+        trust_logit: NDArray[np.float64],
+        reference: ClassifierOutputs | None = None,
+        groups: NDArray[np.generic] | None = None,
     ) -> FitRecord:
-        """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,).
+        """Return the record of the outputs that an oracle is fitted on, with their trust logits and groups (n,).
 
         Rows of the ``reference`` are recognised, too: the classifier and the neighbours have seen their labels.
         """
@@ -69,8 +75,8 @@ class FitRecord:
         others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
         if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
-        errors = int((~outputs.is_correct).sum()), len(outputs)
-        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, errors)
+        counts = RowCounts.of(outputs.subset(one_of_each_copy(rows_together(outputs, groups))), outputs.arrays)
+        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, counts)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these rows are in the fit set."""
@@ -95,7 +101,8 @@ class FitRecord:
         save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
             "rows": len(self.rows), "classifier": self.classifier,
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()}, "errors": self.errors,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "counts": None if self.counts is None else asdict(self.counts),
         }  # fmt: skip
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
@@ -121,9 +128,9 @@ class FitRecord:
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
         shapes = field(record, "shapes", dict, path)
-        errors = field(record, "errors", (list, type(None)), path)
-        counts = None if errors is None else tuple(map(int, errors))
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)  # type: ignore[arg-type]
+        counted = field(record, "counts", (dict, type(None)), path)
+        counts = None if counted is None else read_fields(RowCounts, counted, path)
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)
 
 
 class BaseOracle(ABC):
@@ -283,9 +290,9 @@ def require_errors(outputs: ClassifierOutputs) -> None:
         )
 
 
-def warn_of_fit_set(outputs: ClassifierOutputs) -> None:
-    """Warn if an opinion seems to be the truth, or if there are too few errors or correct predictions."""
-    for caution in truths_among(outputs, outputs.arrays):
+def warn_of_fit_set(outputs: ClassifierOutputs, record: FitRecord) -> None:
+    """Warn if an opinion may know the truth, or if there are too few errors or correct predictions."""
+    for caution in cautions_on_better_opinions(record.counts or RowCounts()):
         warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
     rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))

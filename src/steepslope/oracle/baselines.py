@@ -3,7 +3,7 @@
 If an oracle only compensates for a stale last layer, or for classes that never occur, it is the wrong remedy.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,11 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import VOTE, is_opinion_array, opinion_of_array
-from steepslope.outputs.opinions import has_opinion
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 CLEARLY = 0.01  # level of the sign test that the other classifier is right more often
-NEARLY_ALWAYS = 0.995  # an opinion that is right in this share of the rows may be the truth
-MANY = 20  # a caution needs this many errors of the classifier, and ten times as many as the opinion makes
 SHOWN = 5  # names of classes in a line
 IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
@@ -53,27 +50,6 @@ def replacement_baseline(
         f"{100 * auroc(odds, right):.1f} and an AURC of {1000 * aurc(odds, right):.1f} thousandths"
         f"{'. Consider it in place of the classifier' if is_better else ''}"
     )
-
-
-def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]:
-    """Return a caution for each opinion in labelled outputs that is nearly always right, though the classifier is not.
-
-    >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
-    >>> truths_among(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])
-    ['the opinion audit is right in 100 of 100 rows, the classifier in 50 of them: is it the truth, or made from it?']
-    """
-    found, labels = [], outputs.require_labels()
-    for array in filter(is_opinion_array, arrays):
-        values = outputs.require(array)
-        rows = np.flatnonzero(has_opinion(array, values))
-        said = values[rows] if array.startswith(VOTE) else values[rows].argmax(axis=1)
-        right, ours = int((said == labels[rows]).sum()), int(outputs.is_correct[rows].sum())
-        if right >= NEARLY_ALWAYS * len(rows) and len(rows) - ours >= max(MANY, 10 * (len(rows) - right)):
-            found.append(
-                f"the opinion {opinion_of_array(array)} is right in {right:,} of {len(rows):,} rows, the classifier in "
-                f"{ours:,} of them: is it the truth, or made from it?"
-            )
-    return found
 
 
 def name_of_baseline(name: str) -> str | None:

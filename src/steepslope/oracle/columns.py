@@ -1,7 +1,7 @@
 """The oracle on columns: a small net from the evidence about a prediction to its trust logit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.formulas import float64
 from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
+from steepslope.oracle.cautions import RowCounts
 from steepslope.oracle.column_net import ColumnNet, FitRows
 from steepslope.oracle.evidence.fitting import BLOCK_ROWS, columns_of_fit_set, load_states
 from steepslope.oracle.evidence.registry import is_stack, kind_of_evidence
@@ -162,8 +163,10 @@ class Oracle(ConfigurableOracle):
         weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
         self.fitted_ = FittedOracle(net, outputs.num_classes, states)
-        self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
-        warn_of_fit_set(outputs)
+        record = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
+        warn_of_fit_set(outputs, record)
+        on_new = self.settings.errors != "train"  # else there are fewer errors than on new rows
+        self.record_ = record if on_new else replace(record, counts=RowCounts())
         return self
 
     def _reader(

@@ -15,6 +15,7 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.answer_scale import check_answer_scale
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
+from steepslope.oracle.cautions import RowCounts
 from steepslope.oracle.evidence.fitting import flattened_states, grouped_states, load_states
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
@@ -138,8 +139,8 @@ class FusedOracle(ConfigurableOracle):
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
         self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, groups)
-        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset, reference)
-        warn_of_fit_set(outputs)
+        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset, reference, groups)
+        warn_of_fit_set(outputs, self.record_)
         return self
 
     def adapted(self, outputs: ClassifierOutputs) -> Self:
@@ -163,7 +164,7 @@ class FusedOracle(ConfigurableOracle):
         oracle.fitted_ = fitted.adapted(outputs)
         record = FitRecord.from_outputs(outputs, oracle.fitted_.log_odds(outputs) - self.offset)
         rows = record.rows if self.record_ is None else self.record_.rows.joined(record.rows)
-        oracle.record_ = replace(record, rows=rows)
+        oracle.record_ = replace(record, rows=rows, counts=RowCounts())  # of audited rows, not of any
         return oracle
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from scipy.stats import binom
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located
@@ -28,8 +27,6 @@ from steepslope.promise.sequence import Above
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 NEGLECTED = 5  # accepted rows of a true class, all of them wrong, that cause a caution
-MANY = 200  # rows without an error that cause a caution
-UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities are clipped to [TINY, 1 − TINY]
 ARRAYS = {
     "p_correct": "float64",
@@ -165,31 +162,6 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
     advice = "a promise for each true class (max_class_risk) would limit this"
     clauses.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
     return ["; ".join(clauses)]
-
-
-def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
-    """Return a caution if far fewer of the rows (n,) are wrong than in the fit set, else an empty list.
-
-    ``fit_set`` has the number of errors in the fit set and its size. Far fewer means: given all errors of both sets,
-    the chance of so few among these rows is at most 1e-4, even if their error rate were half that of the fit set
-    (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution if none of at least 200 rows is wrong,
-    and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
-
-    >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
-    '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
-    >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
-    []
-    """
-    n, errors = len(is_correct), int((~is_correct).sum())
-    if fit_set is not None:
-        chance = binom.cdf(errors, errors + fit_set[0], n / (n + 2 * fit_set[1]))
-        expected = f"{fit_set[0]:,} of {fit_set[1]:,} rows of the fit set were"
-    else:
-        chance = np.exp(np.log(probability).sum()) if n >= MANY and not errors else 1
-        expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-    question = "are the labels made from the predictions, or was the classifier fitted on these rows?"
-    unlikely = chance <= UNLIKELY
-    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if unlikely else []
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,7 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
     if issparse(seen):
         return None
     if hasattr(seen, "columns"):
-        return tuple(_kind_of_column(column) for column in _columns_of_table(seen))
+        return tuple(_kind_of_column(column) for column in columns_of_table(seen))
     if np.ndim(seen[:1]) == 1 and len(seen) and all(isinstance(text, str) for text in seen):
         return TEXTS  # their lengths differ too much for an array
     try:
@@ -266,10 +266,10 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
         return ()
     if array.ndim != TABLE:
         return ()
-    return None if array.dtype.kind in NUMBERS else tuple(_kind_of_column(column) for column in _columns_of_table(seen))
+    return None if array.dtype.kind in NUMBERS else tuple(_kind_of_column(column) for column in columns_of_table(seen))
 
 
-def _columns_of_table(table: Any) -> list[NDArray[Any]]:
+def columns_of_table(table: Any) -> list[NDArray[Any]]:
     """Return the columns of a frame or a table, (n,) each: numbers, local times or durations in µs, or objects."""
     if not hasattr(table, "columns") and not isinstance(table, np.ndarray):
         table = np.asarray(table, dtype=object)
@@ -318,7 +318,7 @@ def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[st
         words = HashingVectorizer(n_features=HASHED, alternate_sign=False, norm=None).transform(seen)
         return Blocks(np.zeros((words.shape[0], 0)), words)
     if kinds is not None:
-        return _feature_blocks_of_table(_columns_of_table(seen), kinds)
+        return _feature_blocks_of_table(columns_of_table(seen), kinds)
     if not issparse(seen):
         table = np.asarray(seen, dtype=np.float64)
         return Blocks(table, csr_matrix((len(table), 0)))

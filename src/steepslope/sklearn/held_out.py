@@ -14,6 +14,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit, check_cv
 from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
@@ -23,7 +24,8 @@ from sklearn.utils.validation import _check_method_params
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.copies import copies_of, equal_row_codes, one_of_each_copy, rows_that_agree, warn_of_copies
-from steepslope.sklearn.features import is_frozen, rows_to_compare
+from steepslope.promise.certificate import as_percent
+from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen, rows_to_compare
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
@@ -33,6 +35,10 @@ LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit t
 WHO = "id|user|customer|client|patient|person|account"
 IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}))$|[a-z]I[dD]$")  # names of columns
 LEAST_IDENTITIES = 0.05  # of the rows: fewer different values are categories
+MOST_COMPARED = 2_000  # rows in which a column may tell the label
+ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
+ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
+LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
 
 
 def _is_missing(label: Any) -> bool:
@@ -68,6 +74,47 @@ def caution_on_identities(X: Any) -> list[str]:
         for name, count in counts.items()
         if LEAST_IDENTITIES * len(X) <= count < len(X)
     ]
+
+
+def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed: int) -> list[str]:
+    """Return a caution for each column of a table (n, d) that alone tells the label of nearly all rows.
+
+    One row of each number in ``codes`` (n,) is compared, at most 2,000 in all.
+
+    >>> numbers = np.arange(200) % 7
+    >>> cautions_on_telling_columns(np.column_stack([numbers, numbers > 3]), numbers > 3, np.arange(200), 0)[1]
+    'column 1 alone tells the label in 100 % of 200 rows: is it known before the label is?'
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(one_of_each_copy(codes, seed))[:MOST_COMPARED]  # at random, also within equal values
+    table, n = _safe_indexing(X, rows), len(rows)
+    classes = np.unique(labels[rows], return_inverse=True)[1]
+    rare = n - int(np.bincount(classes).max())
+    if issparse(table) or column_kinds(table) in ((), TEXTS) or rare < LEAST_RARE:
+        return []
+    missed = [_rows_untold(column, classes) for column in columns_of_table(table)]
+    most = min(ALL_BUT * n, ALL_BUT_RARE * rare)
+    question = f"of {n:,} rows: is it known before the label is?"
+    return [
+        f"column {name} alone tells the label in {as_percent(1 - count / n)} {question}"
+        for name, count in zip(getattr(X, "columns", range(len(missed))), missed, strict=True)
+        if count <= most
+    ]
+
+
+def _rows_untold(column: NDArray[Any], classes: Rows) -> float:
+    """Return of about how many rows, in random order, a column (n,) does not tell the class, (n,).
+
+    If it has few values, each may mean a class. A column of numbers may also be cut into one interval for each class.
+    Each row among others of another class changes the class twice.
+    """
+    is_number = column.dtype.kind in NUMBERS + "mM"
+    values, places = np.unique(column if is_number else [*map(str, column.tolist())], return_inverse=True)
+    order = np.argsort(places, kind="stable")
+    changes = np.diff(classes[order]) != 0
+    if len(values) <= LEAST_IDENTITIES * len(column):
+        return float(changes[np.diff(places[order]) == 0].sum()) / 2
+    return max(0.0, float(changes.sum() - classes.max())) / 2 if is_number else float(len(column))
 
 
 def copies_in_inputs(X: Any) -> Rows:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import TimeSeriesSplit
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
@@ -26,6 +27,7 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
 from steepslope.metrics.selective import Groups
 from steepslope.oracle import FusedOracle
+from steepslope.oracle.cautions import RowCounts
 from steepslope.oracle.evidence.fit_set import joined_outputs
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
@@ -46,6 +48,7 @@ from steepslope.scores import MCP
 from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
     caution_on_identities,
+    cautions_on_telling_columns,
     checked_rows_and_labels,
     copies_in_inputs,
     folds_without_leaks,
@@ -249,6 +252,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         names = checked_groups(groups, len(labels))
         codes = copies_in_inputs(X) if names is None else rows_that_agree(names)
+        telling = cautions_on_telling_columns(X, labels, codes, seed)
         identities = caution_on_identities(X) if names is None else []
         size = self.calibration_size
         learnt, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
@@ -265,7 +269,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         by = self.groups if isinstance(self.groups, str) else None
         in_groups = groups_of_inputs(self.groups, X)
         self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
-        for caution in (*identities, *self.gate_.require_source().cautions(outputs)):
+        for caution in (*telling, *identities, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
         self._warn_of_nothing(stacklevel=3)
         return self
@@ -427,8 +431,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def adapted(self, X: Any, y: Any, groups: Any = None, max_risk: float | None = None) -> Self:
         """Return the same classifier with a gate for a new source, such as after a change.
 
-        It takes 50 to 500 labelled rows of that source. A quarter of them adapts the ranking, the others calibrate, as in
-        :meth:`steepslope.Gate.adapted`. The classifier itself is not fitted again. ``summary_`` says what can be
+        It takes 50 to 500 labelled rows of that source. A quarter of them adapts the ranking, the others calibrate, as
+        in :meth:`steepslope.Gate.adapted`. The classifier itself is not fitted again. ``summary_`` says what can be
         promised, and what the next lower risk would take.
 
         Parameters
@@ -530,7 +534,22 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.reader_ = replace(self.reader_, opinions={name: opinions[name] for name in taken})
         self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
         fit_set = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # with out-of-fold errors
-        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
+        source = ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
+        counts = self._comparable(source.counts, bool(folds))
+        if self.oracle_ is not None:
+            self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)  # type: ignore[type-var]
+        return replace(source, counts=counts)
+
+    def _comparable(self, counts: RowCounts | None, in_folds: bool) -> RowCounts | None:
+        """Return what was counted in the fit set, as far as new rows can be compared with it.
+
+        Early rows say nothing about later ones: their clones learn from few rows, and the source may change.
+        """
+        if not in_folds or isinstance(self.cv, TimeSeriesSplit):
+            return RowCounts()
+        if counts is None or is_frozen(self.estimator):
+            return counts
+        return RowCounts(counts.errors, of_clones=True)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
         """Return an oracle that is fitted to the clones' predictions; None for too few errors or correct predictions.

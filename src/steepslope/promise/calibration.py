@@ -19,7 +19,7 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, clipped, float64, namespace_of, quiet
 from steepslope.numerics.linear import fit_calibration
 from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import UNFIT, certify, certify_true_classes
+from steepslope.promise.certify import UNFIT, certify, certify_true_classes, shares_of_groups
 from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import ArrayRows, LabelledRows
@@ -208,20 +208,30 @@ def calibrate_all(
         accepted = tuple(_calibrate_by_costs(rows, names, objectives.least_probability, delta, seed))
     else:
         possible = int((thresholds >= allowed).sum())
-        groups = {name: rows.of_group(name) for name in names}
         accepted = tuple(
-            (
-                _calibrate_by_coverage(members, thresholds, objectives.coverage, delta, name)
-                if risk is None
-                else certify(members.confidence, members.is_correct, thresholds, risk, delta, name, possible=possible)
-            ).counting(members.confidence, members.is_unknown)
+            certificate
             for risk in objectives.risks
-            for name, members in groups.items()
+            for certificate in _calibrate_groups(rows, thresholds, objectives, risk, delta * len(names), possible)
         )
     if reject is None:
         return Certificates(accepted, of_classes)
     lowest = min(certificate.threshold for certificate in accepted)
     return Certificates(accepted, of_classes, _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta))
+
+
+def _calibrate_groups(
+    rows: LabelledRows, thresholds: Floats, objectives: Objectives, risk: float | None, delta: float, possible: int
+) -> Iterator[Certificate]:
+    """Yield the certificate of each group, for one of the promised risks or for a coverage; they share ``delta``."""
+    groups = {name: rows.of_group(name) for name in rows.group_names}
+    shares = shares_of_groups([len(members) for members in groups.values()], risk, delta).tolist()
+    for (name, members), share in zip(groups.items(), shares, strict=True):
+        if risk is None:
+            certificate = _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
+        else:
+            known = members.confidence, members.is_correct
+            certificate = certify(*known, thresholds, risk, share, name, possible=possible)
+        yield certificate.counting(members.confidence, members.is_unknown)
 
 
 def _calibrate_by_coverage(

@@ -56,6 +56,7 @@ from steepslope.sklearn.reader import (
     Reader,
     groups_of_inputs,
     ids_of_inputs,
+    name_of_groups,
     require_unknown_label,
     sentences_of_promises,
     sentences_of_what_is_seen,
@@ -125,10 +126,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         probabilities count, else their decision values, else their bare predictions.
     groups
         Groups that each have a threshold and a promise of their own, or None: "predicted" for the predicted classes,
-        the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). They
-        share ``delta``. Rows of a group that is not among the calibration rows are never accepted. Of several risks,
-        the gate takes the first that can be promised to the most groups. The ``groups`` of :meth:`fit` are something
-        else: they name rows that belong together.
+        the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). Of
+        several columns, as in ``["sex", "race"]``, or functions by name, each combination gets a threshold, so the
+        promise also holds for each sex and each race. Groups with enough rows share ``delta``; no rows of others, or of
+        a group that is not among the calibration rows, are accepted. Of several risks, the gate takes the first that
+        can be promised to the most groups. The ``groups`` of :meth:`fit` are something else: they name rows that belong
+        together.
 
     Attributes
     ----------
@@ -253,8 +256,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
         outputs = self.reader_.outputs(X).changed(ids=calibration, labels=truths)
         self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
-        by = self.groups if isinstance(self.groups, str) else None
-        in_groups = groups_of_inputs(self.groups, X)
+        by, in_groups = name_of_groups(self.groups), groups_of_inputs(self.groups, X)
         self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
         for caution in (*identities, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)

@@ -14,7 +14,7 @@ from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by_command
 from steepslope.files.progress import say
-from steepslope.outputs.options import TABLES, ReadingOptions
+from steepslope.outputs.options import ReadingOptions
 from steepslope.promise.objectives import Objectives
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def calibrate(
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.predictions import rows_that_belong_together
     from steepslope.outputs.table import read_table
+    from steepslope.promise.rows import CROSS
 
     classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
     others = fit, reference, target
@@ -105,9 +106,8 @@ def calibrate(
         if complete:
             return
         source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
-        by, named = groups_to_calibrate(columns, rows, table)
+        named, seen = groups_to_calibrate(columns, rows, table), source.fitted_on(rows)
         belonging = rows_that_belong_together(together, table)
-        seen = source.fitted_on(rows)
         if belonging is not None:
             seen = np.isin(belonging, belonging[seen])
         if seen.all():
@@ -119,13 +119,14 @@ def calibrate(
             say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            source, rows, **vars(objectives), by=by, groups=named, together=belonging, origin=origin,
-            class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=unlabelled,
+            source, rows, **vars(objectives), by=CROSS.join(columns) or None, groups=named, together=belonging,
+            origin=origin, class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)),
+            target=unlabelled,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
     nothing = "" if any(one.is_given for one in gate.promises) else ", which accepts nothing"
-    say(f"{out}: gate calibrated on {len(rows):,} predictions{_counted_once(len(rows), belonging)}{nothing}")
+    say(f"{out}: gate calibrated on {len(rows):,} predictions{nothing}")
 
 
 def source_to_calibrate(
@@ -167,33 +168,21 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
         return {name: float(share or "none") for name, share in shares.items()}
 
 
-def _counted_once(n: int, belonging: NDArray[np.generic] | None) -> str:
-    """Return how many of n predictions count, if one of each number or name (n,) does; else nothing."""
-    return "" if belonging is None else f", of which {len(np.unique(belonging)):,} count, one of each"
-
-
-def groups_to_calibrate(
-    columns: Sequence[str], rows: ClassifierOutputs, table: Table
-) -> tuple[str | None, NDArray[np.str_] | None]:
-    """Return what the groups are, and the group of each prediction, (n,): no group without columns or for predicted."""
-    from steepslope.gate.decisions import PREDICTED
-    from steepslope.promise.rows import crossed_groups, names_of_crossed
-
-    if not columns or columns == [PREDICTED]:
-        return (PREDICTED if columns else None), None
-    if len(columns) > 1 and any(name == PREDICTED or name.endswith(TABLES) for name in columns):
-        raise SteepslopeError(f"expected predicted, a file, or columns, found {', '.join(columns)}", "groups")
-    names = {column: _group_to_calibrate(column, rows, table) for column in columns}
-    return names_of_crossed(names), crossed_groups(names, len(rows))
-
-
-def _group_to_calibrate(column: str, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_]:
-    """Return the group of each prediction in a column or file, (n,)."""
-    from steepslope.gate.decisions import names_of_classes
+def groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
+    """Return the group of each prediction, (n,), by one or several columns; None without any or for predicted."""
+    from steepslope.gate.decisions import PREDICTED, names_of_classes
     from steepslope.outputs.predictions import groups_of_predictions
+    from steepslope.promise.rows import crossed_groups
 
-    if column in ("label", table.options.label_column):
-        expected = "expected groups that are known for a new input, such as predicted or a column"
-        raise SteepslopeError(f"{expected}, found the true class", "groups")
-    groups = groups_of_predictions(column, rows, table)
-    return names_of_classes(np.asarray(groups.codes), None if groups.names is None else tuple(groups.names))
+    if not columns or [*columns] == [PREDICTED]:
+        return None
+    names = {}
+    for column in columns:
+        if column in ("label", PREDICTED, table.options.label_column):
+            expected = "expected groups that are known for a new input: predicted alone, or columns"
+            raise SteepslopeError(f"{expected}, found {column}", "groups")
+        groups = groups_of_predictions(column, rows, table)
+        names[column] = names_of_classes(
+            np.asarray(groups.codes), None if groups.names is None else tuple(groups.names)
+        )
+    return crossed_groups(names, len(rows))

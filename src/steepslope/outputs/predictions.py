@@ -36,11 +36,11 @@ def clusters_of_predictions(named: str | None, table: Table) -> NDArray[np.int32
 def rows_that_belong_together(named: str | None, table: Table) -> NDArray[np.generic] | None:
     """Return a number or name for each row, (n,), the same one for rows that belong together; None if none is named.
 
-    ``named`` is a column, a file, or "folder" for the folder in which each image lies, by its id.
+    ``named`` is a column, a file, or the word folder for the folder in which each image lies, by its id.
     """
     if named is None:
         return None
-    if named == FOLDER and FOLDER not in table.columns:
+    if named == FOLDER:
         return _folders_of_images(table)
     return _groups_from_column(named, "group", table).codes
 
@@ -48,13 +48,12 @@ def rows_that_belong_together(named: str | None, table: Table) -> NDArray[np.gen
 def _folders_of_images(table: Table) -> NDArray[np.str_]:
     """Return the name of the folder that holds each image, (n,); raise if it is none of its own, or a class's."""
     ids = table.ids_of(np.arange(len(table)))
-    folders = [PurePosixPath(name).parent.name for name in ids]
-    classes = {"", *(table.classes or ())}
-    wrong = next((name for name, folder in zip(ids, folders, strict=True) if folder in classes), None)
-    if wrong is not None:
+    folders = np.array([PurePosixPath(name).parent.name for name in ids])
+    wrong = np.flatnonzero(np.isin(folders, ["", *(table.classes or ())]))
+    if len(wrong):
         expected = "expected each image in a folder below that of its class, such as cat/patient7/3.png"
-        raise SteepslopeError(f"{expected}, found {wrong!r}", "together")
-    return np.array(folders, dtype=np.str_)
+        raise SteepslopeError(f"{expected}, found {ids[wrong[0]]!r}", "together")
+    return folders
 
 
 def _groups_from_column(named: str, usual: str, table: Table, empty: str | None = None) -> Groups:

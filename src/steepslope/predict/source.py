@@ -1,7 +1,6 @@
 """A gate's decisions on the outputs that a command names, written to a file, with a summary in sentences."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,7 @@ from steepslope.predict.chunks import FromOutputs, Source
 from steepslope.predict.options import PredictOptions
 from steepslope.predict.prediction_file import Summary, predict_to_file
 from steepslope.promise.certificate import as_percent
-from steepslope.promise.rows import CROSS
+from steepslope.promise.rows import CROSS, AnyGroups, crossed_groups
 
 
 def source_of_outputs(
@@ -44,7 +43,7 @@ def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
 
 
 def write_decisions_on_outputs(
-    gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, audit: int | None
+    gate: Gate, outputs: ClassifierOutputs, groups: AnyGroups | None, out: Path, audit: int | None
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
 
@@ -55,7 +54,8 @@ def write_decisions_on_outputs(
         gate.save(folder / "gate")
         outputs.save(folder / "outputs")
         ids = range(len(outputs)) if outputs.ids is None else outputs.ids
-        by_id = None if groups is None else dict(zip(map(str, ids), groups, strict=True))
+        names = crossed_groups(groups, len(outputs), gate.by)
+        by_id = None if names is None else dict(zip(map(str, ids), names.tolist(), strict=True))
         source = FromOutputs(gate, TableBlocks(folder / "outputs"), PredictOptions(audit=audit), by_id)
         predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
 

@@ -208,30 +208,23 @@ def calibrate_all(
         accepted = tuple(_calibrate_by_costs(rows, names, objectives.least_probability, delta, seed))
     else:
         possible = int((thresholds >= allowed).sum())
+        groups = {name: rows.of_group(name) for name in names}
+        sizes = [len(members) for members in groups.values()]
         accepted = tuple(
-            certificate
+            (
+                _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
+                if risk is None
+                else certify(members.confidence, members.is_correct, thresholds, risk, share, name, possible=possible)
+            ).counting(members.confidence, members.is_unknown)
             for risk in objectives.risks
-            for certificate in _calibrate_groups(rows, thresholds, objectives, risk, delta * len(names), possible)
+            for share, (name, members) in zip(
+                shares_of_groups(sizes, risk, delta * len(names)), groups.items(), strict=True
+            )
         )
     if reject is None:
         return Certificates(accepted, of_classes)
     lowest = min(certificate.threshold for certificate in accepted)
     return Certificates(accepted, of_classes, _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta))
-
-
-def _calibrate_groups(
-    rows: LabelledRows, thresholds: Floats, objectives: Objectives, risk: float | None, delta: float, possible: int
-) -> Iterator[Certificate]:
-    """Yield the certificate of each group, for one of the promised risks or for a coverage; they share ``delta``."""
-    groups = {name: rows.of_group(name) for name in rows.group_names}
-    shares = shares_of_groups([len(members) for members in groups.values()], risk, delta).tolist()
-    for (name, members), share in zip(groups.items(), shares, strict=True):
-        if risk is None:
-            certificate = _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
-        else:
-            known = members.confidence, members.is_correct
-            certificate = certify(*known, thresholds, risk, share, name, possible=possible)
-        yield certificate.counting(members.confidence, members.is_unknown)
 
 
 def _calibrate_by_coverage(

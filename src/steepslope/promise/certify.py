@@ -71,7 +71,7 @@ def certify(
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
 
 
-def shares_of_groups(sizes: Sequence[int], risk: float | None, delta: float) -> Floats:
+def shares_of_groups(sizes: Sequence[int], risk: float | None, delta: float) -> list[float]:
     """Return the share of delta for each group, (g,), by the groups' numbers of rows, (g,).
 
     The k largest groups get delta / k, for the largest k with which each of them has enough rows for a promise. All
@@ -81,16 +81,15 @@ def shares_of_groups(sizes: Sequence[int], risk: float | None, delta: float) -> 
     at most delta / k, and any of them with at most delta. The others promise nothing, so they cannot fail.
 
     >>> shares_of_groups([500, 8, 400, 1], 0.05, 0.06)
-    array([0.03, 0.02, 0.03, 0.02])
+    [0.03, 0.02, 0.03, 0.02]
     """
     order = np.argsort(-np.asarray(sizes), kind="stable")
     enough = 0
     for count, place in enumerate(order, 1):
         if risk is None or sizes[place] >= rows_needed(risk, delta / count):
             enough = count
-    shares = np.full(len(sizes), delta / (enough + 1))
-    shares[order[:enough]] = delta / max(1, enough)
-    return shares
+    ranks = np.argsort(order).tolist()
+    return [delta / (enough + (rank >= enough)) for rank in ranks]
 
 
 def certify_true_classes(

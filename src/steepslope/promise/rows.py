@@ -129,11 +129,12 @@ def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> N
     """
     if not isinstance(groups, Mapping):
         return checked_groups(groups, n)
-    names = list(groups) if by is None else by.split(CROSS)
-    if not names or set(names) != set(groups):
-        raise SteepslopeError(f"expected groups by {by or 'name'}, found {CROSS.join(groups) or 'none'}", "groups")
-    columns = [checked_groups(np.asarray(groups[name]), n, f"groups {name}") for name in names]
-    return checked_groups([CROSS.join(cell) for cell in zip(*map(list, columns), strict=True)], n)  # type: ignore[arg-type]
+    by = CROSS.join(groups) if by is None else by
+    names = by.split(CROSS)
+    if set(names) != set(groups):
+        raise SteepslopeError(f"expected groups by {by}, found {CROSS.join(groups)}", "groups")
+    columns = [np.asarray(checked_groups(np.asarray(groups[name]), n, f"groups {name}")) for name in names]
+    return np.array([CROSS.join(cell) for cell in zip(*columns, strict=True)], dtype=np.str_)
 
 
 def names_of_crossed(groups: AnyGroups | None) -> str | None:

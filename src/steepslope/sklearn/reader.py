@@ -19,7 +19,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
-from steepslope.promise.rows import CROSS, checked_groups, crossed_groups
+from steepslope.promise.rows import checked_groups
 from steepslope.sklearn.features import Features, word_of
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses
@@ -70,10 +70,10 @@ def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected {unknown_label!r} in the out-of-class rows, found {name!r}", "y")
 
 
-def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
+def groups_of_inputs(groups: Any, X: Any) -> Any:
     """Return the group of each input as text, (m,), by a column's name or a function; None for predicted classes.
 
-    Of several columns, or of functions by name, each combination is a group.
+    Of several columns, or functions by name, these are arrays (m,) by name.
 
     Raises
     ------
@@ -83,11 +83,8 @@ def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
     if groups is None or (isinstance(groups, str) and groups == PREDICTED):
         return None
     if isinstance(groups, list | tuple | Mapping):
-        several = groups if isinstance(groups, Mapping) else {name: name for name in groups}
-        if PREDICTED in several.values():
-            raise SteepslopeError("expected columns of X or functions, found 'predicted' among them", "groups")
-        columns = {name: groups_of_inputs(each, X) for name, each in several.items()}
-        return crossed_groups(columns, _num_samples(X))  # type: ignore[arg-type]
+        several = groups if isinstance(groups, Mapping) else dict(zip(groups, groups, strict=True))
+        return {name: groups_of_inputs(each, X) for name, each in several.items()}
     with located("groups"):
         if not isinstance(groups, str) and not callable(groups):
             found = type(groups).__name__
@@ -98,14 +95,6 @@ def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
             require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
     texts = _inputs_as_text(X[groups] if isinstance(groups, str) else groups(X))
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
-
-
-def name_of_groups(groups: Any) -> str | None:
-    """Return what a gate goes by: a column's name, or several names; None for a function alone, or without groups."""
-    several = isinstance(groups, list | tuple | Mapping)
-    if not several:
-        return groups if isinstance(groups, str) else None
-    return CROSS.join(dict.fromkeys(groups))
 
 
 def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:

@@ -36,7 +36,7 @@ from steepslope.outputs.predictions import LABEL
 from steepslope.predict.prediction_file import require_prediction_file
 from steepslope.predict.source import write_decisions_on_outputs
 from steepslope.promise.objectives import INSIDE, Objectives
-from steepslope.promise.rows import checked_groups
+from steepslope.promise.rows import AnyGroups, checked_groups
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
@@ -56,7 +56,6 @@ from steepslope.sklearn.reader import (
     Reader,
     groups_of_inputs,
     ids_of_inputs,
-    name_of_groups,
     require_unknown_label,
     sentences_of_promises,
     sentences_of_what_is_seen,
@@ -256,7 +255,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
         outputs = self.reader_.outputs(X).changed(ids=calibration, labels=truths)
         self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
-        by, in_groups = name_of_groups(self.groups), groups_of_inputs(self.groups, X)
+        by = self.groups if isinstance(self.groups, str) else None
+        in_groups = groups_of_inputs(self.groups, X)
         self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
         for caution in (*identities, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
@@ -514,7 +514,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         if not any(promise.is_given for promise in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
 
-    def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
+    def _decided(self, outputs: ClassifierOutputs, groups: AnyGroups | None) -> Decisions:
         """Return the decision on each row; warn the caller if nothing is promised, or if inputs have changed."""
         self._warn_of_nothing(stacklevel=4)
         decisions = self.gate_.decide(outputs, groups)

@@ -84,6 +84,8 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
         return None
     if isinstance(groups, list | tuple | Mapping):
         several = groups if isinstance(groups, Mapping) else dict(zip(groups, groups, strict=True))
+        if PREDICTED in several.values():
+            raise SteepslopeError("expected columns of X or functions, found 'predicted' among them", "groups")
         return {name: groups_of_inputs(each, X) for name, each in several.items()}
     with located("groups"):
         if not isinstance(groups, str) and not callable(groups):

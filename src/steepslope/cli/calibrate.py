@@ -170,7 +170,7 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
 
 def groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
     """Return the group of each prediction, (n,), by one or several columns; None without any or for predicted."""
-    from steepslope.gate.decisions import PREDICTED, names_of_classes
+    from steepslope.gate.decisions import PREDICTED
     from steepslope.outputs.predictions import groups_of_predictions
     from steepslope.promise.rows import crossed_groups
 
@@ -182,7 +182,5 @@ def groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: 
             expected = "expected groups that are known for a new input: predicted alone, or columns"
             raise SteepslopeError(f"{expected}, found {column}", "groups")
         groups = groups_of_predictions(column, rows, table)
-        names[column] = names_of_classes(
-            np.asarray(groups.codes), None if groups.names is None else tuple(groups.names)
-        )
+        names[column] = np.array(groups.names, dtype=np.str_)[groups.codes]
     return crossed_groups(names, len(rows))

@@ -54,7 +54,7 @@ def model() -> TrustedClassifier:
 def test_each_group_has_the_threshold_that_is_counted_on_its_rows(model: TrustedClassifier) -> None:
     """Whole floats are named as whole numbers, delta is shared, and groups that are not known are not accepted."""
     assert [one.group for one in model.gate_.promises] == ["1", "2", "3"]
-    assert {one.delta for one in model.gate_.promises} == {0.05 / 3}
+    assert [one.delta for one in model.gate_.promises] == [0.05 / 2, 0.05 / 2, 0.05 / 3]  # the third has 5 rows
     assert model.gate_.by == "site"
     labelled, source = model.calibration_.outputs, model.gate_.require_source()
     confidence, groups = source.confidence(labelled), np.asarray(labelled.features)[:, 3]
@@ -125,12 +125,13 @@ def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
     ("groups", "message"),
     [
         ("sight", r"groups: unknown column of X: 'sight'.*'?site'?"),
-        (7, "groups: expected 'predicted', a column's name or a function, found int"),
+        (7, "groups: expected 'predicted', names of columns or functions, found int"),
+        (["site", "predicted"], "groups: expected columns of X or functions, found 'predicted' among them"),
         (lambda X: [1, 2], r"groups: expected one for each prediction, \(800,\), found shape \(2,\)"),
         (lambda X: "id", r"groups: expected one for each prediction, .*found 'id'; give the values, as in X\['id'\]"),
         (lambda X: X, r"groups: expected one for each prediction, \(800,\), found shape \(800, 4\)"),
     ],
-    ids=["name", "number", "few", "word", "table"],
+    ids=["name", "number", "predicted", "few", "word", "table"],
 )
 def test_what_is_no_group_of_each_row_is_refused_before_anything_is_fitted(groups: Any, message: str) -> None:
     model = TrustedClassifier(GaussianNB(), groups=groups)
@@ -238,3 +239,34 @@ def test_a_column_of_identities_that_repeat_is_told(name: str, rows: int, warned
     assert bool(caution_on_identities(frame)) == warned
     assert not caution_on_identities(frame.assign(**{name: np.arange(600) % 5}))  # categories
     assert not caution_on_identities(frame.to_numpy())
+
+
+def test_overlapping_groups_are_all_combinations(tmp_path: Path) -> None:
+    """A gate decides by both columns, and is saved with them."""
+    X, y = frame()
+    new = X.assign(shift=np.arange(N) % 3 // 2)
+    model = TrustedClassifier(GaussianNB(), 0.3, groups=["site", "shift"]).fit(new, y)
+    assert model.gate_.by == "site × shift"
+    assert [*model.gate_.thresholds] == [f"{site} × {shift}" for site in (1, 2, 3) for shift in (0, 1)]
+    assert "So the promise also holds for each site and for each shift" in model.summary_
+    names = new["site"].astype(int).astype(str) + " × " + new["shift"].astype(str)
+    accepted = model.decide(new).accepted
+    assert_array_equal(accepted, model.trust_logit(new) >= names.map(model.gate_.thresholds))
+    assert accepted.any()
+    model.save(tmp_path / "model")
+    again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    assert_array_equal(again.decide(new).accepted, accepted)
+    model.write_predictions(tmp_path / "decisions.csv", new)
+    assert pd.read_csv(tmp_path / "decisions.csv")["group"].tolist() == names.tolist()
+
+
+def test_functions_of_overlapping_groups_have_names_and_cannot_be_saved(tmp_path: Path) -> None:
+    X, y = frame()
+    groups = {"site": "site", "high": lambda inputs: inputs["a"] > 0}
+    by_name = groups_of_inputs(groups, X)
+    assert [*by_name] == ["site", "high"]
+    assert_array_equal(by_name["high"], np.where(X["a"] > 0, "True", "False"))
+    model = TrustedClassifier(GaussianNB(), 0.3, groups=groups).fit(X, y)
+    assert model.gate_.by == "site × high"
+    with pytest.raises(SteepslopeError, match=r"^groups: expected a column's name, found a function"):
+        model.save(tmp_path / "model")

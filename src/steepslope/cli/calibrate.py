@@ -35,6 +35,7 @@ def calibrate(
     fit: str | None = None,
     reference: str | None = None,
     groups: str | None = None,
+    together: str | None = None,
     class_mix: str | None = None,
     target: str | None = None,
     backbones: tuple[str, ...] = (),
@@ -64,7 +65,13 @@ def calibrate(
         mahalanobis_ratio, sirc).
     groups
         A threshold and a promise for each group: predicted (each predicted class), a column of the outputs' file, or a
-        .csv or .parquet file with a column named group. They share delta, so they take more rows.
+        .csv or .parquet file with a column named group. Those with enough rows share delta, so they take more rows. Of
+        several columns, such as sex,race, each combination gets a threshold, so the promise also holds for each sex and
+        each race.
+    together
+        Which rows belong together, such as several images of one patient: a column of the outputs' file, a .csv or
+        .parquet file with a column named group, or the word folder for the folder in which an image lies
+        (class/patient7/3.png). One row of each counts, and none if the oracle was fitted on one of them.
     class_mix
         File with the share of each class among the target rows, if it differs from that among these rows: lines such
         as fraud=0.05, or a .csv file with columns class,share. The promise is then about that mix. Of the objectives,
@@ -85,28 +92,36 @@ def calibrate(
     from steepslope.gate.storage import GATE
     from steepslope.oracle.storage import classes_of_oracle, names_oracle
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.predictions import rows_that_belong_together
     from steepslope.outputs.table import read_table
+    from steepslope.promise.rows import CROSS
 
     classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
     others = fit, reference, target
     held_out, known, unlabelled = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
-    table = read_table(Path(outputs), reading, (groups,), classes)
+    columns = [] if groups is None else groups.split(",")
+    table = read_table(Path(outputs), reading, (*columns, together), classes)
     rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, say) as complete:
         if complete:
             return
         source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
-        named, seen = groups_to_calibrate(groups, rows, table), source.fitted_on(rows)
+        named, seen = groups_to_calibrate(columns, rows, table), source.fitted_on(rows)
+        belonging = rows_that_belong_together(together, table)
+        if belonging is not None:
+            seen = np.isin(belonging, belonging[seen])
         if seen.all():
             expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
             raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
         if seen.any():
             rows, named = rows.subset(np.flatnonzero(~seen)), None if named is None else named[~seen]
+            belonging = None if belonging is None else belonging[~seen]
             say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            source, rows, **vars(objectives), by=groups, groups=named, origin=origin,
-            class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=unlabelled,
+            source, rows, **vars(objectives), by=CROSS.join(columns) or None, groups=named, together=belonging,
+            origin=origin, class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)),
+            target=unlabelled,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
@@ -210,16 +225,19 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
         return {name: float(share or "none") for name, share in shares.items()}
 
 
-def groups_to_calibrate(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
-    """Return the group of each prediction, (n,), by the option's value; None without groups or for predicted."""
-    from steepslope.gate.decisions import PREDICTED, names_of_classes
+def groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
+    """Return the group of each prediction, (n,), by one or several columns; None without any or for predicted."""
+    from steepslope.gate.decisions import PREDICTED
     from steepslope.outputs.predictions import groups_of_predictions
+    from steepslope.promise.rows import crossed_groups
 
-    if by is None or by == PREDICTED:
+    if not columns or [*columns] == [PREDICTED]:
         return None
-    if by in ("label", table.options.label_column):
-        expected = "expected groups that are known for a new input, such as predicted or a column"
-        raise SteepslopeError(f"{expected}, found the true class", "groups")
-    groups = groups_of_predictions(by, rows, table)
-    assert groups is not None
-    return names_of_classes(np.asarray(groups.codes), None if groups.names is None else tuple(groups.names))
+    names = {}
+    for column in columns:
+        if column in ("label", PREDICTED, table.options.label_column):
+            expected = "expected groups that are known for a new input: predicted alone, or columns"
+            raise SteepslopeError(f"{expected}, found {column}", "groups")
+        groups = groups_of_predictions(column, rows, table)
+        names[column] = np.array(groups.names, dtype=np.str_)[groups.codes]
+    return crossed_groups(names, len(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace as changed
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -39,6 +40,7 @@ def fit(
     oracle: Literal["fused", "paper"] = "fused",
     budget: Budget | None = None,
     hold_back: float = 0.0,
+    together: str | None = None,
     replace: bool = False,
 ) -> None:
     """Fit an oracle on cached classifier outputs: the fused one, or the paper's.
@@ -66,6 +68,11 @@ def fit(
     hold_back
         Fraction of the outputs, in [0, 1), drawn by the seed, that is not fitted on, so that calibrate can use it from
         the same outputs.
+    together
+        Which rows belong together, such as several images of one patient: a column of the outputs' file, a .csv or
+        .parquet file with a column named group, or the word folder for the folder in which an image lies
+        (class/patient7/3.png). They are held back together, and are in one fold of a fused oracle. Give calibrate the
+        same.
     replace
         Replace an oracle that the folder holds already, fitted with other settings or on other outputs.
     """
@@ -74,21 +81,30 @@ def fit(
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.copies import rows_together
+    from steepslope.outputs.predictions import rows_that_belong_together
+    from steepslope.outputs.table import read_table
 
     model = _oracle_to_fit(oracle, settings, budget)
     require("hold_back", hold_back, number(0, MOST_HELD_BACK))
     (known,) = further_outputs_to_fit(reading, outputs, reference)
-    fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
+    table = read_table(Path(outputs), reading, (together,))
+    fit_set = ClassifierOutputs.of_table(table.require_labels())
+    groups = rows_that_belong_together(together, table)
     if hold_back > 0:
-        codes = rows_together(fit_set)
+        codes = rows_together(fit_set, groups)
         order = np.random.default_rng(settings.seed).permutation(codes.max() + 1)
         fitted = order[: len(order) - round(hold_back * len(order))]
-        fit_set = fit_set.subset(np.flatnonzero(np.isin(codes, fitted)))
+        rows = np.flatnonzero(np.isin(codes, fitted))
+        fit_set = fit_set.subset(rows)
+        groups = None if groups is None else groups[rows]
     with ORACLE.making(out, made, replace, say) as complete:
         if complete:
             return
         with located(outputs):
-            model.fit(fit_set, known)
+            if isinstance(model, FusedOracle):
+                model.fit(fit_set, known, groups=groups)
+            else:
+                model.fit(fit_set, known)
         assert model.record_ is not None
         model.record_ = changed(model.record_, made=made)
         model.save(out)

@@ -60,7 +60,8 @@ def predict(
         Folder or file of outputs, with or without labels, in place of images.
     groups
         Group of each row, if the gate has groups other than the predicted classes: a column of the outputs' file (by
-        default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
+        default the one that the gate was calibrated by), several with commas for a gate by several, or a .csv or
+        .parquet file with columns id and group.
     follow
         SQLite state of a monitor that follows the audit (monitor --follow). Predictions that the gate accepts, but
         whose P(correct) is below the limit in the state, go to review. Needs --audit, which draws from these too.

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
@@ -14,6 +14,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.classifier_outputs import logit_blocks
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import Frame
+from steepslope.promise.rows import AnyGroups
 
 Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
@@ -125,8 +126,8 @@ class Decisions(Brief):
 
 
 def groups_to_decide_by(
-    by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs, classes: tuple[str, ...] | None
-) -> ArrayLike | None:
+    by: str | None, groups: AnyGroups | None, outputs: ClassifierOutputs, classes: tuple[str, ...] | None
+) -> AnyGroups | None:
     """Return the ``groups``, or the predicted classes if the gate goes ``by`` these, (m,).
 
     The classes have the gate's names. If the calibration outputs had no names, a class goes by its number, even if

@@ -34,7 +34,15 @@ from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
 from steepslope.promise.objectives import REVIEW_ALL, Objectives, OtherObjectives, WhenChanged
-from steepslope.promise.rows import LabelledRows, checked_groups, checked_numbers
+from steepslope.promise.rows import (
+    CROSS,
+    AnyGroups,
+    LabelledRows,
+    checked_groups,
+    checked_numbers,
+    crossed_groups,
+    names_of_crossed,
+)
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
 
@@ -60,7 +68,8 @@ class Gate:
     - ``caution``: a line for each true class that is accepted only under other labels, and for whatever looks too good
       to be true; empty if there is nothing.
     - ``source``: the oracle or score; None for confidences alone.
-    - ``by``: what the groups are, "predicted" for the predicted classes; None without groups.
+    - ``by``: what the groups are, "predicted" for the predicted classes, "sex × race" for overlapping ones; None
+      without groups.
     - ``classes``: the names of the classes, or None. ``origin``: which classifier made the predictions, if known.
     - ``calibration_rows``: the gate's decisions on these n rows. None if a copy leaves them out, if too few could be
       drawn, and for another of several risks (:meth:`at`).
@@ -89,7 +98,7 @@ class Gate:
         delta: float = 0.05,
         thresholds: ArrayLike | None = None,
         *,
-        groups: ArrayLike | None = None,
+        groups: AnyGroups | None = None,
         true_classes: ArrayLike | None = None,
         of_log_odds: bool = False,
         is_unknown: ArrayLike | None = None,
@@ -117,7 +126,9 @@ class Gate:
             with a ``class_mix``, 2√n of the rows are drawn to fix the thresholds, or the bets, and are not calibrated
             on.
         groups
-            Groups (n,), such as the predicted classes. Each gets its own threshold, and they share delta.
+            Groups (n,), such as the predicted classes. Each gets its own threshold, and those with enough rows share
+            delta. Overlapping groups are arrays by name, such as ``{"sex": sex, "race": race}``: each combination gets
+            its own threshold, so the promise also holds for each sex and each race.
         true_classes
             The true class of each row, (n,), by name or number, for ``max_class_risk`` and ``class_mix``.
         of_log_odds
@@ -147,7 +158,7 @@ class Gate:
         mix = Mix(None if class_mix is None else checked_class_mix(class_mix))
         mix.require_risk_alone(objectives, groups is not None)
         rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes, of_log_odds=of_log_odds)
-        return cls._calibrated(rows, objectives, mix, thresholds, seed)
+        return replace(cls._calibrated(rows, objectives, mix, thresholds, seed), by=names_of_crossed(groups))
 
     @classmethod
     def of(
@@ -158,7 +169,8 @@ class Gate:
         delta: float = 0.05,
         *,
         by: str | None = None,
-        groups: ArrayLike | None = None,
+        groups: AnyGroups | None = None,
+        together: NDArray[np.generic] | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
         origin: Origin = UNRECORDED,
@@ -182,7 +194,10 @@ class Gate:
             As in :class:`~steepslope.promise.objectives.Objectives`.
         by, groups
             ``by="predicted"`` gives each predicted class its own threshold. For other ``groups`` (n,), ``by`` is their
-            name.
+            name. Overlapping groups are arrays by name, as in :meth:`calibrate`.
+        together
+            Names or numbers (n,) of rows that belong together, such as the images of one patient: one of each counts.
+            Without it, copies of a row belong together.
         class_mix
             As in :meth:`calibrate`. Classes without names go by their numbers, ``"0"``, and out-of-class rows by
             ``"unknown"``.
@@ -213,11 +228,13 @@ class Gate:
         origin.require_classifier(outputs.classifier)
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
-        names = checked_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs))
+        by = names_of_crossed(groups) if by is None else by
+        names = crossed_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs), by)
         if by is not None and names is None:
             raise SteepslopeError(f"expected predicted, or groups with that name, found {by!r} alone", "by")
-        codes = rows_together(outputs)
-        warn_of_copies(codes)
+        codes = rows_together(outputs, together)
+        if together is None:
+            warn_of_copies(codes)
         once = one_of_each_copy(codes, seed)
         whole = _rows_for_gate(outputs, once)
         source = source.taking(whole)
@@ -341,13 +358,13 @@ class Gate:
         others = len(reasons) - MOST_ADVICE
         return "; ".join(reasons[:MOST_ADVICE] + ([f"{others:,} other groups likewise"] if others > 0 else []))
 
-    def accepts(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> Bools:
+    def accepts(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> Bools:
         """Return whether each prediction is accepted, booleans (m,): its confidence reaches its group's threshold.
 
         A group that was not among the calibration rows is never accepted.
         """
         values = checked_numbers(confidence, "confidence")
-        names = checked_groups(groups, len(values))
+        names = crossed_groups(groups, len(values), self.by)
         if self.has_groups != (names is not None):
             found = "found none" if names is None else "found some, but the gate has one threshold for all"
             raise SteepslopeError(f"expected groups where the gate was calibrated by groups, {found}", "groups")
@@ -357,7 +374,7 @@ class Gate:
         thresholds = np.array([self.thresholds.get(str(name), np.inf) for name in distinct])
         return _reaches_threshold(values, thresholds[index])
 
-    def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
+    def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
         """Return accept, review or reject for each prediction, (m,); none is rejected unless ``reject`` was set."""
         accepted, values = self.accepts(confidence, groups), checked_numbers(confidence, "confidence")
         lowest = -np.inf if self.rejection is None else self.rejection.threshold
@@ -384,11 +401,20 @@ class Gate:
         count = sum(certificate.is_given for certificate in certificates)
         if count > 1:
             lines.append(f"All {count} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
-        lines += self.cautions
+        lines += [*self.of_overlapping, *self.cautions]
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
         return "\n".join([*lines, *([assumptions_in_lines(self.assumptions)] if count else [])])
+
+    @property
+    def of_overlapping(self) -> list[str]:
+        """A sentence on overlapping groups, such as each sex and each race; empty without such, or without a risk."""
+        names = (self.by or "").split(CROSS)
+        if len(names) == 1 or self.objectives.risks == (None,) or not any(each.is_given for each in self.promises):
+            return []
+        each = " and for each ".join(names)
+        return [f"So the promise also holds for each {each}, since they are made up of these groups."]
 
     @property
     def cautions(self) -> list[str]:
@@ -403,7 +429,7 @@ class Gate:
     def decide(
         self,
         outputs: ClassifierOutputs,
-        groups: ArrayLike | None = None,
+        groups: AnyGroups | None = None,
         *,
         top: int = 1,
         explain: bool = False,
@@ -421,7 +447,7 @@ class Gate:
         outputs
             Outputs (m rows) of the classifier that the gate was calibrated for, with the arrays that its oracle needs.
         groups
-            Groups (m,), if the gate has groups other than the predicted classes.
+            Groups (m,), if the gate has groups other than the predicted classes; overlapping ones by name.
         top
             How many of the most probable classes to return.
         explain
@@ -438,7 +464,7 @@ class Gate:
         return judged_together(self, decisions, when_changed)
 
     def decide_rows(
-        self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+        self, outputs: ClassifierOutputs, groups: AnyGroups | None = None, *, top: int = 1, explain: bool = False
     ) -> Decisions:
         """Return what :meth:`decide` does if each row is judged alone, so that no change is noticed."""
         require("top", top, whole(1))
@@ -460,7 +486,7 @@ class Gate:
             classes=outputs.classes or self.classes,
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
-            groups=checked_groups(groups, len(outputs)),
+            groups=crossed_groups(groups, len(outputs), self.by),
             lacking=lacking & (top_labels[:, 0] >= 0) if source.needed else None,
             distance=source.distance(outputs),
         )
@@ -470,7 +496,7 @@ class Gate:
         outputs: ClassifierOutputs,
         max_risk: float | None = None,
         *,
-        groups: ArrayLike | None = None,
+        together: ArrayLike | None = None,
         seed: int = 0,
     ) -> Self:
         """Return a gate for a new source, such as after a change, from 50 to 500 labelled rows of it.
@@ -486,8 +512,8 @@ class Gate:
             Labelled outputs of the same classifier for rows of the new source, drawn at random, not chosen by the gate.
         max_risk
             The one risk to promise, in (0, 1); None to try several.
-        groups
-            Groups (n,) of rows that belong together, such as the images of one patient, or None.
+        together
+            As in :meth:`of`.
         seed
             Seed of the split.
 
@@ -498,7 +524,7 @@ class Gate:
             the rows.
         """
         self.require_outputs(outputs)
-        adapting, calibrating = split_to_adapt(outputs, None if groups is None else np.asarray(groups), seed)
+        adapting, calibrating = split_to_adapt(outputs, checked_groups(together, len(outputs)), seed)
         return gate_for_new_source(self, outputs.subset(adapting), outputs.subset(calibrating), max_risk, seed)
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:

@@ -1,7 +1,7 @@
 """Groups and clusters of predictions, from a column or a file."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.outputs.table import Table, read_table_columns
 
 LABEL, PREDICTED = "label", "predicted"
+FOLDER = "folder"  # the folder of an image names what it shows
 
 
 def groups_of_predictions(named: str | None, predictions: ClassifierOutputs, table: Table) -> Groups:
@@ -30,6 +31,29 @@ def groups_of_predictions(named: str | None, predictions: ClassifierOutputs, tab
 def clusters_of_predictions(named: str | None, table: Table) -> NDArray[np.int32] | None:
     """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
     return None if named is None else _groups_from_column(named, "cluster", table).codes
+
+
+def rows_that_belong_together(named: str | None, table: Table) -> NDArray[np.generic] | None:
+    """Return a number or name for each row, (n,), the same one for rows that belong together; None if none is named.
+
+    ``named`` is a column, a file, or the word folder for the folder in which each image lies, by its id.
+    """
+    if named is None:
+        return None
+    if named == FOLDER:
+        return _folders_of_images(table)
+    return _groups_from_column(named, "group", table).codes
+
+
+def _folders_of_images(table: Table) -> NDArray[np.str_]:
+    """Return the name of the folder that holds each image, (n,); raise if it is none of its own, or a class's."""
+    ids = table.ids_of(np.arange(len(table)))
+    folders = np.array([PurePosixPath(name).parent.name for name in ids])
+    wrong = np.flatnonzero(np.isin(folders, ["", *(table.classes or ())]))
+    if len(wrong):
+        expected = "expected each image in a folder below that of its class, such as cat/patient7/3.png"
+        raise SteepslopeError(f"{expected}, found {ids[wrong[0]]!r}", "together")
+    return folders
 
 
 def _groups_from_column(named: str, usual: str, table: Table, empty: str | None = None) -> Groups:

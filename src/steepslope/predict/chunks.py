@@ -23,6 +23,7 @@ from steepslope.outputs.table import Table, TableBlocks
 from steepslope.outputs.table_files import Frame
 from steepslope.predict.options import PredictOptions
 from steepslope.promise.change import JudgedRows
+from steepslope.promise.rows import crossed_groups
 
 ENDING = ".npz"
 ERROR = "error"
@@ -69,7 +70,7 @@ class FromOutputs:
     rows: TableBlocks
     options: PredictOptions
     groups: GroupOf | None = None
-    column: str | None = None
+    columns: tuple[str, ...] = ()
 
     def key(self) -> dict[str, Any]:
         """Return what determines the rows, besides gate and options."""
@@ -96,10 +97,11 @@ class FromOutputs:
         """Return the group of each row, (m,), by its id or from a column; None without groups."""
         if self.groups is not None:
             return groups_of_chunk_ids(self.groups, block.ids_of(np.arange(len(block))))
-        if self.column is None:
-            return None
-        codes, names = block.groups(self.column, EMPTY)
-        return np.array(names)[codes]
+        groups = {}
+        for column in self.columns:
+            codes, names = block.groups(column, EMPTY)
+            groups[column] = np.array(names)[codes]
+        return crossed_groups(groups or None, len(block))
 
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all chunks, in order."""

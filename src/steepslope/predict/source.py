@@ -1,7 +1,6 @@
 """A gate's decisions on the outputs that a command names, written to a file, with a summary in sentences."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ from steepslope.predict.chunks import FromOutputs, Source
 from steepslope.predict.options import PredictOptions
 from steepslope.predict.prediction_file import Summary, predict_to_file
 from steepslope.promise.certificate import as_percent
+from steepslope.promise.rows import CROSS, AnyGroups, crossed_groups
 
 
 def source_of_outputs(
@@ -30,10 +30,10 @@ def source_of_outputs(
     """Return the source of decisions on the rows of some outputs, whose groups come from a column or a file."""
     if not rows.path.exists():
         raise SteepslopeError("no such file or folder", rows.path)
-    column, by_id = groups_of_source(gate, groups, True, reading)
-    read = replace(rows, further=() if column is None else (column,), known=gate.class_names)
+    columns, by_id = groups_of_source(gate, groups, True, reading)
+    read = replace(rows, further=columns, known=gate.class_names)
     read.require_ids()
-    return FromOutputs(gate, read, options, by_id, column)
+    return FromOutputs(gate, read, options, by_id, columns)
 
 
 def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
 
 
 def write_decisions_on_outputs(
-    gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, options: PredictOptions
+    gate: Gate, outputs: ClassifierOutputs, groups: AnyGroups | None, out: Path, options: PredictOptions
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
 
@@ -55,7 +55,8 @@ def write_decisions_on_outputs(
         gate.save(folder / "gate")
         outputs.save(folder / "outputs")
         ids = range(len(outputs)) if outputs.ids is None else outputs.ids
-        by_id = None if groups is None else dict(zip(map(str, ids), groups, strict=True))
+        names = crossed_groups(groups, len(outputs), gate.by)
+        by_id = None if names is None else dict(zip(map(str, ids), names.tolist(), strict=True))
         source = FromOutputs(gate, TableBlocks(folder / "outputs"), options, by_id)
         predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
 
@@ -93,16 +94,20 @@ def change_sentences(gate: Gate, summary: Summary) -> list[str]:
 
 def groups_of_source(
     gate: Gate, groups: str | None, has_columns: bool, reading: ReadingOptions
-) -> tuple[str | None, dict[str, str] | None]:
-    """Return the column of the outputs that has the groups, or None, and the group of each id, or None."""
+) -> tuple[tuple[str, ...], dict[str, str] | None]:
+    """Return the columns of the outputs that have the groups, or none, and the group of each id, or None."""
     if not gate.has_groups or gate.by == PREDICTED:
         if groups is not None:
             raise SteepslopeError("expected none, since the gate has none, or those of the predicted classes", "groups")
-        return None, None
+        return (), None
     named = groups or gate.by or ""
     if not named.endswith(TABLES):
+        by = (gate.by or "").split(CROSS)
+        columns = tuple(by if groups is None else groups.split(","))
+        if len(columns) != len(by):
+            raise SteepslopeError(f"expected columns for {gate.by}, found {named}", "groups")
         if not has_columns:
             expected = f"expected a .csv or .parquet file with columns id and group, as the gate is by {gate.by}"
             raise SteepslopeError(f"{expected}, found {'none' if groups is None else named}", "groups")
-        return named, None
-    return None, read_groups_by_id(Path(named), reading)
+        return columns, None
+    return (), read_groups_by_id(Path(named), reading)

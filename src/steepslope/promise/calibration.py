@@ -18,7 +18,7 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, clipped, float64, namespace_of, quiet
 from steepslope.numerics.linear import fit_calibration
 from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import UNFIT, certify, certify_true_classes
+from steepslope.promise.certify import UNFIT, certify, certify_true_classes, shares_of_groups
 from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import ArrayRows, LabelledRows
@@ -200,14 +200,17 @@ def calibrate_all(
     else:
         possible = int((thresholds >= allowed).sum())
         groups = {name: rows.of_group(name) for name in names}
+        sizes = [len(members) for members in groups.values()]
         accepted = tuple(
             (
-                _calibrate_by_coverage(members, thresholds, objectives.coverage, delta, name)
+                _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
                 if risk is None
-                else certify(members.confidence, members.is_correct, thresholds, risk, delta, name, possible=possible)
+                else certify(members.confidence, members.is_correct, thresholds, risk, share, name, possible=possible)
             ).counting(members.confidence, members.is_unknown)
             for risk in objectives.risks
-            for name, members in groups.items()
+            for share, (name, members) in zip(
+                shares_of_groups(sizes, risk, delta * len(names)), groups.items(), strict=True
+            )
         )
     if reject is None:
         return Certificates(accepted, of_classes)

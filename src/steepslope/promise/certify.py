@@ -6,6 +6,7 @@ The thresholds of a fixed sequence are tested by exact tails (:mod:`steepslope.p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,27 @@ def certify(
     if thresholds[-1] > -math.inf and floor < last and last_among(floor + 1) == floor:
         last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
+
+
+def shares_of_groups(sizes: Sequence[int], risk: float | None, delta: float) -> list[float]:
+    """Return the share of delta for each group, (g,), by the groups' numbers of rows, (g,).
+
+    The k largest groups get delta / k, for the largest k with which each of them has enough rows for a promise. All
+    others get delta / (k + 1), with which none of them has enough. Without a risk, every group has enough.
+
+    Numbers of rows do not depend on labels. So, whatever they are, each of the k promises fails with a probability of
+    at most delta / k, and any of them with at most delta. The others promise nothing, so they cannot fail.
+
+    >>> shares_of_groups([500, 8, 400, 1], 0.05, 0.06)
+    [0.03, 0.02, 0.03, 0.02]
+    """
+    order = np.argsort(-np.asarray(sizes), kind="stable")
+    enough = 0
+    for count, place in enumerate(order, 1):
+        if risk is None or sizes[place] >= rows_needed(risk, delta / count):
+            enough = count
+    ranks = np.argsort(order).tolist()
+    return [delta / (enough + (rank >= enough)) for rank in ranks]
 
 
 def certify_true_classes(

@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 LEAST_SPLIT = 10
+CROSS = " × "  # between the names of overlapping groups, and between the columns that they come from
+AnyGroups = ArrayLike | Mapping[str, ArrayLike]
 
 
 class ArrayRows(Brief):
@@ -62,13 +64,13 @@ class LabelledRows(ArrayRows):
         confidence: ArrayLike,
         is_correct: ArrayLike,
         is_unknown: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
+        groups: AnyGroups | None = None,
         true_classes: ArrayLike | None = None,
         **known: Any,
     ) -> Self:
         """Return checked rows; raise for other shapes, NaN, or an out-of-class row that is correct."""
         values, correct = checked_confidences(confidence, is_correct)
-        unknown, names = _checked_unknown_rows(is_unknown, correct), checked_groups(groups, len(values))
+        unknown, names = _checked_unknown_rows(is_unknown, correct), crossed_groups(groups, len(values))
         truths = checked_groups(true_classes, len(values), "true_classes")
         return cls(values, correct, unknown, names, truths, **known)
 
@@ -110,6 +112,34 @@ def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> N
         found = f"shape {names.shape}" if names.ndim else f"{name!r}; give the values, as in X[{name!r}]"
         raise SteepslopeError(f"expected one for each prediction, ({n},), found {found}", place)
     return names.astype(np.str_)
+
+
+def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> NDArray[np.str_] | None:
+    """Return groups as text (n,), None for None.
+
+    Of several by name, (n,) each, each combination is a group. The order of the names is that in ``by``, if known.
+
+    >>> crossed_groups({"sex": ["f", "m"], "age": [30, 40]}, 2)
+    array(['f × 30', 'm × 40'], dtype='<U6')
+
+    Raises
+    ------
+    SteepslopeError
+        If there are not n, or the names are others than those in ``by``.
+    """
+    if not isinstance(groups, Mapping):
+        return checked_groups(groups, n)
+    by = CROSS.join(groups) if by is None else by
+    names = by.split(CROSS)
+    if set(names) != set(groups):
+        raise SteepslopeError(f"expected groups by {by}, found {CROSS.join(groups)}", "groups")
+    columns = [np.asarray(checked_groups(np.asarray(groups[name]), n, f"groups {name}")) for name in names]
+    return np.array([CROSS.join(cell) for cell in zip(*columns, strict=True)], dtype=np.str_)
+
+
+def names_of_crossed(groups: AnyGroups | None) -> str | None:
+    """Return the names of overlapping groups, as the ``by`` of a gate; None for other groups."""
+    return CROSS.join(groups) if isinstance(groups, Mapping) else None
 
 
 def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:

@@ -70,20 +70,27 @@ def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected {unknown_label!r} in the out-of-class rows, found {name!r}", "y")
 
 
-def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
+def groups_of_inputs(groups: Any, X: Any) -> Any:
     """Return the group of each input as text, (m,), by a column's name or a function; None for predicted classes.
+
+    Of several columns, or functions by name, these are arrays (m,) by name.
 
     Raises
     ------
     SteepslopeError
-        If ``groups`` is neither of these, X has no such column, or a row has not exactly one group.
+        If ``groups`` is none of these, X has no such column, or a row has not exactly one group.
     """
     if groups is None or (isinstance(groups, str) and groups == PREDICTED):
         return None
+    if isinstance(groups, list | tuple | Mapping):
+        several = groups if isinstance(groups, Mapping) else dict(zip(groups, groups, strict=True))
+        if PREDICTED in several.values():
+            raise SteepslopeError("expected columns of X or functions, found 'predicted' among them", "groups")
+        return {name: groups_of_inputs(each, X) for name, each in several.items()}
     with located("groups"):
         if not isinstance(groups, str) and not callable(groups):
             found = type(groups).__name__
-            raise SteepslopeError(f"expected 'predicted', a column's name or a function, found {found}")
+            raise SteepslopeError(f"expected 'predicted', names of columns or functions, found {found}")
         if isinstance(groups, str) and not hasattr(X, "columns"):
             raise SteepslopeError(f"expected a frame with a column {groups!r}, found {type(X).__name__}")
         if isinstance(groups, str):
@@ -120,7 +127,7 @@ def _inputs_as_text(values: Any) -> NDArray[np.str_]:
 
 def sentences_of_promises(gate: Gate) -> list[str]:
     """Return which of several risks is promised, and the promises, a line for each group."""
-    lines = [*gate.cautions, *(certificate.sentences() for certificate in gate.promises)]
+    lines = [*gate.cautions, *(certificate.sentences() for certificate in gate.promises), *gate.of_overlapping]
     risks = gate.objectives.max_risk
     if len(risks) == 1:
         return lines

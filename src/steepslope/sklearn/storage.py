@@ -114,7 +114,8 @@ def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     SteepslopeError
         If the groups are a function, which JSON cannot hold: without it, the decisions would be others.
     """
-    if callable(params["groups"]):
+    groups = params["groups"]
+    if any(map(callable, groups.values() if isinstance(groups, Mapping) else [groups])):
         remedy = "make the groups a column of X and give its name"
         raise SteepslopeError(f"expected a column's name, found a function, which cannot be saved: {remedy}", "groups")
     unknown = params["unknown_label"]

@@ -40,7 +40,7 @@ from steepslope.predict.options import PredictOptions
 from steepslope.predict.prediction_file import require_prediction_file
 from steepslope.predict.source import write_decisions_on_outputs
 from steepslope.promise.objectives import INSIDE, WHEN_CHANGED, Objectives, WhenChanged
-from steepslope.promise.rows import checked_groups
+from steepslope.promise.rows import AnyGroups, checked_groups
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
@@ -130,10 +130,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         probabilities count, else their decision values, else their bare predictions.
     groups
         Groups that each have a threshold and a promise of their own, or None: "predicted" for the predicted classes,
-        the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). They
-        share ``delta``. Rows of a group that is not among the calibration rows are never accepted. Of several risks,
-        the gate takes the first that can be promised to the most groups. The ``groups`` of :meth:`fit` are something
-        else: they name rows that belong together.
+        the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). Of
+        several columns, as in ``["sex", "race"]``, or functions by name, each combination gets a threshold, so the
+        promise also holds for each sex and each race. Groups with enough rows share ``delta``; no rows of others, or of
+        a group that is not among the calibration rows, are accepted. Of several risks, the gate takes the first that
+        can be promised to the most groups. The ``groups`` of :meth:`fit` are something else: they name rows that belong
+        together.
     when_changed
         What :meth:`decide` does if X is clearly not drawn as the calibration rows were: "review" accepts nothing,
         "warn" only warns. If another class mix explains the change, and the promise holds for that mix as well, it goes
@@ -454,7 +456,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         names = checked_groups(groups, len(outputs))
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         moved = copy(self)
-        moved.gate_ = self.gate_.adapted(outputs, max_risk, groups=names, seed=seed)
+        moved.gate_ = self.gate_.adapted(outputs, max_risk, together=names, seed=seed)
         moved.oracle_ = moved.gate_.require_source().oracle  # type: ignore[assignment]
         _, calibrating = split_to_adapt(outputs, names, seed)
         kept = _safe_indexing(X, calibrating[:KEPT_ROWS])
@@ -575,7 +577,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         if not any(promise.is_given for promise in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
 
-    def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
+    def _decided(self, outputs: ClassifierOutputs, groups: AnyGroups | None) -> Decisions:
         """Return the decision on each row; warn the caller if nothing is promised, or if inputs have changed."""
         self._warn_of_nothing(stacklevel=4)
         decisions = self.gate_.decide_rows(outputs, groups)

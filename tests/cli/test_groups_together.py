@@ -1,0 +1,101 @@
+"""Commands on overlapping groups, and on several rows of one thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.copies import rows_together
+from steepslope.scores import MCP
+from tests.cli.predictions import refuses
+from tests.conftest import Captured, make_outputs
+
+N = 900
+CLASSES = ("cat", "dog", "emu", "yak")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a table with two kinds of groups, and three images of each of 300 things as outputs with ids."""
+    home, rows = tmp_path_factory.mktemp("home"), make_outputs(N)
+    labels = rows.require_labels()
+    ids = np.array([f"{CLASSES[labels[row]]}/thing{row // 3}/{row % 3}.png" for row in range(N)])
+    features = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)
+    ClassifierOutputs(rows.logits, labels, features, ids, classes=CLASSES).save(home / "images")
+    logits = {f"logit_{k}": rows.logits[:, k] for k in range(4)}
+    groups = {"sex": [*"fm"] * (N // 2), "age": ["old", "old", "new"] * (N // 3), "thing": np.arange(N) // 3}
+    pc.write_csv(pa.table({"label": labels, **logits, **groups}), home / "table.csv")
+    return home
+
+
+def run(home: Path, words: str) -> int:
+    return main(words.replace("HOME", str(home)).split())
+
+
+def test_a_gate_by_two_columns_decides_by_both(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    words = f"calibrate --outputs HOME/table.csv --max-risk 0.3 --groups sex,age --out {tmp_path}/gate"
+    assert run(home, words) == 0
+    assert "So the promise also holds for each sex and for each age" in capsys.readouterr().out
+    gate = Gate.load(tmp_path / "gate")
+    assert gate.by == "sex × age"
+    assert [*gate.thresholds] == ["f × new", "f × old", "m × new", "m × old"]
+    for columns in ("", "--groups sex,age"):
+        out = tmp_path / f"decisions{len(columns)}.csv"
+        assert run(home, f"predict --gate {tmp_path}/gate --outputs HOME/table.csv --out {out} {columns}") == 0
+        table = pc.read_csv(out)
+        assert table["group"].to_pylist()[:3] == ["f × old", "m × old", "f × new"]
+        rows = zip(table["group"].to_pylist(), table["trust_logit"].to_pylist(), strict=True)
+        assert table["accepted"].to_pylist() == [trust >= gate.thresholds[group] for group, trust in rows]
+    capsys.readouterr()
+    predict = f"predict --gate {tmp_path}/gate --outputs {home}/table.csv --out {tmp_path}/other.csv --groups sex"
+    refuses(predict, capsys, "groups: expected columns for sex × age, found sex")
+
+
+@pytest.mark.parametrize("columns", ["sex,label", "predicted,sex"])
+def test_groups_that_a_new_row_does_not_tell_are_refused(
+    columns: str, home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    expected = "groups: expected groups that are known for a new input: predicted alone, or columns"
+    refuses(f"calibrate --outputs {home}/table.csv --groups {columns} --out {tmp_path}/gate", capsys, expected)
+
+
+@pytest.mark.parametrize(
+    "words", ["--outputs HOME/images --together folder", "--outputs HOME/table.csv --together thing"]
+)
+def test_one_row_of_those_that_belong_together_counts(words: str, home: Path, tmp_path: Path) -> None:
+    assert run(home, f"calibrate --max-risk 0.3 --out {tmp_path}/gate {words}") == 0
+    assert Gate.load(tmp_path / "gate").n == N // 3
+
+
+def test_no_thing_is_on_both_sides_of_what_is_held_back(quick_nets: None, home: Path, tmp_path: Path) -> None:
+    fit = f"fit --outputs HOME/images --budget free --hold-back 0.4 --together folder --out {tmp_path}/oracle"
+    assert run(home, fit) == 0
+    calibrate = f"calibrate --outputs HOME/images --oracle {tmp_path}/oracle --max-risk 0.4 --out {tmp_path}/gate"
+    assert run(home, f"{calibrate} --together folder") == 0
+    gate, outputs = Gate.load(tmp_path / "gate"), ClassifierOutputs.load(home / "images")
+    assert gate.n == 120
+    seen = gate.require_source().fitted_on(outputs).reshape(300, 3)
+    assert seen.sum() == 540
+    assert (seen.all(axis=1) == seen.any(axis=1)).all()
+
+
+def test_images_right_in_the_folder_of_their_class_are_no_things(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    outputs = ClassifierOutputs.load(home / "images")
+    ids = np.array([f"{name.split('/')[0]}/{row}.png" for row, name in enumerate(outputs.require("ids"))])
+    outputs.changed(ids=ids).save(tmp_path / "flat")
+    expected = "together: expected each image in a folder below that of its class, such as cat/patient7/3.png, found"
+    refuses(f"calibrate --outputs {tmp_path}/flat --together folder --out {tmp_path}/gate", capsys, expected)
+
+
+def test_a_gate_counts_one_of_each_in_python(home: Path) -> None:
+    outputs = ClassifierOutputs.load(home / "images")
+    things = np.arange(N) // 3
+    gate = Gate.of(MCP(), outputs, max_risk=0.3, together=things)
+    assert gate.n == len(np.unique(rows_together(outputs, things))) == 300

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from steepslope.cli.main import main
-from tests.images import folder_of, write_shard
+from tests.images import folder_of
 
 TINY = "--classifier module:tests.tiny_nets:tiny"  # 3 classes, colour, 8 x 8, all of its input known
 OPEN = "--classifier module:tests.tiny_nets:tiny_convolutions"  # 3 classes, colour, nothing of its input known
@@ -36,8 +36,8 @@ CASES: list[tuple[str, str, int]] = [
     (f"{TINY} --data imagefolder:{{}}/hollow", r"hollow/bee: expected images \(", 2),
     # names of classes
     (f"{TINY} --data digits --classes {{}}/good.txt", "classes: expected none for digits", 2),
-    # what lies in shards, and what is not there
-    (f"{TINY} --data wds:{{}}/mixed.tar", "mixed.tar: a.cls: expected a label, as other samples have", 2),
+    # what is not there
+    (f"{TINY} --data images:https://me@host/a", "'images:https://host/a': expected files on a disk, found a URL", 2),
     ("--classifier timm:resnet50 --data imagefolder:{}/none", "none': no such folder", 2),  # and no download
     # grey and many channels
     (f"{GREY} --data images:{{}}/modes", "6 predictions, without labels", 0),
@@ -76,8 +76,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in range(2):
         np.save(root / "arrays" / f"{row}.npy", np.full((9, 9, 6), row / 2, dtype=np.float32))
     np.save(root / "pickles" / "p.npy", np.array([{}], dtype=object), allow_pickle=True)
-    content = (root / "flat" / "a.png").read_bytes()
-    write_shard(root / "mixed.tar", {"a.png": content, "b.png": content, "b.cls": b"0"})
     (root / "good.txt").write_text("ant\nbee\ncow")
     for name, changes in PREPROCESSING.items():
         (root / f"{name}.json").write_text(json.dumps({**TRANSFORM, **changes}))

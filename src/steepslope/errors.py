@@ -11,7 +11,7 @@ from pathlib import Path
 
 MANY = 50  # names are too many to list
 USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
-QUERY = re.compile(r"(?<!paths:)((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature; in a paths: spec, columns
+QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
 Kinds = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -22,8 +22,6 @@ def without_secrets(text: str) -> str:
     ('images:s3://lake/a', 'https://host/a.png is gone')
     >>> without_secrets("HTTPS://host/a.png?sig=1")
     'HTTPS://host/a.png'
-    >>> without_secrets("paths:https://me:secret@host/a.csv?path=place")
-    'paths:https://host/a.csv?path=place'
     """
     return QUERY.sub(r"\1", USER.sub("", text))
 

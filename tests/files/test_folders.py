@@ -62,7 +62,7 @@ def test_options_and_contents_decide(tmp_path: Path) -> None:
 
 def test_secrets_in_urls_are_not_kept() -> None:
     data = ("images:https://me:secret@host/a?signature=secret", "paths:s3://key:secret@lake/a.csv?path=place")
-    made = made_by_command("fit", {"data": data, "settings": {"reference": "wds:gs://token:secret@lake/a.tar"}})
+    made = made_by_command("fit", {"data": data, "settings": {"reference": "images:gs://token:secret@lake/a"}})
     assert made["data"] == ["images:https://host/a", "paths:s3://lake/a.csv?path=place"]
-    assert made["reference"] == "wds:gs://lake/a.tar"
+    assert made["reference"] == "images:gs://lake/a"
     assert "secret" not in json.dumps(made)

@@ -146,8 +146,8 @@ def test_local_paths(tmp_path: Path) -> None:
     card = {"classifier": {"spec": "checkpoint:/home/me/net"}, "made": made}
     assert paths_of(card) == ["/data/a b", "/home/me/net", "C:\\data", "~/x"]
     made = {"outputs": "o", "content of o": "12", "data": "corrupt:fog:3/images:photos", "loss": "focal"}
-    card = {"spec": "checkpoint:runs/net", "made": {**made, "reference": "images:s3://lake/a"}}
-    assert paths_of(card) == ["o", "photos", "runs/net", "s3://lake/a"]
+    card = {"spec": "checkpoint:runs/net", "made": {**made, "reference": "images:lake/a"}}
+    assert paths_of(card) == ["lake/a", "o", "photos", "runs/net"]
     assert paths_of({}) == []
 
 

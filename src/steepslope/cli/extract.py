@@ -30,10 +30,10 @@ def extract(
     ----------
     data
         digits, idx:DIR, torchvision:NAME, imagefolder:DIR (one subfolder a class), images:DIR (without classes),
-        paths:FILE (a table of files), hf:NAME[:SPLIT] or wds:PATTERN. With :train or :test the outputs of the first
-        three go to the folder itself; without, the rows fitted on, those held out and the test split go to its
-        subfolders train, holdout and test. So do those of an imagefolder with the folders train and val or test. All
-        others go to the folder itself. A shift may stand before each, as in corrupt:fog:3/imagefolder:DIR (see shift).
+        paths:FILE (a table of files) or hf:NAME[:SPLIT]. With :train or :test the outputs of the first three go to the
+        folder itself; without, the rows fitted on, those held out and the test split go to its subfolders train,
+        holdout and test. So do those of an imagefolder with the folders train and val or test. All others go to the
+        folder itself. A shift may stand before each, as in corrupt:fog:3/imagefolder:DIR (see shift).
     out
         Folder for the outputs.
     options

@@ -19,9 +19,9 @@ EXTRAS = {
 def require_extra(module: str, extra: str, need: str) -> Any:
     """Import a library of an optional extra, or raise an error that tells how to install it.
 
-    >>> require_extra("no_such_library", "data", "wds: data")
+    >>> require_extra("no_such_library", "data", "hf: data")
     Traceback (most recent call last):
-    steepslope.errors.SteepslopeError: wds: data needs no_such_library: pip install 'steepslope[data]'
+    steepslope.errors.SteepslopeError: hf: data needs no_such_library: pip install 'steepslope[data]'
     """
     try:
         return importlib.import_module(module)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, without_secrets
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
@@ -138,7 +138,7 @@ def warn_of_unknown_labels(
     where = f"{len(rows):,} rows, the first of them row {rows[0]}" if len(rows) > 1 else f"row {rows[0]}"
     found = f"found names that are none of the classes in {where}"
     message = f"{place}: {found}; they count as {count_as}: {', '.join(named)}{more}"
-    warnings.warn(without_secrets(message), UnknownLabelsWarning, stacklevel=5)
+    warnings.warn(message, UnknownLabelsWarning, stacklevel=5)
 
 
 def _closest_class(text: str, classes: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from steepslope.oracle.storage import is_image_oracle, is_oracle
 GATE, ORACLE = "gate", "oracle"  # the kinds
 README = "README.md"
 LOCAL = re.compile(r"(?:^|[:=\s])((?:/|~|[A-Za-z]:\\)\S.*)")  # an absolute path of this machine, in a spec or alone
-PLACED = re.compile(r"(?:^content of |(?:^|/)(?:checkpoint|onnx|images|imagefolder|paths|wds|idx):)(\S.*)")  # any path
+PLACED = re.compile(r"(?:^content of |(?:^|/)(?:checkpoint|onnx|images|imagefolder|paths|idx):)(\S.*)")  # any path
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def shared_tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def local_paths_in_shared(folder: Path) -> list[str]:
-    """Return the paths, relative ones too, and URLs in the JSON files of a folder, such as those of outputs.
+    """Return the paths, relative ones too, in the JSON files of a folder, such as those of outputs.
 
     A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.
     """

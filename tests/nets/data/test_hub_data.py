@@ -13,7 +13,7 @@ from PIL import Image
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.nets.data.class_names import ClassNames
-from tests.images import PIXELS, opened, png
+from tests.images import PIXELS, opened, png, write_shard
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,11 @@ def test_wrong_hub_specs_are_named(argument: str, message: str, hub_folder: Path
     assert "\n" not in str(error.value)
 
 
+def test_a_spec_without_a_name_is_named() -> None:
+    with pytest.raises(SteepslopeError, match="data spec 'hf:': expected a name"):
+        opened("hf:")
+
+
 def test_hub_images_without_labels(hub_folder: Path) -> None:
     """By their spec, where no column could hold a label, and where all are -1, as in published test splits."""
     features = hub.Features({"image": hub.Image(), "caption": hub.Value("string")})
@@ -112,3 +117,14 @@ def test_hub_images_without_labels(hub_folder: Path) -> None:
     assert opened(f"hf:{hub_folder}/one").classes == ("ant", "bee", "cow")
     with pytest.raises(SteepslopeError, match=r"found 0 among .*, or \?label=none for images without labels"):
         opened(f"hf:{hub_folder}/plain?image=second")
+
+
+def test_shards_of_webdataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "shards").mkdir()
+    for number, label in enumerate((b"2", b"0")):
+        files = {"a/0.png": png(PIXELS[number]), "a/0.cls": label}
+        write_shard(tmp_path / "shards" / f"data-{number:03d}.tar", files)
+    images = opened(f"hf:{tmp_path}/shards?label=cls")
+    assert np.asarray(images.labels).tolist() == [2, 0]
+    np.testing.assert_array_equal(np.asarray(images.image(1)), PIXELS[1])

@@ -22,7 +22,7 @@ from steepslope.nets.extraction.extraction import data_by_split, extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
-from tests.images import PIXELS, folder_of, png, table_of, write_shard
+from tests.images import PIXELS, folder_of, png, table_of
 
 
 @pytest.fixture
@@ -39,7 +39,6 @@ def examples(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     hub.disable_progress_bars()
     hub.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "hub"))
     hub.enable_progress_bars()
-    write_shard(tmp_path / "0.tar", {"a.png": png(PIXELS[0]), "a.cls": b"2", "b.png": png(PIXELS[1]), "b.cls": b"0"})
     return {
         "digits": "digits:test",
         "idx": f"idx:{idx_folder}:test",
@@ -48,7 +47,6 @@ def examples(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "images": f"images:{tmp_path / 'folder'}",
         "paths": f"paths:{table_of(tmp_path / 'folder', tmp_path / 'paths.csv')}",
         "hf": f"hf:{tmp_path / 'hub'}",
-        "wds": f"wds:{tmp_path}/*.tar",
     }
 
 
@@ -118,6 +116,9 @@ def test_specs(spec: str, argument: str, split: str | None) -> None:
     ("spec", "message"),
     [
         ("digit", r"unknown data scheme .* did you mean 'digits'"),
+        ("wds:data-*.tar", r"unknown data scheme .* hf:FOLDER\?label=cls reads WebDataset shards"),
+        ("images:s3://key:secret@lake/a", "^'images:s3://lake/a': expected files on a disk, found a URL"),
+        ("s3://lake/a", "^'s3://lake/a': expected files on a disk, found a URL"),
         ("digits:x", "expected digits, digits:train or digits:test"),
         ("imagefolder:/no/such", "expected a data set with a training and a test split"),
     ],

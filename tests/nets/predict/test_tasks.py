@@ -18,7 +18,7 @@ from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.predict.options import PredictOptions
 from tests.cli.predictions import BACKBONE
 from tests.conftest import require_same_table
-from tests.images import digits_below, opened, write_shard
+from tests.images import digits_below, opened
 
 ROWS, BROKEN = 20, 13
 IN_PARTS = PredictOptions(shard_rows=8, batch_size=4)
@@ -28,7 +28,6 @@ NAMES = [f"{row % 2}/ü {row:02d}.png" for row in range(ROWS)]
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = digits_below(tmp_path_factory.mktemp("photos"), NAMES)
-    write_shard(home / "all.tar", {name: (home / name).read_bytes() for name in NAMES})
     (home / "all.csv").write_text("\n".join(["path", *NAMES]), encoding="utf-8")
     return home
 
@@ -66,7 +65,7 @@ def test_every_kind_of_gate(kind: str, gates: Path, photos: Path) -> None:
     require_same(images_of(gates / kind, f"images:{photos}"))
 
 
-@pytest.mark.parametrize("spec", ["imagefolder:{}", "wds:{}/all.tar"])
+@pytest.mark.parametrize("spec", ["imagefolder:{}", "paths:{}/all.csv"])
 def test_every_source_of_images(spec: str, gates: Path, photos: Path) -> None:
     require_same(images_of(gates / "mcp", spec.format(photos)))
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import SEED, plain, require
-from steepslope.errors import SteepslopeError, located, require_known, without_secrets
-from steepslope.nets.data import benchmark_sets, hub_data, image_files, webdataset_data
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.nets.data import benchmark_sets, hub_data, image_files
 from steepslope.nets.data.class_names import NO_NAMES, ClassNames
 from steepslope.nets.data.images import Dataset, Divisible, Images, images_in_memory
 from steepslope.nets.data.shifted import Shifted, ShiftSpec
@@ -54,7 +54,6 @@ DATASETS: dict[str, Source] = {
     "images": Source(image_files.open_image_files, image_files.look_at_image_files),
     "paths": Source(image_files.open_path_table, image_files.look_at_path_table),
     "hf": Source(hub_data.open_hub, hub_data.look_at_hub),
-    "wds": Source(webdataset_data.open_shards, webdataset_data.look_at_shards),
 }
 
 
@@ -124,9 +123,9 @@ class DatasetSpec:
 
     @property
     def name(self) -> str:
-        """The spec without its split, as it is recorded and shown: its URLs without passwords and signatures."""
+        """The spec without its split, as it is recorded and shown."""
         shifts = "".join(f"{shift}/" for shift in self.shifts)
-        return without_secrets(shifts + ":".join(part for part in (self.scheme, self.argument) if part))
+        return shifts + ":".join(part for part in (self.scheme, self.argument) if part)
 
 
 def parse_data(text: str) -> DatasetSpec:
@@ -140,9 +139,10 @@ def parse_data(text: str) -> DatasetSpec:
     Raises
     ------
     SteepslopeError
-        If a scheme, shift or setting is unknown, and the message has the closest name; or if a shift's libraries are
-        not installed.
+        If a scheme, shift or setting is unknown, and the message has the closest name; if the spec names a URL; or if
+        a shift's libraries are not installed.
     """
+    image_files.require_no_url(text)
     scheme, _, argument = text.partition(":")
     if scheme not in DATASETS:
         return _parse_shifted_spec(text, scheme, argument)
@@ -154,6 +154,8 @@ def parse_data(text: str) -> DatasetSpec:
 
 def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
     """Parse a spec that begins with a shift: the name of its entry point, its argument, ``/``, and a data spec."""
+    if name == "wds":
+        raise SteepslopeError(f"unknown data scheme in {text!r}: hf:FOLDER?label=cls reads WebDataset shards")
     shifts = shift_parsers()
     require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])
     known = rf"/(?=(?:{'|'.join(map(re.escape, [*shifts, *DATASETS]))})(?::|$))"

@@ -159,7 +159,7 @@ def ray_tasks(images: FromImages, shards: Shards) -> list[ChunkTask]:
     """
     data, made = images.data, []
     if not isinstance(data, Divisible):
-        expected = "expected images in files (images:, imagefolder:, wds: or paths:)"
+        expected = "expected images in files (images:, imagefolder: or paths:)"
         raise SteepslopeError(f"{expected}, found {images.source}, which only one machine can read", "engine")
     for path, batches in shards.items():
         first, last = batches[0][0], batches[-1][-1]

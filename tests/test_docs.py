@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.errors import FewErrorsWarning
+from steepslope.errors import ChangedWarning, FewErrorsWarning
 from steepslope.metrics import auroc
 from steepslope.nets.data.specs import parse_data
 from steepslope.outputs import ClassifierOutputs
@@ -120,13 +120,18 @@ def test_a_scikit_learn_classifier_is_trusted(
 ) -> None:
     text = (DOCS / "scikit-learn.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    first, of_table, of_texts, by_group, with_opinion, saving, audit = re.findall(
+    first, on_change, of_table, of_texts, by_group, with_opinion, saving, audit = re.findall(
         r"```python\n(.*?)```", text, re.DOTALL
     )
     exec(compile(first, "scikit-learn.md", "exec"), names)
     wrong, accepted = names["labels"] != names["y_new"], names["accepted"]
     assert accepted.mean() > 0.5
     assert wrong[accepted].mean() < 0.05 < wrong.mean()
+    exec(compile(on_change, "scikit-learn.md", "exec"), names)
+    with pytest.warns(ChangedWarning):
+        assert not names["model"].decide(names["X_now"]).accepted.any()
+    assert names["moved"].gate_.promises[0].is_given
+    assert names["accepted"].any()
     exec(compile(of_table, "scikit-learn.md", "exec"), names)
     assert names["model"].saw_ == re.findall(r"print\(model.saw_\)  # (.*)", of_table)[0]
     assert names["model"].decide(names["orders"]).accepted.mean() > 0.5

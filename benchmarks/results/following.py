@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run_command
+from steepslope.gate.change import ACCEPT_NOTHING
 from steepslope.monitor.audit import (
-    ACCEPT_NOTHING,
     follow_audit,
     harm_found_by_audit,
     latest_audited_labels,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from steepslope.gate.change import ACCEPT_NOTHING
 from steepslope.monitor.audit import (
-    ACCEPT_NOTHING,
     FEWER_SHARES,
     FEWER_SIZES,
     MORE_SHARES,

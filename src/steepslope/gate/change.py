@@ -13,9 +13,11 @@ from steepslope.checks import require
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate.decisions import REVIEW, Decisions, names_of_classes
 from steepslope.promise.certificate import EXACT, as_percent, shares_in_words
-from steepslope.promise.change import CHANGED, HEALTHY, Change, Judged, change_of_batch
+from steepslope.promise.change import CHANGED, HEALTHY, Judged, change_of_batch
 from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED
-from steepslope.promise.target import Target, holds_on_target
+from steepslope.promise.rows import LabelledRows
+from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise.target import Target, last_passing_on_target
 
 if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
@@ -32,16 +34,20 @@ NO_CHANGE = (
     "HEALTHY: there is not enough evidence of a change. Errors that leave no trace in what is watched cannot be seen "
     "without labels."
 )
+ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches
 CHANGE_UNKNOWN = "Whether inputs have changed is unknown, because this gate has no calibration rows to compare with."
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether predictions are ``healthy`` or ``changed``, what to say about it, and whether nothing is accepted."""
+    """Whether predictions are ``healthy`` or ``changed``, what to say about it, and what goes to review for that.
+
+    These are the predictions with a P(correct) below the ``limit``: all of them if it is ``ACCEPT_NOTHING``.
+    """
 
     health: str = HEALTHY
     sentence: str = ""
-    stops: bool = False
+    limit: float = 0.0
 
 
 def verdict_on_batch(gate: Gate, rows: Judged, when_changed: str, order: NDArray[np.int64] | None = None) -> Verdict:
@@ -56,43 +62,48 @@ def verdict_on_batch(gate: Gate, rows: Judged, when_changed: str, order: NDArray
     change = change_of_batch(known, rows, order)
     if not change:
         return Verdict()
-    mix = _mix_that_keeps_promise(gate, rows)
-    if mix is not None:
-        return Verdict(CHANGED, _sentence_of_mix(gate, change, mix))
-    stops = when_changed == REVIEW_ALL
-    consequence = "So nothing is accepted." if stops else "So the promise cannot be relied on."
-    lines = [change.sentence(), consequence, GOING_ON]
-    return Verdict(CHANGED, " ".join(lines if gate.has_groups else [*lines, OTHER_MIX]), stops)
+    if when_changed != REVIEW_ALL:
+        return Verdict(CHANGED, f"{change.sentence()} So the promise cannot be relied on. {GOING_ON}")
+    explained = _promise_for_other_mix(gate, rows)
+    if explained is None:
+        lines = [change.sentence(), "So nothing is accepted.", GOING_ON]
+        return Verdict(CHANGED, " ".join(lines if gate.has_groups else [*lines, OTHER_MIX]), ACCEPT_NOTHING)
+    mix, limit = explained
+    promised, shares = as_percent(gate.promised_risk, EXACT), shares_in_words(mix)
+    return Verdict(
+        CHANGED,
+        f"{change.sentence()} Another class mix explains this (estimated: {shares}). For that mix, the promise of at "
+        f"most {promised} wrong holds from a P(correct) of {limit:.4g} on, so only such predictions are accepted.",
+        limit,
+    )
 
 
-def _mix_that_keeps_promise(gate: Gate, rows: Judged) -> dict[str, float] | None:
-    """Return the estimated class mix of some predictions if it explains them, and the promise holds for it as well.
+def _promise_for_other_mix(gate: Gate, rows: Judged) -> tuple[dict[str, float], float] | None:
+    """Return the estimated class mix of some predictions if it explains them, and the limit of a promise for it.
 
-    The gate goes on with the same threshold, so this is one test at the promise's own delta.
+    The limit on P(correct) is found as a gate's threshold is, but the gate accepts no more than before. None if no mix
+    explains the predictions, there are too few of them, or nothing can be promised for the mix.
     """
-    known = gate.calibration_rows
-    if known is None or known.true is None or known.predicted is None or rows.predicted is None or gate.has_groups:
+    known, reference = gate.calibration_rows, None if gate.source is None else gate.source.reference
+    if known is None or reference is None or gate.has_groups:
+        return None
+    if known.true is None or known.predicted is None or rows.predicted is None:
         return None
     compared = rows.compared
+    limits = gate.p_correct(threshold_sequence(reference))
+    possible = int((limits >= gate.p_correct(gate.threshold)).sum())
     labels = known.true, known.predicted, rows.predicted[compared]
     try:
         target = Target.of(*(names_of_classes(each, gate.class_names) for each in labels))
         target.require_explained(known.p_correct, rows.p_correct[compared])
         if known.distance is not None and rows.distance is not None:
             target.require_explained(known.distance, rows.distance[compared])
-        delta = gate.promises[0].delta
-        holds = holds_on_target(target, known.accepted, known.is_correct, gate.promised_risk, delta)
+        counted = LabelledRows.of(known.p_correct, known.is_correct)
+        risk, delta = gate.promised_risk, gate.promises[0].delta
+        place, _ = last_passing_on_target(counted, target, limits, risk, delta, possible)
     except SteepslopeError:  # too few rows, or no mix explains them
         return None
-    return target.mix if holds else None
-
-
-def _sentence_of_mix(gate: Gate, change: Change, mix: dict[str, float]) -> str:
-    promised = as_percent(gate.promised_risk, EXACT)
-    return (
-        f"{change.sentence()} Another class mix explains this (estimated: {shares_in_words(mix)}), and the promise "
-        f"of at most {promised} wrong also holds for that mix. So the gate goes on accepting."
-    )
+    return None if place is None else (target.mix, float(limits[place]))
 
 
 def judged_together(gate: Gate, decisions: Decisions, when_changed: str, stacklevel: int = 3) -> Decisions:
@@ -105,6 +116,6 @@ def judged_together(gate: Gate, decisions: Decisions, when_changed: str, stackle
         warnings.warn(verdict.sentence, ChangedWarning, stacklevel=stacklevel)
     if when_changed != REVIEW_ALL:
         return replace(decisions, change=verdict.sentence)
-    stopped = decisions.accepted & verdict.stops
+    stopped = decisions.accepted & (decisions.p_correct < verdict.limit)
     decision = np.where(stopped, REVIEW, decisions.decision)
     return replace(decisions, decision=decision, stopped=stopped, change=verdict.sentence)

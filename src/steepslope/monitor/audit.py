@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from steepslope.gate.change import ACCEPT_NOTHING
 from steepslope.monitor.state import Marked
 from steepslope.promise.bets import Floats, MeanBets
 
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
-ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches
 TOLERATED = 0.7  # the CUSUM up to which a gate that follows an audit accepts what it would by itself
 STRICTEST = 3.5  # the CUSUM from which on it wants the lowest risk
 LEAST_RISK = 0.5  # which is this fraction of the promised one

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.gate.change import ACCEPT_NOTHING
 from steepslope.gate.decisions import ACCEPT, GROUP, PREDICTED, REJECT, REVIEW, names_of_classes
-from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch, Bools, Floats
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.predict.audit import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt

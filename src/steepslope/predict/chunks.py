@@ -161,7 +161,8 @@ def verdict_on_chunks(gate: Gate, paths: Iterable[Path], when_changed: str) -> V
 
 def stopped_by(table: Frame, verdict: Verdict) -> Frame:
     """Return decisions (m,), of which a verdict may send all accepted ones to review, with a column for these."""
-    stopped = np.ma.filled(table["accepted"], False) & verdict.stops
+    p_correct = np.ma.filled(table.get("p_correct", np.zeros(len(table["accepted"]))), 0)
+    stopped = np.ma.filled(table["accepted"], False) & (p_correct < verdict.limit)
     changed = {"accepted": table["accepted"] & ~stopped, "decision": np.where(stopped, REVIEW, table["decision"])}
     columns: Frame = {}
     for name, column in table.items():

@@ -370,24 +370,15 @@ def needed_on_target(level: float) -> float:
     return -math.log(level * (1 - OF_SHARES - OF_MEAN))
 
 
-def holds_on_target(target: Target, accepted: Bools, is_correct: Bools, risk: float, delta: float) -> bool:
-    """Return whether at most ``risk`` of the accepted target rows are wrong, by one test at level delta.
-
-    ``accepted`` and ``is_correct`` (n,) are of the calibration rows. What is accepted was fixed before.
-    """
-    split = SplitRows.of(target, delta)
-    bet, _ = split.bet(accepted, is_correct, risk)
-    return split.passes(accepted, is_correct, risk, bet, delta)
-
-
 def last_passing_on_target(
-    rows: LabelledRows, target: Target, thresholds: Floats, risk: float, delta: float
+    rows: LabelledRows, target: Target, thresholds: Floats, risk: float, delta: float, possible: int | None = None
 ) -> tuple[int | None, float]:
     """Return the place of the last threshold that passes, None if none does, and the bound of its risk.
 
     A threshold that passes has at most ``risk`` among the target rows. The bound is that of this threshold alone. The
     thresholds were fixed without labels. One run of tests starts at the first threshold that is likely to pass, a
-    second at the one most likely to pass.
+    second at the one most likely to pass. Only the first ``possible`` thresholds may be taken, whatever their number
+    depends on.
     """
     split, tried = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
     chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in tried]
@@ -400,7 +391,8 @@ def last_passing_on_target(
         return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
 
     start_thresholds = StartThreshold.sharing(sorted({tried[first], tried[surest]}), delta)
-    passed, level = last_passing_in_sequence(start_thresholds, len(thresholds), passes)
+    count = len(thresholds) if possible is None else possible
+    passed, level = last_passing_in_sequence(start_thresholds, count, passes)
     if passed is None:
         return None, 1.0
     risks = np.linspace(risk, 0, RISKS)[:-1].tolist()

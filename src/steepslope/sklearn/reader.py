@@ -134,6 +134,8 @@ def sentences_of_promises(gate: Gate) -> list[str]:
     named = ", ".join(as_percent(risk, EXACT) for risk in risks)
     groups = " for the most groups" if gate.has_groups else ""
     first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
+    lower = [each for each in gate.certificates if not each.is_given and (each.max_risk or 1) < gate.promised_risk]
+    lines += [f"{as_percent(each.max_risk or 1, EXACT)} cannot be promised: {each.advice}." for each in lower]
     return [first if any(each.is_given for each in gate.promises) else f"None of {named} can be promised.", *lines]
 
 

@@ -81,7 +81,7 @@ class RepeatedRowsWarning(RowsWarning):
 
 
 class CautionWarning(RowsWarning):
-    """Labels or opinions look too good to be true, so a promise or a gain may be worth nothing."""
+    """Labels or opinions look too good to be true, or rows depend on one another: a promise may be worth nothing."""
 
 
 class NothingPromisedWarning(UserWarning):

@@ -21,7 +21,6 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.sequence import threshold_sequence
 from steepslope.scores import MCP
-from steepslope.sklearn.held_out import caution_on_identities
 from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
 from steepslope.sklearn.storage import Calibration
 from tests.conftest import _hurry
@@ -226,13 +225,3 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
     for options, message in refused:
         with pytest.raises(SteepslopeError, match=message):
             model.for_mix(**options)
-
-
-@pytest.mark.parametrize(
-    ("name", "rows", "warned"), [("customer_id", 3, True), ("userId", 3, True), ("paid", 3, False), ("id", 1, False)]
-)
-def test_a_column_of_identities_that_repeat_is_told(name: str, rows: int, warned: bool) -> None:
-    frame = pd.DataFrame({name: np.arange(600) // rows, "x": np.arange(600.0)})
-    assert bool(caution_on_identities(frame)) == warned
-    assert not caution_on_identities(frame.assign(**{name: np.arange(600) % 5}))  # categories
-    assert not caution_on_identities(frame.to_numpy())

@@ -85,6 +85,7 @@ def calibrate(
     from steepslope.gate.storage import GATE
     from steepslope.oracle.storage import classes_of_oracle, names_oracle
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.dependence import warn_of_dependent_outputs
     from steepslope.outputs.table import read_table
 
     classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
@@ -103,6 +104,7 @@ def calibrate(
         if seen.any():
             rows, named = rows.subset(np.flatnonzero(~seen)), None if named is None else named[~seen]
             say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+        warn_of_dependent_outputs(rows)
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
             source, rows, **vars(objectives), by=groups, groups=named, origin=origin,

@@ -74,6 +74,7 @@ def fit(
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.copies import rows_together
+    from steepslope.outputs.dependence import warn_of_dependent_outputs
 
     model = _oracle_to_fit(oracle, settings, budget)
     require("hold_back", hold_back, number(0, MOST_HELD_BACK))
@@ -87,6 +88,7 @@ def fit(
     with ORACLE.making(out, made, replace, say) as complete:
         if complete:
             return
+        warn_of_dependent_outputs(fit_set)
         with located(outputs):
             model.fit(fit_set, known)
         assert model.record_ is not None

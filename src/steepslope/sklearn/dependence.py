@@ -19,9 +19,8 @@ Rows = NDArray[np.int64]
 WHO = (
     "user|customer|client|patient|person|account|subject|session|device|sensor|participant|respondent|speaker|household"
 )
-IDENTITY = re.compile(rf"(^|[^a-z])({WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?$")
-DATE = re.compile(r"(^|[^a-z])(date|time|datetime|timestamp|year)$")
-NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # in customerId
+IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?)$|[a-z](Id|ID)s?$")
+DATE = re.compile(r"(?i:(^|[^a-z])(date|time|datetime|timestamp|year))$|[a-z](Date|Time)$")
 ADVICE = (
     "If rows belong to persons or things, pass fit(X, y, groups=…), else several of one count as independent; if they "
     "are in order of time, pass cv=TimeSeriesSplit(…)"
@@ -75,21 +74,11 @@ def signs_in_columns(X: Any, order: Rows | None = None) -> list[str]:
     names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
     for name in [name for name in names if names.count(name) == 1]:
         column = nw.from_native(X[name], series_only=True)
-        words = _as_words(name)
-        counts_things = words.endswith("s") and column.dtype.is_numeric()
-        if IDENTITY.search(words) and not counts_things and 1 < (values := column.n_unique()) < len(column):
+        is_count = name.endswith("s") and column.dtype.is_numeric()
+        if IDENTITY.search(name) and not is_count and 1 < (values := column.n_unique()) < len(column):
             signs.append(f"column {name} has {values:,} different values in {len(column):,} rows")
-        if order is not None and (DATE.search(words) or column.dtype.is_temporal()):
+        if order is not None and (DATE.search(name) or column.dtype.is_temporal()):
             ordered = column[order]
             if ordered.n_unique() > 1 and (ordered.is_sorted() or ordered.is_sorted(descending=True)):
                 signs.append(f"rows are sorted by column {name}")
     return signs
-
-
-def _as_words(name: str) -> str:
-    """Return the name of a column in small letters, with _ between words.
-
-    >>> _as_words("customerId")
-    'customer_id'
-    """
-    return NEW_WORD.sub("_", name).lower()

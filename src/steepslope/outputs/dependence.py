@@ -45,7 +45,7 @@ LEAST_LENGTH = 1e-12  # of a direction, or of a deviation
 OPPOSITE = 1e-9  # by so little may the cosine of two directions exceed −1
 SEARCHED_ROWS = 1_000  # for rows between others
 INTERPOLATED = 0.05  # of the rows
-PLACES, DIRECTIONS = 0.8, 10  # share of different places on the line, number of directions: grids and curves have few
+PLACES, DIRECTIONS = 0.8, 0.2  # shares of different places on the line and directions: grids and curves have few
 ADVICE = (
     "If they belong to persons or things, name these (--together COLUMN) or keep one row of each; if they are in order "
     "of time, the promise holds only if later rows are like them"
@@ -190,7 +190,7 @@ def _sign_of_interpolation(columns: Floats, queries: Codes, neighbours: Codes) -
     places = np.unique(np.round(lengths[between, one] / lengths[between, other], DIGITS))
     directions = np.unique(np.round(np.abs(units[between, one]), DIGITS), axis=0)
     share = len(between) / len(rows)
-    if share < INTERPOLATED or len(places) < PLACES * len(between) or len(directions) < DIRECTIONS:
+    if share < INTERPOLATED or min(len(places) / PLACES, len(directions) / DIRECTIONS) < len(between):
         return []
     said = f"{100 * share:.0f} % of the rows lie exactly between two others, as SMOTE makes them"
     return [f"{said} (balance the classes inside a pipeline instead)"]

@@ -79,7 +79,7 @@ class RepeatedRowsWarning(RowsWarning):
 
 
 class CautionWarning(RowsWarning):
-    """Labels, opinions or columns look too good or too bad to be true, so a promise or a gain may be worth nothing."""
+    """Labels, opinions or columns look too good or too bad, or rows depend on one another."""
 
 
 class NothingPromisedWarning(UserWarning):

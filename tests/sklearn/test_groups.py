@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,20 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import TimeSeriesSplit
 from sklearn.naive_bayes import GaussianNB
 
 from steepslope import TrustedClassifier
-from steepslope.errors import ChangedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.sequence import threshold_sequence
 from steepslope.scores import MCP
-from steepslope.sklearn.held_out import caution_on_identities
+from steepslope.sklearn.dependence import rows_by_index, signs_in_columns
 from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
 from steepslope.sklearn.storage import Calibration
 from tests.conftest import _hurry
@@ -231,16 +234,6 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
             model.for_mix(**options)
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "warned"), [("customer_id", 3, True), ("userId", 3, True), ("paid", 3, False), ("id", 1, False)]
-)
-def test_a_column_of_identities_that_repeat_is_told(name: str, rows: int, warned: bool) -> None:
-    frame = pd.DataFrame({name: np.arange(600) // rows, "x": np.arange(600.0)})
-    assert bool(caution_on_identities(frame)) == warned
-    assert not caution_on_identities(frame.assign(**{name: np.arange(600) % 5}))  # categories
-    assert not caution_on_identities(frame.to_numpy())
-
-
 def test_overlapping_groups_are_all_combinations(tmp_path: Path) -> None:
     """A gate decides by both columns, and is saved with them."""
     X, y = frame()
@@ -270,3 +263,55 @@ def test_functions_of_overlapping_groups_have_names_and_cannot_be_saved(tmp_path
     assert model.gate_.by == "site × high"
     with pytest.raises(SteepslopeError, match=r"^groups: expected a column's name, found a function"):
         model.save(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("customer_id", np.arange(600) // 3, "column customer_id has 200 different values in 600 rows"),
+        ("userId", np.arange(600) // 3, "column userId has 200"),
+        ("subject", np.arange(600) % 5, "column subject has 5"),
+        ("idcode", np.arange(600) % 2, "column idcode has 2"),
+        ("Patients", np.repeat(["a", "b"], 300), "column Patients has 2"),
+        ("sessions", np.arange(600) % 5, ""),
+        ("paid", np.arange(600) % 5, ""),
+        ("id", np.arange(600), ""),
+        ("customer_id", np.zeros(600), ""),
+        ("orderDate", np.arange(600) // 2, "rows are sorted by column orderDate"),
+        ("when", pd.date_range("2026-01-01", periods=600)[::-1], "rows are sorted by column when"),
+        ("year", np.arange(600) % 3, ""),
+        ("year", np.full(600, 2026), ""),
+    ],
+)
+def test_columns_are_told_by_which_rows_belong_together(name: str, values: NDArray[Any], said: str) -> None:
+    frame = pd.DataFrame({name: values, "x": np.arange(600.0)})
+    shuffled = frame.sample(frac=1, random_state=0)
+    order = rows_by_index(shuffled, 600)
+    np.testing.assert_array_equal(shuffled.index[order], np.arange(600))
+    for kind in (frame, pl.from_pandas(frame)):
+        assert "".join(signs_in_columns(kind, np.arange(600))).startswith(said)
+        assert bool(signs_in_columns(kind, np.arange(600))) == bool(said)
+    assert signs_in_columns(shuffled, order) == signs_in_columns(frame, np.arange(600))
+    assert signs_in_columns(frame.to_numpy(), order) == []
+    assert not any("sorted" in sign for sign in signs_in_columns(frame, None))
+
+
+def test_fit_says_once_that_rows_depend_on_one_another() -> None:
+    draw = np.random.default_rng(0)
+    patient = np.repeat(np.arange(300), 5)
+    X = draw.normal(size=(300, 6))[patient] + draw.normal(0, 0.2, (1_500, 6))
+    y = draw.integers(2, size=300)[patient]
+    with pytest.warns(CautionWarning) as caught:
+        TrustedClassifier(GaussianNB(), max_risk=0.45).fit(X, y)
+    (said,) = [str(one.message) for one in caught if "depend" in str(one.message)]
+    assert said.startswith("rows may depend on one another: nearest rows agree too often: ")
+    assert "; the order of the rows matters: " in said
+    assert "groups=" in said
+    assert "TimeSeriesSplit" in said
+    for settings, groups in (({}, patient), ({"cv": TimeSeriesSplit()}, None)):
+        with warnings.catch_warnings(record=True) as others:
+            warnings.simplefilter("always")
+            TrustedClassifier(GaussianNB(), max_risk=0.45, **settings).fit(X, y, groups=groups)
+        told = "".join(str(one.message) for one in others)
+        assert "order of the rows" not in told
+        assert ("nearest rows" in told) == (groups is None)

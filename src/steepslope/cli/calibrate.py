@@ -92,6 +92,7 @@ def calibrate(
     from steepslope.gate.storage import GATE
     from steepslope.oracle.storage import classes_of_oracle, names_oracle
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.dependence import warn_of_dependent_outputs
     from steepslope.outputs.predictions import rows_that_belong_together
     from steepslope.outputs.table import read_table
     from steepslope.promise.rows import CROSS
@@ -117,6 +118,8 @@ def calibrate(
             rows, named = rows.subset(np.flatnonzero(~seen)), None if named is None else named[~seen]
             belonging = None if belonging is None else belonging[~seen]
             say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+        if belonging is None:
+            warn_of_dependent_outputs(rows)
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
             source, rows, **vars(objectives), by=CROSS.join(columns) or None, groups=named, together=belonging,

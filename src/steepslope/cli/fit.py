@@ -81,6 +81,7 @@ def fit(
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.copies import rows_together
+    from steepslope.outputs.dependence import warn_of_dependent_outputs
     from steepslope.outputs.predictions import rows_that_belong_together
     from steepslope.outputs.table import read_table
 
@@ -100,6 +101,8 @@ def fit(
     with ORACLE.making(out, made, replace, say) as complete:
         if complete:
             return
+        if groups is None:
+            warn_of_dependent_outputs(fit_set)
         with located(outputs):
             if isinstance(model, FusedOracle):
                 model.fit(fit_set, known, groups=groups)

@@ -6,12 +6,10 @@ group, stay on one side of each split. If they are held out, one of them counts.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
@@ -23,18 +21,16 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.copies import copies_of, equal_row_codes, one_of_each_copy, rows_that_agree, warn_of_copies
+from steepslope.outputs.copies import one_of_each_copy
 from steepslope.promise.certificate import as_percent
-from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen, rows_to_compare
+from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
-WHO = "id|user|customer|client|patient|person|account"
-IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}))$|[a-z]I[dD]$")  # names of columns
-LEAST_IDENTITIES = 0.05  # of the rows: fewer different values are categories
+FEW_VALUES = 0.05  # of the rows: a column with fewer different values may mean a class by each
 MOST_COMPARED = 2_000  # rows in which a column may tell the label
 ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
 ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
@@ -61,19 +57,6 @@ def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     if len(labels) < LEAST_ROWS:
         raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
     return rows, labels
-
-
-def caution_on_identities(X: Any) -> list[str]:
-    """Return a caution about a frame's column that looks as if several rows came from one person or thing."""
-    names = [name for name in getattr(X, "columns", ()) if IDENTITY.search(str(name))]
-    values = {name: nw.from_native(X[name], series_only=True) for name in names if names.count(name) == 1}
-    counts = {name: column.n_unique() for name, column in values.items()}
-    return [
-        f"column {name} has {count:,} different values in {len(X):,} rows: if those of one value belong together, the "
-        "promise needs them as fit(X, y, groups=…)"
-        for name, count in counts.items()
-        if LEAST_IDENTITIES * len(X) <= count < len(X)
-    ]
 
 
 def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed: int) -> list[str]:
@@ -112,24 +95,9 @@ def _rows_untold(column: NDArray[Any], classes: Rows) -> float:
     values, places = np.unique(column if is_number else [*map(str, column.tolist())], return_inverse=True)
     order = np.argsort(places, kind="stable")
     changes = np.diff(classes[order]) != 0
-    if len(values) <= LEAST_IDENTITIES * len(column):
+    if len(values) <= FEW_VALUES * len(column):
         return float(changes[np.diff(places[order]) == 0].sum()) / 2
     return max(0.0, float(changes.sum() - classes.max())) / 2 if is_number else float(len(column))
-
-
-def copies_in_inputs(X: Any) -> Rows:
-    """Return a number for each row of inputs (n, …), the same for copies of a row, (n,).
-
-    Equal rows are copies if chance would not make so many, or if a frame's index gives them the same name.
-    """
-    columns = rows_to_compare(X)
-    index: Any = getattr(X, "index", None)
-    codes = [copies_of(columns)]
-    if hasattr(index, "factorize") and index.has_duplicates:
-        codes.append(equal_row_codes(np.column_stack([columns, index.factorize()[0]])))
-    copies = rows_that_agree(*codes)
-    warn_of_copies(copies)
-    return copies
 
 
 def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:

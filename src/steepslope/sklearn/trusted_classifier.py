@@ -45,12 +45,11 @@ from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
 from steepslope.scores import MCP
-from steepslope.sklearn.features import Features, is_frozen
+from steepslope.sklearn.dependence import caution_on_dependence, copies_in_inputs
+from steepslope.sklearn.features import Features, is_frozen, rows_to_compare
 from steepslope.sklearn.held_out import (
-    caution_on_identities,
     cautions_on_telling_columns,
     checked_rows_and_labels,
-    copies_in_inputs,
     folds_without_leaks,
     held_out_rows,
     out_of_fold,
@@ -217,7 +216,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """Fit the classifier and its oracle, and calibrate the gate.
 
         Copies of a row, as from oversampling or a join, stay on one side of each split, and count once if they are held
-        out. A ``RepeatedRowsWarning`` says how many there are.
+        out. A ``RepeatedRowsWarning`` says how many there are. If rows seem to depend on one another in other ways, a
+        ``CautionWarning`` says what shows it.
 
         Parameters
         ----------
@@ -253,9 +253,14 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         X, labels = checked_rows_and_labels(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         names = checked_groups(groups, len(labels))
-        codes = copies_in_inputs(X) if names is None else rows_that_agree(names)
+        dependence: list[str] = []
+        if names is None:
+            columns = rows_to_compare(X)
+            codes = copies_in_inputs(X, columns)
+            dependence = caution_on_dependence(X, labels, columns, codes, self.cv)
+        else:
+            codes = rows_that_agree(names)
         telling = cautions_on_telling_columns(X, labels, codes, seed)
-        identities = caution_on_identities(X) if names is None else []
         size = self.calibration_size
         learnt, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
         if not len(calibration):
@@ -271,7 +276,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         by = self.groups if isinstance(self.groups, str) else None
         in_groups = groups_of_inputs(self.groups, X)
         self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
-        for caution in (*telling, *identities, *self.gate_.require_source().cautions(outputs)):
+        for caution in (*telling, *dependence, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
         self._warn_of_nothing(stacklevel=3)
         return self

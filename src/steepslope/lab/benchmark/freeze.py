@@ -23,8 +23,8 @@ from steepslope.lab.benchmark.trial import labelled_outputs, stored_probabilitie
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.score_benchmark.frozen import FILE, About, FrozenPair, save_frozen_pairs
+from steepslope.sklearn.dependence import copies_in_inputs
 from steepslope.sklearn.features import Features
-from steepslope.sklearn.held_out import copies_in_inputs
 from steepslope.sklearn.reader import Reader
 from steepslope.sklearn.responses import Responses
 

@@ -25,7 +25,8 @@ from steepslope.lab.benchmark.rows import LONGEST, Rows, read_frame, read_rows, 
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.sklearn import TrustedClassifier
-from steepslope.sklearn.held_out import copies_in_inputs, held_out_rows
+from steepslope.sklearn.dependence import copies_in_inputs
+from steepslope.sklearn.held_out import held_out_rows
 from steepslope.sklearn.reader import Reader
 from steepslope.sklearn.responses import class_codes
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED

@@ -211,7 +211,7 @@ def test_inputs_that_have_no_file_are_not_kept(tmp_path: Path) -> None:
     assert_array_equal(again.trust_logit(rows), model.trust_logit(rows))
 
 
-@pytest.mark.filterwarnings("ignore:column 0 alone tells")
+@pytest.mark.filterwarnings("ignore:column . alone tells")
 def test_a_model_without_an_oracle_comes_back(tmp_path: Path) -> None:
     X, y = table(240)
     model = TrustedClassifier(GaussianNB(), 0.3, cv=KFold(3)).fit(X + 50 * y[:, None], y)

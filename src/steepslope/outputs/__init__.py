@@ -8,7 +8,7 @@ table is read as; ``parquet_files``: Parquet. ``folder``: folders with their man
 classifier. ``labels``: labels by name, and columns of text. ``probabilities``: those in place of logits; ``answers``:
 a class and a confidence in place of them. ``opinions``: what others think of the same rows, brought to the rows and
 classes of outputs; ``opinion_files``: read from files. ``copies``: which rows are copies of others, or belong
-together. ``row_hashes``: which rows an oracle was fitted on.
+together; ``dependence``: signs that rows depend on one another. ``row_hashes``: which rows an oracle was fitted on.
 """
 
 import lazy_loader

@@ -27,7 +27,7 @@ from steepslope.serve.served import Served
 PROBE = 32  # pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
     "label": np.int64, "probability": np.float64, "p_correct": np.float64, "trust_logit": np.float64,
-    "accepted": np.bool_, served.REJECTED: np.bool_, served.HANDED_OVER: np.float64, DISTANCE: np.float64,
+    "accepted": np.bool_, served.REJECTED: np.bool_, DISTANCE: np.float64, served.HANDED_OVER: np.float64,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 - ``trusted_classifier``: the class, a meta-estimator of scikit-learn.
 - ``held_out``: the rows it calibrates on, and out-of-fold predictions of the others.
+- ``dependence``: signs that rows of inputs depend on one another.
 - ``responses``: what a classifier predicts, as logits or votes.
 - ``features`` and ``opinions``: what the oracle also sees, of the inputs and of other classifiers.
 - ``reader``: all of this as outputs.

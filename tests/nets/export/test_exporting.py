@@ -45,7 +45,7 @@ def same_decisions(model: Any, gate: Gate, rows: ClassifierOutputs, groups: NDAr
         given["group"] = np.array(
             [[*gate.thresholds].index(name) if name in gate.thresholds else -1 for name in groups]
         )
-    found, expected = run(model, given), gate.decide(rows, groups)
+    found, expected = run(model, given), gate.decide_rows(rows, groups)
     np.testing.assert_array_equal(found["label"], expected.labels)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
     np.testing.assert_allclose(found["p_correct"], expected.p_correct, atol=1e-6)
@@ -58,10 +58,10 @@ def same_decisions(model: Any, gate: Gate, rows: ClassifierOutputs, groups: NDAr
 @pytest.mark.parametrize(("name", "aims"), [("max_logit", {"reject": 0.2}), ("mcp", {"by": "predicted"})])
 def test_gates_of_scores_decide_the_same(name: str, aims: dict[str, Any]) -> None:
     gate = Gate.of(SCORES[name]().fit(rows_of(900, seed=9)), CALIBRATION, RISK, **aims)
-    accepted = gate.decide(NEW).accepted
+    accepted = gate.decide_rows(NEW).accepted
     assert 0 < accepted.sum() < len(NEW)
     same_decisions(export_gate(gate, "gate").model, gate, NEW)
-    assert ("reject" in gate.decide(NEW).decision) == ("reject" in aims)
+    assert ("reject" in gate.decide_rows(NEW).decision) == ("reject" in aims)
 
 
 def test_groups_of_ones_own_are_given_by_number_and_metadata_hold_the_promise() -> None:

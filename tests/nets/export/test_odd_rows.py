@@ -70,4 +70,4 @@ def test_calibrations_close_to_doing_nothing_are_kept() -> None:
     gate = Gate.of(SCORES["mcp"](), rows_of(900, seed=26), 0.3)
     gate = replace(gate, probability=replace(gate.probability, offset=1e-9, slope=1 + 1e-6, centre=-1e-10))
     found = run(export_gate(gate, "gate").model, SIX.arrays)["p_correct"]
-    np.testing.assert_allclose(found, gate.decide(SIX).p_correct, rtol=1e-12)
+    np.testing.assert_allclose(found, gate.decide_rows(SIX).p_correct, rtol=1e-12)

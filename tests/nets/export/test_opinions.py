@@ -51,7 +51,7 @@ def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> No
     outputs = ClassifierOutputs.load(opinions / "outputs" / "test", ReadingOptions(opinion=files))
     assert (outputs.require("vote_people") < 0).any()
     assert np.isnan(outputs.require("opinion_vendor")).any()
-    expected = gate.decide(outputs)
+    expected = gate.decide_rows(outputs)
     found = run(exported.model, {**outputs.arrays, "vote_people": outputs.require("vote_people")})
     np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
@@ -82,7 +82,7 @@ def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) 
     gate = Gate.of(again, drawn(500), 0.3)
     exported = export_gate(gate, "gate")
     found = run(exported.model, dict(rows.arrays))
-    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["trust_logit"], gate.decide_rows(rows).trust_logit, rtol=1e-4, atol=1e-5)
 
 
 def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
@@ -97,7 +97,7 @@ def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
     rows = rows.changed(**lacking)
     gate = Gate.of(oracle, too_sure(300, 2), 0.3)
     found = run(export_gate(gate, "gate").model, dict(rows.arrays))
-    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["trust_logit"], gate.decide_rows(rows).trust_logit, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", ["probability", "percent", "missing"])
@@ -109,7 +109,7 @@ def test_answers_are_in_the_file_as_made_logits(scale: str) -> None:
     gate = Gate.of(oracle, services(300, 2, scale), 0.3)
     given = {name: array.astype(np.float32) for name, array in rows.arrays.items() if name != "labels"}
     found = run(export_gate(gate, "gate").model, given)
-    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found["trust_logit"], gate.decide_rows(rows).trust_logit, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(found["label"], rows.predictions)
     percent = services(300, 1, "percent").logits.astype(np.float32)
     beyond = run(export_gate(gate, "gate").model, {**given, "logits": percent})

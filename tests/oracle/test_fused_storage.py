@@ -72,7 +72,7 @@ def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.update(version=1), "expected version 5 of the format, found 1"),
+        (lambda card: card.update(version=1), "expected version 6 of the format, found 1"),
         (lambda card: card.update(kind="fusd"), "did you mean 'fused'"),
         (lambda card: card.pop("fitted"), "the field 'fitted' is missing"),
         (lambda card: card.pop("settings"), "the field 'settings' is missing"),

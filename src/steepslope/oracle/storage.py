@@ -17,7 +17,7 @@ RECORD = "fit_set"  # what is remembered of it, in the card
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
 FIT_ROWS = "fit_rows.safetensors"
-ORACLE = Artifact("a fitted oracle", CARD, version=5, varying=(STATES, FIT_ROWS))
+ORACLE = Artifact("a fitted oracle", CARD, version=6, varying=(STATES, FIT_ROWS))
 COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 
 

@@ -285,3 +285,26 @@ def test_among_new_rows_an_answer_that_is_none_of_the_classes_is_told(tmp_path: 
     assert found.predictions.tolist() == [-1, -1, 0, -1]
     told = refusal(ClassifierOutputs.load, written(tmp_path, ROWS), known=["cat", "cow"])
     assert "(leave other rows to a person), found 'dog' in row 1 (2 such rows)" in told
+
+
+def test_names_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
+    """As one class each, answers and labels would hardly ever agree."""
+    told = "^'Cat' and 'cat' are taken for two classes: write a class in one way"
+    with pytest.warns(UserWarning, match=told):
+        assert ClassifierOutputs.load(written(tmp_path, ROWS.replace(",cat\ny", ",Cat\ny"))).num_classes == 4
+    ClassifierOutputs.from_answers(["a", "A"], [0.9, 0.8], ["a", "A"], classes=["a", "A"])
+
+
+def test_a_file_of_answers_and_its_opinion_have_their_own_separators(tmp_path: Path) -> None:
+    outputs = written(tmp_path, ROWS.replace(",", ";").replace(".", ","))
+    other = written(tmp_path, OTHER, "other.csv")
+    options = ReadingOptions(opinion=(f"vendor={other}",), separator=";")
+    by_hand = ClassifierOutputs.from_answers(["cat", "cow"], [90, 55.5], ids=["y", "z"])
+    same(ClassifierOutputs.of_table(read_table(outputs, options)), expected().with_opinion("vendor", by_hand))
+
+
+def test_an_id_that_stands_twice_is_named_with_its_file(tmp_path: Path) -> None:
+    outputs, other = written(tmp_path, ROWS.replace("y,dog", "x,dog")), written(tmp_path, OTHER, "other.csv")
+    told = refusal(read_table, outputs, ReadingOptions(opinion=(f"vendor={other}",)))
+    assert told.endswith("answers.csv: expected each id once, found 'x' in 2 rows")
+    assert "other.csv" not in told

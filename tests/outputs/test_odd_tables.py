@@ -44,7 +44,11 @@ ODD: dict[str, tuple[str | bytes, dict[str, Any], int | str]] = {
     "semicolons, another separator named": (NAMED.replace(",", ";"), {**BY_NAME, "separator": "|"}, 6),
     "decimal commas": (COMMAS, {**BY_NAME, "separator": ";"}, 6),
     "decimal commas, semicolons found": (COMMAS, BY_NAME, 6),
-    "decimal commas in one column": ("confidence\n0,9\n", {}, "found 2 in line 2: name the character between columns (--s"),
+    "decimal commas in one column": (
+        "p\n0,9\n",
+        {"logit_columns": ("p",), "probabilities": True},
+        "in line 2: name the character b",
+    ),
     "a byte order mark": (b"\xef\xbb\xbf" + NUMBERED.encode(), {}, 4),
     "UTF-16": (NUMBERED.encode("utf-16"), {}, "UTF-8"),
     "line ends of Windows": (NUMBERED.replace("\n", "\r\n"), {}, 4),

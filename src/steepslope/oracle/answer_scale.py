@@ -49,8 +49,9 @@ def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
 
 def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> None:
     """Raise if the arrays that held answers in the fit set hold none, or are on another scale than all of these."""
-    known = {name: scale_of_orders(state["knots"][[1, -2]]) for name, state in scales.items()}
-    require_scales(outputs.arrays, {name: known[name] for name in outputs.arrays if name in known}, "fit set")
+    arrays = outputs.arrays
+    known = {name: scale_of_orders(state["knots"][[1, -2]]) for name, state in scales.items() if name in arrays}
+    require_scales(arrays, known, "fit set")
 
 
 def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_]) -> State:

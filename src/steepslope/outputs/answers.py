@@ -7,6 +7,7 @@ rows meant. As long as nothing else is learnt, a confidence in [0, 1] is taken f
 class, as far as that is above 1/K; any other number has its place in the same order.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -269,6 +270,10 @@ def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
             expected = "expected whole numbers from 0, or the names of the classes (classes=, --classes)"
             raise SteepslopeError(f"{expected}, found {least if least < 0 else most}", PREDICTED)
         return [str(number) for number in range(max(2, most + 1))]
+    by_case = {name.lower(): name for name in sorted(distinct)}
+    for name in sorted(distinct - {*by_case.values()})[:1]:
+        told = f"{name!r} and {by_case[name.lower()]!r} are taken for two classes: write a class in one way"
+        warnings.warn(told, UserWarning, stacklevel=4)
     if len(distinct) < 2:
         found = f"found {listed_names(sorted(distinct))} alone: name them all (classes=, --classes)"
         raise SteepslopeError(f"expected at least two classes, {found}", PREDICTED)

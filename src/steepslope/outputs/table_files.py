@@ -66,7 +66,7 @@ class TableFile(Protocol):
 
 
 def table_file(path: Path, delimiter: str | None = None) -> TableFile:
-    """Return a .csv file, whose columns may be told by a character between them, or a .parquet file; raise if there is none."""
+    """Return a .csv file, perhaps with a known character between columns, or a .parquet file; raise for no file."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise SteepslopeError(f"expected a table, found {found}", path)
@@ -127,11 +127,12 @@ class CsvFile:
     @cached_property
     def mark(self) -> str:
         """The character between columns."""
-        with explained("cannot be read as UTF-8 text", self.path, UnicodeDecodeError):
-            with self.path.open(encoding="utf-8-sig") as file:
-                header = QUOTED.sub("", file.readline())
-        usual = max(DELIMITERS, key=header.count)
-        return self.delimiter if self.delimiter is not None and (self.delimiter in header) else usual
+        unreadable = explained("cannot be read as UTF-8 text", self.path, UnicodeDecodeError)
+        with unreadable, self.path.open(encoding="utf-8-sig") as file:
+            header = QUOTED.sub("", file.readline())
+        if self.delimiter is not None and self.delimiter in header:
+            return self.delimiter
+        return max(DELIMITERS, key=header.count)
 
     def _lines(self) -> Iterator[list[str]]:
         """Yield the cells of each line, the names first; raise where a line has more of them, or fewer."""

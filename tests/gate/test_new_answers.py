@@ -132,3 +132,16 @@ def test_a_file_with_many_of_them_is_changed(
     assert ("CHANGED" in told) == (code == 4)
     watched = ["monitor", "--gate", str(tmp_path / "gate"), "--state", str(tmp_path / "state"), "--predictions", out]
     assert main(watched) == code  # the file agrees with the gate
+
+
+@pytest.mark.parametrize("batch", [[[0.0, 25.0]], [[0.0, 3.0]] * 50, [[0.0, 0.0], [0.0, 2.0]]])
+def test_logits_of_an_ordinary_net_are_never_taken_for_answers(batch: list[list[float]]) -> None:
+    """Neither those of a batch that has one number above 0 in each row, nor the fit and calibration rows."""
+    draw = np.random.default_rng(0)
+    logits = np.maximum(draw.normal(size=(900, 2)) * [0, 3], 0)
+    labels = (draw.random(900) < 1 / (1 + np.exp(-logits[:, 1]))).astype(int)
+    rows = ClassifierOutputs(logits, labels, as_logits=True)
+    gate = Gate.of(FusedOracle().fit(rows.subset(slice(400))), rows.subset(slice(400, None)), max_risk=0.4)
+    assert gate.source is not None
+    assert gate.source.answers == {}
+    assert np.isfinite(gate.decide(ClassifierOutputs(batch, as_logits=True)).trust_logit).all()

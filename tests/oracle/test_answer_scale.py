@@ -1,4 +1,4 @@
-"""Confidences on scales that say nothing of probabilities, and of answers that have none; who agrees with whom."""
+"""Confidences on any scale, of which only the order counts, and answers that have none; who agrees with whom."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit, logit
 
 from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
 from steepslope.metrics import aurc
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
@@ -35,6 +36,8 @@ def services(n: int, seed: int, scale: str = "probability", other: bool = True) 
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "probability": lambda p: p,
     "percent": lambda p: 100 * p,
+    "squared": np.square,
+    "a third": lambda p: p / 3,
     "log-probability": np.log,
     "1 to 5": lambda p: np.ceil(5 * (p - 1 / CLASSES) / (1 - 1 / CLASSES) + 1e-9),
     "missing": lambda p: np.where(np.arange(len(p)) % 4 == 0, np.nan, p),
@@ -47,16 +50,29 @@ def trust(scale: str) -> tuple[np.ndarray, ClassifierOutputs, FusedOracle]:
     return oracle.trust_logit(rows), rows, oracle
 
 
-@pytest.mark.parametrize("scale", ["percent", "log-probability"])
-def test_a_change_of_scale_that_keeps_the_order_changes_little(scale: str) -> None:
+@pytest.mark.parametrize("scale", ["percent", "squared", "a third", "log-probability"])
+def test_a_change_of_scale_that_keeps_the_order_changes_no_decision_but_few(scale: str) -> None:
     plain, rows, _ = trust("probability")
     found, others, oracle = trust(scale)
     assert oracle.fitted_ is not None
     assert set(oracle.fitted_.scales) == {"logits", "opinion_other"}
-    risks = [aurc(values, rows.is_correct) for values in (MCP().confidence(rows), plain, found)]
     np.testing.assert_array_equal(rows.is_correct, others.is_correct)
+    risks = [aurc(values, rows.is_correct) for values in (MCP().confidence(rows), plain, found)]
     assert risks[1] < 0.9 * risks[0]
-    assert risks[2] < 1.03 * risks[1]
+    assert risks[2] == pytest.approx(risks[1], rel=0.01)
+    assert ((plain > 0) != (found > 0)).mean() < 0.005
+
+
+@pytest.mark.parametrize("scale", ["percent", "squared", "a third"])
+def test_a_gate_decides_the_same_on_another_scale(scale: str) -> None:
+    """A score in [0, 1] need not be the probability of the predicted class."""
+    accepted = {}
+    for name in ("probability", scale):
+        oracle = FusedOracle().fit(services(300, 0, name, other=False))
+        gate = Gate.of(oracle, services(1_000, 1, name, other=False), max_risk=0.1)
+        accepted[name] = gate.decide(services(1_000, 2, name, other=False)).accepted
+    assert accepted[scale].any()
+    assert (accepted[scale] != accepted["probability"]).sum() <= 5
 
 
 @pytest.mark.parametrize("scale", [*SCALES])
@@ -66,7 +82,7 @@ def test_scales_are_kept_in_the_folder_and_explained(scale: str, tmp_path: Path)
     np.testing.assert_array_equal(Oracle.load(tmp_path / "oracle").trust_logit(rows), found)
     np.testing.assert_allclose(sum(oracle.explain(rows).values()), found, atol=1e-9)
     assert oracle.fitted_ is not None
-    assert bool(oracle.fitted_.scales) == (scale != "probability")
+    assert set(oracle.fitted_.scales) == {"logits", "opinion_other"}
 
 
 def test_outputs_without_the_opinion_are_told_so() -> None:
@@ -75,8 +91,9 @@ def test_outputs_without_the_opinion_are_told_so() -> None:
         oracle.trust_logit(services(50, 1, "percent", other=False))
 
 
-def test_ranks_become_log_odds_in_the_same_order() -> None:
-    answers = services(500, 0, "1 to 5", other=False)
+@pytest.mark.parametrize("scale", ["1 to 5", "probability"])
+def test_ranks_become_log_odds_in_the_same_order(scale: str) -> None:
+    answers = services(500, 0, scale, other=False)
     scales = fit_answer_scales(answers)
     scaled = answers.changed(**on_answer_scales(answers.arrays, scales))
     before, after = MCP().confidence(answers), MCP().confidence(scaled)
@@ -92,14 +109,32 @@ def test_without_a_confidence_an_answer_is_right_as_often_as_others_without() ->
     scaled = answers.changed(**on_answer_scales(answers.arrays, fit_answer_scales(answers)))
     expected = logit(answers.is_correct[lacks].mean())
     np.testing.assert_allclose(MCP().confidence(scaled)[lacks], expected, atol=0.05)
-    np.testing.assert_allclose(MCP().confidence(scaled)[~lacks], MCP().confidence(answers)[~lacks], atol=1e-9)
 
 
-def test_probabilities_and_logits_of_nets_keep_their_scale() -> None:
-    assert fit_answer_scales(services(200, 0)) == {}
+def test_logits_of_nets_keep_their_scale_whatever_they_look_like() -> None:
     draw = np.random.default_rng(0)
-    net = ClassifierOutputs(50 * draw.normal(size=(200, 2)), draw.integers(2, size=200))
-    assert fit_answer_scales(net) == {}
+    for logits in (50 * draw.normal(size=(200, 2)), draw.normal(size=(200, 2)) ** 2 * [0, 1], np.eye(2)[[0, 1] * 100]):
+        assert fit_answer_scales(ClassifierOutputs(logits, draw.integers(2, size=200), as_logits=True)) == {}
+
+
+def test_one_confidence_of_all_and_none_at_all_are_scales_too() -> None:
+    for confidence in (np.full(200, 0.9), None):
+        answers = ClassifierOutputs.from_answers([0, 1] * 100, confidence, [0, 1, 1, 1] * 50)
+        scaled = answers.changed(**on_answer_scales(answers.arrays, fit_answer_scales(answers)))
+        np.testing.assert_allclose(MCP().confidence(scaled), logit(0.75), atol=0.02)
+
+
+def test_confidences_beyond_those_of_the_fit_set_go_on_in_their_order() -> None:
+    """Two of the fit set's are nearly the same, and log-odds do not fly off behind them."""
+
+    def answers(confidence: list[float]) -> ClassifierOutputs:
+        return ClassifierOutputs.from_answers([0] * len(confidence), confidence, [0] * len(confidence), classes=[0, 1])
+
+    scales = fit_answer_scales(answers([0.5, 0.6, 0.7, 0.7 + 1e-12]))
+    new = answers([0.4, 0.5, 0.6, 0.7, 0.8, 0.99])
+    found = MCP().confidence(new.changed(**on_answer_scales(new.arrays, scales)))
+    assert (np.diff(found) > 0).all()
+    assert found[-1] < 10
 
 
 def weak(n: int, seed: int, useful: bool) -> ClassifierOutputs:
@@ -131,3 +166,12 @@ def test_confidences_on_another_scale_than_the_fit_set_are_refused(scale: str) -
         oracle.trust_logit(other)
     with pytest.raises(SteepslopeError, match=r"opinion_other: expected confidences in \[0, 1\]"):
         oracle.trust_logit(rows.changed(opinion_other=other.arrays["opinion_other"]))
+
+
+def test_logits_in_place_of_answers_are_refused() -> None:
+    _, rows, oracle = trust("percent")
+    expected = r"logits: expected a class and a confidence a row .*, as in the fit set, found logits in row 1"
+    logits = np.array(rows.logits)
+    logits[1] = [3.0, 0.5, 0.0]
+    with pytest.raises(SteepslopeError, match=expected):
+        oracle.trust_logit(rows.changed(logits=logits))

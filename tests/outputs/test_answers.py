@@ -15,7 +15,7 @@ from steepslope.numerics.log_space import top_log_odds
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.storage import classes_of_oracle
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from steepslope.outputs.answers import answer_logits, answers_in_classes, are_answers
+from steepslope.outputs.answers import UNSAID, answer_logits, answers_in_classes, are_answers
 from steepslope.outputs.table import TableBlocks, read_table
 from steepslope.scores import MCP
 from tests.refusal import refusal
@@ -98,7 +98,7 @@ def test_answers_in_other_classes_are_those_that_these_would_give(
 
 
 def test_an_answer_that_is_none_of_the_classes_says_nothing() -> None:
-    assert answers_in_classes(answer_logits(np.array([1]), [0.9], 2), [0, -1], 3).tolist() == [[0, 0, 0]]
+    assert answers_in_classes(answer_logits(np.array([1]), [0.9], 2), [0, -1], 3).tolist() == [[UNSAID] * 3]
     assert np.isnan(answers_in_classes(np.full((1, 2), np.nan), [0, -1], 3)).all()
 
 
@@ -107,6 +107,20 @@ def test_logits_of_a_net_are_no_answers() -> None:
     assert not are_answers(draw.normal(size=(20, 2)))
     assert not are_answers(np.log(draw.dirichlet(np.ones(3), size=20)))
     assert are_answers(answer_logits(np.arange(4), None, 4))
+    assert not are_answers(np.array([[0.0, 25.0]]))
+    assert not are_answers(np.maximum(draw.normal(size=(50, 2)) * [0, 1], 0))
+    assert not are_answers(np.full((5, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"), [("", np.float16), (".npz", np.float32), (".npz", np.float64), (".csv", np.float64)]
+)
+def test_answers_are_known_as_such_when_they_were_saved(form: str, kind: Any, tmp_path: Path) -> None:
+    answers = expected()
+    answers.changed(logits=answers.logits.astype(kind)).save(tmp_path / f"saved{form}")
+    found = ClassifierOutputs.load(tmp_path / f"saved{form}")
+    assert are_answers(found.logits)
+    assert found.predictions.tolist() == answers.predictions.tolist()
 
 
 def test_classes_are_the_distinct_names_or_numbers() -> None:
@@ -271,3 +285,26 @@ def test_among_new_rows_an_answer_that_is_none_of_the_classes_is_told(tmp_path: 
     assert found.predictions.tolist() == [-1, -1, 0, -1]
     told = refusal(ClassifierOutputs.load, written(tmp_path, ROWS), known=["cat", "cow"])
     assert "(leave other rows to a person), found 'dog' in row 1 (2 such rows)" in told
+
+
+def test_names_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
+    """As one class each, answers and labels would hardly ever agree."""
+    told = "^'Cat' and 'cat' are taken for two classes: write a class in one way"
+    with pytest.warns(UserWarning, match=told):
+        assert ClassifierOutputs.load(written(tmp_path, ROWS.replace(",cat\ny", ",Cat\ny"))).num_classes == 4
+    ClassifierOutputs.from_answers(["a", "A"], [0.9, 0.8], ["a", "A"], classes=["a", "A"])
+
+
+def test_a_file_of_answers_and_its_opinion_have_their_own_separators(tmp_path: Path) -> None:
+    outputs = written(tmp_path, ROWS.replace(",", ";").replace(".", ","))
+    other = written(tmp_path, OTHER, "other.csv")
+    options = ReadingOptions(opinion=(f"vendor={other}",), separator=";")
+    by_hand = ClassifierOutputs.from_answers(["cat", "cow"], [90, 55.5], ids=["y", "z"])
+    same(ClassifierOutputs.of_table(read_table(outputs, options)), expected().with_opinion("vendor", by_hand))
+
+
+def test_an_id_that_stands_twice_is_named_with_its_file(tmp_path: Path) -> None:
+    outputs, other = written(tmp_path, ROWS.replace("y,dog", "x,dog")), written(tmp_path, OTHER, "other.csv")
+    told = refusal(read_table, outputs, ReadingOptions(opinion=(f"vendor={other}",)))
+    assert told.endswith("answers.csv: expected each id once, found 'x' in 2 rows")
+    assert "other.csv" not in told

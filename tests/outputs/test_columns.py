@@ -70,7 +70,7 @@ def test_a_file_of_classes_fixes_their_order(
     ("names", "options", "message"),
     [
         ("target,p_cat", {}, "expected logits in columns logit_0, logit_1, … (or --logit-columns), probabilities"),
-        ("label;logit_0", {}, "found one column, 'label;logit_0': give --separator ';'"),
+        ("label;logit_0", {}, "found one column, 'label;logit_0'"),
         ("logit_0,logit_1", {"label_column": "target"}, "unknown column 'target'"),
         (",".join(f"c{k}" for k in range(1000)), {}, "… (1,000 in all)"),
         ("a,b", {"logit_columns": ("score*",)}, "logit-columns: expected columns like 'score*', found the columns a"),

@@ -145,7 +145,7 @@ def test_blocks_of_rows_have_their_opinions(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[str, str]] = {
-    "twice": ("id,vote\nrow 1,ant\nrow 1,bee\n", "opinion net: expected each id once, found some twice"),
+    "twice": ("id,vote\nrow 1,ant\nrow 1,bee\n", "net: expected each id once, found 'row 1' in 2 rows"),
     "of other columns": ("id,wasp,bug\nrow 1,0.5,0.5\n", "called as the classes (ant, bee, cat), found wasp, bug"),
     "with a column of numbers that is no class": (",id,ant,bee,cat,split\n0,row 1,0.5,0.5,0,1\n", "found '', split: "),
     "of votes next to another column": ("who,id,label\nme,row 1,ant\n", "(ant, bee, cat), found who: leave out"),

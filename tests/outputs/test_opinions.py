@@ -40,7 +40,9 @@ def test_ids_have_to_be_distinct_where_they_decide() -> None:
     found = own.with_opinion("net", other).require("opinion_net")
     np.testing.assert_allclose(found, log_softmax(OTHER, axis=1), rtol=1e-5)
     for mine, theirs, of in (own, ClassifierOutputs(OTHER, ids=IDS), " of the outputs"), (OUTPUTS, other, ""):
-        with pytest.raises(SteepslopeError, match=f"opinion net: expected each id{of} once, found some twice"):
+        with pytest.raises(
+            SteepslopeError, match=f"opinion net: expected each id{of} once, found {IDS[1]!r} in 2 rows"
+        ):
             mine.with_opinion("net", theirs)
 
 

@@ -166,8 +166,8 @@ def test_all_wrong_and_no_rows_promise_nothing() -> None:
     found = certify(np.arange(1000.0), np.zeros(1000, np.bool_), threshold_sequence(np.arange(1000)), 0.05, 0.05)
     assert (found.threshold, found.accepted) == (np.inf, 0)
     assert found.advice == (
-        "among the most trusted of 1,000 rows too many are wrong for 5 %; from so few rows, the number needed cannot "
-        "be estimated"
+        "among the most trusted of 1,000 rows too many are wrong for 5 %; even 30 times as many rows like these would "
+        "probably not do"
     )
 
 

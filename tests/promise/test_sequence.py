@@ -165,7 +165,17 @@ def test_as_many_rows_are_likely_enough_and_far_fewer_are_not(n: int, errors: in
 def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
     found = counts(500, 40)
     assert rows_to_add_to_sample(found, 0.05, 0.05) is None
-    assert "from so few rows, the number needed cannot be estimated" in sample_size_sentence(found, 0.05, 0.05, "risk")
+    advice = sample_size_sentence(found, 0.05, 0.05, "risk")
+    assert "; even 30 times as many rows like these would probably not do; " in advice
+    assert "few rows" not in advice
+
+
+def test_a_risk_near_that_of_all_rows_is_not_advised() -> None:
+    hopeless, hopeful = (sample_size_sentence(counts(1_000, wrong), 0.05, 0.05, "risk") for wrong in (268, 30))
+    assert hopeless.endswith("; the lowest risk you could usually guarantee is near that of all of them, 26.8 %")
+    assert "could usually" not in hopeful
+    few = sample_size_sentence(counts(58, 0), 0.05, 0.05, "risk")
+    assert few.endswith("; with as many rows like these, 16 % is about the lowest risk you can usually guarantee")
 
 
 def test_a_higher_risk_is_told_by_the_same_rule() -> None:
@@ -184,5 +194,5 @@ def test_sentences_say_how_often_they_come_true() -> None:
     advice = sample_size_sentence(counts(58, 0), 0.05, 0.05, "risk")
     assert advice.startswith("58 rows are too few for 5 % at delta 0.05, which takes at least 59 accepted ones")
     assert "more rows like these would do in about 4 of 5 draws" in advice
-    assert "% could be promised in about 4 of 5 draws" in advice
+    assert "% is about the lowest risk you can usually guarantee" in advice
     assert "among the least trusted" in sample_size_sentence(counts(500, 40), 0.05, 0.05, "rejection")

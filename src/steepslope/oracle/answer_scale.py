@@ -1,12 +1,11 @@
-"""The scales of answers' confidences: log-odds of being right, learnt on a fit set if they are not probabilities.
+"""The scales of answers' confidences: log-odds of being right, learnt on a fit set.
 
-Confidences in [0, 1] are kept. Of percentages, log-probabilities or grades from 1 to 5 only the order is used: their
-ranks among those of the fit set become log-odds, around the log-odds of all its answers. An answer without a confidence
-is assumed to be right as often as others in the fit set that have none.
+Of any confidences, probabilities too, only the order is used: the log-odds of their ranks among those of the fit set,
+which a regression calibrates. So a service's confidences may be squared or multiplied by 100, and the same answers are
+trusted. An answer without a confidence is assumed to be right as often as others in the fit set that have none.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,63 +13,65 @@ from scipy.special import logit
 
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, constant, float64, namespace_of, quiet
+from steepslope.numerics.linear import fit_calibration
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import (
     LOGITS,
-    PROBABILITIES,
+    UNSAID,
     are_answers,
-    are_off_scale,
     orders_of_answers,
     require_scales,
+    scale_of_orders,
     strength_of_order,
 )
 from steepslope.outputs.arrays import OPINION
 
 Floats = NDArray[np.float64]
-KNOTS = 17  # the log-odds are linear between these
+KNOTS = 257  # the log-odds are linear between these, which are confidences of the fit set
+STEPS = np.linspace(0, 1, KNOTS)
 PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
-UNSCALED = np.array([-1.0, 1.0])  # the knots, and their values, of confidences in [0, 1]
+BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
+NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
 SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
 
 def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
-    """Return scales by array name, for the arrays of labelled outputs that hold answers other than probabilities."""
+    """Return scales by array name, for the arrays of labelled outputs that hold answers."""
     labels, scales = outputs.require_labels(), {}
-    for name, array in _arrays_of_answers(outputs).items():
-        rows = np.flatnonzero(array.max(axis=1) > 0)
-        order, has = orders_of_answers(array[rows])
-        right = array.argmax(axis=1)[rows] == labels[rows]
-        is_order = bool(are_off_scale(array, PROBABILITIES).any())
-        if is_order or not has.all():
-            scales[name] = _fit_scale(order[has], right, has, is_order)
+    for name, array in outputs.arrays.items():
+        if (name == LOGITS or name.startswith(OPINION)) and are_answers(array):
+            rows = np.flatnonzero(array.max(axis=1) > UNSAID)
+            order, has = orders_of_answers(array[rows])
+            scales[name] = _fit_scale(order[has], array.argmax(axis=1)[rows] == labels[rows], has)
     return scales
 
 
-def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State], inputs: Collection[str]) -> None:
-    """Raise if answers among the ``inputs`` are on another scale, where the fit set's confidences were in [0, 1]."""
-    ordered = {name for name, scale in scales.items() if not np.array_equal(scale["knots"], UNSCALED)}
-    answers = _arrays_of_answers(outputs)
-    require_scales(answers, {name: PROBABILITIES for name in answers if name in {*inputs} - ordered}, "fit set")
+def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> None:
+    """Raise if the arrays that held answers in the fit set hold none, or are on another scale than all of these."""
+    arrays = outputs.arrays
+    known = {name: scale_of_orders(state["knots"][[1, -2]]) for name, state in scales.items() if name in arrays}
+    require_scales(arrays, known, "fit set")
 
 
-def _arrays_of_answers(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
-    arrays = {name: array for name, array in outputs.arrays.items() if name == LOGITS or name.startswith(OPINION)}
-    return {name: array for name, array in arrays.items() if are_answers(array)}
-
-
-def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_], is_order: bool) -> State:
+def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_]) -> State:
     overall = float((right.sum() + 1) / (len(right) + 2))
     missing = (right[~has].sum() + PRIOR_ROWS * overall) / ((~has).sum() + PRIOR_ROWS)
-    knots = values = UNSCALED
-    if is_order:
+    knots = values = NOTHING_KNOWN
+    if len(order):
         ranked = np.sort(order)
-        knots = np.unique(np.quantile(ranked, np.linspace(0, 1, KNOTS)))
-        below, until = (np.searchsorted(ranked, knots, side) for side in ("left", "right"))
-        values = logit((below + until + 1) / (2 * len(ranked) + 2)) + logit(overall)
-    if len(knots) == 1:
-        knots, values = np.append(knots, knots + 1), np.append(values, values + 1)
+        distinct = np.unique(ranked)
+        knots = np.unique(np.quantile(ranked if len(distinct) > KNOTS else distinct, STEPS, method="nearest"))
+        slope, offset = fit_calibration(_log_odds_of_ranks(ranked, order) + logit(overall), right[has])
+        values = slope * (_log_odds_of_ranks(ranked, knots) + logit(overall)) + offset
+    knots, values = (np.concatenate([ends[:1] - BEYOND, ends, ends[-1:] + BEYOND]) for ends in (knots, values))
     return {"knots": knots, "values": values, "missing": np.array([logit(missing)])}
+
+
+def _log_odds_of_ranks(ranked: Floats, order: Floats) -> Floats:
+    below, until = (np.searchsorted(ranked, order, side) for side in ("left", "right"))
+    log_odds: Floats = logit((below + until + 1) / (2 * len(ranked) + 2))
+    return log_odds
 
 
 def check_answer_scale(state: State) -> None:
@@ -89,9 +90,7 @@ def _on_scale(logits: Array, state: State) -> Array:
     order, has = orders_of_answers(logits)
     knots, values = (constant(state[name], order) for name in ("knots", "values"))
     slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
-    # the first piece goes on below, the last above
-    ends = xp.maximum(order - knots[-1], xp.zeros_like(order)), xp.minimum(order - knots[0], xp.zeros_like(order))
-    within = xp.minimum(xp.maximum(order[:, None] - knots[:-1], xp.zeros_like(slopes)), knots[1:] - knots[:-1])
-    found = values[0] + xp.sum(within * slopes, axis=1) + ends[0] * slopes[-1] + ends[1] * slopes[0]
-    found = xp.where(has, found, constant(state["missing"], found)[0]) + chance
-    return xp.where(logits > 0, strength_of_order(found)[:, None], float64(logits))
+    piece = xp.sum(order[:, None] >= knots[1:-1], axis=1)  # the first and the last go on
+    log_odds = values[piece] + slopes[piece] * (order - knots[piece])
+    strength = strength_of_order(xp.where(has, log_odds, constant(state["missing"], order)[0]) + chance)
+    return xp.where(logits > UNSAID, UNSAID + strength[:, None], float64(logits))

@@ -148,7 +148,7 @@ class FusedFit:
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return the opinions of each kind of evidence on the candidate classes, log-probabilities (n, V, C) each."""
-        require_scale_of_fit_set(outputs, self.scales, self.inputs)
+        require_scale_of_fit_set(outputs, self.scales)
         scaled = on_scales_of_answers(outputs, self.scales)
         *parts, _ = evidence_of_all_rows(
             scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)

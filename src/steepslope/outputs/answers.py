@@ -1,11 +1,13 @@
 """Answers: a predicted class, and one number that says how sure the classifier is. They become made logits.
 
-A vendor's service, a language model, a rule or a person gives no more. The made logits of a row are 0 but at the
-predicted class, where they are above 0: so the prediction is never another. They rise strictly with the confidence and
-depend on nothing but the row, so that new rows mean what calibration rows meant. In [0, 1] the confidence is taken for
-the probability of the predicted class, as far as that is above 1/K; any other number has its place in the same order.
+A vendor's service, a language model, a rule or a person gives no more. The made logits of a row are ``UNSAID`` but at
+the predicted class, where they are above: so the prediction is never another, and no net's logits are taken for
+answers. They rise strictly with the confidence and depend on nothing but the row, so new rows mean what calibration
+rows meant. As long as nothing else is learnt, a confidence in [0, 1] is taken for the probability of the predicted
+class, as far as that is above 1/K; any other number has its place in the same order.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,12 +34,12 @@ from steepslope.outputs.labels import (
 Floats = NDArray[np.float64]
 STRAIGHT = 10.0  # log-odds that are kept; beyond, they are bent, since services round 0.99998 to 1
 LOWEST, HIGHEST = -745.0, 38.0  # what stands for the log-odds of 0 and of 1: beyond all others of float64
-NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
+NEAR = 0.05  # strengths below it are squeezed, so that all are above 0
 APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
 RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
-MISSING = 1e-5  # the made logit where there is no confidence: below all others
+MISSING = 1e-5  # the strength of an answer without a confidence: below all others
 MISSED = 1.5 * MISSING  # above MISSING in every float type
-NO_ANSWER = -(2.0**-17)  # all made logits of a row without an answer; exact in float16, and no classifier gives it
+UNSAID = -(2.0**-17)  # the made logit of each class that is not the answer; exact in float16, and no net gives it
 LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 ROUNDED = 0.01  # of an order in float16
@@ -55,7 +57,7 @@ GRADES = "wrong", "right"  # the classes of answers of which no more is known: e
 def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
     """Return the made logits (n, K) of classes (n,) and confidences (n,), NaN where a row has none; None: none has.
 
-    Those of the class −1, a row without an answer, are all ``NO_ANSWER``.
+    Those of the class −1, a row without an answer, are all ``UNSAID``.
 
     Raises
     ------
@@ -70,8 +72,8 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
     rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
     answered = np.flatnonzero(predicted != UNKNOWN)
-    logits = np.where(predicted == UNKNOWN, NO_ANSWER, 0.0)[:, None].repeat(num_classes, axis=1)
-    logits[answered, predicted[answered]] = np.where(np.isnan(values), MISSING, rising)[answered]
+    logits = np.full((count, num_classes), UNSAID)
+    logits[answered, predicted[answered]] += np.where(np.isnan(values), MISSING, rising)[answered]
     return logits
 
 
@@ -120,13 +122,13 @@ def strength_of_order(order: Array) -> Array:
 
 @quiet
 def order_of_strength(strength: Array) -> Array:
-    """Return what made logits (n,) were before :func:`strength_of_order`."""
+    """Return what strengths (n,) were before :func:`strength_of_order`."""
     return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
 
 
 def orders_of_answers(logits: Array) -> tuple[Array, Array]:
     """Return the order of each confidence in made logits (n, K), float64 (n,), and whether a row has one."""
-    strength = namespace_of(logits).max(float64(logits), axis=1)
+    strength = namespace_of(logits).max(float64(logits), axis=1) - UNSAID
     return order_of_strength(strength) - np.log(logits.shape[1] - 1), strength > MISSED
 
 
@@ -138,56 +140,72 @@ def are_off_scale(logits: Array, scale: str) -> Array:
     >>> are_off_scale(answer_logits(np.array([0, 0, 1, 1]), [1.0, 93.0, np.nan, -0.5], 3), PROBABILITIES).tolist()
     [False, True, False, True]
     """
-    least, most = SCALES[scale]
     order, has = orders_of_answers(logits)
-    return has & ((order < least - ROUNDED) | (order > most + ROUNDED))
+    return has & _are_beyond(order, scale)
+
+
+def _are_beyond(order: Array, scale: str) -> Array:
+    least, most = SCALES[scale]
+    return (order < least - ROUNDED) | (order > most + ROUNDED)
 
 
 def scale_of_answers(logits: NDArray[Any]) -> str | None:
     """Return the first of ``SCALES`` that all confidences of made logits (n, K) are on; None if they are on none."""
-    return next((scale for scale in SCALES if not are_off_scale(logits, scale).any()), None)
+    order, has = orders_of_answers(logits)
+    return scale_of_orders(order[has])
+
+
+def scale_of_orders(order: Floats) -> str | None:
+    """Return the first of ``SCALES`` that all these orders of confidences are on; None if they are on none."""
+    return next((scale for scale in SCALES if not _are_beyond(order, scale).any()), None)
 
 
 def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str | None], known: str) -> None:
-    """Raise if a confidence in some made logits is not on the scale that all of the ``known`` rows were on."""
+    """Raise unless some arrays hold answers, with confidences on the scale that all of the ``known`` rows were on."""
     for name, scale in scales.items():
+        if not (made := are_made(arrays[name])).all():
+            expected = f"expected a class and a confidence a row (from_answers), as in the {known}"
+            raise SteepslopeError(f"{expected}, found logits in row {int(made.argmin())}", name)
         if scale is not None and (off := are_off_scale(arrays[name], scale)).any():
-            place, row = CONFIDENCE if name == LOGITS else name, int(off.argmax())
+            place = CONFIDENCE if name == LOGITS else name
+            row = int(off.argmax())
             raise SteepslopeError(f"expected {scale}, as in the {known}, found others in row {row}", place)
 
 
 def are_answers(logits: NDArray[Any]) -> bool:
-    """Return whether logits (n, K) are made of answers: each row has one number above 0, or has none; others are 0.
+    """Return whether logits (n, K) are made of answers in all rows that are not lacking (NaN), and there are such.
 
-    >>> are_answers(np.array([[0.0, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, -2.5]]))
+    >>> are_answers(np.array([[UNSAID, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, 2.5]]))
     (True, False)
     """
-    return all(_are_made(np.asarray(logits[rows])) for rows in blocks(len(logits)))
+    has_rows = not np.isnan(logits[:, 0]).all()
+    return has_rows and all(bool(are_made(np.asarray(logits[rows])).all()) for rows in blocks(len(logits)))
 
 
-def _are_made(logits: NDArray[Any]) -> bool:
-    known = logits[~(np.isnan(logits[:, 0]) | is_unanswered(logits))]
-    return bool(((known != 0).sum(axis=1) <= 1).all() and (known >= 0).all())
+def are_made(logits: Any) -> Any:
+    """Return which rows of logits (n, K) are made of an answer, or are NaN, booleans (n,); tensors are taken, too."""
+    others = (logits != UNSAID) & (logits == logits)
+    return others.sum(1) <= 1
 
 
 def is_unanswered(logits: Any) -> Any:
     """Return which rows have no answer, (n,), of logits (n, K), also of tensors."""
-    return (logits == NO_ANSWER).all(1)
+    return (logits == UNSAID).all(1)
 
 
 def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes: int) -> Floats:
     """Return made logits of other classes (m, K') as those of ``num_classes`` classes, (m, K), by ``places`` (K',).
 
-    A row whose class has no place (−1) is 0: its answer is none of these classes. A row of NaN stays so.
+    A row whose class has no place (−1) is ``UNSAID``: its answer is none of these classes. A row of NaN stays so.
     """
     rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
-    strength = np.asarray(logits[rows, predicted], dtype=np.float64)
+    strength = np.asarray(logits[rows, predicted], dtype=np.float64) - UNSAID
     gained = np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
     rising = strength_of_order(order_of_strength(strength) + gained)
     place = np.asarray(places)[predicted]
-    made = np.where(np.isnan(logits[:, :1]), np.nan, np.zeros(num_classes))
+    made = np.where(np.isnan(logits[:, :1]), np.nan, np.full(num_classes, UNSAID))
     there = (place >= 0) & (strength > 0)
-    made[rows[there], place[there]] = np.where(strength > MISSING, rising, MISSING)[there]
+    made[rows[there], place[there]] += np.where(strength > MISSED, rising, MISSING)[there]
     return made
 
 
@@ -218,11 +236,11 @@ def coded_answers(
 def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) -> Floats:
     """Return the made logits (n, K) of answers among the names of the classes.
 
-    A row without an answer is NaN, and one whose answer is none of the classes is 0.
+    A row without an answer is NaN, and one whose answer is none of the classes is ``UNSAID``.
     """
     places = places_of_answers(predicted, names)
     codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
-    logits = np.maximum(answer_logits(codes, confidence, len(names)), 0)
+    logits = answer_logits(codes, confidence, len(names))
     nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
     unanswered = [predicted.distinct.index(text) for text in nothing if text not in places]
     logits[np.isin(predicted.codes, unanswered)] = np.nan
@@ -252,6 +270,10 @@ def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
             expected = "expected whole numbers from 0, or the names of the classes (classes=, --classes)"
             raise SteepslopeError(f"{expected}, found {least if least < 0 else most}", PREDICTED)
         return [str(number) for number in range(max(2, most + 1))]
+    by_case = {name.lower(): name for name in sorted(distinct)}
+    for name in sorted(distinct - {*by_case.values()})[:1]:
+        told = f"{name!r} and {by_case[name.lower()]!r} are taken for two classes: write a class in one way"
+        warnings.warn(told, UserWarning, stacklevel=4)
     if len(distinct) < 2:
         found = f"found {listed_names(sorted(distinct))} alone: name them all (classes=, --classes)"
         raise SteepslopeError(f"expected at least two classes, {found}", PREDICTED)

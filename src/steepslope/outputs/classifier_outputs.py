@@ -182,9 +182,10 @@ class ClassifierOutputs(Brief):
     ) -> ClassifierOutputs:
         """Return the outputs of whoever gives a class and one number: a service, a language model, a person.
 
-        Their logits are made: 0 but at the predicted class, where they are above 0 and rise with the confidence. So
+        Their logits are made: alike but at the predicted class, where they are above 0 and rise with the confidence. So
         MCP ranks as the confidence does, and scores such as margin and entropy only repeat it. In [0, 1], as far as it
-        is above 1/K, MCP is the confidence itself; elsewhere a gate or an oracle learns what it is worth.
+        is above 1/K, MCP is the confidence itself. A fused oracle takes any confidence for a rank alone, and learns
+        what it is worth.
 
         Parameters
         ----------
@@ -453,7 +454,7 @@ def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
 
 def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
     predicted = np.asarray(logits.argmax(axis=1))
-    doubtful = np.flatnonzero(logits[:, 0] == answers.NO_ANSWER)
+    doubtful = np.flatnonzero(logits[:, 0] == answers.UNSAID)
     predicted[doubtful[answers.is_unanswered(logits[doubtful])]] = UNKNOWN
     return predicted
 

@@ -32,7 +32,6 @@ from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
 from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_filled, table_rows_at_once
 
-MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
 OPTION = "logit-columns"
 USUAL = "logit"
 SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
@@ -248,15 +247,12 @@ def numbered_columns(names: Collection[str], prefix: str) -> list[str]:
 
 
 def found_columns(names: Sequence[str]) -> str:
-    """Return the end of a message: which columns were found, with a word on the separator if they are but one.
+    """Return the end of a message: which columns were found.
 
-    >>> print(found_columns(["a", "b"]), found_columns(["a;b"]), sep=" | ")
-    found the columns a, b | found one column, 'a;b': give --separator ';'
+    >>> found_columns(["a", "b"])
+    'found the columns a, b'
     """
-    if len(names) > 1:
-        return f"found the columns {listed_names(names)}"
-    other = [f": give --separator {option}" for mark, option in MARKS.items() if mark in "".join(names)]
-    return f"found one column, {''.join(names)!r}{''.join(other[:1])}"
+    return f"found the columns {listed_names(names)}" if len(names) > 1 else f"found one column, {''.join(names)!r}"
 
 
 def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> Layout | None:

@@ -34,10 +34,13 @@ ARRAYS = ("logits", "probabilities", "votes")  # of a .npz file, the first that 
 Mapped = dict[str, str | None]
 
 
-def read_opinions(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str, dict[str, Any]]]:
-    """Return the arrays of the opinions that are given for some rows, by name, and what is known of their nets.
+def read_opinions(
+    own: Opinion, options: ReadingOptions, place: str | Path = "outputs"
+) -> tuple[Arrays, dict[str, dict[str, Any]]]:
+    """Return the arrays of the opinions that are given for rows, by name, and what is known of their nets.
 
-    That is what the extraction of a folder recorded, and the places of the net's classes; nothing of other files.
+    ``place`` is where the rows come from. Known of a net is what the extraction of a folder recorded, and the places of
+    its classes; nothing of other files.
     """
     arrays: Arrays = {}
     nets: dict[str, dict[str, Any]] = {}
@@ -49,6 +52,9 @@ def read_opinions(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[s
         path, mapping = Path(file), mappings.get(name)
         with explained("cannot be read as an opinion", path, OSError, longest=160):
             other = read_opinion_file(path, options, own, mapping)
+        if own.ids is not None and other.ids is not None and not np.array_equal(own.ids, other.ids):
+            with located(place):
+                opinions.require_names_once(own.ids.tolist(), "each id")
         with located(path):
             arrays |= opinions.opinion_arrays(own, name, other, mapping)
             made = folder.extraction_of_folder(path) if path.is_dir() else {}

@@ -6,6 +6,7 @@ It is kept as an array of its own, ``opinion_NAME``, log-probabilities of the cl
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -228,14 +229,20 @@ def _rows_with_opinions(place: str, own: Any, others: Any, n: int, count: int) -
     return np.arange(n)
 
 
+def require_names_once(names: Sequence[Any], expected: str) -> None:
+    """Raise if some of the names stand more than once, such as ids."""
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise SteepslopeError(f"expected {expected} once, found {name!r} in {times:,} rows")
+
+
 def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     """Return the place of each id among others, (n,); -1 for one that is not there."""
     places = {one: place for place, one in enumerate(others)}
     rows = np.array([places.get(one, LACKING) for one in own])
     if not np.array_equal(own, others):  # else they go by their places as well
         for whose, names in {"": others, " of the outputs": own}.items():
-            if len(set(names)) < len(names):
-                raise SteepslopeError(f"expected each id{whose} once, found some twice")
+            require_names_once(names, f"each id{whose}")
     if (rows == LACKING).all():
         raise SteepslopeError(f"expected ids such as {own[0]!r}, found none of them, but {others[0]!r}")
     return rows if len(places) == len(others) else np.arange(len(rows))

@@ -62,7 +62,8 @@ class ReadingOptions:
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
-        Character between the columns of .csv files, or tab; it is not guessed.
+        Character between the columns of .csv files, or tab; by default that of ``, ; | tab`` which a file's first line
+        has most often.
     classes
         Text file with the name of one class a line, in the order of the labels, for files whose columns do not name the
         classes.
@@ -84,14 +85,14 @@ class ReadingOptions:
     prediction_column: str | None = None
     confidence_column: str | None = None
     id_column: str | None = None
-    separator: str = ","
+    separator: str | None = None
     classes: str | None = None
     opinion: tuple[str, ...] = ()
     opinion_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         options_by_name("opinion_classes", self.opinion_classes, options_by_name("opinion", self.opinion))
-        if len(self.delimiter) != 1:
+        if self.delimiter is not None and len(self.delimiter) != 1:
             raise SteepslopeError(f"expected one character, or tab, found {self.separator!r}", "separator")
         if self.logit_columns is not None and self.confidence_column is not None:
             raise SteepslopeError("expected --logit-columns or --confidence-column, found both", "confidence-column")
@@ -99,9 +100,9 @@ class ReadingOptions:
             raise SteepslopeError("expected --probabilities or --as-logits, found both", "probabilities")
 
     @property
-    def delimiter(self) -> str:
-        """The character between columns."""
-        return SEPARATORS.get(self.separator, self.separator)
+    def delimiter(self) -> str | None:
+        """The character between columns, where it is named."""
+        return None if self.separator is None else SEPARATORS.get(self.separator, self.separator)
 
     @property
     def ids(self) -> str:

@@ -247,7 +247,7 @@ def _table_with_opinions(table: Table) -> Table:
     recipe = folder.recipe_of_folder(table.path) if table.path.is_dir() else None
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
-    added, nets = read_opinions(own, table.options)
+    added, nets = read_opinions(own, table.options, table.path)
     names = options_by_name("opinion", table.options.opinion)
     others_kept = {
         name: one for name, one in table.arrays.items() if not any(is_array_of_opinion(name, other) for other in names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ EXPECTED = {NUMBER: "a number", TEXT: "a value", TRUTH: "true or false"}
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # that are read at once: rows at most, and rows times columns
 CSV_ENTRIES = 2**19  # cells of text that are held at once
 FIRST_ROWS = 1_000  # by which a column's kind is told
+COMMA, DELIMITERS = ",", ",;\t|"  # of which the line of names tells which one stands between columns
+QUOTED = re.compile('"[^"]*"')
 TRUTH_OF_CELL = {**TRUTH_OF_TEXT, "": nan}
 
 Frame = dict[str, NDArray[Any]]
@@ -62,8 +65,8 @@ class TableFile(Protocol):
         """Raise if some columns are too much for memory, as far as that is known before they are read."""
 
 
-def table_file(path: Path, delimiter: str = ",") -> TableFile:
-    """Return a .csv file, with the character between its columns, or a .parquet file; raise if there is none."""
+def table_file(path: Path, delimiter: str | None = None) -> TableFile:
+    """Return a .csv file, perhaps with a known character between columns, or a .parquet file; raise for no file."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise SteepslopeError(f"expected a table, found {found}", path)
@@ -79,10 +82,14 @@ def _parquet_files(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A text file with a line of names, and a line for each row."""
+    """A text file with a line of names, and a line for each row.
+
+    Columns are told by the ``delimiter`` where the line of names has that character, else by that of ``DELIMITERS``
+    which it has most often. Where this is no comma, numbers may have decimal commas.
+    """
 
     path: Path
-    delimiter: str = ","
+    delimiter: str | None = None
     saved_classes = None
 
     @cached_property
@@ -99,32 +106,49 @@ class CsvFile:
         lines, start = islice(self._lines(), 1, None), 0
         while some := list(islice(lines, min(rows, CSV_ENTRIES // len(self.names) + 1))):
             cells = {name: [line[place] for line in some] for name, place in places.items()}
+            cells |= {name: self._with_points(cells[name]) for name, kind in kinds.items() if kind == NUMBER}
             yield {name: _READERS[kind](cells[name], name, start) for name, kind in kinds.items()}
             start += len(some)
 
     def first_numbers(self, columns: Collection[str]) -> Frame:
         """Return the first rows of those of some columns that hold nothing but numbers there."""
-        first = next(self.batches(dict.fromkeys(columns, TEXT), FIRST_ROWS), {})
+        texts = next(self.batches(dict.fromkeys(columns, TEXT), FIRST_ROWS), {})
+        first = {name: self._with_points(cells.tolist()) for name, cells in texts.items()}
         numeric = [name for name, cells in first.items() if not any(map(_is_no_number, cells))]
-        return {name: _numbers_in_cells(first[name].tolist(), name) for name in numeric}
+        return {name: _numbers_in_cells(first[name], name) for name in numeric}
 
     def require_room(self, columns: Collection[str]) -> None:
         """Do nothing: the size of text in memory is not known before it is read."""
 
+    def _with_points(self, cells: list[str]) -> list[str]:
+        """Return cells of numbers with a point in decimals."""
+        return cells if self.mark == COMMA else [cell.replace(COMMA, ".") for cell in cells]
+
+    @cached_property
+    def mark(self) -> str:
+        """The character between columns."""
+        unreadable = explained("cannot be read as UTF-8 text", self.path, UnicodeDecodeError)
+        with unreadable, self.path.open(encoding="utf-8-sig") as file:
+            header = QUOTED.sub("", file.readline())
+        if self.delimiter is not None and self.delimiter in header:
+            return self.delimiter
+        return max(DELIMITERS, key=header.count)
+
     def _lines(self) -> Iterator[list[str]]:
         """Yield the cells of each line, the names first; raise where a line has more of them, or fewer."""
-        expected = f"cannot be read as UTF-8 text with {self.delimiter!r} between columns"
+        expected = f"cannot be read as UTF-8 text with {self.mark!r} between columns"
         with (
             explained(expected, self.path, (csv.Error, UnicodeDecodeError)),
             self.path.open(encoding="utf-8-sig", newline="") as file,
         ):
-            reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+            reader = csv.reader(file, delimiter=self.mark, strict=True)
             width = 0
             for line in filter(None, reader):
                 width = width or len(line)
                 if len(line) != width:
                     found = f"expected {width} columns, as in the first line, found {len(line)} in line"
-                    raise SteepslopeError(f"{found} {reader.line_num}", self.path)
+                    remedy = "" if width > 1 else ": name the character between columns (--separator)"
+                    raise SteepslopeError(f"{found} {reader.line_num}{remedy}", self.path)
                 yield line
 
 

@@ -202,7 +202,7 @@ class MixCounts:
         if weights.target is not None:
             advice = "an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer"
         elif times is None:
-            advice = "from so few rows, the number needed cannot be estimated"
+            advice = f"even {MULTIPLES[-1]:g} times as many rows like these would not do"
         else:
             more = f"about {math.ceil((times - 1) * n):,} more rows like these"
             advice = f"{more} would do if as many of them are wrong, fewer if more are of that kind"

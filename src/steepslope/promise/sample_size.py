@@ -6,6 +6,7 @@ prior, so the number of errors in another draw is beta-binomial.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 
 import numpy as np
@@ -19,21 +20,32 @@ MOST_TIMES = 30  # advice names at most this many times the rows
 OPEN = 1e-6
 LIKELY = 0.8
 PRIOR = 0.5  # Jeffreys'
+WHOLE = 0.1  # from there on an advised risk has no decimals
+NEAR = 0.9  # of the risk of all rows: from there on a promise helps nothing
 DIGITS = 2  # significant ones of an advised number of rows
 
 
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and what to do about it, as far as the counts tell."""
+    clauses = [_why_sample_is_too_small(above, risk, delta, aim)]
     more = rows_to_add_to_sample(above, risk, delta)
-    possible = possible_risk_of_sample(above, risk, delta)
-    unknown = "from so few rows, the number needed cannot be estimated"
-    clauses = [_why_sample_is_too_small(above, risk, delta, aim), unknown]
     if more is not None:
-        clauses[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
+        clauses.append(f"about {more:,} more rows like these would do in about 4 of 5 draws")
+    elif above.n:
+        clauses.append(f"even {MOST_TIMES} times as many rows like these would probably not do")
+    possible = possible_risk_of_sample(above, risk, delta)
     if possible is not None:
-        could = f"a risk of {as_percent(possible, 2)} could be promised in about 4 of 5 draws"
-        clauses.append(f"with as many rows like these, {could}")
+        clauses.append(_sentence_on_possible_risk(above, risk, possible))
     return "; ".join(clauses)
+
+
+def _sentence_on_possible_risk(above: Above, risk: float, possible: float) -> str:
+    """Return which risk to promise in place of another one, or that it would be near that of all rows."""
+    of_all = above.errors[-1] / max(above.accepted[-1], 1)
+    lowest = as_percent(possible, int(possible < WHOLE), math.ceil)
+    if of_all > risk and possible > NEAR * of_all:
+        return f"the lowest risk you could usually guarantee is near that of all of them, {as_percent(of_all)}"
+    return f"with as many rows like these, {lowest} is about the lowest risk you can usually guarantee"
 
 
 def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) -> str:

@@ -18,7 +18,7 @@ from steepslope.nets.export.file import Arrays, ArraySpec
 from steepslope.outputs.answers import (
     CONFIDENCE,
     GRADES,
-    NO_ANSWER,
+    UNSAID,
     answer_logits,
     answer_texts,
     opinion_of_answers,
@@ -67,5 +67,5 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     place = inputs[-1].name
     require_scales({place: logits}, {place: served.card.answers[array.name]}, "calibration rows")
     if not is_opinion_array(array.name):
-        logits[~np.nan_to_num(logits).any(axis=1)] = NO_ANSWER
+        logits[np.isnan(logits).any(axis=1)] = UNSAID
     return logits.astype(array.dtype)

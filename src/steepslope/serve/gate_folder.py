@@ -18,6 +18,7 @@ from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.answers import UNSAID
 from steepslope.outputs.arrays import VOTE
 from steepslope.scores.score import LOGITS
 from steepslope.serve import served
@@ -74,7 +75,10 @@ def _served_arrays(gate: Gate, digest: str) -> Served:
     source = gate.require_source()
     kinds = {LOGITS: np.float64, **{name: np.int64 for name in source.arrays if name.startswith(VOTE)}}
     inputs = [ArraySpec(name, kinds.get(name, np.float32), (None, *source.shapes[name])) for name in source.arrays]
-    rows = {spec.name: np.zeros((1, *source.shapes[spec.name]), spec.dtype) for spec in inputs}
+    rows = {
+        spec.name: np.full((1, *source.shapes[spec.name]), UNSAID if spec.name in source.answers else 0, spec.dtype)
+        for spec in inputs
+    }  # a probe
 
     def decide(parts: Sequence[Arrays], top: int) -> Decisions:
         joined = {name: np.concatenate([part[name] for part in parts]) for name in rows}

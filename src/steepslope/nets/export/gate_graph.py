@@ -27,7 +27,7 @@ from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
 from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
-from steepslope.outputs.answers import are_off_scale, is_unanswered
+from steepslope.outputs.answers import are_made, are_off_scale, is_unanswered
 from steepslope.outputs.arrays import is_opinion_array
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import Score
@@ -91,6 +91,7 @@ class GateGraph(nn.Module):
         rows = dict(given)
         needed = [array for name, array in given.items() if array.is_floating_point() and not is_opinion_array(name)]
         usable = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
+        usable += [are_made(rows[name]) for name in self.source.answers]
         usable += [~are_off_scale(rows[name], scale) for name, scale in self.source.answers.items() if scale]
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():

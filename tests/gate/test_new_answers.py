@@ -144,4 +144,4 @@ def test_logits_of_an_ordinary_net_are_never_taken_for_answers(batch: list[list[
     gate = Gate.of(FusedOracle().fit(rows.subset(slice(400))), rows.subset(slice(400, None)), max_risk=0.4)
     assert gate.source is not None
     assert gate.source.answers == {}
-    assert np.isfinite(gate.decide(ClassifierOutputs(batch, as_logits=True)).trust_logit).all()
+    assert np.isfinite(gate.decide_rows(ClassifierOutputs(batch, as_logits=True)).trust_logit).all()

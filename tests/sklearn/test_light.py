@@ -27,9 +27,9 @@ from tests.sklearn.problems import table
 
 small_net.LEAST_STEPS, small_net.EPOCHS = 30, 1
 X, y = table(300)
-frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(
-    word=pd.Categorical(X[:, 2] > 0), day=pd.Timestamp("2026-12-01") + pd.to_timedelta([7 * row % 300 for row in range(300)], unit="h")
-)
+hours = [7 * row % 300 for row in range(300)]  # dates in order would be told
+days = pd.Timestamp("2026-12-01") + pd.to_timedelta(hours, unit="h")
+frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(word=pd.Categorical(X[:, 2] > 0), day=days)
 words = ColumnTransformer([("word", OneHotEncoder(), ["word"]), ("number", "passthrough", ["a", "b"])])
 for inputs, classifier in ((X, GaussianNB()), (frame, make_pipeline(words, LogisticRegression()))):
     model = TrustedClassifier(classifier, max_risk=0.4).fit(inputs, y)

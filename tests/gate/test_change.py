@@ -14,6 +14,8 @@ from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.adapting import LEAST_LABELS, risks_to_try, split_to_adapt
 from steepslope.gate.change import ACCEPT_NOTHING, verdict_on_batch
+from steepslope.oracle import FusedOracle
+from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.change import CHANGED, HEALTHY
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
@@ -61,6 +63,24 @@ def test_the_gate_goes_on_under_another_class_mix_that_explains_the_change(model
     assert 0.5 * before.mean() < accepted.mean() <= before.mean()
     assert not (accepted & ~before).any()
     assert (labels != y)[accepted].mean() < 0.1
+
+
+def test_no_mix_explains_confidences_that_are_all_the_same() -> None:
+    """Those of a service that answers .99 to everything, or in basis points, in the usual mix of classes."""
+    draw = np.random.default_rng(0)
+
+    def answers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        draw = np.random.default_rng([seed, n])
+        confidence, truth = 0.4 + 0.6 * draw.beta(4, 1, n), draw.integers(3, size=n)
+        said = np.where(draw.random(n) < confidence, truth, (truth + 1) % 3)
+        return said.astype(str), confidence, truth.astype(str)
+
+    rows = ClassifierOutputs.from_answers(*answers(3_000, 1))
+    gate = Gate.of(FusedOracle().fit(rows.subset(slice(1_000))), rows.subset(slice(1_000, None)), 0.1)
+    said, confidence, _ = answers(500, 2)
+    for other in (np.full(500, 0.99), np.full(500, np.median(confidence)), draw.permutation(confidence) ** 0.25):
+        with pytest.warns(ChangedWarning, match="So nothing is accepted"):
+            gate.decide(ClassifierOutputs.from_answers(said, other, classes=gate.classes))
 
 
 def test_rows_too_few_to_estimate_a_mix_are_all_reviewed(model: TrustedClassifier) -> None:

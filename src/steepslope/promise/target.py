@@ -53,6 +53,7 @@ Bools = NDArray[np.bool_]
 LEAST_ROWS = 30  # of each class, to estimate how often it is predicted as which
 LEAST_TARGET = 200
 SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
+FLOOR = 1e-8  # of variances: a bin that one side never reaches has none, and yet tells
 BINS = 5  # of confidences, to test whether a mix explains them
 ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
 FAR = 4.0  # standard errors by which an estimated share may be below 0
@@ -153,11 +154,12 @@ class Target:
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
             raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
-        edges = np.setdiff1d(np.quantile(on_target, np.arange(1, BINS) / BINS), [on_target.min()])
+        both = np.concatenate([confidence, on_target])  # those of one side may all be equal
+        edges = np.setdiff1d(np.quantile(both, np.arange(1, BINS) / BINS), [both.min()])
         bins = np.eye(len(edges) + 1)
         ours = bins[np.searchsorted(edges, confidence, side="right")]
         means, covariance = self.moments(ours, bins[np.searchsorted(edges, on_target, side="right")])
-        statistic = means @ np.linalg.pinv(covariance, rcond=1e-8) @ means
+        statistic = means @ np.linalg.solve(covariance + FLOOR * np.eye(len(means)), means)
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
         if p_value < ALPHA:

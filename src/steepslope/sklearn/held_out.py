@@ -35,6 +35,7 @@ MOST_COMPARED = 2_000  # rows in which a column may tell the label
 ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
 ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
 LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
+LEAST_COMPARED = 100  # rows: of fewer, a column that rightly decides may have no exception
 
 
 def _is_missing(label: Any) -> bool:
@@ -62,7 +63,7 @@ def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
 def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed: int) -> list[str]:
     """Return a caution for each column of a table (n, d) that alone tells the label of nearly all rows.
 
-    One row of each number in ``codes`` (n,) is compared, at most 2,000 in all.
+    One row of each number in ``codes`` (n,) is compared, at most 2,000 in all. Fewer than 100 tell too little.
 
     >>> numbers = np.arange(200) % 7
     >>> cautions_on_telling_columns(np.column_stack([numbers, numbers > 3]), numbers > 3, np.arange(200), 0)[1]
@@ -73,7 +74,7 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed:
     table, n = _safe_indexing(X, rows), len(rows)
     classes = np.unique(labels[rows], return_inverse=True)[1]
     rare = n - int(np.bincount(classes).max())
-    if issparse(table) or column_kinds(table) in ((), TEXTS) or rare < LEAST_RARE:
+    if n < LEAST_COMPARED or rare < LEAST_RARE or issparse(table) or column_kinds(table) in ((), TEXTS):
         return []
     missed = [_rows_untold(column, classes) for column in columns_of_table(table)]
     most = min(ALL_BUT * n, ALL_BUT_RARE * rare)

@@ -98,7 +98,7 @@ def same_on_images(exported: Exported, pixels: NDArray[np.uint8]) -> set[str]:
     channels = exported.model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
     found = run(exported.model, {"images": np.repeat(pixels[..., None], channels, axis=3)})
     assert exported.nets is not None
-    expected = exported.nets.predict(pixels)
+    expected = exported.nets.predict_rows(pixels)
     np.testing.assert_array_equal(found["label"], expected.labels)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
     np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-4)
@@ -246,7 +246,7 @@ def test_the_file_runs_where_this_package_is_not(
     command = [sys.executable, "-c", ALONE, str(tmp_path / "gate.onnx"), str(tmp_path / "pixels.npy")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
-    assert found["accepted"] == gate.predict(pixels).accepted.tolist()
+    assert found["accepted"] == gate.predict_rows(pixels).accepted.tolist()
     assert json.loads(found[KEY])["part"] == "all"
     opened_again = ExportedGate.open(tmp_path / "gate.onnx")
     assert (opened_again.card.part, opened_again.card.threshold) == ("all", gate.gate.threshold)

@@ -80,6 +80,14 @@ def test_some_labels_of_it_make_another_gate(home: Path, tmp_path: Path, capsys:
     assert wrong[table["accepted"]].mean() < risk
 
 
+def test_one_of_the_rows_that_belong_together_calibrates(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    names = drawn(200, 4).require("ids")
+    pd.DataFrame({"id": names, "group": np.arange(200) // 2}).to_csv(tmp_path / "pairs.csv", index=False)
+    words = f"adapt --gate {home}/gate --outputs {home}/labelled --together {tmp_path}/pairs.csv --out {tmp_path}/again"
+    assert main(words.split()) == 0
+    assert "Of 75 calibration rows" in capsys.readouterr().out
+
+
 def test_wrong_input_is_one_line(home: Path, tmp_path: Path, capsys: Captured) -> None:
     drawn(15, 5).save(tmp_path / "few")
     drawn(200, 6).changed(labels=None).save(tmp_path / "unlabelled")

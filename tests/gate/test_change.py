@@ -137,6 +137,8 @@ def test_rows_that_belong_together_are_on_one_side_and_few_are_refused() -> None
     outputs, groups = make_outputs(120), np.arange(120) // 4
     adapting, calibrating = split_to_adapt(outputs, groups, seed=0)
     assert not set(groups[adapting]) & set(groups[calibrating])
+    assert len(adapting) == 4 * len(set(groups[adapting]))
+    assert len(calibrating) == len(set(groups[calibrating])) == 22  # one of each calibrates
     with pytest.raises(SteepslopeError, match=f"expected at least {LEAST_LABELS} labelled rows of the new source"):
         split_to_adapt(outputs, groups // 2, seed=0)
     gate = Gate.of(MCP(), make_outputs(4_000), 0.3, by="predicted")

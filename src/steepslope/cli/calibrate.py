@@ -139,15 +139,15 @@ def adapt(
     out: str,
     reading: ReadingOptions,
     max_risk: float | None = None,
-    seed: int = 0,
+    together: str | None = None,
     backbones: tuple[str, ...] = (),
     replace: bool = False,
 ) -> None:
     """Go on after a change: make a gate for a new source from 50 to 500 labelled rows of it.
 
     A quarter of the rows, at most 100, adapts the ranking, and the others calibrate. The new gate promises the lowest
-    risk that they support: the earlier gate's own, or 2, 4, 8 times that, up to 50 %. It says how many more labels the
-    next lower risk would take.
+    risk that they support: the earlier gate's own, or 2, 4, 8 … times that, up to 50 %. It says how many more labels
+    the next lower risk would take.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def adapt(
         How files of outputs are read.
     max_risk
         The one risk to promise, in (0, 1), in place of several.
-    seed
-        Seed of the split.
+    together
+        As in calibrate. All rows of a thing adapt, and one of them calibrates.
     backbones
         Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     replace
@@ -175,15 +175,22 @@ def adapt(
     from steepslope.nets.training.images import open_images_of_outputs
     from steepslope.nets.training.loading import load_oracle
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.dependence import warn_of_dependent_outputs
+    from steepslope.outputs.predictions import rows_that_belong_together
+    from steepslope.outputs.table import read_table
 
     images = partial(open_images_of_outputs, path=Path(outputs))
     earlier = Gate.load(gate, partial(load_oracle, backbones=backbones, images=images))
-    rows = ClassifierOutputs.load(outputs, reading, labelled=True, known=earlier.class_names)
+    table = read_table(Path(outputs), reading, (together,), earlier.class_names)
+    rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, say) as complete:
         if complete:
             return
+        belonging = rows_that_belong_together(together, table)
+        if belonging is None:
+            warn_of_dependent_outputs(rows)
         with located(outputs):
-            adapted = earlier.adapted(rows, max_risk, seed=seed)
+            adapted = earlier.adapted(rows, max_risk, together=belonging)
         adapted.save(out, made)
     print(adapted.sentences())
     say(f"{out}: gate adapted to {len(rows):,} predictions of a new source")

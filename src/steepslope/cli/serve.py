@@ -63,7 +63,8 @@ def serve(
         Largest number of rows (images) that are run together.
     monitor
         State file of a monitor, as the command monitor keeps it; a missing one is made. The monitor sees every
-        decision, and the gate's health is a metric. Without a file, the folder of a gate is monitored in memory.
+        decision, and the gate's health is a metric. Without a file, a gate's folder is monitored in memory, and an
+        exported file is not.
     when_changed
         review: from the row on with which the monitor finds a change, or harm, all go to review. warn: it is only a
         metric.

@@ -18,7 +18,7 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.copies import rows_together
+from steepslope.outputs.copies import one_of_each_copy, rows_together
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ HIGHEST = 0.5  # no risk above is worth a promise
 
 
 def split_to_adapt(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows that adapt the ranking, and those that calibrate; rows that belong together stay together.
+    """Return the rows that adapt the ranking, and those that calibrate: one of those that belong together.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def split_to_adapt(outputs: ClassifierOutputs, groups: NDArray[np.generic] | Non
         raise SteepslopeError(f"{expected}, found {count}", "outputs")
     order = np.random.default_rng(seed).permutation(count)
     adapts = np.isin(codes, order[: min(MOST_ADAPTING, round(ADAPTING * count))])
-    return np.flatnonzero(adapts), np.flatnonzero(~adapts)
+    calibrating = np.flatnonzero(~adapts)
+    return np.flatnonzero(adapts), calibrating[one_of_each_copy(codes[calibrating], seed)]
 
 
 def gate_for_new_source(

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
 
 OTHER_MIX = (
-    "If only the class mix has changed, `for_mix` or `calibrate --target` makes a gate for it without labels, and none "
-    "if more has changed."
+    "If only the class mix has changed, `for_mix` or `calibrate --target` makes a gate for it without labels. It "
+    "refuses if more has changed."
 )
 GOING_ON = (
     "To go on, label 50 to 500 of these rows, drawn at random, and adapt the gate to them: `adapted`, or `steepslope "

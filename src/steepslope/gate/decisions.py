@@ -106,9 +106,9 @@ class Decisions(Brief):
     def table(self) -> Frame:
         """Return columns by name, (m,) each, as frames of pandas and polars, and :func:`pyarrow.table`, take them.
 
-        They are ``id, label, probability, p_correct, trust_logit, accepted, decision, stopped``, then ``label_2,
-        probability_2`` and so on for further classes, and, if known, ``group``, ``handed_over``, ``lacks_opinion``,
-        ``distance`` and ``explain_…``.
+        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``, ``stopped`` if a change can
+        stop the gate, then ``label_2, probability_2`` and so on for further classes, and, if known, ``group``,
+        ``handed_over``, ``lacks_opinion``, ``distance`` and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns = {"id": np.array(ids, dtype=np.str_), "label": self.names(self.labels)}

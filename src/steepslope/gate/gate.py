@@ -439,8 +439,8 @@ class Gate:
 
         All rows are first judged together. If they are clearly not drawn as the calibration rows were, a
         ``ChangedWarning`` says so, and nothing is accepted. If another class mix explains the change, and the promise
-        holds for that mix as well, the gate goes on. Without a change, this happens with a probability of at most δ/2 =
-        2.5 %, whatever the number of rows. A gate without its calibration rows notices no change.
+        holds for that mix as well, the gate goes on. Without a change, this happens with a probability of at most
+        2.5 %, whatever ``delta`` and the number of rows. A gate without its calibration rows notices no change.
 
         Parameters
         ----------
@@ -502,9 +502,9 @@ class Gate:
         """Return a gate for a new source, such as after a change, from 50 to 500 labelled rows of it.
 
         A quarter of the rows, at most 100, adapts the ranking (:meth:`steepslope.FusedOracle.adapted`). The others
-        calibrate. The new gate promises the lowest of several risks that they support: the gate's own, or 2, 4, 8 times
-        that, up to 50 %. ``sentences()`` also says how many more labels the next lower risk would take. This gate stays
-        unchanged.
+        calibrate. The new gate promises the lowest of several risks that they support: the gate's own, or 2, 4, 8 …
+        times that, up to 50 %. Other objectives than a risk are not taken over. ``sentences()`` also says how many
+        more labels the next lower risk would take. This gate stays unchanged.
 
         Parameters
         ----------
@@ -513,7 +513,7 @@ class Gate:
         max_risk
             The one risk to promise, in (0, 1); None to try several.
         together
-            As in :meth:`of`.
+            As in :meth:`of`: all rows adapt, and one of each calibrates.
         seed
             Seed of the split.
 

@@ -53,7 +53,7 @@ class Monitor(Brief):
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
     ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``surely_wrong`` is the
-    share of 1 − P(correct) of which the errors among the calibration rows leave no doubt.
+    factor, in [0, 1], that reduces 1 − P(correct) to what the errors among the calibration rows prove.
     """
 
     gate: str | None

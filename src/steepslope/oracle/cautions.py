@@ -1,7 +1,8 @@
 """What looks too good, or too bad, to be true: a wrong join, a leak of labels, or labels made from the predictions.
 
 Rows are counted in the fit set and among the calibration rows, and the counts are compared by exact tests. All cautions
-together come in at most 1 % of honest fits: that is the sum of the levels below.
+together come in at most 1 % of fits in which all is honest, and no opinion is better than the classifier: that is the
+sum of the levels below.
 """
 
 from __future__ import annotations
@@ -89,10 +90,11 @@ def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
     >>> next(cautions_on_better_opinions(counts)).partition(":")[0]
     'the opinion audit is right in 100 of 100 rows, the classifier in 50 of them'
     """
+    level = BETTER_OPINIONS / max(1, len(counts.opinions))
     for array, each in counts.opinions.items():
         ours = each.right - each.alone + each.overruled
         is_half = each.rows - each.right <= HALF * (each.rows - ours)
-        if is_half and binom.cdf(each.overruled, each.alone + each.overruled, 0.5) <= BETTER_OPINIONS:
+        if is_half and binom.cdf(each.overruled, each.alone + each.overruled, 0.5) <= level:
             counted = f"is right in {each.right:,} of {each.rows:,} rows, the classifier in {ours:,} of them"
             yield f"the opinion {opinion_of_array(array)} {counted}: {KNOWING}"
 
@@ -145,7 +147,7 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
     >>> next(cautions_on_other_opinions(now, before)).partition(":")[0]
     'the opinion a agrees with the classifier in 20 % of 99 calibration rows, in 91 % of 99 rows of the fit set'
     """
-    for array in counts.opinions.keys() & fit_set.opinions.keys():
+    for array in [each for each in counts.opinions if each in fit_set.opinions]:
         now, before = vars(counts.opinions[array]), vars(fit_set.opinions[array])
         n, m = now["rows"], before["rows"]
         level = OTHER_OPINIONS / 4 / len(counts.opinions)

@@ -160,7 +160,7 @@ def verdict_on_chunks(gate: Gate, paths: Iterable[Path], when_changed: str) -> V
 
 
 def stopped_by(table: Frame, verdict: Verdict) -> Frame:
-    """Return decisions (m,), of which a verdict may send all accepted ones to review, with a column for these."""
+    """Return decisions (m,) as a verdict leaves them, with a column for those that it alone sends to review."""
     p_correct = np.ma.filled(table.get("p_correct", np.zeros(len(table["accepted"]))), 0)
     stopped = np.ma.filled(table["accepted"], False) & (p_correct < verdict.limit)
     changed = {"accepted": table["accepted"] & ~stopped, "decision": np.where(stopped, REVIEW, table["decision"])}

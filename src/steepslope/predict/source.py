@@ -45,8 +45,8 @@ def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
 
 def write_decisions_on_outputs(
     gate: Gate, outputs: ClassifierOutputs, groups: AnyGroups | None, out: Path, options: PredictOptions
-) -> None:
-    """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
+) -> Summary:
+    """Write a gate's decisions on outputs in memory, with groups (m,), to a file, and replace an earlier one.
 
     It is the same file as ``predict --outputs`` would write for a folder with these outputs.
     """
@@ -58,7 +58,7 @@ def write_decisions_on_outputs(
         names = crossed_groups(groups, len(outputs), gate.by)
         by_id = None if names is None else dict(zip(map(str, ids), names.tolist(), strict=True))
         source = FromOutputs(gate, TableBlocks(folder / "outputs"), options, by_id)
-        predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
+        return predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
 
 
 def write_source_decisions(source: Source, key: dict[str, Any], file: Path, replace: bool) -> Summary:

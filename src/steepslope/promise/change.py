@@ -174,7 +174,7 @@ def change_of_batch(known: CalibrationRows, rows: Judged, order: NDArray[np.int6
     """Return what has changed in some rows (m,) against the calibration rows.
 
     The rows may be sorted, so they are taken in the ``order`` (m,), by default a random one. Without a change, there is
-    an alarm with a probability of at most δ/2 = 2.5 %, whatever the number of rows.
+    an alarm with a probability of at most 2.5 % (half of ``DELTA``), whatever the number of rows.
 
     >>> draw = np.random.default_rng(0)
     >>> p = draw.beta(8, 1, size=2_000)

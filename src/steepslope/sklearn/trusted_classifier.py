@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples, check_i
 
 import sklearn
 from steepslope.checks import require, whole
-from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, ChangedWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.adapting import split_to_adapt
 from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import ConfidenceSource
@@ -138,7 +138,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     when_changed
         What :meth:`decide` does if X is clearly not drawn as the calibration rows were: "review" accepts nothing,
         "warn" only warns. If another class mix explains the change, and the promise holds for that mix as well, it goes
-        on. Without a change, a call is stopped with a probability of at most δ/2 = 2.5 %.
+        on. Without a change, a call is stopped with a probability of at most 2.5 %, whatever ``delta``.
 
     Attributes
     ----------
@@ -339,9 +339,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         require_prediction_file(str(Path(path).absolute()))
         names, groups = ids_of_inputs(ids, X), groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
-        self._decided(outputs, groups)  # for its warnings
+        self._warn_of_nothing(stacklevel=3)
         options = PredictOptions(audit=audit, when_changed=self.when_changed)
-        write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), options)
+        change = write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), options).change
+        if change:
+            warnings.warn(change, ChangedWarning, stacklevel=2)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return the confidence that ranks the predictions, float64 (n,): the oracle's trust logit, or MCP log-odds."""
@@ -454,7 +456,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         Raises
         ------
         SteepslopeError
-            If there are fewer than 20 rows, or each group of this classifier has a promise.
+            If there are fewer than 20 rows, or this classifier has a promise for each group.
         """
         check_is_fitted(self)
         outputs = self.reader_.outputs(X).changed(labels=class_codes(column_or_1d(y), self.classes_))

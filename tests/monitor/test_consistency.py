@@ -15,7 +15,7 @@ from steepslope.gate import Gate
 from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
 from steepslope.monitor.predictions import PREDICTED, Batch, predictions_in_table
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.table_files import column_as
+from steepslope.outputs.table_files import TEXT
 from steepslope.predict.audit import AUDIT, CHANCE, Audit, audit_chances
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
@@ -52,6 +52,13 @@ def some_rows(table: Any, rows: Any) -> Any:
 def told(table: Any, decision: Any) -> Any:
     """Return a table of other decisions, (n,)."""
     return changed(changed(table, "accepted", np.asarray(decision) == "accept"), "decision", decision)
+
+
+def column_as(values: Any, kind: str) -> Any:
+    """Return a column that is to be written as it would be read again."""
+    if kind == TEXT:
+        return np.array(["" if value is None else str(value) for value in values.tolist()], dtype=np.object_)
+    return np.ma.filled(np.ma.asarray(values).astype(np.float64), np.nan)
 
 
 def read(table: Any) -> Batch:

@@ -179,17 +179,6 @@ _READERS: dict[str, Callable[[Sequence[str], str, int], NDArray[Any]]] = {
 }
 
 
-def column_as(values: NDArray[Any], kind: str) -> NDArray[Any]:
-    """Return a column that is to be written as it would be read again.
-
-    >>> column_as(np.ma.array([3, 4], mask=[False, True]), TEXT), column_as(np.array([True, False]), TRUTH)
-    (array(['3', ''], dtype=object), array([1., 0.]))
-    """
-    if kind == TEXT:
-        return np.array(["" if value is None else str(value) for value in values.tolist()], dtype=np.object_)
-    return np.ma.filled(np.ma.asarray(values).astype(np.float64), nan)
-
-
 def require_filled(values: NDArray[Any], column: str, kind: str = NUMBER) -> NDArray[Any]:
     """Return a column that was read as a kind; raise if a cell is empty. Truths become booleans."""
     empty = int((values == "" if kind == TEXT else np.isnan(values)).sum())

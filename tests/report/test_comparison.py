@@ -281,7 +281,7 @@ def test_what_cannot_be_compared_is_named() -> None:
             compare_runs(runs, bootstrap=5)
 
 
-NAME = "b|</script><b>"
+NAME = "b|</script><b>"  # of which Markdown must make neither a column nor HTML
 
 
 @pytest.fixture(scope="module")
@@ -321,6 +321,13 @@ def test_tables_are_square_and_complete(comparison: Comparison) -> None:
     place = list(runs.columns).index("AUC ↑")
     areas = [100 * auroc(z.confidence, run.is_correct) for run in comparison.runs for z in run.scores.values()]
     assert [row[place].text for row in runs.rows] == [f"{area:.1f}" for area in areas]
+
+
+def test_odd_names_stay_text_in_markdown(comparison: Comparison) -> None:
+    text = comparison_in_markdown(comparison)
+    assert "| b\\|&lt;/script>&lt;b> | mcp |" in text
+    assert NAME not in text
+    assert "<b>" not in text
 
 
 def test_json_has_all_and_no_nan(comparison: Comparison) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import write_json
 from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
-from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.training.loading import load_oracle
@@ -29,9 +27,7 @@ from steepslope.oracle.columns import LOADERS
 from steepslope.oracle.storage import IMAGES, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.certificate import ASSUMES
-from steepslope.report.evaluation import evaluate_predictions
 from steepslope.share.model_card import model_card
-from steepslope.share.options import CardOptions
 from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths_in_shared, shared_tensor_shapes, write_shared
 from tests.conftest import contents, make_complete, make_outputs, require_same_table
 from tests.images import folder_of, opened
@@ -189,7 +185,7 @@ def card_of(tmp_path: Path) -> Card:
         (tmp_path / "shared").mkdir()
         shared = Shared.of(str(name), for_monitor=for_monitor)
         shared.copy(tmp_path / "shared")
-        return ModelCard(model_card(shared, tmp_path / "shared", place, CardOptions(**options)))
+        return ModelCard(model_card(shared, tmp_path / "shared", place, **options))
 
     return made
 
@@ -204,44 +200,10 @@ def code(card: Any, language: str) -> str:
     return blocks[0]
 
 
-@pytest.fixture(scope="module")
-def report(gates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the metrics of a report on the oracle without a second backbone."""
-    outputs = ClassifierOutputs.load(gates / "outputs" / "test")
-    rows = evaluate_predictions(outputs, ["margin", str(gates / "free-oracle")], bootstrap=20).rows
-    folder = tmp_path_factory.mktemp("report")
-    write_json(folder / "made.json", {"made": {"outputs": "/home/somebody/june/test"}})
-    (folder / "metrics.json").write_text(json.dumps([row.as_json() for row in rows]), encoding="utf-8")
-    return folder
-
-
-def rows_of(report: Path) -> dict[str, Any]:
-    return {row["score"]: row for row in json.loads((report / "metrics.json").read_text(encoding="utf-8"))}
-
-
-def test_its_numbers_are_those_of_the_report(report: Path, gates: Path, card_of: Card) -> None:
-    card = card_of(gates / "free", report=str(report), row="free-oracle", dataset="digits", license="mit")
-    rows = rows_of(report)
-    own = rows["free-oracle"]
-    results = {one.metric_type: one for one in card.data.eval_results or []}
-    assert [*results] == ["accuracy", *table_metrics()]
-    for name, result in results.items():
-        assert result.metric_value == own[name]["value"]
-        assert (result.dataset_name, result.metric_name) == ("digits", METRICS[name].title)
+def test_the_hub_reads_what_it_is(gates: Path, card_of: Card) -> None:
+    card = card_of(gates / "free", license="mit")
     assert (card.data.license, card.data.library_name, card.data.model_name) == ("mit", "steepslope", "mine")
     assert "pipeline_tag" not in yaml.safe_load(card.content.split("---")[1])  # it classifies nothing
-    text = section(card, "How good it is")
-    table = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:] for line in text.splitlines() if "↑ |" in line}
-    assert len(table) > 3
-    for name, metric in table_metrics().items():
-        if metric.heading in table:
-            shown = [float(cell.split(" ")[0]) for cell in table[metric.heading]]
-            values = [own[name], rows["mcp"][name], own["vs_mcp"][name]]
-            assert shown == pytest.approx([metric.scale * one["value"] for one in values], abs=0.051)
-            assert f"[{metric.scale * values[1]['low']:.1f}, " in table[metric.heading][1]
-    wrong = round(own["n"] * (1 - own["accuracy"]["value"]))
-    assert f"{own['n']:,} labelled predictions, {wrong:,} of them wrong (data set: digits)" in text
-    assert "compares 2 scores with MCP" in text
 
 
 def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: Path, card_of: Card) -> None:
@@ -253,8 +215,7 @@ def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: 
     assert net is not None
     assert f"`checkpoint:classifier`, digest `{net.digest}`" in section(card, "What it is for")
     assert str(home) not in card.content
-    assert "No evaluation was given" in card.text
-    assert card.data.eval_results is None
+    assert "No evaluation is included" in card.text
     text = section(card, "What is inside of the rows it learnt from")
     assert gate.source is not None
     assert gate.source.oracle is not None
@@ -326,37 +287,3 @@ def test_its_code_runs_on_confidences(tmp_path: Path, card_of: Card) -> None:
     assert "accepts nothing where nothing is promised" in promises
     assert ASSUMES[0] not in promises
     assert "<b>" not in card.text
-
-
-def test_whether_it_beats_mcp_is_said(report: Path, gates: Path, card_of: Card, tmp_path: Path) -> None:
-    rows = rows_of(report)
-    rows["free-oracle"] |= {"delta_auc_vs_mcp": {"value": -0.2, "low": -0.3, "high": -0.1}}
-    (tmp_path / "metrics.json").write_text(json.dumps([*rows.values()]), encoding="utf-8")
-    card = card_of(gates / "free-oracle", ORACLE, report=str(tmp_path))  # the row is found by the folder's name
-    text = section(card, "How good it is")
-    assert "free-oracle does NOT beat MCP: it ranks worse (-20.0 AUC points" in text
-    assert "(data set: not named)" in text
-
-
-def test_the_row_of_a_score_is_that_of_mcp_itself(gates: Path, report: Path, card_of: Card) -> None:
-    text = section(card_of(gates / "mcp", report=str(report)), "How good it is")
-    assert "| MCP, by which it ranks |" in text
-    assert "no better than that" in text
-    assert "(data set: june/test)" in text
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"report": "no"}, "expected a report's metrics, but they cannot be read"),
-        ({"report": "REPORT"}, "which score is what is shared? Give --row with one of mcp, margin, free-oracle"),
-        ({"report": "REPORT", "row": "free-orcale"}, "did you mean 'free-oracle'"),
-        ({"report": "REPORT", "row": "margin"}, "of the loss steep_slope, found None in margin"),
-        ({"dataset": "digits"}, "dataset: expected --report with it, found none"),
-    ],
-)
-def test_wrong_options_are_one_line(
-    options: dict[str, str], words: str, gates: Path, report: Path, card_of: Card
-) -> None:
-    given = {name: str(report) if value == "REPORT" else value for name, value in options.items()}
-    assert words in refusal(card_of, gates / "free", **given)

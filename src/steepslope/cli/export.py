@@ -14,7 +14,7 @@ from steepslope.files.hub import HUB, Repository, require_repository, upload_to_
 from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
-from steepslope.share.options import CardOptions, ShareOptions
+from steepslope.share.options import ShareOptions
 
 if TYPE_CHECKING:
     from steepslope.share.sharing import Shared
@@ -71,10 +71,9 @@ def export(
     say(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
 
 
-@showing_first("gate", "report", "to", "public", "out")
+@showing_first("gate", "to", "public", "out")
 def push(
     gate: str,
-    card: CardOptions,
     sharing: ShareOptions,
     to: str | None = None,
     out: str | None = None,
@@ -94,10 +93,8 @@ def push(
     ----------
     gate
         Folder of a gate (calibrate), or of a fitted oracle.
-    card
-        What the model card tells next to what is shared.
     sharing
-        Who can read it, and how much of the calibration rows it has.
+        Who can read it, how much of the calibration rows it has, and its license.
     to
         Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
         login).
@@ -116,11 +113,11 @@ def push(
         raise SteepslopeError("expected --to with it, found none", "public")
     repository = None if to is None else require_repository(to)
     shared = Shared.of(gate, backbones, sharing.for_monitor)
-    _push_shared(shared, card, repository, None if out is None else Path(out), sharing.public, replace)
+    _push_shared(shared, sharing, repository, None if out is None else Path(out), replace)
 
 
 def _push_shared(
-    shared: Shared, card: CardOptions, repository: Repository | None, out: Path | None, public: bool, replace: bool
+    shared: Shared, sharing: ShareOptions, repository: Repository | None, out: Path | None, replace: bool
 ) -> None:
     """Write its folder with its card, copy that where it is wanted, and upload it."""
     from tempfile import TemporaryDirectory
@@ -133,12 +130,12 @@ def _push_shared(
         folder = Path(made)
         shared.copy(folder)
         place = Path(str(out)).name if repository is None else f"{HUB}{repository.name}"
-        (folder / README).write_text(model_card(shared, folder, place, card), encoding="utf-8")
+        (folder / README).write_text(model_card(shared, folder, place, sharing.license), encoding="utf-8")
         if out is not None:
             written = write_shared(folder, out, replace)
             notice(f"{out}: {shared.kind} written" if written else f"{out}: already complete")
         for path in local_paths_in_shared(folder):
             notice(f"it holds a path of this machine: {path}")
         if repository is not None:
-            commit = upload_to_hub(folder, repository, not public, f"A {shared.kind} by steepslope")
+            commit = upload_to_hub(folder, repository, not sharing.public, f"A {shared.kind} by steepslope")
             notice(f"{place}@{commit}: {shared.kind} uploaded")

@@ -23,7 +23,7 @@ from steepslope.report.evaluation import nan_to_none
 from steepslope.report.grid import Cell, Grid, grid_in_markdown, plain_in_markdown, shortest_tails
 from steepslope.report.runs import Run, Texts
 from steepslope.report.sentences import clear_sign, count_sentence, difference_sentence, luck_sentence
-from steepslope.report.tables import DELTA, difference_table_cell, metric_table_cells, table_cell_with_p
+from steepslope.report.tables import DELTA, metric_table_cells, table_cell_with_p
 
 CLEAR = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 NO_RESAMPLES = "not known without resamples"
@@ -273,10 +273,10 @@ def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> 
     return tuple(shortest_tails([str(Path(folder).resolve()).lstrip("/") for folder in folders]))
 
 
-def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
+def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any]) -> None:
     """Write both files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with COMPARISON.staged(out) as staging:
-        write_json(staging / COMPARISON.card, {**comparison_as_json(comparison), MADE: dict(made or {})})
+        write_json(staging / COMPARISON.card, {**comparison_as_json(comparison), MADE: dict(made)})
         (staging / "compare.md").write_text(comparison_in_markdown(comparison), encoding="utf-8")
 
 
@@ -345,16 +345,14 @@ def compared_runs_grid(comparison: Comparison, metrics: Mapping[str, Metric] = M
 def comparison_difference_grid(comparison: Comparison) -> Grid:
     """Return every metric's difference to the baseline, a row for each pair of scores that is compared."""
     columns = ["run", "score", "less", "how", *(metric.heading for metric in METRICS.values())]
-    first = comparison.baseline
     rows = [
         [
             Cell(rival.run.name),
             Cell(one.score, "(best)" if one.of_best else ""),
             Cell(one.baseline_score),
             Cell("paired" if rival.paired else "unpaired", "(without ids)" if rival.guessed else ""),
-            *(table_cell_with_p(difference_table_cell(metric, one.differences[name]), one.differences[name])
-              for name, metric in METRICS.items()),
+            *(table_cell_with_p(metric, one.differences[name]) for name, metric in METRICS.items()),
         ]
         for rival in comparison.rivals for one in rival.contrasts
     ]  # fmt: skip
-    return Grid(f"Differences to {first.name}", columns, rows, HOW)
+    return Grid(f"Differences to {comparison.baseline.name}", columns, rows, HOW)

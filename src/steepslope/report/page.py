@@ -20,7 +20,6 @@ from steepslope.report.web.page_scores import page_promises, page_scores
 from steepslope.report.web.shell import fill_page_shell
 
 REPORT = Artifact("a report", "made.json", files=("metrics.json", "details.json", "table.md", ROWS, "report.html"))
-SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "page.js")
 SHOWN_GROUPS = 30  # in Markdown
 
 
@@ -78,7 +77,6 @@ def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Seq
             "charts": specs,
             "classes": [*evaluation.predictions.class_names],
         },
-        scripts=SCRIPTS,
         definitions=table_definitions([summary, *groups, *grids]),
         title=evaluation.title or "Which predictions to trust",
         headline=sentences.headline_sentence(rows),

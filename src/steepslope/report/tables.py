@@ -97,8 +97,9 @@ def difference_table_cell(metric: Metric, difference: Difference | None) -> Cell
     return estimate_cell(difference, metric.scale, "+")._replace(look=LOOKS[clear_sign(metric, difference)])
 
 
-def table_cell_with_p(cell: Cell, difference: Difference) -> Cell:
-    """Return the cell of a difference with its p next to the interval, if there is one."""
+def table_cell_with_p(metric: Metric, difference: Difference) -> Cell:
+    """Return a difference with its interval and, next to that, its p if there is one."""
+    cell = estimate_cell(difference, metric.scale, "+")
     return cell if np.isnan(difference["p"]) else cell._replace(aside=f"{cell.aside} p {difference['p']:.3f}")
 
 
@@ -143,8 +144,7 @@ def difference_table(rows: Sequence[Row]) -> Grid:
 
     def cells(row: Row) -> list[Cell]:
         differences = row.vs_mcp or {}
-        return [table_cell_with_p(estimate_cell(differences[name], metric.scale, sign="+"), differences[name])
-                for name, metric in table_metrics().items() if differences]  # fmt: skip
+        return [table_cell_with_p(metric, differences[name]) for name, metric in table_metrics().items() if differences]
 
     others = [row for row in rows if row.name != BASELINE]
     note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."

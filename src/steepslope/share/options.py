@@ -1,11 +1,11 @@
-"""What can be chosen about sharing: who may read it, and what its card tells."""
+"""What can be chosen about sharing: who may read it, what it holds, and its license."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShareOptions:
-    """Who can read what is shared, and how much of the calibration rows it has.
+    """Who can read what is shared, how much of the calibration rows it has, and its license.
 
     Parameters
     ----------
@@ -15,29 +15,10 @@ class ShareOptions:
     for_monitor
         Also share what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
         and the true class, whether it is accepted. Without these, monitor needs --calibration.
-    """
-
-    public: bool = False
-    for_monitor: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardOptions:
-    """What a model card tells of what is shared.
-
-    Parameters
-    ----------
-    report
-        Folder of a report (evaluate, demo), whose numbers the card shows.
-    row
-        Which score of the report is the shared one; by default the one named like its folder.
-    dataset
-        Name of the data set that the report is about, for people to read.
     license
         License of what is shared, as the Hub names it, such as apache-2.0.
     """
 
-    report: str | None = None
-    row: str | None = None
-    dataset: str | None = None
+    public: bool = False
+    for_monitor: bool = False
     license: str | None = None

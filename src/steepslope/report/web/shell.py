@@ -1,7 +1,7 @@
 """One page that needs no network and no other file: style, script, data and the charts' library stand in it.
 
-``page.html`` in ``assets/`` is the template; a script there, made of the named parts, reads ``report``, the page's
-data. The charts are drawn by Vega, which the package vl-convert carries.
+``page.html`` in ``assets/`` is the template; its script is made of ``SCRIPTS`` and reads ``report``, the page's data.
+The charts are drawn by Vega, which the package vl-convert carries.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
@@ -23,34 +23,31 @@ from markupsafe import Markup
 from steepslope.errors import SteepslopeError
 
 ASSETS = files("steepslope.report.web") / "assets"
+SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "page.js")  # the last starts all
 BUNDLE = """import sys, vl_convert
 sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())"""
 NO_CHARTS = """function vegaEmbed() { throw new Error("made without pip install 'steepslope[charts]'"); }"""
 READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
 
 
-def fill_page_shell(
-    *, data: Mapping[str, Any], scripts: Sequence[str], definitions: Mapping[str, str], **further: Any
-) -> str:
+def fill_page_shell(*, data: Mapping[str, Any], definitions: Mapping[str, str], **further: Any) -> str:
     """Return a page as text.
 
-    ``data`` is what the scripts read as ``report``, with no NaN in it; ``scripts`` are files in ``assets/``, in their
-    order, the last of which starts all. ``definitions`` are texts by the headings of the tables' columns that they
-    explain; headings of the same text share an entry. The template gets all of ``further``, and as ``numbered`` the
-    number of each heading's definition. It needs a ``title``, a ``headline``, ``remarks``, each with a ``text`` and
-    whether it ``warns``, and ``contents``, titles of sections by their ids. Names and texts of others stay text: none
-    is read as HTML or script.
+    ``data`` is what the scripts read as ``report``, with no NaN in it. ``definitions`` are texts by the headings of the
+    tables' columns that they explain; headings of the same text share an entry. The template gets all of ``further``,
+    and as ``numbered`` the number of each heading's definition. Names and texts of others stay text: none is read as
+    HTML or script.
     """
     environment = Environment(loader=PackageLoader("steepslope.report.web", "assets"), autoescape=True)
     entries: dict[str, str] = {}
     for heading, text in definitions.items():
         entries.setdefault(text, heading)
     numbers = {text: number for number, text in enumerate(entries, 1)}
-    environment.globals["numbered"] = {heading: numbers[text] for heading, text in definitions.items()}
     return environment.get_template("page.html").render(
         definitions={heading: text for text, heading in entries.items()},
+        numbered={heading: numbers[text] for heading, text in definitions.items()},
         style=_shell_asset("page.css"),
-        script=Markup(READ_DATA) + Markup("\n").join(map(_shell_asset, scripts)),
+        script=Markup(READ_DATA) + Markup("\n").join(map(_shell_asset, SCRIPTS)),
         library=Markup(shell_library().result().replace("</script", "<\\/script")),
         data=data_in_shell(data),
         version=version("steepslope"),

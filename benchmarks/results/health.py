@@ -155,7 +155,7 @@ def judged(gate: Gate, rows: JudgedRows) -> CalibrationRows:
     """Return what a gate makes of labelled rows."""
     confidence = rows.fused[FREE]
     p_correct, accepted = gate.p_correct(confidence), gate.accepts(confidence)
-    return CalibrationRows(p_correct, rows.outputs.is_correct, accepted, **likeliest_class(rows.outputs))
+    return CalibrationRows(p_correct, accepted, is_correct=rows.outputs.is_correct, **likeliest_class(rows.outputs))
 
 
 def subset(rows: CalibrationRows, chosen: Rows) -> CalibrationRows:

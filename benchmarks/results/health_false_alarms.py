@@ -58,7 +58,7 @@ class World:
         own = self._rounded(1.4 * log_odds + rng.normal(0, 1, n))  # more sure than it is right
         least, right = 1 / self.classes, rng.random(n) < expit(log_odds)
         probability, predicted = least + (1 - least) * expit(own), rng.integers(self.classes, size=n)
-        return trust, CalibrationRows(np.zeros(n), right, np.zeros(n, np.bool_), probability, predicted)
+        return trust, CalibrationRows(np.zeros(n), np.zeros(n, np.bool_), probability, predicted, is_correct=right)
 
     def _rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.round(values / self.steps) * self.steps if self.steps else values
@@ -134,7 +134,7 @@ def one_run(world: World, n: int, length: int, seed: int) -> Row | None:
 def judged(gate: Gate, trust: NDArray[np.float64], rows: CalibrationRows) -> CalibrationRows:
     """Return what a gate makes of rows."""
     return CalibrationRows(
-        gate.p_correct(trust), rows.is_correct, gate.accepts(trust), rows.probability, rows.predicted
+        gate.p_correct(trust), gate.accepts(trust), rows.probability, rows.predicted, is_correct=rows.is_correct
     )
 
 

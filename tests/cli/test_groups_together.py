@@ -10,6 +10,7 @@ import pyarrow.csv as pc
 import pytest
 
 from steepslope.cli.main import main
+from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.copies import rows_together
@@ -99,3 +100,48 @@ def test_a_gate_counts_one_of_each_in_python(home: Path) -> None:
     things = np.arange(N) // 3
     gate = Gate.of(MCP(), outputs, max_risk=0.3, together=things)
     assert gate.n == len(np.unique(rows_together(outputs, things))) == 300
+
+
+# a burst: sixty rows of each of twenty things
+
+
+@pytest.fixture(scope="module")
+def burst(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a gate and twenty usual rows, each sixty times: in a table, its groups in another, and as images."""
+    folder = tmp_path_factory.mktemp("burst")
+    Gate.of(MCP(), make_outputs(2_000, seed=1), max_risk=0.3).save(folder / "gate")  # which knows no names of classes
+    usual = make_outputs(20, seed=2)
+    things = np.repeat(np.arange(20), 60)
+    logits = usual.logits[things] + np.random.default_rng(0).normal(0, 1e-3, (1_200, 4))
+    ids = np.array([f"thing{thing}/{row}.png" for row, thing in enumerate(things)])
+    ClassifierOutputs(logits, ids=ids, classes=CLASSES).save(folder / "images")
+    columns = {f"logit_{k}": logits[:, k] for k in range(4)} | {"thing": things}
+    pc.write_csv(pa.table(columns), folder / "table.csv")
+    pc.write_csv(pa.table({"id": ids, "group": things}), folder / "things.csv")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("outputs", "together"), [("table.csv", "thing"), ("images", "folder"), ("images", "HOME/things.csv")]
+)
+def test_rows_of_one_thing_tell_once_of_a_change(outputs: str, together: str, burst: Path, tmp_path: Path) -> None:
+    classes = tmp_path / "classes.txt"
+    classes.write_text("\n".join(CLASSES))
+    named = f"--classes {classes} " if outputs == "table.csv" else ""
+    predict = f"predict --gate HOME/gate --outputs HOME/{outputs} {named}--out {tmp_path}/decisions.csv"
+    assert run(burst, predict) == 4
+    assert run(burst, f"{predict} --replace --together {together}") == 0
+    decisions = pc.read_csv(tmp_path / "decisions.csv")
+    assert len(decisions) == 1_200
+    assert "together" not in decisions.column_names
+    assert not any(decisions["stopped"].to_pylist())
+    assert any(decisions["accepted"].to_pylist())
+
+
+def test_in_python_too(burst: Path) -> None:
+    gate, outputs = Gate.load(burst / "gate"), ClassifierOutputs.load(burst / "images")
+    with pytest.warns(ChangedWarning):
+        assert not gate.decide(outputs).accepted.any()
+    assert gate.decide(outputs, together=np.repeat(np.arange(20), 60)).accepted.any()
+    with pytest.raises(SteepslopeError, match=r"together: expected one for each prediction, \(1200,\), found shape"):
+        gate.decide(outputs, together=np.arange(20))

@@ -41,7 +41,7 @@ def test_at_home_a_batch_is_hardly_ever_stopped(model: TrustedClassifier) -> Non
     """The chance is at most 2.5 %: of 60 batches, more than five would have a probability of .5 %."""
     gate = model.gate_
     decided = [gate.decide_rows(model.reader_.outputs(rows(1_000, seed)[0])) for seed in range(1, 61)]
-    assert sum(verdict_on_batch(gate, each, "review").health == CHANGED for each in decided) <= 5
+    assert sum(verdict_on_batch(gate, each.judged(), "review").health == CHANGED for each in decided) <= 5
 
 
 def test_noise_that_leaves_confidences_as_they_were_is_seen_in_the_features(model: TrustedClassifier) -> None:
@@ -67,7 +67,6 @@ def test_the_gate_goes_on_under_another_class_mix_that_explains_the_change(model
 
 def test_no_mix_explains_confidences_that_are_all_the_same() -> None:
     """Those of a service that answers .99 to everything, or in basis points, in the usual mix of classes."""
-    draw = np.random.default_rng(0)
 
     def answers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         draw = np.random.default_rng([seed, n])
@@ -78,7 +77,8 @@ def test_no_mix_explains_confidences_that_are_all_the_same() -> None:
     rows = ClassifierOutputs.from_answers(*answers(3_000, 1))
     gate = Gate.of(FusedOracle().fit(rows.subset(slice(1_000))), rows.subset(slice(1_000, None)), 0.1)
     said, confidence, _ = answers(500, 2)
-    for other in (np.full(500, 0.99), np.full(500, np.median(confidence)), draw.permutation(confidence) ** 0.25):
+    shuffled = np.random.default_rng(0).permutation(confidence)
+    for other in (np.full(500, 0.99), np.full(500, np.median(confidence)), shuffled**0.25):
         with pytest.warns(ChangedWarning, match="So nothing is accepted"):
             gate.decide(ClassifierOutputs.from_answers(said, other, classes=gate.classes))
 
@@ -86,14 +86,14 @@ def test_no_mix_explains_confidences_that_are_all_the_same() -> None:
 def test_rows_too_few_to_estimate_a_mix_are_all_reviewed(model: TrustedClassifier) -> None:
     X, _ = rows(150, 3, mix=[0.97, 0.01, 0.01, 0.01])
     decisions = model.gate_.decide_rows(model.reader_.outputs(X))
-    verdict = verdict_on_batch(model.gate_, decisions, "review")
+    verdict = verdict_on_batch(model.gate_, decisions.judged(), "review")
     assert (verdict.health, verdict.limit) == (CHANGED, ACCEPT_NOTHING)
 
 
 def test_a_gate_without_its_calibration_rows_notices_nothing() -> None:
     gate = Gate.of(MCP(), make_outputs(2_000), max_risk=(0.3, 0.4)).at(0.4)
     assert gate.calibration_rows is None
-    assert verdict_on_batch(gate, gate.decide_rows(make_outputs(50)), "review").health == HEALTHY
+    assert verdict_on_batch(gate, gate.decide_rows(make_outputs(50)).judged(), "review").health == HEALTHY
     with pytest.raises(SteepslopeError, match="when_changed: expected review or warn, found 'stop'"):
         gate.decide(make_outputs(50), when_changed="stop")  # type: ignore[arg-type]
 

@@ -25,7 +25,7 @@ class Stream:
     def judged(self, gate: Gate) -> CalibrationRows:
         """Return what a gate thinks of them."""
         p_correct, accepted = gate.p_correct(self.trust_logit), gate.accepts(self.trust_logit)
-        return CalibrationRows(p_correct, self.is_correct, accepted, self.probability, self.predicted)
+        return CalibrationRows(p_correct, accepted, self.probability, self.predicted, is_correct=self.is_correct)
 
 
 def stream(n: int, seed: int, lower: float = 0.0, sure: float = 0.0, first: float = 0.2) -> Stream:

@@ -226,7 +226,7 @@ def test_the_rows_of_another_risk_are_not_taken_for_its_own() -> None:
 
 @pytest.mark.parametrize("change", [{"accepted": np.ones(2, np.bool_)}, {"further": np.ones(3)}])
 def test_arrays_that_do_not_fit_are_named(change: dict[str, Any], tmp_path: Path) -> None:
-    rows = CalibrationRows(np.full(3, 0.5), np.ones(3, np.bool_), np.ones(3, np.bool_), np.full(3, 0.5))
+    rows = CalibrationRows(np.full(3, 0.5), np.ones(3, np.bool_), np.full(3, 0.5), is_correct=np.ones(3, np.bool_))
     with pytest.raises(
         SteepslopeError, match=r"judged: expected calibration rows p_correct \(float64 n\), .* found p_corr"
     ):

@@ -15,7 +15,7 @@ TRUE = np.ones(3, np.bool_)
 USED = np.array([True, False, True])
 FAR = np.array([0.2, 0.1, 0.9])
 ROWS = CalibrationRows(
-    np.array([0.9, 0.4, 0.8]), TRUE, USED, np.array([0.95, 0.9, 0.1]), np.array([7, 0, 3]), distance=FAR
+    np.array([0.9, 0.4, 0.8]), USED, np.array([0.95, 0.9, 0.1]), np.array([7, 0, 3]), FAR, is_correct=TRUE
 )
 ORDERS = {
     "predicted": [1, 2, 0],
@@ -49,7 +49,7 @@ def test_what_is_below_the_limit_of_an_audit_counts_as_accepted() -> None:
 def rows_of(n: int, seed: int = 0) -> CalibrationRows:
     rng = np.random.default_rng(seed)
     p_correct = rng.beta(5, 1, n)
-    return CalibrationRows(p_correct, rng.random(n) < p_correct, p_correct > 0.5)
+    return CalibrationRows(p_correct, p_correct > 0.5, is_correct=rng.random(n) < p_correct)
 
 
 def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

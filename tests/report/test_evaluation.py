@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from steepslope.metrics import METRICS, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
+from steepslope.metrics.intervals import Estimate
 from steepslope.metrics.measures import table_metrics
 from steepslope.metrics.selective import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, confidences_of_scores
 from steepslope.report.evaluation import Evaluation, evaluated_rows
-from steepslope.report.runs import RunRow
 from steepslope.report.sentences import evaluation_sentences, mcp_sentence
 from steepslope.report.tables import cut_table, difference_table, main_table
 from tests.conftest import make_outputs
@@ -105,8 +105,8 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
     ],
 )
 def test_sentences_say_who_wins(difference: tuple[float | None, ...], words: str) -> None:
-    bounds = dict(zip(("value", "low", "high"), difference, strict=True))
-    assert mcp_sentence(RunRow({"score": "a", "delta_auc_vs_mcp": bounds})).startswith(words)
+    value, low, high = (np.nan if bound is None else bound for bound in difference)
+    assert mcp_sentence("a", Estimate(value=value, low=low, high=high)).startswith(words)
 
 
 def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 50) -> Evaluation:

@@ -38,7 +38,6 @@ def test_a_run_is_what_was_evaluated(report: Path) -> None:
     for name, scored in zip(run.scores, with_scores(outputs, bootstrap=0).rows, strict=False):
         np.testing.assert_array_equal(run.scores[name].confidence, scored.confidence)
     assert [one.scale for one in run.scores.values()] == ["logit", "rank", "rank"]
-    assert [one.loss for one in run.scores.values()] == [None, "focal", "focal"]
     np.testing.assert_array_equal(run.is_correct, outputs.is_correct)
     assert run.ids is not None
     assert run.labels is not None

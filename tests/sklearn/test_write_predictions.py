@@ -100,7 +100,7 @@ def test_it_warns_as_decide_does(model: TrustedClassifier, tmp_path: Path) -> No
     with pytest.warns(ChangedWarning) as told:
         model.write_predictions(tmp_path / "day.csv", X.assign(a=0.0, b=0.0))
     assert told[0].filename == __file__
-    assert ("for_mix" in str(told[0].message)) == (model.groups is None)
+    assert "a gate with groups, or of confidences alone, has to be calibrated again" in str(told[0].message)
     with pytest.warns(NothingPromisedWarning):
         few = TrustedClassifier(GaussianNB(), 0.01).fit(*frame(80, 0))
     with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 20 rows are too few for 1 %") as told:

@@ -128,14 +128,22 @@ def _images_to_predict(
     from steepslope.nets.predict.cluster import FromCluster
     from steepslope.nets.predict.from_images import FromImages, images_to_judge
     from steepslope.nets.predict.image_gate import ImageGate
-    from steepslope.predict.source import groups_of_source
+    from steepslope.outputs.predictions import FOLDER, folders_of_images
+    from steepslope.predict.source import groups_of_source, things_by_id
 
     if reading.opinion_classes:
         raise SteepslopeError("expected none with --data: the gate knows the classes of its nets", "opinion-classes")
     opinions = options_by_name("opinion", reading.opinion)
     model = _gate_to_predict(gate, nets.backbones, options.explain)
     _, by_id = groups_of_source(model, groups, False, reading)
+    together = things_by_id(options, reading)
+    if together is None and options.together not in (None, FOLDER):
+        expected = "expected folder, or a .csv or .parquet file with columns id and group"
+        raise SteepslopeError(f"{expected}, found {options.together!r}", "together")
     spec = parse_data(data).look()
     image_gate = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
-    source = FromImages(image_gate, images_to_judge(image_gate, spec), str(spec), options, by_id)
+    images = images_to_judge(image_gate, spec)
+    if options.together == FOLDER:
+        folders_of_images([*map(str, images.ids)], model.classes)
+    source = FromImages(image_gate, images, str(spec), options, by_id, together=together)
     return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate.decisions import REVIEW, Decisions, names_of_classes
 from steepslope.promise.certificate import EXACT, as_percent, shares_in_words
-from steepslope.promise.change import CHANGED, HEALTHY, Judged, change_of_batch
+from steepslope.promise.change import CHANGED, HEALTHY, change_of_batch
 from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED
-from steepslope.promise.rows import LabelledRows
+from steepslope.promise.rows import JudgedRows, LabelledRows
 from steepslope.promise.sequence import threshold_sequence
 from steepslope.promise.target import Target, last_passing_on_target
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
 
 OTHER_MIX = (
-    "If only the class mix has changed, `for_mix` or `calibrate --target` makes a gate for it without labels. It "
-    "refuses if more has changed."
+    "If only the class mix has changed, `TrustedClassifier.for_mix` or `calibrate --target` makes a gate for it "
+    "without labels. Both refuse groups, and a change of anything else."
 )
 GOING_ON = (
-    "To go on, label 50 to 500 of these rows, drawn at random, and adapt the gate to them: `adapted`, or `steepslope "
-    "adapt`."
+    "To go on, label 50 to 500 of these rows, drawn at random, and adapt the gate to them (`adapted`, or `steepslope "
+    "adapt`); a gate with groups, or of confidences alone, has to be calibrated again on such rows."
 )
 NO_CHANGE = (
     "HEALTHY: there is not enough evidence of a change. Errors that leave no trace in what is watched cannot be seen "
@@ -50,14 +50,16 @@ class Verdict:
     limit: float = 0.0
 
 
-def verdict_on_batch(gate: Gate, rows: Judged, when_changed: str, order: NDArray[np.int64] | None = None) -> Verdict:
+def verdict_on_batch(
+    gate: Gate, rows: JudgedRows, when_changed: str, order: NDArray[np.int64] | None = None
+) -> Verdict:
     """Return the verdict of a gate on some predictions (m,), which are judged as a whole.
 
     Their ``order`` is as in :func:`~steepslope.promise.change.change_of_batch`.
     """
     require("when_changed", when_changed, WHEN_CHANGED)
     known = gate.calibration_rows
-    if known is None or not known.accepted.any() or not rows.compared.any():
+    if known is None or not known.accepted.any() or not len(rows):
         return Verdict()
     change = change_of_batch(known, rows, order)
     if not change:
@@ -66,8 +68,8 @@ def verdict_on_batch(gate: Gate, rows: Judged, when_changed: str, order: NDArray
         return Verdict(CHANGED, f"{change.sentence()} So the promise cannot be relied on. {GOING_ON}")
     explained = _promise_for_other_mix(gate, rows)
     if explained is None:
-        lines = [change.sentence(), "So nothing is accepted.", GOING_ON]
-        return Verdict(CHANGED, " ".join(lines if gate.has_groups else [*lines, OTHER_MIX]), ACCEPT_NOTHING)
+        sentence = f"{change.sentence()} So nothing is accepted. {GOING_ON} {OTHER_MIX}"
+        return Verdict(CHANGED, sentence, ACCEPT_NOTHING)
     mix, limit = explained
     promised, shares = as_percent(gate.promised_risk, EXACT), shares_in_words(mix)
     return Verdict(
@@ -78,7 +80,7 @@ def verdict_on_batch(gate: Gate, rows: Judged, when_changed: str, order: NDArray
     )
 
 
-def _promise_for_other_mix(gate: Gate, rows: Judged) -> tuple[dict[str, float], float] | None:
+def _promise_for_other_mix(gate: Gate, rows: JudgedRows) -> tuple[dict[str, float], float] | None:
     """Return the estimated class mix of some predictions if it explains them, and the limit of a promise for it.
 
     The limit on P(correct) is found as a gate's threshold is, but the gate accepts no more than before. None if no mix
@@ -89,15 +91,14 @@ def _promise_for_other_mix(gate: Gate, rows: Judged) -> tuple[dict[str, float], 
         return None
     if known.true is None or known.predicted is None or rows.predicted is None:
         return None
-    compared = rows.compared
     limits = gate.p_correct(threshold_sequence(reference))
     possible = int((limits >= gate.p_correct(gate.threshold)).sum())
-    labels = known.true, known.predicted, rows.predicted[compared]
+    labels = known.true, known.predicted, rows.predicted
     try:
         target = Target.of(*(names_of_classes(each, gate.class_names) for each in labels))
-        target.require_explained(known.p_correct, rows.p_correct[compared])
+        target.require_explained(known.p_correct, rows.p_correct)
         if known.distance is not None and rows.distance is not None:
-            target.require_explained(known.distance, rows.distance[compared])
+            target.require_explained(known.distance, rows.distance)
         counted = LabelledRows.of(known.p_correct, known.is_correct)
         risk, delta = gate.promised_risk, gate.promises[0].delta
         place, _ = last_passing_on_target(counted, target, limits, risk, delta, possible)
@@ -106,12 +107,15 @@ def _promise_for_other_mix(gate: Gate, rows: Judged) -> tuple[dict[str, float], 
     return None if place is None else (target.mix, float(limits[place]))
 
 
-def judged_together(gate: Gate, decisions: Decisions, when_changed: str, stacklevel: int = 3) -> Decisions:
+def judged_together(
+    gate: Gate, decisions: Decisions, when_changed: str, together: ArrayLike | None = None, stacklevel: int = 3
+) -> Decisions:
     """Return decisions as the verdict on all of them leaves them; a rejected prediction stays rejected.
 
-    A change gives a :class:`~steepslope.errors.ChangedWarning`, by default to the caller's caller.
+    Of rows that belong ``together`` (m,), one tells of a change. A change gives a
+    :class:`~steepslope.errors.ChangedWarning`, by default to the caller's caller.
     """
-    verdict = verdict_on_batch(gate, decisions, when_changed)
+    verdict = verdict_on_batch(gate, decisions.judged(together), when_changed)
     if verdict.sentence:
         warnings.warn(verdict.sentence, ChangedWarning, stacklevel=stacklevel)
     if when_changed != REVIEW_ALL:

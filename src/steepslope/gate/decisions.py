@@ -5,16 +5,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.classifier_outputs import logit_blocks
+from steepslope.outputs.copies import one_of_each_copy
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import Frame
-from steepslope.promise.rows import AnyGroups
+from steepslope.promise.rows import AnyGroups, JudgedRows, checked_groups
 
 Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
@@ -62,21 +63,6 @@ class Decisions(Brief):
     change: str = ""
 
     @property
-    def predicted(self) -> NDArray[np.int64]:
-        """The predicted classes, as :attr:`labels`."""
-        return self.labels
-
-    @property
-    def compared(self) -> NDArray[np.bool_]:
-        """Which rows tell of a change, booleans (m,): those that do not lack a needed opinion."""
-        return np.ones(len(self), np.bool_) if self.lacking is None else ~self.lacking
-
-    @property
-    def by_gate(self) -> NDArray[np.bool_]:
-        """Whether the gate alone accepts each prediction, booleans (m,), even if a change then stops it."""
-        return self.accepted if self.stopped is None else self.accepted | self.stopped
-
-    @property
     def labels(self) -> NDArray[np.int64]:
         """The predicted classes, int64 (m,); −1 for a row where none of the classes is predicted."""
         return self.top_labels[:, 0]
@@ -98,6 +84,20 @@ class Decisions(Brief):
     def coverage(self) -> float:
         """The fraction that is accepted, in [0, 1]; 0 without predictions."""
         return float(self.accepted.mean()) if len(self) else 0.0
+
+    @property
+    def judged_rows(self) -> JudgedRows:
+        """All rows as a monitor compares them."""
+        return JudgedRows(self.p_correct, self.accepted, self.probability, self.labels, self.distance)
+
+    def judged(self, together: ArrayLike | None = None) -> JudgedRows:
+        """Return the rows that tell of a change: those that do not lack a needed opinion.
+
+        Of rows that belong ``together``, by their names or numbers (m,), there is one.
+        """
+        names = checked_groups(together, len(self), "together")
+        places = np.arange(len(self)) if self.lacking is None else np.flatnonzero(~self.lacking)
+        return self.judged_rows.subset(places if names is None else places[one_of_each_copy(names[places])])
 
     def names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
         """Return the names of some classes, (m,), or their numbers if they have no names."""
@@ -144,14 +144,6 @@ def names_of_classes(labels: NDArray[np.int64], classes: tuple[str, ...] | None)
     """Return classes by their names, (m,), or by their numbers without names; a negative number is no class."""
     names = labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
     return np.where(labels < 0, NO_CLASS, names)
-
-
-def numbers_of_classes(names: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[np.int64]:
-    """Return the numbers of classes (m,) that :func:`names_of_classes` named, −1 for no class."""
-    if classes is None:
-        return names.astype(np.int64)
-    numbers = {NO_CLASS: UNKNOWN} | {name: number for number, name in enumerate(classes)}
-    return np.array([numbers[name] for name in names.tolist()], np.int64)
 
 
 def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:

@@ -292,7 +292,8 @@ class Gate:
         accepted = self.accepts(rows.confidence, rows.groups)
         if "predicted" in rows.extra:
             accepted &= rows.extra["predicted"] != UNKNOWN
-        remembered = CalibrationRows(self.p_correct(rows.confidence), rows.is_correct, accepted, **rows.extra)
+        p_correct = self.p_correct(rows.confidence)
+        remembered = CalibrationRows(p_correct, accepted, is_correct=rows.is_correct, **rows.extra)
         return replace(self, calibration_rows=remembered)
 
     def at(self, max_risk: float) -> Self:
@@ -434,6 +435,7 @@ class Gate:
         top: int = 1,
         explain: bool = False,
         when_changed: WhenChanged = REVIEW_ALL,
+        together: ArrayLike | None = None,
     ) -> Decisions:
         """Return what to do with each prediction in some outputs, with or without labels.
 
@@ -454,6 +456,9 @@ class Gate:
             Whether to return what each kind of evidence adds to the trust logit, too.
         when_changed
             ``review``: a change sends all rows to review. ``warn``: it only gives the warning.
+        together
+            Names or numbers (m,) of rows that belong together, such as the images of one patient: one of each tells of
+            a change.
 
         Raises
         ------
@@ -461,7 +466,7 @@ class Gate:
             If the outputs are from another classifier or have other classes, or lack an array.
         """
         decisions = self.decide_rows(outputs, groups, top=top, explain=explain)
-        return judged_together(self, decisions, when_changed)
+        return judged_together(self, decisions, when_changed, together)
 
     def decide_rows(
         self, outputs: ClassifierOutputs, groups: AnyGroups | None = None, *, top: int = 1, explain: bool = False

@@ -1,7 +1,7 @@
 """Labels that confirm predictions: copies of these, or made by people who saw them.
 
-A bet gains with each label that is right more than an error costs, if half of the errors are confirmed. Another bets
-that all are, from the first label on or from any error on. While P(correct) is right, the e-value of both together ever
+There are two bets. One is that half of the errors were confirmed. The other is that all were, from the first label on
+or from some error on. While P(correct) is right, the e-value of both together ever
 reaches 1/level with a probability of at most that level (Ville, 1939).
 """
 

@@ -286,9 +286,8 @@ def limit_counted_in(state: Path, gate: Path) -> float:
 def _calibration_rows(gate: Gate, path: str) -> CalibrationRows:
     """Return what a gate makes of labelled outputs in a file or folder."""
     outputs = ClassifierOutputs.load(path, labelled=True)
-    judged = gate.decide_rows(outputs)
-    rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels)
-    return replace(rows, distance=judged.distance)
+    rows = gate.decide_rows(outputs).judged_rows
+    return CalibrationRows(**vars(rows), is_correct=outputs.is_correct)
 
 
 def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:

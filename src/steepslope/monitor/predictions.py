@@ -19,8 +19,7 @@ from steepslope.gate.decisions import DISTANCE, GROUP, LACKING, NO_CLASS, STOPPE
 from steepslope.outputs.labels import UNKNOWN, means_unknown_label
 from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_filled, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
-from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.rows import ArrayRows, checked_numbers
+from steepslope.promise.rows import JudgedRows, checked_numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -35,22 +34,15 @@ TRUTHS = "truths"  # whatever their column is called
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Predicted(ArrayRows):
+class Predicted(JudgedRows):
     """Predictions, (m,) each, in the order in which they were made.
 
-    ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, ``probability`` is the
-    classifier's own of each, and ``distance``, in [0, 1], how far the features lie from known ones; None where they are
-    not known. ``chance`` is the probability with which an audit draws each to be labelled, above 0 where the gate alone
+    ``chance`` is the probability with which an audit draws each to be labelled, above 0 where the gate alone
     accepts it; None without an audit. ``stopped`` tells which the gate alone accepts, but not after a change; None if
     no change stops it. ``lacking`` tells which lack an opinion that the gate needs; None if that is not known.
     """
 
-    p_correct: Floats
-    accepted: Bools
-    probability: Floats | None = None
-    predicted: NDArray[np.int64] | None = None
     chance: Floats | None = None
-    distance: Floats | None = None
     stopped: Bools | None = None
     lacking: Bools | None = None
 
@@ -109,9 +101,6 @@ class Batch(Predicted):
     ids: Texts
     labels: Texts
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-
-Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions
 
 
 def _joined_columns(values: Sequence[Any]) -> Any:

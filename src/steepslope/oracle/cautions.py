@@ -154,8 +154,7 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
         for fact, verb in FACTS.items():
             count, earlier = now[fact], before[fact]
             if is_rarer(count, n, earlier, m, level) or is_rarer(earlier, m, count, n, level):
-                shares = (
-                    f"in {count / n:.0%} of {n:,} calibration rows, in {earlier / m:.0%} of {m:,} rows of the fit set"
-                )
-                yield f"the opinion {opinion_of_array(array)} {verb} {shares}: {JOINED}".replace("%", " %")
+                found, usual = f"{100 * count / n:.0f} % of {n:,}", f"{100 * earlier / m:.0f} % of {m:,}"
+                shares = f"in {found} calibration rows, in {usual} rows of the fit set"
+                yield f"the opinion {opinion_of_array(array)} {verb} {shares}: {JOINED}"
                 break

@@ -192,8 +192,8 @@ def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
     return mixed_columns(compared)
 
 
-def one_of_each_copy(codes: Codes, seed: int = 0) -> Codes:
-    """Draw one row of each number by the seed; return these rows, (m,), in ascending order.
+def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> Codes:
+    """Draw one row of each number or name by the seed; return these rows, (m,), in ascending order.
 
     >>> one_of_each_copy(np.arange(3)), len(one_of_each_copy(np.array([0, 1, 1, 1])))
     (array([0, 1, 2]), 2)

@@ -41,15 +41,14 @@ def rows_that_belong_together(named: str | None, table: Table) -> NDArray[np.gen
     if named is None:
         return None
     if named == FOLDER:
-        return _folders_of_images(table)
+        return folders_of_images(table.ids_of(np.arange(len(table))), table.classes)
     return _groups_from_column(named, "group", table).codes
 
 
-def _folders_of_images(table: Table) -> NDArray[np.str_]:
+def folders_of_images(ids: Sequence[str], classes: Sequence[str] | None) -> NDArray[np.str_]:
     """Return the name of the folder that holds each image, (n,); raise if it is none of its own, or a class's."""
-    ids = table.ids_of(np.arange(len(table)))
     folders = np.array([PurePosixPath(name).parent.name for name in ids])
-    wrong = np.flatnonzero(np.isin(folders, ["", *(table.classes or ())]))
+    wrong = np.flatnonzero(np.isin(folders, ["", *(classes or ())]))
     if len(wrong):
         expected = "expected each image in a folder below that of its class, such as cat/patient7/3.png"
         raise SteepslopeError(f"{expected}, found {ids[wrong[0]]!r}", "together")

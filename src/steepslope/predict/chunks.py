@@ -16,17 +16,20 @@ from steepslope.files.folders import fingerprint
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.change import Verdict, verdict_on_batch
-from steepslope.gate.decisions import DISTANCE, LACKING, REVIEW, STOPPED, numbers_of_classes
+from steepslope.gate.decisions import DISTANCE, LACKING, REVIEW, STOPPED, Decisions
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.copies import one_of_each_copy
 from steepslope.outputs.labels import EMPTY
+from steepslope.outputs.predictions import FOLDER, folders_of_images
 from steepslope.outputs.table import Table, TableBlocks
 from steepslope.outputs.table_files import Frame
 from steepslope.predict.options import PredictOptions
-from steepslope.promise.change import JudgedRows
-from steepslope.promise.rows import crossed_groups
+from steepslope.promise.rows import JudgedRows, crossed_groups
 
 ENDING = ".npz"
 ERROR = "error"
+NUMBERS, TOGETHER = "numbers", "together"  # of classes, and names of things: columns that no file of decisions has
+FOR_VERDICT = (NUMBERS, TOGETHER)
 DIGITS = 12  # of a file's digest, in the names of its rows
 EMPTY_CELLS = "?"  # follows a column's name in a chunk's file: the mask of its cells
 FINGERPRINT = "fingerprint"  # of the images, in the key
@@ -38,8 +41,9 @@ Made = Generator[Chunk]  # close it if it is not read to its end
 class Source(Protocol):
     """Where decisions come from.
 
-    ``key`` holds what determines the rows besides gate and options, ``missing`` makes the chunks that a folder lacks,
-    and ``all`` returns the files of all chunks.
+    ``groups`` has the group of each id, and ``together`` the name of what it belongs to, if files tell these. ``key``
+    holds what determines the rows besides gate and options, ``missing`` makes the chunks that a folder lacks, and
+    ``all`` returns the files of all chunks.
     """
 
     @property
@@ -50,6 +54,9 @@ class Source(Protocol):
 
     @property
     def groups(self) -> GroupOf | None: ...  # noqa: D102
+
+    @property
+    def together(self) -> GroupOf | None: ...  # noqa: D102
 
     def key(self) -> dict[str, Any]: ...  # noqa: D102
 
@@ -71,6 +78,7 @@ class FromOutputs:
     options: PredictOptions
     groups: GroupOf | None = None
     columns: tuple[str, ...] = ()
+    together: GroupOf | None = None
 
     def key(self) -> dict[str, Any]:
         """Return what determines the rows, besides gate and options."""
@@ -86,7 +94,9 @@ class FromOutputs:
                     outputs, groups = ClassifierOutputs.of_table(block), self._groups_of(block)
                     top, explain = self.options.top, self.options.explain
                     decisions = self.gate.decide_rows(outputs, groups, top=top, explain=explain)
-                    table = decisions.table()
+                    table = rows_for_chunk(decisions)
+                    if self.options.together in self.rows.further:
+                        table[TOGETHER] = _names_in_column(block, self.options.together)
                     if block.numbered:
                         digest = self.rows.digest[:DIGITS]
                         table["id"] = np.array([f"{digest}/{number}" for number in table["id"]])
@@ -97,15 +107,23 @@ class FromOutputs:
         """Return the group of each row, (m,), by its id or from a column; None without groups."""
         if self.groups is not None:
             return groups_of_chunk_ids(self.groups, block.ids_of(np.arange(len(block))))
-        groups = {}
-        for column in self.columns:
-            codes, names = block.groups(column, EMPTY)
-            groups[column] = np.array(names)[codes]
+        groups = {column: _names_in_column(block, column) for column in self.columns}
         return crossed_groups(groups or None, len(block))
 
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all chunks, in order."""
         return sorted(folder.glob(f"*{ENDING}"))
+
+
+def rows_for_chunk(decisions: Decisions) -> Frame:
+    """Return decisions as columns (m,), with the numbers of the predicted classes, which a verdict needs."""
+    return {**decisions.table(), NUMBERS: decisions.labels}
+
+
+def _names_in_column(block: Table, column: str) -> NDArray[np.str_]:
+    """Return what a column holds, (m,), with a name for empty cells."""
+    codes, names = block.groups(column, EMPTY)
+    return np.array(names)[codes]
 
 
 def save_chunk(path: Path, table: Frame) -> None:
@@ -140,23 +158,36 @@ def shuffled_by_ids(ids: Iterable[Any]) -> NDArray[np.int64]:
     return np.argsort(np.array([hash_of_text(str(name)) for name in ids], np.int64), kind="stable")
 
 
-def verdict_on_chunks(gate: Gate, paths: Iterable[Path], when_changed: str) -> Verdict:
-    """Return the verdict of a gate on all rows of some chunks together; those that could not be made do not count."""
+def verdict_on_chunks(source: Source, paths: Iterable[Path]) -> Verdict:
+    """Return the verdict of the gate on all rows of some chunks together; those that could not be made do not count.
+
+    Of rows that belong together, one counts.
+    """
     columns: dict[str, list[NDArray[Any]]] = {}
     for path in paths:
         table = load_chunk(path)
         if "p_correct" not in table:  # no image of this chunk could be read
             continue
         made = ~np.ma.getmaskarray(table["p_correct"]) & ~np.ma.filled(table.get(LACKING, False), False)
-        for name in ("id", "label", "p_correct", "accepted", "probability", DISTANCE):
+        for name in ("id", NUMBERS, "p_correct", "accepted", "probability", DISTANCE, TOGETHER):
             if name in table:
                 columns.setdefault(name, []).append(np.ma.getdata(table[name])[made])
     if not columns:
         return Verdict()
     rows = {name: np.concatenate(arrays) for name, arrays in columns.items()}
-    predicted = numbers_of_classes(rows["label"], gate.classes)
-    judged = JudgedRows(rows["p_correct"], rows["accepted"], rows["probability"], predicted, rows.get(DISTANCE))
-    return verdict_on_batch(gate, judged, when_changed, shuffled_by_ids(rows["id"]))
+    judged = JudgedRows(rows["p_correct"], rows["accepted"], rows["probability"], rows[NUMBERS], rows.get(DISTANCE))
+    order = shuffled_by_ids(rows["id"])
+    names = _names_together(source, rows)
+    if names is not None:
+        order = order[one_of_each_copy(names[order])]
+    return verdict_on_batch(source.gate, judged.subset(order), source.options.when_changed, np.arange(len(order)))
+
+
+def _names_together(source: Source, rows: Frame) -> NDArray[np.str_] | None:
+    """Return the name of what each row belongs to, (m,), or None if each is a thing of its own."""
+    if source.options.together == FOLDER:
+        return folders_of_images(rows["id"].tolist(), source.gate.classes)
+    return rows.get(TOGETHER) if source.together is None else groups_of_chunk_ids(source.together, rows["id"])
 
 
 def stopped_by(table: Frame, verdict: Verdict) -> Frame:

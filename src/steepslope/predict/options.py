@@ -32,11 +32,15 @@ class PredictOptions:
     audit
         About how many accepted predictions to mark for labelling, in a column audit (with follow, also those below the
         limit). They are drawn at random, doubtful ones more often. The column audit_probability has the probability of
-        each, which is never 0. From their labels, monitor estimates the risk of all accepted predictions, whatever has
-        changed.
+        each, which is never 0. From their labels, monitor estimates the risk of all predictions that the gate accepts,
+        whatever has changed. Those that only a change sends to review are among them.
     when_changed
         review: if all rows together are clearly not drawn as the calibration rows were, none is accepted. warn: that is
         only said. If another class mix explains the change, and the promise holds for that mix, too, the gate goes on.
+    together
+        Which rows belong together, such as several images of one patient: a column of the outputs' file, a .csv or
+        .parquet file with columns id and group, or the word folder for the folder in which an image lies. One row of
+        each tells of a change.
     on_error
         stop at an image that cannot be read, or keep its row, which goes to review, with the reason in a column error.
     batch_size
@@ -57,6 +61,7 @@ class PredictOptions:
     explain: bool = False
     audit: int | None = None
     when_changed: WhenChanged = REVIEW_ALL
+    together: str | None = None
     on_error: Literal["stop", "keep"] = "stop"
     batch_size: int = 64
     workers: int = 0

@@ -30,6 +30,7 @@ from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
 from steepslope.predict.chunks import (
     ERROR,
     FINGERPRINT,
+    FOR_VERDICT,
     Source,
     chunk_with_columns,
     load_chunk,
@@ -115,7 +116,7 @@ def predict_to_file(
             facts = source.gate.promised_risk, str(key.get("gate")), float(key.get(LIMIT, 0.0))
             audit = None if labels is None else Audit(labels, *facts)
             chunks_of_file = source.all(folder)
-            verdict = verdict_on_chunks(source.gate, chunks_of_file, source.options.when_changed)
+            verdict = verdict_on_chunks(source, chunks_of_file)
             summary = _join_prediction_chunks(chunks_of_file, staging / out.name, audit, verdict)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
@@ -162,7 +163,7 @@ def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None, 
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
-    known = stopped_by(known, verdict)
+    known = {name: column for name, column in stopped_by(known, verdict).items() if name not in FOR_VERDICT}
     dtypes = {name: column.dtype for name, column in known.items()}  # a chunk of unreadable images has few columns
     marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))

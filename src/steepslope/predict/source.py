@@ -15,7 +15,7 @@ from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES, ReadingOptions
-from steepslope.outputs.predictions import read_groups_by_id
+from steepslope.outputs.predictions import FOLDER, read_groups_by_id
 from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromOutputs, Source
 from steepslope.predict.options import PredictOptions
@@ -31,15 +31,18 @@ def source_of_outputs(
     if not rows.path.exists():
         raise SteepslopeError("no such file or folder", rows.path)
     columns, by_id = groups_of_source(gate, groups, True, reading)
-    read = replace(rows, further=columns, known=gate.class_names)
+    together = things_by_id(options, reading)
+    named = [] if together is not None or options.together in (None, FOLDER) else [options.together]
+    read = replace(rows, further=(*columns, *named), known=gate.class_names)
     read.require_ids()
-    return FromOutputs(gate, read, options, by_id, columns)
+    return FromOutputs(gate, read, options, by_id, columns, together)
 
 
 def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
     """Return all that determines the decisions of the gate in a folder, as JSON."""
     chosen = {name: value for name, value in asdict(source.options).items() if name not in ("workers", "verify")}
     key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(source.groups)}
+    key |= {} if source.together is None else {"things": digest_of(source.together)}
     return dict(json.loads(json.dumps(key)))
 
 
@@ -90,6 +93,12 @@ def change_sentences(gate: Gate, summary: Summary) -> list[str]:
     if summary.rows == summary.failed or not any(each.is_given for each in gate.promises):
         return []
     return [CHANGE_UNKNOWN if gate.calibration_rows is None else summary.change or NO_CHANGE]
+
+
+def things_by_id(options: PredictOptions, reading: ReadingOptions) -> dict[str, str] | None:
+    """Return the name of what each id belongs to, if a file tells it, else None."""
+    named = options.together or ""
+    return read_groups_by_id(Path(named), reading) if named.endswith(TABLES) else None
 
 
 def groups_of_source(

@@ -21,7 +21,7 @@ from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import UNFIT, certify, certify_true_classes, shares_of_groups
 from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
-from steepslope.promise.rows import ArrayRows, LabelledRows
+from steepslope.promise.rows import JudgedRows, LabelledRows
 from steepslope.promise.sequence import Above
 
 Floats = NDArray[np.float64]
@@ -95,33 +95,16 @@ class ProbabilityMap:
         return probability
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class CalibrationRows(ArrayRows):
-    """A gate's decisions on labelled rows (n,): P(correct), which are correct, and which it accepts.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CalibrationRows(JudgedRows):
+    """A gate's decisions on labelled rows (n,), with which later predictions are compared.
 
-    Later predictions are compared with them. ``predicted`` (n,) are the numbers of the predicted classes,
-    ``probability`` (n,) the classifier's own probabilities of these, and ``true`` (n,) the numbers of the true classes;
-    None for a gate from confidences alone. ``distance`` (n,), in (0, 1), tells how far each row's features lie from
-    known ones; None without features.
+    ``is_correct`` tells which are correct. ``true`` (n,) are the numbers of the true classes; None for a gate from
+    confidences alone.
     """
 
-    p_correct: Floats
     is_correct: Bools
-    accepted: Bools
-    probability: Floats | None = None
-    predicted: NDArray[np.int64] | None = None
     true: NDArray[np.int64] | None = None
-    distance: Floats | None = None
-
-    @property
-    def by_gate(self) -> Bools:
-        """Which rows the gate alone accepts, booleans (n,): these are all that it accepts."""
-        return self.accepted
-
-    @property
-    def compared(self) -> Bools:
-        """Which rows later ones are compared with, booleans (n,): all."""
-        return np.ones(len(self), np.bool_)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the known arrays by name."""

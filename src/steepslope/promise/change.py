@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,53 +18,13 @@ from numpy.typing import NDArray
 from steepslope.promise.bets import ChangeBets
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.certificate import as_percent
-from steepslope.promise.rows import ArrayRows
+from steepslope.promise.rows import JudgedRows
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 STEPS = 9_973  # of values in [0, 1]: a prime, so that no simple fraction lies half-way between two
 DELTA = 0.05  # half of it is the chance of a false alarm by all signals together, the other half is for labels
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
 EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
-
-
-class Judged(Protocol):
-    """Predictions (m,) that a gate has decided on: calibration rows, or later ones.
-
-    ``p_correct`` is P(correct), and ``by_gate`` whether the gate alone accepts each. ``probability`` is the
-    classifier's own of what it predicts, ``predicted`` the number of that class, and ``distance`` how far the row's
-    features lie from known ones, in (0, 1); None where they are not known. Rows that are not ``compared`` lack an
-    opinion that the gate needs: they go to review, and tell of no change.
-    """
-
-    @property
-    def p_correct(self) -> Floats: ...  # noqa: D102
-    @property
-    def by_gate(self) -> Bools: ...  # noqa: D102
-    @property
-    def probability(self) -> Floats | None: ...  # noqa: D102
-    @property
-    def predicted(self) -> NDArray[np.int64] | None: ...  # noqa: D102
-    @property
-    def distance(self) -> Floats | None: ...  # noqa: D102
-    @property
-    def compared(self) -> Bools: ...  # noqa: D102
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class JudgedRows(ArrayRows):
-    """Predictions (m,) as :class:`Judged` has them, all of them to be compared."""
-
-    p_correct: Floats
-    by_gate: Bools
-    probability: Floats | None = None
-    predicted: NDArray[np.int64] | None = None
-    distance: Floats | None = None
-
-    @property
-    def compared(self) -> Bools:
-        """All rows, booleans (m,)."""
-        return np.ones(len(self.p_correct), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -77,7 +36,7 @@ class Signal:
     """
 
     title: str
-    values: Callable[[Judged], Floats | None]
+    values: Callable[[JudgedRows], Floats | None]
     low: float | None = 0.0
 
     def shown(self, mean: float) -> float:
@@ -94,12 +53,12 @@ def _rounded_signal(values: Floats | None) -> Floats | None:
     return None if values is None else np.round(values * STEPS) / STEPS
 
 
-def _overconfidence_signal(rows: Judged) -> Floats | None:
+def _overconfidence_signal(rows: JudgedRows) -> Floats | None:
     """Return how much the classifier's own probability lies above P(correct), brought to [0, 1]."""
     return None if rows.probability is None else _rounded_signal((1 + rows.probability - rows.p_correct) / 2)
 
 
-def _predicted_class_signal(rows: Judged) -> Floats | None:
+def _predicted_class_signal(rows: JudgedRows) -> Floats | None:
     """Return the numbers of the predicted classes, from −1 for none on, brought to [0, 1) in their order."""
     return None if rows.predicted is None else (1.0 + rows.predicted) / (2.0 + rows.predicted)
 
@@ -114,7 +73,7 @@ SIGNALS: dict[str, Signal] = {
 }
 
 
-def signals_of(rows: Judged) -> dict[str, Floats]:
+def signals_of(rows: JudgedRows) -> dict[str, Floats]:
     """Return the values (m,) of the signals that are known of some rows, by name."""
     values = {name: signal.values(rows) for name, signal in SIGNALS.items()}
     return {name: each for name, each in values.items() if each is not None}
@@ -170,7 +129,7 @@ class Change:
         return f"{title} ({'latest ' if self.latest else ''}mean {now}, on the calibration rows {usual})"
 
 
-def change_of_batch(known: CalibrationRows, rows: Judged, order: NDArray[np.int64] | None = None) -> Change:
+def change_of_batch(known: CalibrationRows, rows: JudgedRows, order: NDArray[np.int64] | None = None) -> Change:
     """Return what has changed in some rows (m,) against the calibration rows.
 
     The rows may be sorted, so they are taken in the ``order`` (m,), by default a random one. Without a change, there is
@@ -178,7 +137,7 @@ def change_of_batch(known: CalibrationRows, rows: Judged, order: NDArray[np.int6
 
     >>> draw = np.random.default_rng(0)
     >>> p = draw.beta(8, 1, size=2_000)
-    >>> known = CalibrationRows(p, draw.random(2_000) < p, p > 0.8)
+    >>> known = CalibrationRows(p, p > 0.8, is_correct=draw.random(2_000) < p)
     >>> later = draw.beta(8, 1, size=500)
     >>> bool(change_of_batch(known, JudgedRows(later, later > 0.8)))
     False
@@ -186,9 +145,9 @@ def change_of_batch(known: CalibrationRows, rows: Judged, order: NDArray[np.int6
     True
     """
     begun = begun_bets(known)
-    values = {name: each[rows.compared] for name, each in signals_of(rows).items() if name in begun}
+    values = {name: each for name, each in signals_of(rows).items() if name in begun}
     needed = -math.log(level_of_signal(len(begun)))
-    order = np.random.default_rng(0).permutation(int(rows.compared.sum())) if order is None else order
+    order = np.random.default_rng(0).permutation(len(rows)) if order is None else order
     alarms = {}
     for name, each in values.items():
         enough = np.flatnonzero(begun[name].after(each[order])[1] >= needed)

@@ -40,6 +40,27 @@ class ArrayRows(Brief):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class JudgedRows(ArrayRows):
+    """Predictions (m,) that a gate has decided on: calibration rows, or later ones.
+
+    ``p_correct`` is P(correct), in [0, 1]. ``probability`` is the classifier's own of what it predicts, ``predicted``
+    the number of that class, −1 for none, and ``distance``, in (0, 1), how far the row's features lie from known ones;
+    None where they are not known.
+    """
+
+    p_correct: Floats
+    accepted: Bools
+    probability: Floats | None = None
+    predicted: NDArray[np.int64] | None = None
+    distance: Floats | None = None
+
+    @property
+    def by_gate(self) -> Bools:
+        """Which predictions the gate alone accepts, booleans (m,); here all that are accepted."""
+        return self.accepted
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelledRows(ArrayRows):
     """Calibration rows (n,).
 

@@ -379,8 +379,8 @@ def last_passing_on_target(
 
     A threshold that passes has at most ``risk`` among the target rows. The bound is that of this threshold alone. The
     thresholds were fixed without labels. One run of tests starts at the first threshold that is likely to pass, a
-    second at the one most likely to pass. Only the first ``possible`` thresholds may be taken, whatever their number
-    depends on.
+    second at the one most likely to pass. Only the first ``possible`` thresholds may be taken; their number may depend
+    on the data.
     """
     split, tried = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
     chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in tried]

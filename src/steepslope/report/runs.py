@@ -24,20 +24,17 @@ Texts = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class RunRow:
-    """A row of ``metrics.json``: what a report has of one score."""
+class RunScore:
+    """What one score gave in a run: its row of ``metrics.json``, and confidences (n,), on the scale that ranks."""
 
     content: Mapping[str, Any]
+    confidence: Floats
+    scale: str
 
     @property
     def name(self) -> str:
         """The score."""
         return str(self.content["score"])
-
-    @property
-    def loss(self) -> str | None:
-        """The loss, if the score is an oracle's."""
-        return self.content.get("loss")
 
     @cached_property
     def metrics(self) -> dict[str, Estimate]:
@@ -45,22 +42,9 @@ class RunRow:
         return {name: _run_estimate(self.content.get(name)) for name in METRICS}
 
     @property
-    def vs_mcp(self) -> dict[str, Estimate]:
-        """Every metric's difference to MCP's, likewise."""
-        return {name: _run_estimate((self.content.get("vs_mcp") or {}).get(name)) for name in METRICS}
-
-    @property
     def delta_auc(self) -> Estimate:
         """The difference of the AUC to MCP's."""
         return _run_estimate(self.content.get("delta_auc_vs_mcp"))
-
-
-@dataclass(frozen=True, eq=False)
-class RunScore(RunRow):
-    """What one score gave in a run: its row, and confidences (n,), on the scale that ranks."""
-
-    confidence: Floats
-    scale: str
 
 
 def _run_estimate(stored: Mapping[str, float | None] | None) -> Estimate:
@@ -138,7 +122,7 @@ def write_run_rows(evaluation: Evaluation, path: Path) -> None:
     )
 
 
-def read_run_metrics(folder: Path) -> list[dict[str, Any]]:
+def _read_run_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a report's ``metrics.json``, one a score; what is undefined is None.
 
     Raises
@@ -165,7 +149,7 @@ def read_run(folder: Path, name: str) -> Run:
     if not (folder / METRICS_FILE).is_file():
         found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
         raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
-    rows, path = read_run_metrics(folder), folder / ROWS
+    rows, path = _read_run_metrics(folder), folder / ROWS
     # NumPy, zipfile and zlib each have their own errors for a damaged file.
     unreadable = explained("cannot be read as the rows of a report", path)
     with unreadable, path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:

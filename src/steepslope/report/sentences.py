@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from steepslope.metrics.intervals import BOUNDS, Difference
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm_corrected
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.report.confidences import BASELINE
 from steepslope.report.evaluation import KNOWN_COVERAGE, Gated, Row
-from steepslope.report.runs import RunRow
 
 FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
 SIGNIFICANT = 0.05
@@ -149,7 +148,7 @@ def _unknown_rows_sentence(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _score_sentences(row: Row) -> Iterator[str]:
-    yield mcp_sentence(row)
+    yield mcp_sentence(row.name, row.delta_auc)
     best = row.vs_best_single
     if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
         differences = ", ".join(difference_sentence(name, one, AGAINST_BEST) for name, one in best.differences.items())
@@ -160,20 +159,19 @@ def _score_sentences(row: Row) -> Iterator[str]:
         yield f"{row.name} counts the opinions of others: {counted}."
 
 
-def mcp_sentence(row: Row | RunRow) -> str:
-    """Return the sentence on a row's AUC next to MCP's; a difference counts if its interval excludes 0."""
-    delta = row.delta_auc
+def mcp_sentence(name: str, delta: Estimate) -> str:
+    """Return the sentence on a score's AUC next to MCP's, by ``delta``; it counts if its interval excludes 0."""
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
     points = f"{value} AUC points, 95 % interval {low} to {high}"
     if np.isnan(delta["value"]):
-        return f"{row.name} cannot be compared with MCP: AUC needs both errors and correct predictions."
+        return f"{name} cannot be compared with MCP: AUC needs both errors and correct predictions."
     if np.isnan(delta["low"]):
-        return f"{row.name} differs from MCP by {value} AUC points; without resamples it is not known if by luck."
+        return f"{name} differs from MCP by {value} AUC points; without resamples it is not known if by luck."
     if delta["low"] > 0:
-        return f"{row.name} ranks better than MCP ({points})."
+        return f"{name} ranks better than MCP ({points})."
     if delta["high"] < 0:
-        return f"{row.name} does NOT beat MCP: it ranks worse ({points})."
-    return f"{row.name} does not beat MCP: no significant difference ({points})."
+        return f"{name} does NOT beat MCP: it ranks worse ({points})."
+    return f"{name} does not beat MCP: no significant difference ({points})."
 
 
 def handover_sentence(row: Row) -> str:

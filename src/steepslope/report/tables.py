@@ -12,7 +12,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
 from steepslope.report.evaluation import KNOWN_COVERAGE, VS_BEST, Evaluation, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
-from steepslope.report.runs import RunRow
+from steepslope.report.runs import RunScore
 from steepslope.report.sentences import by_luck_sentence, clear_sign
 
 DELTA = "ΔAUC to MCP"
@@ -39,7 +39,7 @@ MORE_DEFINITIONS = {
 }
 
 
-def metric_table_cells(score: Row | RunRow, metrics: Mapping[str, Metric]) -> list[Cell]:
+def metric_table_cells(score: Row | RunScore, metrics: Mapping[str, Metric]) -> list[Cell]:
     """Return metrics with their intervals, and the paired difference of the AUC to MCP's."""
     delta = UNDEFINED if score.name == BASELINE else estimate_cell(score.delta_auc, sign="+")
     return [*(estimate_cell(score.metrics[name], metric.scale) for name, metric in metrics.items()), delta]

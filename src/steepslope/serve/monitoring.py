@@ -1,4 +1,4 @@
-"""A monitor behind the server: it sees every decision, and its state lies in a file."""
+"""A monitor behind the server: it sees every decision, and its state lies in a file, or in memory."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def serves_images(served: Served) -> bool:
 def lacking_rows(rows: Arrays, threshold: float | None) -> NDArray[np.bool_]:
     """Return which rows lack an opinion that the gate needs, (m,): they go to review, though they reach its threshold.
 
-    It is not known without a threshold for all rows.
+    Without a threshold for all rows, this cannot be told, and no row is said to.
     """
     lowest = np.inf if threshold is None else threshold
     return np.asarray((rows[DECISION] == REVIEW) & (rows["trust_logit"] >= lowest))

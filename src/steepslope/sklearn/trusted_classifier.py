@@ -21,10 +21,9 @@ from sklearn.utils.validation import _check_method_params, _num_samples, check_i
 import sklearn
 from steepslope.checks import require, whole
 from steepslope.errors import CautionWarning, ChangedWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
-from steepslope.gate.adapting import split_to_adapt
+from steepslope.gate.adapting import gate_for_new_source, split_to_adapt
 from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import Decisions
 from steepslope.metrics.selective import Groups
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.cautions import RowCounts
@@ -40,7 +39,7 @@ from steepslope.predict.options import PredictOptions
 from steepslope.predict.prediction_file import require_prediction_file
 from steepslope.predict.source import write_decisions_on_outputs
 from steepslope.promise.objectives import INSIDE, WHEN_CHANGED, Objectives, WhenChanged
-from steepslope.promise.rows import AnyGroups, checked_groups
+from steepslope.promise.rows import checked_groups
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
@@ -298,16 +297,19 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         return np.asarray(self.estimator_.decision_function(X))
 
-    def decide(self, X: Any) -> Decision:
+    def decide(self, X: Any, groups: Any = None) -> Decision:
         """Return the labels and which of them to use.
 
         If nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. If X is clearly not
         drawn as the calibration rows were, a ``ChangedWarning`` says so and, unless ``when_changed="warn"``, nothing is
-        accepted. All rows of a call are judged together.
+        accepted. All rows of a call are judged together; of rows that belong together, by their ``groups`` (n,), one
+        tells of a change.
         """
         check_is_fitted(self)
-        groups = groups_of_inputs(self.groups, X)
-        decisions = self._decided(self.reader_.outputs(X), groups)
+        self._warn_of_nothing(stacklevel=3)
+        of_gate = groups_of_inputs(self.groups, X)
+        decisions = self.gate_.decide_rows(self.reader_.outputs(X), of_gate)
+        decisions = judged_together(self.gate_, decisions, self.when_changed, groups)
         return Decision(self.classes_[decisions.labels], decisions.accepted)
 
     def write_predictions(self, path: str | Path, X: Any, ids: Any = None, audit: int | None = None) -> None:
@@ -463,9 +465,10 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         names = checked_groups(groups, len(outputs))
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         moved = copy(self)
-        moved.gate_ = self.gate_.adapted(outputs, max_risk, together=names, seed=seed)
+        adapting, calibrating = split_to_adapt(outputs, names, seed)
+        parts = outputs.subset(adapting), outputs.subset(calibrating)
+        moved.gate_ = gate_for_new_source(self.gate_, *parts, max_risk, seed)
         moved.oracle_ = moved.gate_.require_source().oracle  # type: ignore[assignment]
-        _, calibrating = split_to_adapt(outputs, names, seed)
         kept = _safe_indexing(X, calibrating[:KEPT_ROWS])
         moved.calibration_ = Calibration(outputs.subset(calibrating).changed(ids=calibrating), kept)
         return moved
@@ -583,12 +586,6 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def _warn_of_nothing(self, stacklevel: int) -> None:
         if not any(promise.is_given for promise in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
-
-    def _decided(self, outputs: ClassifierOutputs, groups: AnyGroups | None) -> Decisions:
-        """Return the decision on each row; warn the caller if nothing is promised, or if inputs have changed."""
-        self._warn_of_nothing(stacklevel=4)
-        decisions = self.gate_.decide_rows(outputs, groups)
-        return judged_together(self.gate_, decisions, self.when_changed, stacklevel=4)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata are routed: those of ``fit`` go to the classifier's ``fit``."""

@@ -24,7 +24,16 @@ from steepslope.nets.extraction.shards import Batches, Shards, plan_shards, run_
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs.table import require_ids_once
 from steepslope.outputs.table_files import Frame
-from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, chunk_with_columns, groups_of_chunk_ids
+from steepslope.predict.chunks import (
+    ENDING,
+    ERROR,
+    FINGERPRINT,
+    GroupOf,
+    Made,
+    chunk_with_columns,
+    groups_of_chunk_ids,
+    rows_for_chunk,
+)
 from steepslope.predict.options import PredictOptions
 
 
@@ -51,6 +60,7 @@ class FromImages:
     options: PredictOptions
     groups: GroupOf | None = None
     first: int = 0
+    together: GroupOf | None = None
 
     @property
     def gate(self) -> Gate:
@@ -139,7 +149,7 @@ class FromImages:
         groups = None if self.groups is None else groups_of_chunk_ids(self.groups, arrays["ids"])
         outputs = self.image_gate.as_outputs(arrays)
         gate = self.image_gate.seeing(self.data)
-        return gate.decide_rows(outputs, groups, top=self.options.top, explain=self.options.explain).table()
+        return rows_for_chunk(gate.decide_rows(outputs, groups, top=self.options.top, explain=self.options.explain))
 
 
 def _rows_of_batches(batches: Batches) -> list[int]:

@@ -21,7 +21,6 @@ from steepslope.report.comparison import (
     compare_runs,
     compared_runs_grid,
     comparison_as_json,
-    comparison_cautions,
     comparison_difference_grid,
     comparison_headline,
     comparison_in_markdown,
@@ -178,8 +177,6 @@ def test_why_rows_are_not_the_same() -> None:
         assert line.endswith("differences are unpaired." if why else "differences are paired.")
         assert why in line
         assert line.startswith("WARNING: ") == comparison.rivals[0].guessed == (not why and one.ids is None)
-        doubted = line.removeprefix("WARNING: ").removesuffix(".") in comparison_cautions(comparison)
-        assert doubted == (why != "" or one.ids is None)
 
 
 @pytest.mark.usefixtures("few_metrics")
@@ -266,7 +263,6 @@ def test_few_errors_or_few_correct_are_told_of_each_run(errors: int, few: str) -
     told = [f"b has only {few}: below about 50, all its numbers depend on luck"] if few else []
     for names in (runs, runs[::-1]):
         comparison = compare_runs(names, bootstrap=0)
-        assert comparison_cautions(comparison) == told
         warned = [line for line in comparison_sentences(comparison) if line.startswith("WARNING")]
         assert warned == [f"WARNING: {line}." for line in told]
 
@@ -294,16 +290,16 @@ def test_what_makes_it_doubtful_is_told() -> None:
     runs = [drawn("may", ids=False), drawn("june", model=2, ids=False), drawn("july", n=90, model=3, seed=4)]
     comparison = compare_runs(runs, bootstrap=0)
     found = comparison_as_json(comparison)
-    warned = found["cautions"]
-    assert warned == [
-        f"july has only {runs[2].wrong} errors: below about 50, all its numbers depend on luck",
-        "june and may are taken for the same 300 rows: they have no ids, but as many rows with the same labels in the "
-        "same order; differences are paired",
-        "july and may are not known to have the same rows (only july has ids): differences are unpaired",
+    warned = [
+        f"WARNING: july has only {runs[2].wrong} errors: below about 50, all its numbers depend on luck.",
+        "WARNING: june and may are taken for the same 300 rows: they have no ids, but as many rows with the same "
+        "labels in the same order; differences are paired.",
+        "july and may are not known to have the same rows (only july has ids): differences are unpaired.",
     ]
+    assert set(warned) <= set(found["sentences"])
     assert {str(row[3]) for row in comparison_difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
     assert [run.get("paired_by_ids") for run in found["runs"]] == [None, False, None]
-    assert all(f"WARNING: {line}" in comparison_in_markdown(comparison) for line in warned[:2])
+    assert all(line in comparison_in_markdown(comparison) for line in warned)
 
 
 def test_tables_are_square_and_complete(comparison: Comparison) -> None:
@@ -341,8 +337,6 @@ def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
     assert len(found["rows"]) == 9
     for line in found["differences"]:
         assert set(METRICS) <= set(line)
-        sign = (line["auc"]["low"] > 0) - (line["auc"]["high"] < 0)
-        assert line["verdicts"]["auc"] == {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}[sign]
     accuracy = [run["accuracy"] for run in found["runs"]]
     assert found["differences"][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
 

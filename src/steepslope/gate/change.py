@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from steepslope.checks import require
 from steepslope.errors import ChangedWarning, SteepslopeError
@@ -50,18 +50,13 @@ class Verdict:
     limit: float = 0.0
 
 
-def verdict_on_batch(
-    gate: Gate, rows: JudgedRows, when_changed: str, order: NDArray[np.int64] | None = None
-) -> Verdict:
-    """Return the verdict of a gate on some predictions (m,), which are judged as a whole.
-
-    Their ``order`` is as in :func:`~steepslope.promise.change.change_of_batch`.
-    """
+def verdict_on_batch(gate: Gate, rows: JudgedRows, when_changed: str) -> Verdict:
+    """Return the verdict of a gate on some predictions (m,), judged as a whole; their order has to tell nothing."""
     require("when_changed", when_changed, WHEN_CHANGED)
     known = gate.calibration_rows
     if known is None or not known.accepted.any() or not len(rows):
         return Verdict()
-    change = change_of_batch(known, rows, order)
+    change = change_of_batch(known, rows)
     if not change:
         return Verdict()
     if when_changed != REVIEW_ALL:

@@ -91,13 +91,14 @@ class Decisions(Brief):
         return JudgedRows(self.p_correct, self.accepted, self.probability, self.labels, self.distance)
 
     def judged(self, together: ArrayLike | None = None) -> JudgedRows:
-        """Return the rows that tell of a change: those that do not lack a needed opinion.
+        """Return the rows that tell of a change, in random order: those that do not lack a needed opinion.
 
         Of rows that belong ``together``, by their names or numbers (m,), there is one.
         """
         names = checked_groups(together, len(self), "together")
         places = np.arange(len(self)) if self.lacking is None else np.flatnonzero(~self.lacking)
-        return self.judged_rows.subset(places if names is None else places[one_of_each_copy(names[places])])
+        places = places if names is None else places[one_of_each_copy(names[places])]
+        return self.judged_rows.subset(np.random.default_rng(0).permutation(places))
 
     def names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
         """Return the names of some classes, (m,), or their numbers if they have no names."""
@@ -119,8 +120,7 @@ class Decisions(Brief):
         for place in range(1, self.top_labels.shape[1]):
             columns[f"label_{place + 1}"] = self.names(self.top_labels[:, place])
             columns[f"probability_{place + 1}"] = self.top_probability[:, place]
-        further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking}
-        further[DISTANCE] = self.distance
+        further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking, DISTANCE: self.distance}
         columns |= {name: column for name, column in further.items() if column is not None}
         return columns | {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
 

@@ -180,7 +180,7 @@ def verdict_on_chunks(source: Source, paths: Iterable[Path]) -> Verdict:
     names = _names_together(source, rows)
     if names is not None:
         order = order[one_of_each_copy(names[order])]
-    return verdict_on_batch(source.gate, judged.subset(order), source.options.when_changed, np.arange(len(order)))
+    return verdict_on_batch(source.gate, judged.subset(order), source.options.when_changed)
 
 
 def _names_together(source: Source, rows: Frame) -> NDArray[np.str_] | None:

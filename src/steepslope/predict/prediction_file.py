@@ -78,10 +78,9 @@ class Summary:
         if LABEL in table:
             nothing = UNKNOWN if table[LABEL].dtype.kind in "iu" else NO_CLASS
             counts["unanswered"] = int(np.ma.filled(table[LABEL] == nothing, False).sum())
-        if LACKING in table:
-            counts["lacking"] = int(np.ma.filled(table[LACKING], False).sum())
-        if STOPPED in table:
-            counts["stopped"] = int(np.ma.filled(table[STOPPED], False).sum())
+        columns = {"lacking": LACKING, "stopped": STOPPED}
+        for name in [name for name, column in columns.items() if column in table]:
+            counts[name] = int(np.ma.filled(table[columns[name]], False).sum())
         if AUDIT in table:
             counts["audited"] = int(table[AUDIT].sum())
             counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum()) - counts.get("stopped", 0)

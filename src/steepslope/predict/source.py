@@ -23,6 +23,15 @@ from steepslope.predict.prediction_file import Summary, predict_to_file
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import CROSS, AnyGroups, crossed_groups
 
+FURTHER_COUNTS = {
+    "failed": "of these could not be read",
+    "lacking": "lack an opinion that nearly all calibration rows had",
+    "unanswered": "with an answer that is none of the classes",
+    "stopped": "only because inputs have changed",
+    "below_limit": "below the limit of --follow",
+    "audited": "to label (column audit)",
+}  # fields of a summary
+
 
 def source_of_outputs(
     gate: Gate, rows: TableBlocks, groups: str | None, reading: ReadingOptions, options: PredictOptions
@@ -78,12 +87,9 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
     counts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
     counts.append(f"{review:,} to review")
-    counts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
-    counts += [f"{summary.lacking:,} lack an opinion that nearly all calibration rows had"] if summary.lacking else []
-    counts += [f"{summary.unanswered:,} with an answer that is none of the classes"] if summary.unanswered else []
-    counts += [f"{summary.stopped:,} only because inputs have changed"] if summary.stopped else []
-    counts += [f"{summary.below_limit:,} below the limit of --follow"] if summary.below_limit else []
-    counts += [f"{summary.audited:,} to label (column audit)"] if summary.audited else []
+    counts += [
+        f"{getattr(summary, name):,} {words}" for name, words in FURTHER_COUNTS.items() if getattr(summary, name)
+    ]
     nothing = [] if any(each.is_given for each in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
     return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
 

@@ -107,16 +107,11 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.alarms)
 
-    @property
-    def first(self) -> int:
-        """After how many rows the first alarm was raised."""
-        return min(self.alarms.values())
-
     def sentence(self) -> str:
         """Return after how many rows, and in what, predictions have changed."""
         names = sorted(self.alarms, key=self.alarms.__getitem__)
         changed = "; ".join(map(self._phrase, names))
-        after = f"{CHANGED.upper()} after {self.first:,} predictions"
+        after = f"{CHANGED.upper()} after {self.alarms[names[0]]:,} predictions"
         return f"{after}: they are not drawn as the calibration rows were. What has changed: {changed}."
 
     def _phrase(self, name: str) -> str:
@@ -129,11 +124,11 @@ class Change:
         return f"{title} ({'latest ' if self.latest else ''}mean {now}, on the calibration rows {usual})"
 
 
-def change_of_batch(known: CalibrationRows, rows: JudgedRows, order: NDArray[np.int64] | None = None) -> Change:
+def change_of_batch(known: CalibrationRows, rows: JudgedRows) -> Change:
     """Return what has changed in some rows (m,) against the calibration rows.
 
-    The rows may be sorted, so they are taken in the ``order`` (m,), by default a random one. Without a change, there is
-    an alarm with a probability of at most 2.5 % (half of ``DELTA``), whatever the number of rows.
+    They have to come in an order that tells nothing of them, such as a random one. Without a change, there is an alarm
+    with a probability of at most 2.5 % (half of ``DELTA``), whatever the number of rows.
 
     >>> draw = np.random.default_rng(0)
     >>> p = draw.beta(8, 1, size=2_000)
@@ -147,10 +142,9 @@ def change_of_batch(known: CalibrationRows, rows: JudgedRows, order: NDArray[np.
     begun = begun_bets(known)
     values = {name: each for name, each in signals_of(rows).items() if name in begun}
     needed = -math.log(level_of_signal(len(begun)))
-    order = np.random.default_rng(0).permutation(len(rows)) if order is None else order
     alarms = {}
     for name, each in values.items():
-        enough = np.flatnonzero(begun[name].after(each[order])[1] >= needed)
+        enough = np.flatnonzero(begun[name].after(each)[1] >= needed)
         if len(enough):
             alarms[name] = int(enough[0]) + 1
     usual = signals_of(known)

@@ -208,13 +208,6 @@ def comparison_headline(comparison: Comparison) -> str:
     return f"Next to {comparison.baseline.name}, by each run's best score: {'; '.join(told)}."
 
 
-def comparison_cautions(comparison: Comparison) -> list[str]:
-    """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
-    unsure = [rival for rival in comparison.rivals if rival.guessed or not rival.paired]
-    pairings = [_comparison_pairing(rival, comparison.baseline) for rival in unsure]
-    return [*_comparison_doubts(comparison.runs), *pairings]
-
-
 def _comparison_doubts(runs: Sequence[Run]) -> Iterator[str]:
     """Yield which runs have few errors to judge by."""
     for run in runs:
@@ -292,11 +285,9 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
             for run in comparison.runs for score in run.scores.values()
         ],
         "headline": comparison_headline(comparison),
-        "cautions": comparison_cautions(comparison),
         "differences": [
             {"run": rival.run.name, "baseline": comparison.baseline.name, "paired": rival.paired, "score": one.score,
              "baseline_score": one.baseline_score, "of_best": one.of_best,
-             "verdicts": {name: one.word(name) for name in HEADLINED},
              **{name: nan_to_none(difference) for name, difference in one.differences.items()}}
             for rival in comparison.rivals for one in rival.contrasts
         ],

@@ -21,6 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from steepslope.errors import SteepslopeError
+from steepslope.oracle.cautions import RowCounts
 from steepslope.outputs.copies import one_of_each_copy
 from steepslope.promise.certificate import as_percent
 from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen
@@ -84,6 +85,16 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed:
         for name, count in zip(getattr(X, "columns", range(len(missed))), missed, strict=True)
         if count <= most
     ]
+
+
+def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any) -> RowCounts | None:
+    """Return what was counted in a fit set of folds, as far as new rows can be compared with it.
+
+    Early rows say nothing about later ones: their clones learn from few rows, and the source may change.
+    """
+    if isinstance(cv, TimeSeriesSplit):
+        return RowCounts()
+    return counts if counts is None or is_frozen(estimator) else RowCounts(counts.errors, of_clones=True)
 
 
 def _rows_untold(column: NDArray[Any], classes: Rows) -> float:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import TimeSeriesSplit
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
@@ -49,6 +48,7 @@ from steepslope.sklearn.features import Features, is_frozen, rows_to_compare
 from steepslope.sklearn.held_out import (
     cautions_on_telling_columns,
     checked_rows_and_labels,
+    counts_to_compare,
     folds_without_leaks,
     held_out_rows,
     out_of_fold,
@@ -329,8 +329,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             files. By default they are a frame's index, unless it only numbers the rows or is not unique. Rows without
             names get a digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
         audit
-            About how many of the accepted rows to mark for labelling. They are drawn at random, doubtful ones more
-            often.
+            About how many rows that the gate accepts to mark for labelling, at random, doubtful ones more often.
 
         Raises
         ------
@@ -476,11 +475,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def save(self, path: str | Path) -> None:
         """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.
 
-        Groups by a function are refused, because a function cannot be saved: name a column.
-
-        The folder holds JSON and arrays. Among them are the outputs of the calibration rows and sixteen of these rows,
-        those of polars and pyarrow as Parquet, and those of pandas without their index. Save the classifiers yourself,
-        for example with ``skops.io``.
+        Among its JSON and arrays are the outputs of the calibration rows and sixteen of these rows, those of polars and
+        pyarrow as Parquet, and those of pandas without their index. Save the classifiers yourself, such as with
+        ``skops.io``. Groups by a function are refused, because a function cannot be saved: name a column.
         """
         check_is_fitted(self)
         write_trusted(Path(path), self)
@@ -547,21 +544,10 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
         fit_set = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # with out-of-fold errors
         source = ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
-        counts = self._comparable(source.counts, bool(folds))
+        counts = counts_to_compare(source.counts, self.estimator, self.cv) if folds else RowCounts()
         if self.oracle_ is not None:
             self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)  # type: ignore[type-var]
         return replace(source, counts=counts)
-
-    def _comparable(self, counts: RowCounts | None, in_folds: bool) -> RowCounts | None:
-        """Return what was counted in the fit set, as far as new rows can be compared with it.
-
-        Early rows say nothing about later ones: their clones learn from few rows, and the source may change.
-        """
-        if not in_folds or isinstance(self.cv, TimeSeriesSplit):
-            return RowCounts()
-        if counts is None or is_frozen(self.estimator):
-            return counts
-        return RowCounts(counts.errors, of_clones=True)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
         """Return an oracle that is fitted to the clones' predictions; None for too few errors or correct predictions.

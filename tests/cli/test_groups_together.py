@@ -138,6 +138,13 @@ def test_rows_of_one_thing_tell_once_of_a_change(outputs: str, together: str, bu
     assert any(decisions["accepted"].to_pylist())
 
 
+def test_rows_without_ids_lie_in_no_folder(burst: Path, tmp_path: Path, capsys: Captured) -> None:
+    rows = pc.read_csv(burst / "table.csv").drop_columns(["thing"])
+    pc.write_csv(rows, tmp_path / "rows.csv")
+    predict = f"predict --gate {burst}/gate --outputs {tmp_path}/rows.csv --out {tmp_path}/decisions.csv"
+    refuses(f"{predict} --together folder", capsys, "together: expected each image in a folder below that of its class")
+
+
 def test_in_python_too(burst: Path) -> None:
     gate, outputs = Gate.load(burst / "gate"), ClassifierOutputs.load(burst / "images")
     with pytest.warns(ChangedWarning):

@@ -70,8 +70,7 @@ class Predicted(JudgedRows):
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
         known: dict[str, Any] = {"accepted": checked_booleans(accepted, "accepted")}
         known["predicted"] = None if predicted is None else _checked_classes(predicted)
-        in_range = {"probability": probability, "chance": columns.pop("chance", None)}
-        in_range[DISTANCE] = columns.pop(DISTANCE, None)
+        in_range = {"probability": probability, **{name: columns.pop(name, None) for name in ("chance", DISTANCE)}}
         for name, values in in_range.items():
             place = CHANCE if name == "chance" else name
             known[name] = None if values is None else checked_prediction_probabilities(values, place)

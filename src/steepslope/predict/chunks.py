@@ -97,6 +97,8 @@ class FromOutputs:
                     table = rows_for_chunk(decisions)
                     if self.options.together in self.rows.further:
                         table[TOGETHER] = _names_in_column(block, self.options.together)
+                    if self.options.together == FOLDER:
+                        folders_of_images(table["id"].tolist(), self.gate.classes)  # raises for rows without ids
                     if block.numbered:
                         digest = self.rows.digest[:DIGITS]
                         table["id"] = np.array([f"{digest}/{number}" for number in table["id"]])

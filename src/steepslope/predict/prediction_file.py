@@ -78,9 +78,8 @@ class Summary:
         if LABEL in table:
             nothing = UNKNOWN if table[LABEL].dtype.kind in "iu" else NO_CLASS
             counts["unanswered"] = int(np.ma.filled(table[LABEL] == nothing, False).sum())
-        columns = {"lacking": LACKING, "stopped": STOPPED}
-        for name in [name for name, column in columns.items() if column in table]:
-            counts[name] = int(np.ma.filled(table[columns[name]], False).sum())
+        for name, column in {"lacking": LACKING, "stopped": STOPPED}.items():
+            counts[name] = int(np.ma.filled(table.get(column, False), False).sum())
         if AUDIT in table:
             counts["audited"] = int(table[AUDIT].sum())
             counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum()) - counts.get("stopped", 0)

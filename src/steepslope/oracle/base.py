@@ -63,10 +63,11 @@ class FitRecord:
         outputs: ClassifierOutputs,
         trust_logit: NDArray[np.float64],
         reference: ClassifierOutputs | None = None,
-        groups: NDArray[np.generic] | None = None,
+        codes: NDArray[np.int64] | None = None,
     ) -> FitRecord:
-        """Return the record of the outputs that an oracle is fitted on, with their trust logits and groups (n,).
+        """Return the record of the outputs that an oracle is fitted on, with their trust logits.
 
+        Rows that belong together have the same number in ``codes`` (n,), as ``rows_together`` gives it, the default.
         Rows of the ``reference`` are recognised, too: the classifier and the neighbours have seen their labels.
         """
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
@@ -75,7 +76,8 @@ class FitRecord:
         others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
         if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
-        counts = RowCounts.of(outputs.subset(one_of_each_copy(rows_together(outputs, groups))), outputs.arrays)
+        once = one_of_each_copy(rows_together(outputs) if codes is None else codes)
+        counts = RowCounts.of(outputs.subset(once), outputs.arrays)
         return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, counts)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:

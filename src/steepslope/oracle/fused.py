@@ -25,6 +25,7 @@ from steepslope.oracle.pooling import FORMS, OWN, Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.copies import rows_together
 
 HANDOVER = "handover"
 POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
@@ -138,8 +139,9 @@ class FusedOracle(ConfigurableOracle):
         require_errors(outputs)
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
-        self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, groups)
-        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset, reference, groups)
+        codes = rows_together(outputs, groups)
+        self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, codes)
+        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset, reference, codes)
         warn_of_fit_set(outputs, self.record_)
         return self
 

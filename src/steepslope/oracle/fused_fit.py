@@ -215,16 +215,16 @@ def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]
 
 @single_thread()
 def fit_fused(
-    outputs: ClassifierOutputs,
-    reference: ClassifierOutputs | None,
-    budget: str,
-    seed: int,
-    groups: NDArray[np.generic] | None = None,
+    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, budget: str, seed: int, codes: NDArray[np.int64]
 ) -> tuple[FusedFit, Floats]:
-    """Fit a pool for each requested budget; return the fit of the chosen one, and its out-of-fold log-odds (n,)."""
+    """Fit a pool for each requested budget; return the fit of the chosen one, and its log-odds of the judged rows.
+
+    Rows that belong together have the same number in ``codes`` (n,).
+    """
     scales = fit_answer_scales(outputs)
     outputs = on_scales_of_answers(outputs, scales)
-    fit_set, is_correct = FitSet.of(outputs, reference, seed, groups), outputs.is_correct
+    fit_set = FitSet.of(outputs, reference, seed, codes)
+    outputs, is_correct = fit_set.outputs, fit_set.outputs.is_correct
     opinion_arrays = [*filter(is_opinion_array, outputs.arrays)]
     of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
     kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
@@ -308,7 +308,8 @@ def _surroundings_of_features(opinions: Opinions, outputs: ClassifierOutputs) ->
     known, _ = opinions.fit_set.known_rows()
     if FEATURES not in outputs.arrays or len(known) <= NEIGHBOR:
         return None
-    return FeatureHandover.from_outputs(outputs, None if opinions.fit_set.reference is None else known)
+    is_own = opinions.fit_set.reference is None and opinions.fit_set.learnt is None
+    return FeatureHandover.from_outputs(outputs, None if is_own else known)
 
 
 def _candidates_by_budget(

@@ -39,7 +39,9 @@ LEAST_GAIN = 0.8  # standard errors of the loss by which a regression on who agr
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
 STEADY_SHARE = 0.5  # of the classifier's own probability, in the average to which unfamiliar rows are handed over
-OF_FEATURES = ("neighbors", "feature_opinion")  # what is averaged with it, and needs no labels of errors
+SEARCHED = "neighbors"  # costs most of a decision where references are many
+GAIN_OF_SEARCH = 0.02  # of the AURC, at least (LOG.md)
+OF_FEATURES = (SEARCHED, "feature_opinion")  # what is averaged with it, and needs no labels of errors
 
 
 FORMS: dict[str, type[OpinionPool]] = {"product": OpinionPool, "average": LinearPool, "agreement": AgreementPool}
@@ -268,6 +270,11 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     if len(inputs) == 1:
         return alone
     pooled, seed = _pool_of_best_strength(opinions, inputs, is_correct), opinions.fit_set.seed
+    if opinions.fit_set.learnt is not None and SEARCHED in inputs:
+        others = [name for name in inputs if name != SEARCHED]
+        plain = _pool_of_best_strength(opinions, others, is_correct)
+        if not is_worth_a_search(pooled, plain, is_correct, seed):
+            inputs, pooled = others, plain
     agreed = _best_agreement(opinions, inputs, is_correct)
     averaged = min(opinions.averages(inputs), key=lambda one: aurc(one.held_out, is_correct), default=None)
     if (
@@ -284,6 +291,13 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     if agreed is not None:
         sure.append(agreed)
     return min(sure, key=lambda one: aurc(one.held_out, is_correct))
+
+
+def is_worth_a_search(pooled: Candidate, plain: Candidate, is_correct: Bools, seed: int) -> bool:
+    """Return whether a pool with neighbours ranks so much better than one without that their search pays."""
+    ours, theirs = (aurc(one.held_out, is_correct) for one in (pooled, plain))
+    surely = surely_worse_aurc(plain.held_out, pooled.held_out, is_correct, seed, IN_19_OF_20)
+    return surely and ours < (1 - GAIN_OF_SEARCH) * theirs
 
 
 def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate | None:

@@ -38,6 +38,7 @@ MOST_COLUMNS = 64  # more columns are mixed into so many
 MOST_EQUAL = 0.05  # of the rows: a larger group of equal rows means coarse values, no copies
 FEW_EQUAL = 20  # rows: a group of so few is never too large
 BLOCK_ROWS = 4_096
+ASKED = 2_000  # rows, for a share
 TOLD = 0.01  # of the rows: fewer copies give no warning
 
 
@@ -88,10 +89,10 @@ def _scaled_columns(columns: Floats) -> Floats:
     return np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)
 
 
-def _rows_alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> Codes:
+def _rows_alike(table: Floats, tolerance: float) -> Codes:
     """Return a number for each row that those share which differ by less than a tolerance in each column, in a chain.
 
-    Each row is compared with its nearest ``neighbours``. With a tolerance of 0, rows are equal.
+    Each row is compared with its nearest eight. With a tolerance of 0, rows are equal.
     """
     if not table.size:
         return np.zeros(len(table), np.int64)
@@ -100,7 +101,7 @@ def _rows_alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> C
     if tolerance == 0:
         return codes
     distinct = table[np.unique(codes, return_index=True)[1]]
-    _, near = cKDTree(distinct).query(distinct, neighbours + 1, p=np.inf, distance_upper_bound=tolerance)
+    _, near = cKDTree(distinct).query(distinct, NEAREST + 1, p=np.inf, distance_upper_bound=tolerance)
     row, place = np.nonzero(near < len(distinct))
     return _connected_rows(len(distinct), np.stack([row, near[row, place]]))[codes]
 
@@ -122,7 +123,7 @@ def _are_copies_by_count(codes: Codes, table: Floats, tolerance: float) -> bool:
     if sizes.max() > max(FEW_EQUAL, MOST_EQUAL * len(codes)):
         return False
     distinct = table[np.unique(codes, return_index=True)[1]]
-    return repeated > LUCK * _equal_in_a_part(distinct, tolerance)
+    return repeated > LUCK * _equal_in_a_part(distinct, tolerance, repeated / LUCK)
 
 
 def _all_rows_repeated(sizes: Codes) -> bool:
@@ -130,15 +131,32 @@ def _all_rows_repeated(sizes: Codes) -> bool:
     return len(sizes) >= LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
 
 
-def _equal_in_a_part(distinct: Floats, tolerance: float) -> float:
-    """Return the share of different rows (n, d) that have an equal one in a quarter of the columns: the least found."""
+def _equal_in_a_part(distinct: Floats, tolerance: float, enough: float) -> float:
+    """Return the share of different rows (n, d) that have an equal one in a quarter of the columns: the least found.
+
+    The search ends with the first share below ``enough``.
+    """
     width, rng = distinct.shape[1], np.random.default_rng(0)
     least = 1.0
     for _ in range(DEALS if width > 1 else 0):
         for part in np.array_split(rng.permutation(width), min(width, PARTS)):
-            codes = _rows_alike(distinct[:, part], tolerance, 1)
-            least = min(least, float((np.bincount(codes)[codes] > 1).mean()))
+            least = min(least, _share_with_another(distinct[:, part], tolerance))
+            if least < enough:
+                return least
     return least
+
+
+def _share_with_another(columns: Floats, tolerance: float) -> float:
+    """Return the share of rows (n, d) that differ from another by less than a tolerance in each column.
+
+    Of many rows, some are asked.
+    """
+    if tolerance == 0:
+        codes = _rows_alike(columns, tolerance)
+        return float((np.bincount(codes)[codes] > 1).mean())
+    asked = columns[np.linspace(0, len(columns) - 1, min(len(columns), ASKED)).astype(np.int64)]
+    distance, _ = cKDTree(columns).query(asked, 2, p=np.inf, distance_upper_bound=tolerance)
+    return float(np.isfinite(distance[:, 1]).mean())
 
 
 def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:

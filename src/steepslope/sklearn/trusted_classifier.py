@@ -537,7 +537,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             outputs = joined_outputs([outputs, self.reader_.outputs(unknown)])
             truths = np.concatenate([truths, np.full(_num_samples(unknown), UNKNOWN)])
         groups = np.concatenate([codes[judged], codes[len(labels) :]])
-        self.oracle_ = self._oracle_of(outputs.changed(labels=truths), seed, groups) if folds else None
+        names = np.char.add("row ", groups.astype(np.str_))  # copies have one name, so they need not be sought again
+        self.oracle_ = self._oracle_of(outputs.changed(labels=truths, ids=names), seed) if folds else None
         seen = () if self.oracle_ is None else self.oracle_.arrays
         taken = [name for name in opinions if any(is_array_of_opinion(array, name) for array in seen)]
         self.reader_ = replace(self.reader_, opinions={name: opinions[name] for name in taken})
@@ -549,10 +550,10 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)  # type: ignore[type-var]
         return replace(source, counts=counts)
 
-    def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
+    def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
         """Return an oracle that is fitted to the clones' predictions; None for too few errors or correct predictions.
 
-        Too few are fewer than the oracle's folds. Rows of one of the ``groups`` (n,) belong together.
+        Too few are fewer than the oracle's folds.
         """
         errors = int((~learnt.is_correct).sum())
         if min(errors, len(learnt) - errors) < FOLDS:
@@ -560,7 +561,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         with warnings.catch_warnings():  # the gate is calibrated, so its promise holds for any oracle
             warnings.simplefilter("ignore", FewErrorsWarning)
             oracle = FusedOracle(errors="crossfit", budget="auto" if self.opinions_ else "free", seed=seed)
-            return oracle.fit(learnt, groups=groups)
+            return oracle.fit(learnt)
 
     def _keep_classifiers(self, fitted: Any, others: dict[str, Any]) -> None:
         """Keep the fitted classifier with its attributes for inputs, and others by name."""

@@ -87,10 +87,10 @@ def opinion_choices(names: Sequence[str]) -> list[tuple[str, ...]]:
 class Watched(TrustedClassifier):
     """The same, which keeps the rows that its oracle learns from, and what reads all opinions, taken or not."""
 
-    def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
+    def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
         self.learnt_ = learnt
         self.shown_ = self.reader_
-        return super()._oracle_of(learnt, seed, groups)
+        return super()._oracle_of(learnt, seed)
 
 
 def judged_part(preset: Preset) -> float:

@@ -4,6 +4,9 @@ The rows are the fit set's, and then their augmented copies. References are the 
 the fit set in other folds, each with their copies. So no label is wasted, and no row, nor a copy of it, sees its own
 label.
 
+Of many rows, some thousands are drawn to be judged: a pool has few weights, and these are enough to learn them.
+Evidence learns from all others at once, so nothing is fitted five times, and what it costs stops growing.
+
 Copies are extracted ones, or else are made from the features. The latter needs logits that are linear in the features.
 Nearly all classifiers end in a linear layer, which can be computed from their outputs.
 """
@@ -105,6 +108,10 @@ Floats = NDArray[np.float64]
 COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
 MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
 COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
+MANY_ROWS = 10_000  # of which only some are judged
+JUDGED_ROWS, JUDGED_ERRORS, MOST_JUDGED = 5_000, 500, 1 / 3  # at least, of the rarer kind, and at most of all (LOG.md)
+MOST_LEARNT, MOST_VALUES = 100_000, 20_000_000  # rows to learn from, and values in them
+NEARLY_ALL = 10  # times as many rows to learn from as are judged: what learns slowly need not learn from these, too
 # Folds of what learns slowly, by how many references there are at least, in multiples of the rows; with one fold, it
 # learns from the references alone.
 SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
@@ -112,9 +119,10 @@ SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
 
 @dataclass(frozen=True, eq=False)
 class FitSet:
-    """A fit set: its ``outputs``, its ``rows`` (the outputs, then their copies), and the ``fold`` of each row.
+    """A fit set: the ``outputs`` to judge, its ``rows`` (these, then their copies), and the ``fold`` of each row.
 
-    ``reference`` has the references outside the fit set, if any: ``known`` of them, then their copies.
+    ``reference`` has the references outside the fit set, if any: ``known`` of them, then their copies. ``learnt`` has
+    the rows of a large fit set that are not judged, if any: ``learnt_clean`` of them, then their copies.
     """
 
     rows: ClassifierOutputs
@@ -123,6 +131,8 @@ class FitSet:
     reference: ClassifierOutputs | None
     known: int
     seed: int
+    learnt: ClassifierOutputs | None = None
+    learnt_clean: int = 0
 
     @classmethod
     def of(
@@ -130,11 +140,11 @@ class FitSet:
         outputs: ClassifierOutputs,
         reference: ClassifierOutputs | None,
         seed: int,
-        groups: NDArray[np.generic] | None = None,
+        codes: NDArray[np.int64] | None = None,
     ) -> FitSet:
         """Take a fit set and a reference, each with its extracted copies, or copies made from its features.
 
-        Rows of one of the ``groups`` (n,), and repeated rows, are in one fold.
+        Rows with the same number in ``codes`` (n,) are in one fold; by default these are repeated rows.
 
         Raises
         ------
@@ -146,12 +156,18 @@ class FitSet:
             with located("reference"):
                 reference.require_labels()
                 reference = reference if outputs.is_unknown.any() else reference.of_known_classes()
+        codes = rows_together(outputs) if codes is None else codes
+        is_judged = rows_to_judge(outputs.is_correct, codes, seed)
+        others = None
+        if not is_judged.all():
+            most = min(MOST_LEARNT, MOST_VALUES // values_in_row(outputs))
+            others = references(outputs.subset(np.flatnonzero(~is_judged)), most)
+            outputs, codes = outputs.subset(np.flatnonzero(is_judged)), codes[is_judged]
         rows, origin = rows_with_copies(outputs, seed)
-        fold = fold_of_rows(outputs.is_correct, seed, rows_together(outputs, groups))[origin]
-        if reference is None:
-            return cls(rows, outputs, fold, None, 0, seed)
-        known = references(reference, MOST_REFERENCES)
-        return cls(rows, outputs, fold, rows_with_copies(known, seed)[0], len(known), seed)
+        fold = fold_of_rows(outputs.is_correct, seed, codes)[origin]
+        known = None if reference is None else references(reference, MOST_REFERENCES)
+        learnt, more = (None if one is None else rows_with_copies(one, seed)[0] for one in (others, known))
+        return cls(rows, outputs, fold, more, len(known or ()), seed, learnt, len(others or ()))
 
     @property
     def clean(self) -> int:
@@ -161,7 +177,7 @@ class FitSet:
     @property
     def unknown(self) -> bool:
         """Whether some rows are out-of-class."""
-        return bool(self.outputs.is_unknown.any())
+        return bool(self.outputs.is_unknown.any() or (self.learnt is not None and self.learnt.is_unknown.any()))
 
     @property
     def weights(self) -> Floats:
@@ -182,7 +198,7 @@ class FitSet:
         for place, some in places.items():
             if some is not None and (lacking := kind.lacking(some)):
                 return f"no {lacking} in {place}"
-        enough = self.clean * (FOLDS - 1) // FOLDS + (0 if self.reference is None else len(self.reference))
+        enough = self.clean * (FOLDS - 1) // FOLDS + len(self.reference or ()) + len(self.learnt or ())
         return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 
     def opinions(self, name: str) -> tuple[Floats, State | None]:
@@ -194,11 +210,14 @@ class FitSet:
         if learning is None:
             held = kind_of_evidence(name).lacking(self.rows) is None
             return self._seen(name, self.rows if held else self.outputs, None), None
-        times = 0 if self.reference is None else len(self.reference) / len(self.rows)
+        times = (len(self.reference or ()) + len(self.learnt or ())) / len(self.rows)
         count = next(count for least, count in SLOW_FOLDS.items() if times >= least) if learning.slow else FOLDS
+        if self.learnt is not None:
+            count = 1
         folds = [np.flatnonzero(self.fold % count == number) for number in range(count)]
         none = np.array([], dtype=np.int64)
-        left_out = folds if count == 1 else [*folds, none]
+        enough = max(SLOW_FOLDS) if self.learnt is None else NEARLY_ALL
+        left_out = folds if learning.slow and times >= enough else [*folds, none]
         fit: Callable[[ClassifierOutputs], State] = learning.fit
         if learning.shared is not None:
             unlabelled = self._references(name, none).changed(labels=None)
@@ -214,7 +233,11 @@ class FitSet:
 
     def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
         """Return the references, or the fit set if there are none, and their copies or None."""
-        rows, count = (self.rows, self.clean) if self.reference is None else (self.reference, self.known)
+        rows, count = self.rows, self.clean
+        if self.reference is not None:
+            rows, count = self.reference, self.known
+        elif self.learnt is not None:
+            rows, count = self.learnt, self.learnt_clean
         return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
 
     def _references(self, name: str, without: NDArray[np.int64]) -> ClassifierOutputs:
@@ -222,9 +245,11 @@ class FitSet:
         others = np.delete(np.arange(len(self.rows)), without)
         parts, copies = [self.rows.subset(others)] if len(others) else [], others >= self.clean
         kind = kind_of_evidence(name)
-        if self.reference is not None and kind.needs_reference:
-            parts.insert(0, self.reference)
-            copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
+        further = [(self.learnt, self.learnt_clean), (self.reference if kind.needs_reference else None, self.known)]
+        for rows, clean in further:
+            if rows is not None:
+                parts.insert(0, rows)
+                copies = np.concatenate([np.arange(len(rows)) >= clean, copies])
         found = joined_outputs(parts, kind.arrays)
         if kind.learning is not None and kind.learning.familiar:
             return found.subset(np.flatnonzero(~copies))
@@ -243,6 +268,34 @@ class FitSet:
         read = partial(evidence_opinions, unknown=self.unknown)
         part, _ = evidence_of_all_rows(outputs, (name,), states, read)
         return part
+
+
+def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Return which rows of a fit set are judged, booleans (n,): all, or some thousands of many, drawn by the seed.
+
+    They have as large a share of errors as all. Rows with the same number in ``codes`` (n,) are judged together.
+
+    >>> is_correct, codes = np.arange(60_000) % 10 > 0, np.arange(60_000) // 2
+    >>> is_judged = rows_to_judge(is_correct, codes, 0)
+    >>> int(is_judged.sum()), round(float(is_correct[is_judged].mean()), 2)
+    (5000, 0.9)
+    """
+    n = len(is_correct)
+    rarer = min(int(is_correct.sum()), n - int(is_correct.sum())) / n
+    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), MOST_JUDGED * n)
+    if n < MANY_ROWS:
+        return np.ones(n, np.bool_)
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    order = order[np.argsort(is_correct[first[order]], kind="stable")]  # errors first, each kind in random order
+    chosen = np.zeros(len(first), np.bool_)
+    chosen[order[np.linspace(0, len(order) - 1, round(wanted / n * len(order))).round().astype(np.int64)]] = True
+    return chosen[inverse]
+
+
+def values_in_row(outputs: ClassifierOutputs) -> int:
+    """Return how many numbers a row of some outputs has."""
+    return sum(array[0].size for array in outputs.arrays.values())
 
 
 def _least_sure_references(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:

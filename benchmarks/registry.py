@@ -16,6 +16,7 @@ from benchmarks.corruption import corrupt_against_package
 from benchmarks.gates import backend_against_eager, exported_gate_against_classifier, gate_against_bare_classifier
 from benchmarks.predicting import predict_against_extract, ray_against_one_process
 from benchmarks.serving import served_file_against_session, served_gate_against_predict
+from benchmarks.tables import decisions_against_classifier, one_decision, table_fit_against_seconds, table_fit_by_rows
 from benchmarks.timing import Comparison
 from benchmarks.training import block_against_live_classifier, cached_against_live, streaming_against_loader
 
@@ -23,6 +24,9 @@ Sizes = Mapping[str, Any]
 FEW_FILES = {"net": "mnist-net", "count": 8, "rounds": 1}
 FEW_CHUNKS = {"net": "mnist-net", "count": 12, "chunks": 3}
 SMALL_BATCH = {"batch": 2, "rounds": 1}
+FEW_ROWS = {"rows": 300, "columns": 6}
+LARGE = {"rows": 100_000, "columns": 30}
+BOOSTING = LARGE | {"classifier": "boosting"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     "fused-fit-threads": Benchmark(
         fused_fit_on_all_threads, {"classes": 3, "rows": 300, "references": 60, "width": 8, "busy": 1, "repeats": 1}
     ),
+    "table-fit": Benchmark(table_fit_against_seconds, FEW_ROWS),
+    "table-fit-large": Benchmark(table_fit_against_seconds, FEW_ROWS, LARGE | {"goal": 15.0}),
+    "table-fit-boosting": Benchmark(table_fit_against_seconds, FEW_ROWS, BOOSTING | {"goal": 15.0}),
+    "table-fit-by-rows": Benchmark(table_fit_by_rows, {"fewer": 300, "more": 600, "columns": 6}),
+    "decide": Benchmark(decisions_against_classifier, FEW_ROWS),
+    "decide-large": Benchmark(decisions_against_classifier, FEW_ROWS, LARGE),
+    "decide-boosting": Benchmark(decisions_against_classifier, FEW_ROWS, BOOSTING),
+    "decide-one": Benchmark(one_decision, FEW_ROWS | {"repeats": 2}),
     "corrupt": Benchmark(corrupt_against_package, {"count": 2, "kinds": 2, "rounds": 1}),
     "serve": Benchmark(served_file_against_session, {"requests": 16, "clients": 2}),
     "serve-gate": Benchmark(served_gate_against_predict, {"requests": 16, "clients": 2}),

@@ -19,11 +19,15 @@ def say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-def bar(what: str, total: int | None, done: int = 0, shown: bool = True) -> Any:
+def bar(what: str, total: int | None, done: int = 0, shown: bool = True, delay: float = 0) -> Any:
     """Return tqdm's bar, for a ``with`` block that tells it by ``update(count)`` what else is done of the ``total``.
 
-    It shows how fast that goes and how long the rest will take, if ``shown`` and a person watches.
+    It shows how fast that goes and how long the rest will take, if ``shown`` and a person watches, once ``delay``
+    seconds have passed.
     """
     columns, rows = get_terminal_size()
     disabled = None if shown else True  # None: where the error stream is no terminal
-    return tqdm(desc=what, total=total, initial=done, unit="", leave=False, ncols=columns, nrows=rows, disable=disabled)
+    return tqdm(
+        desc=what, total=total, initial=done, unit="", leave=False, ncols=columns, nrows=rows, disable=disabled,
+        delay=delay,
+    )  # fmt: skip

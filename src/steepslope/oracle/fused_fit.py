@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.progress import bar
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import fit_shrunken_regression
@@ -52,6 +53,7 @@ LEVELS: dict[str, tuple[str, ...] | None] = {
 
 # In rows: how much an adapted fit is shrunk to what it was, in its log-odds, the classifier's own, and the offset.
 ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
+PATIENCE = 2.0  # seconds, after which a fit shows its progress
 TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
 UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
@@ -238,10 +240,13 @@ def fit_fused(
     names = [name for name in pooled if name not in left_out]
     wanted = _wanted_budgets(budget, names, left_out)
     opinions, states = Opinions(fit_set, fit_set.classes()), dict[str, State]()
-    for name in evidence_at_budget(wanted[-1], names):
-        opinions.parts[name], state = fit_set.opinions(name)
-        if state is not None:
-            states[name] = state
+    allowed = evidence_at_budget(wanted[-1], names)
+    with bar("fitting the oracle", len(allowed), delay=PATIENCE) as progress:
+        for name in allowed:
+            opinions.parts[name], state = fit_set.opinions(name)
+            progress.update()
+            if state is not None:
+                states[name] = state
     surroundings = _surroundings_of_features(opinions, outputs)
     candidates = _candidates_by_budget(opinions, wanted, outputs, surroundings)
     mcp = opinions.mcp().held_out

@@ -209,6 +209,8 @@ class Features:
             raise SteepslopeError(f"expected {self.seen} columns, found shape {np.shape(seen)}", "X")
         with explained("expected the kinds of columns that it was fitted on", "X", (TypeError, ValueError)):
             blocks = _feature_blocks(seen, self.kinds, self.arrays)
+        if not self._is_wide and not len(self.arrays["used"]):
+            return _standardised_features(blocks.numbers, self.arrays)
         counts = _features_to_count(blocks, self.arrays)[:, self.arrays["used"]]
         weighted = _weighted_features(counts, self.arrays, self.kinds == TEXTS)
         components = self.arrays.get("components")

@@ -199,3 +199,70 @@ def test_what_cannot_be_had_says_why() -> None:
     assert FitSet.of(bare, outputs, 0).lacking(EVIDENCE["second_opinion"]) == "no auxiliary in the outputs"
     more = replace(EVIDENCE["logits"], least_classes=5)
     assert alone.lacking(more) == "for 5 classes and more"
+
+
+# many rows, of which some are judged
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a hundred rows be many, and a tenth of these be judged."""
+    for name, value in {"MANY_ROWS": 100, "JUDGED_ROWS": 20, "JUDGED_ERRORS": 5}.items():
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("copies", [0, 2])
+def test_judged_rows_are_seen_by_what_learnt_from_all_others(
+    copies: int, slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, slow=slow)
+    outputs = numbered(200, copies=copies)
+    fit_set = FitSet.of(outputs, None, 0)
+    assert fit_set.learnt is not None
+    judged = fit_set.outputs.require_features()[:, 0]
+    assert len(judged) == fit_set.clean == 20
+    others = np.setdiff1d(np.arange(200), judged)
+    assert len(others) == fit_set.learnt_clean == 180
+    opinions, numbers = told(fit_set)
+    assert len(opinions) == 20 * (1 + copies)
+    assert (opinions[:, 0] == 0).all()
+    np.testing.assert_array_equal(np.round(opinions[:, 1] * 1e4), 180 * (1 + copies))
+    assert set(numbers) == set(range(200))  # in the end it learns from the judged rows as well
+    np.testing.assert_array_equal(np.unique(fit_set.known_rows()[0].require_features()[:, 0]), others)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_what_learns_slowly_does_not_learn_again_for_a_few_rows_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, slow=True)
+    monkeypatch.setattr(module, "NEARLY_ALL", 9)
+    _, numbers = told(FitSet.of(numbered(200), None, 0))
+    assert len(set(numbers)) == 180
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_rows_that_belong_together_are_judged_together() -> None:
+    outputs = numbered(300)
+    codes = np.arange(300) // 3
+    fit_set = FitSet.of(outputs, None, 0, codes)
+    judged = fit_set.outputs.require_features()[:, 0].astype(int)
+    assert (np.bincount(codes[judged])[np.unique(codes[judged])] == 3).all()
+    assert len(judged) >= 20
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_the_judged_rows_hold_both_kinds_however_rare_one_is() -> None:
+    for errors in (1, 3, 40, 297):
+        is_correct = np.random.default_rng(errors).permutation(300) >= errors
+        is_judged = module.rows_to_judge(is_correct, np.arange(300), 0)
+        assert 20 <= is_judged.sum() <= 100
+        assert 0 < is_correct[is_judged].sum() < is_judged.sum()
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_what_is_learnt_from_stops_growing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_LEARNT", 50)
+    assert FitSet.of(numbered(200), None, 0).learnt_clean == 50
+    monkeypatch.setattr(module, "MOST_VALUES", 280)  # 2 features, 3 logits, a label, and copies of both
+    assert FitSet.of(numbered(200, copies=1), None, 0).learnt_clean == 280 // (6 + 5)

@@ -281,10 +281,10 @@ def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed:
     (5000, 0.9)
     """
     n = len(is_correct)
-    rarer = min(int(is_correct.sum()), n - int(is_correct.sum())) / n
-    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), MOST_JUDGED * n)
     if n < MANY_ROWS:
         return np.ones(n, np.bool_)
+    rarer = min(is_correct.mean(), 1 - is_correct.mean())
+    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), MOST_JUDGED * n)
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(is_correct[first[order]], kind="stable")]  # errors first, each kind in random order

@@ -105,11 +105,6 @@ def evidence_of_score(score: type[Score]) -> Evidence:
     return Evidence(column, score.arrays, learning, least_classes=score.least_classes)
 
 
-def kinds_of_evidence() -> dict[str, Evidence]:
-    """Return every kind of evidence by name: those of :data:`EVIDENCE`, and every score as a column."""
-    return {**EVIDENCE, **{name: evidence_of_score(score) for name, score in SCORES.items()}}
-
-
 def kind_of_evidence(name: str) -> Evidence:
     """Return a kind of evidence by name; the error for an unknown name has the closest one.
 
@@ -119,6 +114,5 @@ def kind_of_evidence(name: str) -> Evidence:
         return evidence_of_opinion(name)
     if is_stack(name):
         return evidence_of_stack(name)
-    known = kinds_of_evidence()
-    require_known("input", name, known)
-    return known[name]
+    require_known("input", name, [*EVIDENCE, *SCORES])
+    return EVIDENCE[name] if name in EVIDENCE else evidence_of_score(SCORES[name])

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from steepslope.monitor.predictions import Predicted
 from steepslope.promise.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.change import SIGNALS
+from steepslope.promise.change import SIGNALS, begun_bets, change_of_batch, level_of_signal, signals_of
+from steepslope.promise.rows import JudgedRows
 
 TRUE = np.ones(3, np.bool_)
 USED = np.array([True, False, True])
@@ -89,3 +90,16 @@ def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
     count, mean = found
     assert max(100, n // 10) <= count <= max(100, n // 10) + 16
     assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)
+
+
+@pytest.mark.parametrize("m", [1, 2])
+def test_so_few_rows_that_none_can_raise_an_alarm_are_told_at_once(m: int) -> None:
+    """Even the rarest values of all, again and again, leave each e-value too small."""
+    known = rows_of(2_000)
+    rare = JudgedRows(np.zeros(m), np.ones(m, np.bool_))
+    assert not change_of_batch(known, rare)
+    begun = begun_bets(known)
+    needed = -np.log(level_of_signal(len(begun)))
+    for name, values in signals_of(rare).items():
+        assert begun[name].after(values)[1].max() < needed
+    assert change_of_batch(known, JudgedRows(np.zeros(60), np.ones(60, np.bool_)))

@@ -296,7 +296,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
 def is_worth_a_search(pooled: Candidate, plain: Candidate, is_correct: Bools, seed: int) -> bool:
     """Return whether a pool with neighbours ranks so much better than one without that their search pays."""
     ours, theirs = (aurc(one.held_out, is_correct) for one in (pooled, plain))
-    surely = surely_worse_aurc(plain.held_out, pooled.held_out, is_correct, seed, IN_19_OF_20)
+    surely = surely_worse_aurc(plain.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN)
     return surely and ours < (1 - GAIN_OF_SEARCH) * theirs
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.promise.bets import ChangeBets
+from steepslope.promise.bets import CHANGE_GAINS, ChangeBets
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import JudgedRows
@@ -140,8 +140,10 @@ def change_of_batch(known: CalibrationRows, rows: JudgedRows) -> Change:
     True
     """
     begun = begun_bets(known)
-    values = {name: each for name, each in signals_of(rows).items() if name in begun}
     needed = -math.log(level_of_signal(len(begun)))
+    if len(rows) * CHANGE_GAINS.max() < needed:  # so few rows cannot raise an alarm
+        return Change({}, {}, {})
+    values = {name: each for name, each in signals_of(rows).items() if name in begun}
     alarms = {}
     for name, each in values.items():
         enough = np.flatnonzero(begun[name].after(each)[1] >= needed)

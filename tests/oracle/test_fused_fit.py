@@ -11,7 +11,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence import EVIDENCE
+from steepslope.oracle.evidence import EVIDENCE, fit_set as fit_set_module
 from steepslope.oracle.evidence.fit_set import FitSet
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
 from steepslope.oracle.evidence.values import evidence_opinions
@@ -26,10 +26,11 @@ from steepslope.oracle.pooling import (
     Pool,
     _pool_of_weighty_inputs,
     best_pool,
+    is_worth_a_search,
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from tests.conftest import make_complete
+from tests.conftest import make_complete, make_outputs
 from tests.oracle.conftest import FIT_SET, REFERENCE, UNSEEN, fit_of
 
 NAMES = "logits", "neighbors", "views"
@@ -322,3 +323,29 @@ def test_the_cheapest_within_one_standard_error_is_chosen() -> None:
     assert len(chosen) >= 2
     assert cheapest_budget({"free": noise, "auxiliary": noise}, is_correct, 0) == "free"
     assert cheapest_budget({"free": noise + 3 * is_correct, "auxiliary": noise}, is_correct, 0) == "free"
+
+
+def test_neighbours_are_searched_only_where_they_rank_clearly_better() -> None:
+    rng = np.random.default_rng(0)
+    is_correct = rng.random(4_000) < 0.8
+    odds = rng.normal(size=4_000) + is_correct
+    noise = rng.normal(size=4_000)
+    plain = Candidate(MCP_ALONE, odds)
+    for gain, expected in ((0.0, False), (0.02, False), (0.5, True)):
+        assert is_worth_a_search(Candidate(MCP_ALONE, odds + gain * is_correct), plain, is_correct, 0) is expected
+    assert not is_worth_a_search(Candidate(MCP_ALONE, odds + noise), plain, is_correct, 0)
+
+
+def test_an_oracle_of_many_rows_leaves_useless_neighbours_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decides as well as one that is fitted in folds, and knows all rows again."""
+    monkeypatch.setattr(fit_set_module, "MANY_ROWS", 400)
+    monkeypatch.setattr(fit_set_module, "JUDGED_ROWS", 200)
+    outputs, unseen = make_outputs(900, seed=1), make_outputs(600, seed=2)
+    rng = np.random.default_rng(0)
+    outputs, unseen = (each.changed(features=rng.normal(size=(len(each), 4))) for each in (outputs, unseen))
+    oracle = FusedOracle(budget="free").fit(outputs)
+    assert "neighbors" not in oracle.fitted_.inputs
+    assert oracle.rows_fitted_on(outputs) == 900
+    assert (
+        auroc(oracle.trust_logit(unseen), unseen.is_correct) > auroc(MCP().confidence(unseen), unseen.is_correct) - 0.02
+    )

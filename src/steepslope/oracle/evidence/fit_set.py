@@ -160,7 +160,7 @@ class FitSet:
         is_judged = rows_to_judge(outputs.is_correct, codes, seed)
         others = None
         if not is_judged.all():
-            most = min(MOST_LEARNT, MOST_VALUES // values_in_row(outputs))
+            most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values_in_row(outputs)))
             others = references(outputs.subset(np.flatnonzero(~is_judged)), most)
             outputs, codes = outputs.subset(np.flatnonzero(is_judged)), codes[is_judged]
         rows, origin = rows_with_copies(outputs, seed)
@@ -211,9 +211,11 @@ class FitSet:
             held = kind_of_evidence(name).lacking(self.rows) is None
             return self._seen(name, self.rows if held else self.outputs, None), None
         times = (len(self.reference or ()) + len(self.learnt or ())) / len(self.rows)
-        count = next(count for least, count in SLOW_FOLDS.items() if times >= least) if learning.slow else FOLDS
+        count = FOLDS
         if self.learnt is not None:
             count = 1
+        elif learning.slow:
+            count = next(count for least, count in SLOW_FOLDS.items() if times >= least)
         folds = [np.flatnonzero(self.fold % count == number) for number in range(count)]
         none = np.array([], dtype=np.int64)
         enough = max(SLOW_FOLDS) if self.learnt is None else NEARLY_ALL

@@ -344,6 +344,7 @@ def test_an_oracle_of_many_rows_leaves_useless_neighbours_out(monkeypatch: pytes
     rng = np.random.default_rng(0)
     outputs, unseen = (each.changed(features=rng.normal(size=(len(each), 4))) for each in (outputs, unseen))
     oracle = FusedOracle(budget="free").fit(outputs)
+    assert oracle.fitted_ is not None
     assert "neighbors" not in oracle.fitted_.inputs
     assert oracle.rows_fitted_on(outputs) == 900
     assert (

@@ -537,8 +537,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             outputs = joined_outputs([outputs, self.reader_.outputs(unknown)])
             truths = np.concatenate([truths, np.full(_num_samples(unknown), UNKNOWN)])
         groups = np.concatenate([codes[judged], codes[len(labels) :]])
-        names = np.char.add("row ", groups.astype(np.str_))  # copies have one name, so they need not be sought again
-        self.oracle_ = self._oracle_of(outputs.changed(labels=truths, ids=names), seed) if folds else None
+        names = np.char.add("row ", groups.astype(np.str_))  # copies have one name, and are not sought again
+        learnt = outputs.changed(labels=truths, ids=names)
+        self.oracle_ = self._oracle_of(learnt, seed) if folds else None
         seen = () if self.oracle_ is None else self.oracle_.arrays
         taken = [name for name in opinions if any(is_array_of_opinion(array, name) for array in seen)]
         self.reader_ = replace(self.reader_, opinions={name: opinions[name] for name in taken})
@@ -551,10 +552,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         return replace(source, counts=counts)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
-        """Return an oracle that is fitted to the clones' predictions; None for too few errors or correct predictions.
-
-        Too few are fewer than the oracle's folds.
-        """
+        """Return an oracle fitted to the clones' predictions; None if errors or correct ones are fewer than its folds."""
         errors = int((~learnt.is_correct).sum())
         if min(errors, len(learnt) - errors) < FOLDS:
             return None

@@ -160,7 +160,8 @@ class FitSet:
         is_judged = rows_to_judge(outputs.is_correct, codes, seed)
         others = None
         if not is_judged.all():
-            most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values_in_row(outputs)))
+            values = sum(array[0].size for array in outputs.arrays.values())  # of a row
+            most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values))
             others = references(outputs.subset(np.flatnonzero(~is_judged)), most)
             outputs, codes = outputs.subset(np.flatnonzero(is_judged)), codes[is_judged]
         rows, origin = rows_with_copies(outputs, seed)
@@ -173,6 +174,11 @@ class FitSet:
     def clean(self) -> int:
         """The number of clean rows, which are no copies; they come first."""
         return len(self.outputs)
+
+    @property
+    def others(self) -> int:
+        """The number of rows that are learnt from and not judged, with their copies."""
+        return sum(len(rows) for rows in (self.reference, self.learnt) if rows is not None)
 
     @property
     def unknown(self) -> bool:
@@ -198,7 +204,7 @@ class FitSet:
         for place, some in places.items():
             if some is not None and (lacking := kind.lacking(some)):
                 return f"no {lacking} in {place}"
-        enough = self.clean * (FOLDS - 1) // FOLDS + len(self.reference or ()) + len(self.learnt or ())
+        enough = self.clean * (FOLDS - 1) // FOLDS + self.others
         return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 
     def opinions(self, name: str) -> tuple[Floats, State | None]:
@@ -210,7 +216,7 @@ class FitSet:
         if learning is None:
             held = kind_of_evidence(name).lacking(self.rows) is None
             return self._seen(name, self.rows if held else self.outputs, None), None
-        times = (len(self.reference or ()) + len(self.learnt or ())) / len(self.rows)
+        times = self.others / len(self.rows)
         count = FOLDS
         if self.learnt is not None:
             count = 1
@@ -293,11 +299,6 @@ def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed:
     chosen = np.zeros(len(first), np.bool_)
     chosen[order[np.linspace(0, len(order) - 1, round(wanted / n * len(order))).round().astype(np.int64)]] = True
     return chosen[inverse]
-
-
-def values_in_row(outputs: ClassifierOutputs) -> int:
-    """Return how many numbers a row of some outputs has."""
-    return sum(array[0].size for array in outputs.arrays.values())
 
 
 def _least_sure_references(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:

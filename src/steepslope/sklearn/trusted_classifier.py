@@ -552,7 +552,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         return replace(source, counts=counts)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
-        """Return an oracle fitted to the clones' predictions; None if errors or correct ones are fewer than its folds."""
+        """Return an oracle fitted to the clones' predictions; None for fewer errors, or correct ones, than folds."""
         errors = int((~learnt.is_correct).sum())
         if min(errors, len(learnt) - errors) < FOLDS:
             return None

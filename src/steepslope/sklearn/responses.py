@@ -17,6 +17,12 @@ from steepslope.outputs.probabilities import LARGEST, checked_probabilities
 
 Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
+MOST_PROBABLE = {  # methods that predict the class of the largest probability, which need not be computed twice
+    "sklearn.calibration.CalibratedClassifierCV.predict",
+    "sklearn.ensemble._bagging.BaggingClassifier.predict",
+    "sklearn.ensemble._forest.ForestClassifier.predict",
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier.predict",
+}
 
 
 def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
@@ -70,6 +76,14 @@ def require_classifier(estimator: Any) -> None:
         raise SteepslopeError(f"{expected}, found {name} without", "estimator")
 
 
+def _predicts_most_probable(estimator: Any) -> bool:
+    """Return whether a classifier, or the last step of a pipeline, is known to predict the most probable class."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    method = estimator.predict
+    return f"{method.__module__}.{getattr(method, '__qualname__', None)}" in MOST_PROBABLE
+
+
 def _require_response_a_row(X: Any, *responses: NDArray[Any]) -> None:
     expected, columns = _num_samples(X), getattr(X, "columns", ())
     count = next((len(response) for response in responses if len(response) != expected), expected)
@@ -109,11 +123,13 @@ class Responses:
         SteepslopeError
             If there is not one probability or decision value for each row and class, or one is invalid.
         """
-        predicted = np.asarray(estimator.predict(X))
         if gives_only_votes(estimator):
+            predicted = np.asarray(estimator.predict(X))
             return cls(np.zeros((len(predicted), 0)), class_codes_by_name(predicted, classes), False)
         are_probabilities = hasattr(estimator, "predict_proba")
         response = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
+        most_probable = response.ndim == 2 and are_probabilities and _predicts_most_probable(estimator)
+        predicted = estimator.classes_[response.argmax(axis=1)] if most_probable else np.asarray(estimator.predict(X))
         _require_response_a_row(X, response, predicted)
         if response.ndim == 1:  # the decision for the second of two classes
             response = np.column_stack([np.zeros(len(response)), response])

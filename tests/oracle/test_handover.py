@@ -194,6 +194,24 @@ def test_features_of_one_value_are_no_obstacle(reference: ClassifierOutputs) -> 
     assert found.weight(constant.changed(features=np.full((400, 3), 8.0))).tolist() == [1.0] * 400
 
 
+@pytest.mark.parametrize("rare", [0.1, -0.04723006])  # their mean is not exactly the value
+def test_a_rare_category_is_not_infinitely_far(rare: float) -> None:
+    """One-hot columns, standardised, are constant among the references; any deviation from that is a rounding error."""
+    draw = np.random.default_rng(0)
+
+    def outputs(n: int, category: float) -> ClassifierOutputs:
+        features = np.column_stack([draw.normal(size=(n, 20)), np.full(n, category)])
+        return ClassifierOutputs(draw.normal(size=(n, 3)), features=features)
+
+    handover = FeatureHandover.from_outputs(outputs(2_000, rare), outputs(400, rare))
+    new = outputs(500, rare)
+    weights = handover.weight(new)
+    assert weights.mean() < 0.2
+    assert np.allclose(weights, handover.weight(new.changed(features=new.features.astype(np.float32))), atol=1e-3)
+    assert handover.weight(outputs(500, rare + 0.5)).mean() < 0.3
+    assert handover.weight(outputs(500, rare + 50)).min() == 1
+
+
 def test_fresh_rows_weigh_as_the_fit_set_without_a_reference() -> None:
     """No row is its own neighbour where its distances become the limits."""
     fit_set, fresh = make_outputs(400, seed=1), make_outputs(4_000, seed=2)

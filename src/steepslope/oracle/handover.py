@@ -22,7 +22,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.formulas import Array, clipped, constant, float32, float64, namespace_of, quiet
-from steepslope.numerics.linear import fit_standardised_softmax, principal_components
+from steepslope.numerics.linear import fit_standardised_softmax, principal_components, scale_of_columns
 from steepslope.numerics.neighbors import Index, require_width
 from steepslope.oracle.evidence.states import State, references
 from steepslope.outputs import ClassifierOutputs
@@ -156,9 +156,10 @@ class FeatureHandover:
         Without known rows, rows of the fit set are kept, and no row counts as its own neighbour.
         """
         some = references(outputs if known is None else known, FEATURE_POINTS)
-        rows = np.asarray(some.require(FEATURES), dtype=np.float64)
-        centre, scale = rows.mean(axis=0), rows.std(axis=0)
-        scale = np.where(scale > 0, scale, 1)
+        features = some.require(FEATURES)
+        rows = np.asarray(features, dtype=np.float64)
+        centre = rows.mean(axis=0)
+        scale = scale_of_columns(centre, rows.std(axis=0), features.dtype)
         plain = cls(((rows - centre) / scale).astype(np.float32), centre, scale, np.zeros(2))
         place = int(known is None)  # the nearest is the row itself
         nearest = _of_blocks(outputs, cls.arrays, lambda rows: np.partition(plain.squares_of(rows), 1)[:, place])

@@ -84,7 +84,9 @@ def _scaled_columns(columns: Floats) -> Floats:
     """Return columns (n, d) in units of their deviations; what is missing equals only what is missing."""
     finite = np.isfinite(columns)
     values = np.where(finite, columns, 0.0)
-    scale = values.std(axis=0) if len(values) else np.ones(values.shape[1])
+    scale = np.zeros(values.shape[1])
+    if len(values):
+        scale = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0.0)  # not the 1e-17 of equal values
     usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
     return np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)
 

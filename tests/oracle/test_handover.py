@@ -207,7 +207,9 @@ def test_a_rare_category_is_not_infinitely_far(rare: float) -> None:
     new = outputs(500, rare)
     weights = handover.weight(new)
     assert weights.mean() < 0.2
-    assert np.allclose(weights, handover.weight(new.changed(features=new.features.astype(np.float32))), atol=1e-3)
+    assert np.allclose(
+        weights, handover.weight(new.changed(features=new.require_features().astype(np.float32))), atol=1e-3
+    )
     assert handover.weight(outputs(500, rare + 0.5)).mean() < 0.3
     assert handover.weight(outputs(500, rare + 50)).min() == 1
 

@@ -25,7 +25,7 @@ from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_class_names
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, is_opinion_array, require_same_class_names
 from steepslope.outputs.classifier_outputs import require_classes
 from steepslope.outputs.copies import one_of_each_copy, rows_together
 from steepslope.outputs.labels import UNKNOWN
@@ -77,7 +77,8 @@ class FitRecord:
         if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
         once = one_of_each_copy(rows_together(outputs) if codes is None else codes)
-        counts = RowCounts.of(outputs.subset(once), outputs.arrays)
+        uncounted = [name for name in outputs.arrays if name not in ("logits", "labels") and not is_opinion_array(name)]
+        counts = RowCounts.of(outputs.changed(**dict.fromkeys(uncounted)).subset(once), outputs.arrays)
         return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, counts)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:

@@ -62,13 +62,14 @@ def _name_of_layer(layer: int, kind: str) -> str:
 class FitRows:
     """The fit set, read in pieces: ``read`` returns the columns (m, width) of a slice of the n rows.
 
-    ``halves`` says that float16 holds the columns exactly; large sets then need half of the memory.
+    ``halves`` (n, width) are the same columns in float16, if that holds them exactly: large sets are copied from there,
+    which is faster than to read them, and needs half of the memory.
     """
 
     n: int
     read: Callable[[slice], NDArray[np.floating[Any]]]
     target: NDArray[np.float32] | NDArray[np.bool_]
-    halves: bool = False
+    halves: NDArray[np.float16] | None = None
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return each column's mean and standard deviation, (width,) each, computed about the first piece's mean."""

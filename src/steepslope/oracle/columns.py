@@ -158,7 +158,9 @@ class Oracle(ConfigurableOracle):
         require_errors(outputs)
         require_same_class_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
-        halves = self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16
+        halves = outputs.require_features() if self.settings.inputs == ("features",) else None
+        if halves is not None and halves.dtype != np.float16:
+            halves = None
         rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
         weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))

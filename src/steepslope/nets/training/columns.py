@@ -113,14 +113,14 @@ def shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tupl
 
 def _block(rows: FitRows, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     sizes = [piece.stop - piece.start for piece in chosen]
-    as_they_are = rows.halves and rows.n > BLOCK_ROWS
-    columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float16 if as_they_are else torch.float32)
+    halves = rows.halves if rows.n > BLOCK_ROWS else None
+    columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float32 if halves is None else torch.float16)
     for part, piece in zip(torch.split(columns, sizes), chosen, strict=True):
-        values = torch.from_numpy(np.require(rows.read(piece), requirements=["C", "W"]))
-        if as_they_are:
-            part.copy_(values)
-        else:
+        if halves is None:
+            values = torch.from_numpy(np.require(rows.read(piece), requirements=["C", "W"]))
             torch.sub(values, mean, out=part).div_(scale)
+        else:
+            part.numpy()[:] = halves[piece]
     return columns, torch.from_numpy(np.concatenate([rows.target[piece] for piece in chosen]))
 
 

@@ -24,7 +24,7 @@ from steepslope.oracle.cautions import (
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import are_answers, is_unanswered, require_scales, scale_of_answers
-from steepslope.outputs.arrays import OPINION, is_opinion_array, opinion_of_array
+from steepslope.outputs.arrays import OPINION, is_opinion_array, is_signal_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.opinions import PLACES, lacks_opinion
@@ -97,7 +97,7 @@ class ConfidenceSource:
         """Return the same source with the facts about a gate's calibration outputs."""
         arrays = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
-        opinions = [name for name in arrays if is_opinion_array(name)]
+        opinions = [name for name in arrays if is_opinion_array(name) or is_signal_array(name)]
         lacked = {name: int(lacks_opinion(name, arrays[name], self.num_classes).sum()) for name in opinions}
         logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
         answers = {name: scale_of_answers(arrays[name]) for name in logits if are_answers(arrays[name])}
@@ -105,7 +105,7 @@ class ConfidenceSource:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The arrays of the opinions that nearly all calibration rows had. A row that lacks one goes to review."""
+        """The arrays of opinions and signals that nearly all calibration rows had. A row that lacks one is reviewed."""
         return tuple(name for name, count in self.lacked.items() if count < RARE * self.rows)
 
     def lacking(self, arrays: Mapping[str, Any]) -> Any:
@@ -144,7 +144,8 @@ class ConfidenceSource:
             fate = "goes to review" if name in self.needed else "is judged without it"
             side = "fewer than" if name in self.needed else "at least"
             counted = f"{count:,} of {self.rows:,} calibration rows lacked it, {side} {as_percent(RARE)}"
-            lines.append(f"A row that lacks the opinion {opinion_of_array(name)} {fate}: {counted}.")
+            what = "signal" if is_signal_array(name) else "opinion"
+            lines.append(f"A row that lacks the {what} {opinion_of_array(name)} {fate}: {counted}.")
         return lines
 
     def confidence(self, outputs: ClassifierOutputs) -> Floats:

@@ -21,6 +21,7 @@ from steepslope.gate.storage import read_gate, write_gate
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.answers import GRADES
 from steepslope.outputs.arrays import require_same_class_names
 from steepslope.outputs.copies import (
     caution_on_equal_rows,
@@ -253,7 +254,8 @@ class Gate:
             unanswered = rows.extra["predicted"] == UNKNOWN
             gate = gate._remembering(rows.subset(unanswered | np.isin(np.arange(len(rows)), complete)))
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
-        neglected = [] if objectives.max_class_risk is not None else caution_on_neglected_class(calibrating, accepted)
+        has_classes = objectives.max_class_risk is None and outputs.classes != GRADES
+        neglected = caution_on_neglected_class(calibrating, accepted) if has_classes else []
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}
         return replace(
             gate,

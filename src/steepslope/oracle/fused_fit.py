@@ -22,7 +22,7 @@ from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales, 
 from steepslope.oracle.baselines import baselines_without_oracle
 from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
-from steepslope.oracle.evidence.registry import EVIDENCE, kind_of_evidence, stack_name
+from steepslope.oracle.evidence.registry import EVIDENCE, SIGNALS, kind_of_evidence, signals_name, stack_name
 from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import evidence_opinions
@@ -40,14 +40,15 @@ from steepslope.oracle.pooling import (
     surely_worse_aurc,
 )
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
+from steepslope.outputs.answers import GRADES
+from steepslope.outputs.arrays import is_opinion_array, is_signal_array, opinion_of_array
 
 Floats = NDArray[np.float64]
 FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
 LEVELS: dict[str, tuple[str, ...] | None] = {
-    FREE: ("logits", "features"),
-    OPINIONS: ("logits", "features", OPINIONS),
-    AUXILIARY: ("logits", "features", OPINIONS, "auxiliary"),
+    FREE: ("logits", "features", SIGNALS),
+    OPINIONS: ("logits", "features", SIGNALS, OPINIONS),
+    AUXILIARY: ("logits", "features", SIGNALS, OPINIONS, "auxiliary"),
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
 
@@ -229,7 +230,13 @@ def fit_fused(
     outputs, is_correct = fit_set.outputs, fit_set.outputs.is_correct
     opinion_arrays = [*filter(is_opinion_array, outputs.arrays)]
     of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
+    is_graded = outputs.classes == GRADES
+    if is_graded:  # which has no classes to tell apart
+        of_stackers = {}
+    signals = [*filter(is_signal_array, outputs.arrays)]
     kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
+    if signals:
+        kinds.append(signals_name(signals))
     pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
     left_out |= {stack_name((OWN, *chosen)): TOO_MANY_CLASSES for chosen, arrays in of_stackers.items() if not arrays}
@@ -275,7 +282,7 @@ def fit_fused(
         copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
         scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
-        advice=baselines_without_oracle(opinions.parts, opinions.classes, outputs),
+        advice=() if is_graded else baselines_without_oracle(opinions.parts, opinions.classes, outputs),
     )
     return fitted, slope * chosen.held_out + offset
 
@@ -356,8 +363,14 @@ def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
 
 def budget_of_evidence(name: str) -> str:
     """Return the cheapest budget that allows a kind of evidence."""
-    needed = {OPINIONS if is_opinion_array(array) else array for array in kind_of_evidence(name).arrays}
+    needed = {_array_at_budget(array) for array in kind_of_evidence(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
+
+
+def _array_at_budget(array: str) -> str:
+    if is_signal_array(array):
+        return SIGNALS
+    return OPINIONS if is_opinion_array(array) else array
 
 
 def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from steepslope.numerics.opinion_pool import (
     fit_opinion_pool,
 )
 from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.registry import kind_of_evidence
+from steepslope.oracle.evidence.registry import is_of_signals, kind_of_evidence
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.oracle.handover import FeatureHandover, Handover, mixed_by_handovers
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
@@ -178,6 +178,15 @@ class Opinions:
         pool = Pool(names, widths, LinearPool(np.concatenate(shares) / len(names), offset))
         return Candidate(pool, pool.log_odds({name: self.parts[name][clean] for name in names}))
 
+    def of_signals(self, inputs: Sequence[str]) -> list[Candidate]:
+        """Return what signals tell together, alone: it has its own safe floor, so a pool adds nothing to it."""
+        clean = slice(self.fit_set.clean)
+        found = []
+        for name in filter(is_of_signals, inputs):
+            pool = Pool((OWN, name), (1, 1), OpinionPool(np.array([0.0, 1.0]), np.zeros(1)))
+            found.append(Candidate(pool, pool.log_odds({one: self.parts[one][clean] for one in pool.inputs})))
+        return found
+
     def steady(self, pool: Pool) -> Candidate:
         """Return the average of a pool's opinions, half of it the classifier's own, and the others with equal weights.
 
@@ -283,7 +292,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         and surely_worse_aurc(alone.held_out, averaged.held_out, is_correct, seed, IN_19_OF_20)
     ):
         return averaged
-    sure = [alone]
+    sure = [alone, *opinions.of_signals(inputs)]
     if pooled.pool.inputs != alone.pool.inputs and surely_worse_aurc(
         alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN
     ):

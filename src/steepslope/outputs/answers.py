@@ -77,25 +77,25 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     return logits
 
 
-def checked_answer_confidences(confidence: Any, count: int) -> Floats:
+def checked_answer_confidences(confidence: Any, count: int, place: str = CONFIDENCE) -> Floats:
     """Return confidences as float64 (n,), NaN where there is none; raise unless they are numbers, one a row."""
-    with explained("expected an array of numbers", CONFIDENCE, (TypeError, ValueError, RuntimeError)):
+    with explained("expected an array of numbers", place, (TypeError, ValueError, RuntimeError)):
         array = as_array(confidence, 1)
     if array.dtype.kind in "OUS":  # text may be a number, or stand for none
         numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, array.flat)]
         known = [value if number is None else number for number, value in zip(numbers, array.flat, strict=True)]
         array = np.array(known, np.object_ if None in numbers else np.float64).reshape(array.shape)
-    values = as_float_array(CONFIDENCE, array)
+    values = as_float_array(place, array)
     if values.ndim == 2:
         remedy = "probabilities of all classes go to ClassifierOutputs.from_probabilities"
-        raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", CONFIDENCE)
+        raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", place)
     if values.shape != (count,):
-        raise SteepslopeError(f"expected {count} numbers, one an answer, found shape {values.shape}", CONFIDENCE)
+        raise SteepslopeError(f"expected {count} numbers, one an answer, found shape {values.shape}", place)
     values = values.astype(np.float64)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         found = f"found {values[infinite[0]]} in row {infinite[0]}"
-        raise SteepslopeError(f"expected finite numbers, or none (NaN), {found}: clip such values", CONFIDENCE)
+        raise SteepslopeError(f"expected finite numbers, or none (NaN), {found}: clip such values", place)
     return values
 
 

@@ -164,6 +164,8 @@ OPINIONS: dict[str, Array] = {
     VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
     f"augmented_{OPINION}": Array(("n", "A", "K")),
 }  # followed by the name of the other classifier
+SIGNAL = "signal_"  # so begin the names of arrays with signals
+NAMED: dict[str, Array] = {**OPINIONS, SIGNAL: Array(("n",))}  # a signal is NaN in a row that lacks it
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 CLASSES = "classes"  # so files call the names of the classes, (K,) strings
 LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
@@ -178,8 +180,13 @@ def is_opinion_array(name: str) -> bool:
     return name.startswith((OPINION, VOTE)) and name not in OPINIONS
 
 
+def is_signal_array(name: str) -> bool:
+    """Return whether an array holds a signal, such as ``signal_entropy``."""
+    return name.startswith(SIGNAL) and name != SIGNAL
+
+
 def opinion_of_array(array: str) -> str:
-    """Return the name of the other classifier by that of the array with its opinions.
+    """Return the name of the other classifier, or of the signal, by that of its array.
 
     >>> opinion_of_array("opinion_resnet_56")
     'resnet_56'
@@ -189,30 +196,30 @@ def opinion_of_array(array: str) -> str:
 
 def array_of(name: str) -> Array:
     """Return what is expected of an array; raise for an unknown name, with the closest one."""
-    begin = next((begin for begin in OPINIONS if name.startswith(begin) and name != begin), None)
+    begin = next((begin for begin in NAMED if name.startswith(begin) and name != begin), None)
     if begin is not None:
-        require_opinion_name(name.removeprefix(begin))
-        return OPINIONS[begin]
+        require_opinion_name(name.removeprefix(begin), "signals" if begin == SIGNAL else "opinion")
+        return NAMED[begin]
     require_known("array", name, ARRAYS)
     return ARRAYS[name]
 
 
-def require_opinion_name(name: str) -> str:
-    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
+def require_opinion_name(name: str, what: str = "opinion") -> str:
+    """Return the name of an opinion, or of a signal; raise unless it has letters, digits, ``_`` and ``-`` alone."""
     if not OPINION_NAMES.fullmatch(name):
-        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
+        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", what)
     return name
 
 
 def arrays_in_order(names: Iterable[str]) -> list[str]:
-    """Return those names that are arrays', in the order of :data:`ARRAYS`, and then opinions as they come.
+    """Return those names that are arrays', in the order of :data:`ARRAYS`, and then opinions and signals as they come.
 
     >>> arrays_in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
     ['ids', 'logits', 'vote_people', 'opinion_forest']
     """
     given_names = list(names)
-    opinions = [name for name in given_names if name.startswith(tuple(OPINIONS)) and name not in OPINIONS]
-    return [*(name for name in ARRAYS if name in given_names), *opinions]
+    named = [name for name in given_names if name.startswith(tuple(NAMED)) and name not in NAMED]
+    return [*(name for name in ARRAYS if name in given_names), *named]
 
 
 def checked_arrays(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
 from steepslope.outputs import answers
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
+    SIGNAL,
     Arrays,
     array_of,
     arrays_in_order,
@@ -27,6 +28,7 @@ from steepslope.outputs.arrays import (
     checked_class_names,
     column_names,
     is_opinion_array,
+    is_signal_array,
     opinion_of_array,
     require_arrays_in_one_order,
 )
@@ -179,6 +181,7 @@ class ClassifierOutputs(Brief):
         classes: Iterable[Any] | None = None,
         features: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        signals: Mapping[str, ArrayLike] | None = None,
     ) -> ClassifierOutputs:
         """Return the outputs of whoever gives a class and one number: a service, a language model, a person.
 
@@ -199,6 +202,8 @@ class ClassifierOutputs(Brief):
         classes
             The names of the classes; by default the distinct names of predictions and labels in their order, so give
             those of a gate or an oracle (``gate.classes``) with new rows.
+        signals
+            Further numbers (n,) beside each answer, by name, as :meth:`from_graded` takes them.
 
         Raises
         ------
@@ -212,7 +217,8 @@ class ClassifierOutputs(Brief):
         (('cat', 'dog'), [True, False, True], [0.9, 0.4, 0.5])
         """
         given = {"predicted": predicted, "confidence": confidence, "labels": labels, "features": features, "ids": ids}
-        require_arrays_in_one_order(given)
+        named_signals = _signal_arrays(signals or {})
+        require_arrays_in_one_order({**given, **named_signals})
         texts, values = answers.answer_texts(predicted), class_values(classes, None)
         of_labels = None if labels is None else answers.answer_texts(labels, "labels")
         known = values or answers.names_of_answers(texts, of_labels)
@@ -220,11 +226,59 @@ class ClassifierOutputs(Brief):
         codes = answers.coded_answers(texts, names, is_new=values is not None and labels is None)
         logits = answers.answer_logits(codes, confidence, len(names))
         named = None if values is None and answers.are_numbers_from_zero(names) else known
-        return cls(logits, labels, features, ids, classes=named, as_logits=True)
+        return cls(logits, labels, features, ids, classes=named, as_logits=True, further=named_signals)
+
+    @classmethod
+    def from_graded(
+        cls,
+        signals: Mapping[str, ArrayLike],
+        is_correct: ArrayLike | None = None,
+        *,
+        confidence: str | None = None,
+        ids: ArrayLike | None = None,
+    ) -> ClassifierOutputs:
+        """Return the outputs of answers that are only right or wrong, such as free text, with numbers beside each.
+
+        Their classes are ``wrong`` and ``right``, and each answer is taken for right. A fused oracle learns from the
+        signals which are; only the order of their values counts.
+
+        Parameters
+        ----------
+        signals
+            Floats (n,) by name, such as log-probability, agreement of samples or a judge's grade: on any scale, high or
+            low where an answer is right, NaN in a row that lacks the signal. A frame's columns will do.
+        is_correct
+            Whether each answer is right, booleans (n,); None of new answers.
+        confidence
+            The signal that plays MCP, which has to be high where an answer is right. By default none does, and the best
+            single signal takes part in the oracle alone.
+        ids
+            As of :class:`ClassifierOutputs`.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are no signals, a name is none of theirs, or a signal is not one number an answer.
+
+        >>> grades = {"judge": [4, 5, 1], "entropy": [0.3, 0.1, None]}
+        >>> answers = ClassifierOutputs.from_graded(grades, [True, True, False], confidence="judge")
+        >>> answers.signals, answers.is_correct.tolist(), answers.signal_entropy.tolist()
+        (('judge', 'entropy'), [True, True, False], [0.3, 0.1, nan])
+        """
+        named = _signal_arrays(signals)
+        if not named:
+            raise SteepslopeError("expected numbers by name, found none", "signals")
+        if confidence is not None:
+            require_known("signal", confidence, list(signals))
+        first = next(iter(named.values()))
+        values = None if confidence is None else named[f"{SIGNAL}{confidence}"]
+        logits = answers.answer_logits(np.ones(len(first), np.int64), values, len(answers.GRADES))
+        labels = None if is_correct is None else np.asarray(is_correct).astype(np.int64)
+        return cls(logits, labels, ids=ids, classes=answers.GRADES, as_logits=True, further=named)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
-        if name in ARRAYS or is_opinion_array(name.removeprefix(OF_COPIES)):
+        if name in ARRAYS or is_opinion_array(name.removeprefix(OF_COPIES)) or is_signal_array(name):
             further: Mapping[str, NDArray[Any]] = self.__dict__["further"]
             return further.get(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -284,6 +338,11 @@ class ClassifierOutputs(Brief):
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers whose opinions these outputs hold, as :meth:`with_opinion` takes them."""
         return tuple(opinion_of_array(name) for name in self.further if is_opinion_array(name))
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The names of the signals that these outputs hold."""
+        return tuple(opinion_of_array(name) for name in self.further if is_signal_array(name))
 
     def require(self, name: str) -> NDArray[Any]:
         """Return an array; raise if these outputs have none."""
@@ -445,6 +504,14 @@ class ClassifierOutputs(Brief):
                 raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
             outputs = cls.of({name: arrays[name] for name in arrays_in_order(arrays)}, table.classes)
         return outputs.of_classifier(table.classifier)
+
+
+def _signal_arrays(signals: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Return signals by the names of their arrays, float64 (n,) each; None and "" are NaN."""
+    return {
+        f"{SIGNAL}{name}": answers.checked_answer_confidences(signals[name], len(signals[name]), f"signal {name}")
+        for name in signals
+    }
 
 
 def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:

@@ -20,13 +20,14 @@ from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.outputs.answers import (
     CONFIDENCE,
     GRADES,
+    LOGITS,
     PREDICTED,
     answer_logits,
     coded_answers,
     labels_of_grades,
     names_of_answers,
 )
-from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
+from steepslope.outputs.arrays import ARRAYS, SIGNAL, STRINGS, Arrays, array_of, is_signal_array, require_opinion_name
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
 from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
@@ -83,8 +84,8 @@ class Layout:
 
     @property
     def is_graded(self) -> bool:
-        """Whether only a confidence is known of each answer, and perhaps whether the answer is right."""
-        return self.classes == GRADES and CONFIDENCE in self.numbers and PREDICTED not in self.texts
+        """Whether only numbers are known of each answer, and perhaps whether the answer is right."""
+        return self.classes == GRADES and LOGITS not in self.numbers and PREDICTED not in self.texts
 
     @property
     def is_of_answers(self) -> bool:
@@ -111,7 +112,7 @@ class Layout:
         used = 0
         for batch in batches:
             for name, columns in self.numbers.items():
-                may_lack = gaps or (name == CONFIDENCE and self.is_of_answers)
+                may_lack = gaps or (name == CONFIDENCE and self.is_of_answers) or is_signal_array(name)
                 filled = [batch[column] if may_lack else require_filled(batch[column], column) for column in columns]
                 block = np.column_stack(filled)
                 buffers[name] = _column_buffer_with_room(buffers[name], used, block)
@@ -148,8 +149,9 @@ class Layout:
     def answers(self, columns: Columns) -> NDArray[np.float64]:
         """Return the made logits of the answers in the columns that were read."""
         names, confidence = self.classes or (), columns.numbers.get(CONFIDENCE)
-        if confidence is not None and self.is_graded:
-            return answer_logits(np.ones(len(confidence), dtype=np.int64), confidence, len(names))
+        if self.is_graded:
+            count = len(next(iter(columns.numbers.values())))
+            return answer_logits(np.ones(count, dtype=np.int64), confidence, len(names))
         column = self.texts[PREDICTED]
         codes = coded_answers(columns.texts[column], names, f"column {column!r}", is_new="labels" not in self.texts)
         return answer_logits(codes, confidence, len(names))
@@ -354,7 +356,9 @@ def own_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> 
 def _columns_tell_classes(names: Sequence[str], options: ReadingOptions) -> bool:
     """Return whether a name or an option tells which columns hold logits, or a confidence."""
     told = options.logit_columns or options.confidence_column or options.prediction_column or options.as_logits
-    return bool(told) or CONFIDENCE in names or class_columns(names, options, own_columns(options)) is not None
+    if told or CONFIDENCE in names or signal_columns(names, options):
+        return True
+    return class_columns(names, options, own_columns(options)) is not None
 
 
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
@@ -373,13 +377,35 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
         both = [column for column in texts.values() if column in logits]
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
-        layout = replace(layout, numbers={"logits": logits, **_further_columns(names, logits)}, texts=texts)
-    elif {PREDICTION, CONFIDENCE} & {*names} or options.prediction_column or options.confidence_column:
+        further = {**_further_columns(names, logits), **signal_columns(names, options)}
+        layout = replace(layout, numbers={"logits": logits, **further}, texts=texts)
+    elif _has_answers(names, options):
         layout = _layout_of_answers(names, options)
     else:
         raise SteepslopeError(f"expected {WANTED}, {found_columns(names)}")
     require_columns_once([*layout.texts.values(), *(name for some in layout.numbers.values() for name in some)], names)
     return layout
+
+
+def _has_answers(names: Sequence[str], options: ReadingOptions) -> bool:
+    told = options.prediction_column or options.confidence_column or signal_columns(names, options)
+    return bool(told) or not {PREDICTION, CONFIDENCE}.isdisjoint(names)
+
+
+def signal_columns(names: Sequence[str], options: ReadingOptions) -> dict[str, list[str]]:
+    """Return the columns of signals by the names of their arrays: those that an option names, or signal_….
+
+    >>> signal_columns(["id", "signal_judge", "nll"], ReadingOptions())
+    {'signal_judge': ['signal_judge']}
+    >>> signal_columns(["id", "nll"], ReadingOptions(signals=("nll",)))
+    {'signal_nll': ['nll']}
+    """
+    if options.signals is None:
+        return {name: [name] for name in names if is_signal_array(name)}
+    for name in options.signals:
+        if name not in names:
+            raise unknown_name("column", name, names)
+    return {f"{SIGNAL}{require_opinion_name(name, 'signals')}": [name] for name in options.signals}
 
 
 def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
@@ -390,7 +416,9 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     if PREDICTION not in names and options.prediction_column is None:
         graded = _named_column(names, CORRECT, options.label_column)
         texts = _text_columns(names, ids=options.id_column) | ({"labels": graded} if graded in names else {})
-        return Layout({CONFIDENCE: [confidence]}, texts, GRADES)
+        signals = signal_columns(names, options)
+        numbers = {} if signals and confidence not in names else {CONFIDENCE: [confidence]}
+        return Layout({**numbers, **signals}, texts, GRADES)
     columns = {
         "ids": options.id_column,
         "labels": options.label_column,
@@ -399,7 +427,8 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     texts = _text_columns(names, **columns)
     numbers = {CONFIDENCE: [confidence]} if confidence in names else {}
     classes = None if options.classes is None else tuple(read_classes(Path(options.classes)))
-    return Layout({**numbers, **_further_columns(names, [confidence])}, texts, classes)
+    further = {**_further_columns(names, [confidence]), **signal_columns(names, options)}
+    return Layout({**numbers, **further}, texts, classes)
 
 
 def _text_columns(names: Collection[str], **named: str | None) -> dict[str, str]:

@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
+from steepslope.outputs.arrays import is_signal_array
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.row_hashes import hashed_rows, have_ids_to_hash
 
@@ -182,7 +183,8 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     """Return a number for each row of outputs, (n,), the same one for copies and for rows of one of ``groups`` (n,).
 
     Copies have the same id. Copies of images may have several names. So for images, and where no ids tell rows apart,
-    rows with equal features are compared, or, without features, rows with equal logits of three classes or more.
+    rows with equal features are compared, or, without features, rows with equal signals, or with equal logits of three
+    classes or more.
 
     Raises
     ------
@@ -212,6 +214,9 @@ def caution_on_equal_rows(outputs: ClassifierOutputs) -> list[str]:
 def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
     if outputs.features is not None:
         return mixed_columns(outputs.features)
+    signals = [outputs.arrays[name] for name in outputs.arrays if is_signal_array(name)]
+    if signals:
+        return mixed_columns(np.stack(signals, axis=1))
     compared = outputs.logits if outputs.num_classes > 2 else outputs.logits[:, :0]  # of two, logits are one number
     return mixed_columns(compared)
 

@@ -29,6 +29,7 @@ from steepslope.outputs.arrays import (
     as_whole_array,
     column_names,
     is_opinion_array,
+    is_signal_array,
     opinion_of_array,
     require_opinion_name,
 )
@@ -68,13 +69,14 @@ def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
-    """Return which rows say nothing of the classes, (n,): they lack the opinion, or vote for another class.
+    """Return which rows say nothing, (n,): they lack the opinion or the signal, or vote for another class.
 
     ``values`` are an array, or a tensor.
     """
     if array.startswith(VOTE):
         return (values < 0) | (values >= num_classes)
-    return (values != values).any(1)  # NaN
+    lacks = values != values  # NaN
+    return lacks if is_signal_array(array) else lacks.any(1)
 
 
 def opinion_all_lack(array: str, logits: NDArray[Any]) -> NDArray[Any]:

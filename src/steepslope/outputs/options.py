@@ -12,7 +12,7 @@ SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma
 OF_NUMBERS = ("logit_columns", "probabilities", "as_logits")  # of no use with answers
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = (
-    "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "separator",
+    "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "signals", "separator",
 )  # fmt: skip
 
 
@@ -59,6 +59,9 @@ class ReadingOptions:
     confidence_column
         Column that says how sure each prediction is, on any scale; higher is surer, and cells may be empty. By default
         confidence. Files of opinions may have such a column, too.
+    signals
+        Columns with further numbers beside each answer, with commas, such as a log-probability or a judge's grade: on
+        any scale, high or low where the answer is right; cells may be empty. By default those that begin with signal_.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -84,6 +87,7 @@ class ReadingOptions:
     as_logits: bool = False
     prediction_column: str | None = None
     confidence_column: str | None = None
+    signals: tuple[str, ...] | None = None
     id_column: str | None = None
     separator: str | None = None
     classes: str | None = None

@@ -23,6 +23,7 @@ from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
+from steepslope.outputs.arrays import is_signal_array
 from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
 
 BY_VALUES = "rows without ids are told apart by their values: if these are different rows, give ids= for both"
@@ -158,15 +159,22 @@ def have_ids_to_hash(*all_outputs: ClassifierOutputs) -> bool:
 
 
 def _row_sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
-    """Return the predicted class, the margin and projections of all logits, the same on all machines but for 1e-7."""
-    weights = (_hash_weights(PROJECTIONS * outputs.num_classes) >> np.uint64(40)) / 2.0**24 - 0.5
-    weights = weights.reshape(-1, PROJECTIONS) / np.sqrt(outputs.num_classes)
+    """Return the predicted class, the margin and projections of all logits, the same on all machines but for 1e-7.
+
+    Signals are projected with the logits.
+    """
+    names = sorted(filter(is_signal_array, outputs.arrays))
+    width = outputs.num_classes + len(names)
+    weights = (_hash_weights(PROJECTIONS * width) >> np.uint64(40)) / 2.0**24 - 0.5
+    weights = weights.reshape(-1, PROJECTIONS) / np.sqrt(width)
     sketches = []
     for rows in logit_blocks(outputs):
         limited = np.asarray(outputs.logits[rows], dtype=np.float64).clip(-1e38, 1e38)
         logits = limited.astype(np.float32).astype(np.float64)  # the same in every type of float
         highest = np.partition(logits, -2, axis=1)[:, -2:]
-        values = np.column_stack([highest[:, 1] - highest[:, 0], (logits - highest[:, 1:]) @ weights])
+        signals = [np.nan_to_num(outputs.arrays[name][rows]).astype(np.float32).astype(np.float64) for name in names]
+        seen = np.column_stack([logits - highest[:, 1:], *signals])
+        values = np.column_stack([highest[:, 1] - highest[:, 0], seen @ weights])
         relative = np.arcsinh(values)  # where they are large
         sketches.append(np.column_stack([outputs.predictions[rows], relative]))
     return np.concatenate(sketches).astype(np.float32)

@@ -5,10 +5,10 @@ from functools import partial
 
 from steepslope.errors import require_known
 from steepslope.numerics.formulas import Array
-from steepslope.oracle.evidence import classifier, neighbors, opinions, probes, stack
+from steepslope.oracle.evidence import classifier, neighbors, opinions, probes, signals, stack
 from steepslope.oracle.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import VOTE, is_opinion_array
+from steepslope.outputs.arrays import SIGNAL, VOTE, is_opinion_array, opinion_of_array
 from steepslope.scores import SCORES, Score
 from steepslope.scores.score import Rows
 
@@ -16,6 +16,7 @@ MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
 PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
 FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
 JOINT_WIDTH = 512
+SIGNALS = "signals"
 # More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
 JOINT_PENALTY = 1e-2
 
@@ -92,6 +93,28 @@ def evidence_of_stack(name: str) -> Evidence:
     return Evidence(stack.no_stack_columns, arrays, learning, of_classes, lacks=any(map(is_opinion_array, arrays)))
 
 
+def signals_name(arrays: Sequence[str]) -> str:
+    """Return the name of what signals tell together.
+
+    >>> signals_name(["signal_judge", "signal_entropy"])
+    'signals(judge+entropy)'
+    """
+    return f"{SIGNALS}({'+'.join(map(opinion_of_array, arrays))})"
+
+
+def is_of_signals(name: str) -> bool:
+    """Return whether a name is that of what signals tell together."""
+    return name.startswith(f"{SIGNALS}(") and name.endswith(")")
+
+
+def evidence_of_signals(name: str) -> Evidence:
+    """Return what signals tell together as a kind of evidence, by the name that :func:`signals_name` gives it."""
+    arrays = tuple(f"{SIGNAL}{signal}" for signal in arrays_of_stack(name))
+    learning = Learning(partial(signals.fit_signals, arrays=arrays), signals.check_signals, of="errors")
+    opinion = partial(signals.signal_opinions, arrays=arrays)
+    return Evidence(stack.no_stack_columns, arrays, learning, opinion, lacks=True)
+
+
 def evidence_of_score(score: type[Score]) -> Evidence:
     """Return a score as a kind of evidence with one column; its needs and its state are those that it declares."""
 
@@ -114,5 +137,7 @@ def kind_of_evidence(name: str) -> Evidence:
         return evidence_of_opinion(name)
     if is_stack(name):
         return evidence_of_stack(name)
+    if is_of_signals(name):
+        return evidence_of_signals(name)
     require_known("input", name, [*EVIDENCE, *SCORES])
     return EVIDENCE[name] if name in EVIDENCE else evidence_of_score(SCORES[name])

@@ -9,5 +9,6 @@
 - ``linear``: principal components, standardised columns, L-BFGS, linear models and calibrations.
 - ``opinion_pool``: logarithmic and linear opinion pools.
 - ``small_net``: a net with one hidden layer, and learning rates.
+- ``trees``: boosted trees as arrays.
 - ``threads``: the number of threads that compute all of this.
 """

@@ -181,7 +181,7 @@ class ClassifierOutputs(Brief):
         classes: Iterable[Any] | None = None,
         features: ArrayLike | None = None,
         ids: ArrayLike | None = None,
-        signals: Mapping[str, ArrayLike] | None = None,
+        signals: Mapping[str, ArrayLike | Sequence[float | str | None]] | None = None,
     ) -> ClassifierOutputs:
         """Return the outputs of whoever gives a class and one number: a service, a language model, a person.
 
@@ -231,7 +231,7 @@ class ClassifierOutputs(Brief):
     @classmethod
     def from_graded(
         cls,
-        signals: Mapping[str, ArrayLike],
+        signals: Mapping[str, ArrayLike | Sequence[float | str | None]],
         is_correct: ArrayLike | None = None,
         *,
         confidence: str | None = None,

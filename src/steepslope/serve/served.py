@@ -19,7 +19,7 @@ from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.answers import CONFIDENCE
-from steepslope.outputs.arrays import is_opinion_array
+from steepslope.outputs.arrays import is_opinion_array, is_signal_array
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER, REJECTED = "handed_over", "rejected"
@@ -76,13 +76,13 @@ def served_channels(served: Served) -> int:
 def require_servable(arrays: Arrays) -> None:
     """Raise for numbers that no model can judge: NaN and infinite ones, and images of floats outside [0, 1].
 
-    NaN, or null, in an opinion or a confidence says that the row lacks it.
+    NaN, or null, in an opinion, a signal or a confidence says that the row lacks it.
     """
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             continue
-        lacking = np.isnan(array) if is_opinion_array(name) or name.startswith(CONFIDENCE) else False
-        if not (np.isfinite(array) | lacking).all():
+        may_lack = is_opinion_array(name) or is_signal_array(name) or name.startswith(CONFIDENCE)
+        if not (np.isfinite(array) | (may_lack & np.isnan(array))).all():
             raise SteepslopeError("expected finite numbers, found NaN or infinite ones", name)
         if name == IMAGES and (array.min() < 0 or array.max() > 1):
             raise SteepslopeError("expected floats in [0, 1], found others", name)

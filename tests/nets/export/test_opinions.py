@@ -100,6 +100,32 @@ def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
     np.testing.assert_allclose(found["trust_logit"], gate.decide_rows(rows).trust_logit, rtol=1e-4, atol=1e-5)
 
 
+def graded(n: int, seed: int) -> ClassifierOutputs:
+    """Return graded answers with three signals, of which half lack one."""
+    draw = np.random.default_rng(seed)
+    skill = draw.normal(size=n)
+    signals = {
+        "judge": np.round(2 * (skill + draw.normal(size=n))),
+        "agreement": 1 - 1e-7 * (draw.random(n) < 0.3) - draw.integers(4, size=n) / 4,  # some are nearly 1
+        "entropy": np.where(np.arange(n) % 2, np.exp(-skill), np.nan),
+    }
+    return ClassifierOutputs.from_graded(signals, skill + draw.normal(size=n) > -0.5)
+
+
+def test_signals_are_inputs_of_the_file() -> None:
+    """A row may lack a signal as in the fit set; one that lacks another goes to review."""
+    gate = Gate.of(FusedOracle(errors="crossfit").fit(graded(600, 1)), graded(600, 2), 0.3)
+    rows = graded(500, 3)
+    judge = np.where(np.arange(500) % 7, rows.require("signal_judge"), np.nan)
+    rows = rows.changed(signal_judge=judge, labels=None)
+    given = {name: array.astype(np.float32) for name, array in rows.arrays.items()}
+    found, expected = run(export_gate(gate, "gate").model, given), gate.decide_rows(rows)
+    np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found["accepted"], expected.accepted)
+    assert 0.3 < expected.accepted.mean() < 0.9
+    assert not expected.accepted[::7].any()
+
+
 @pytest.mark.parametrize("scale", ["probability", "percent", "missing"])
 def test_answers_are_in_the_file_as_made_logits(scale: str) -> None:
     """Their scale and the regression on who agrees are, too."""

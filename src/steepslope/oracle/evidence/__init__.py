@@ -3,6 +3,7 @@
 - ``states``: what a kind of evidence is and learns, and how rows are dealt to folds.
 - ``classifier``: the classifier itself, on the image, on its views and with dropout.
 - ``opinions``: other classifiers, or people.
+- ``signals``: numbers beside an answer.
 - ``neighbors``: the nearest references.
 - ``probes``: probes and small nets on the features of one net, or of both.
 - ``stack``: a logistic regression on the log-probabilities of all classifiers and the features.

@@ -45,6 +45,14 @@ def test_signals_are_kept(ending: str, tmp_path: Path) -> None:
     assert_array_equal(again.require("signal_nll"), outputs.require("signal_nll"))
 
 
+def test_names_are_those_that_people_use(tmp_path: Path) -> None:
+    names = ["llama3.2-1b (log-prob)", "p(true)", "Übereinstimmung"]
+    outputs = ClassifierOutputs.from_graded({name: [0.5, 0.25] for name in names}, [True, False])
+    for ending in ("", ".npz", ".parquet", ".csv"):
+        outputs.save(tmp_path / f"outputs{ending}")
+        assert list(ClassifierOutputs.load(tmp_path / f"outputs{ending}").signals) == names
+
+
 @pytest.mark.parametrize("option", [True, False])
 def test_columns_of_a_table_are_signals(option: bool, tmp_path: Path) -> None:
     names = "judge,nll" if option else "signal_judge,signal_nll"
@@ -71,7 +79,8 @@ def test_labels_with_a_confidence_have_signals_too(tmp_path: Path) -> None:
         ({"judge": [1, 2], "nll": [1]}, {}, "signal_nll: expected 2 rows like the logits, found 1"),
         ({"judge": ["high", "low"]}, {}, "signal judge: expected numbers, found 'high' in row 0"),
         ({"judge": [1, np.inf]}, {}, "signal judge: expected finite numbers, or none"),
-        ({"a b": [1, 2]}, {}, "signals: expected letters, digits, '_' and '-', found 'a b'"),
+        ({"a+b": [1, 2]}, {}, "signals: expected a name without '+', ',', '/' and '\\', found 'a+b'"),
+        ({"judge ": [1, 2]}, {}, "signals: expected a name without '+', ',', '/' and '\\', found 'judge '"),
         ({"judge": [1, 2]}, {"confidence": "juge"}, "unknown signal 'juge': did you mean 'judge'?"),
     ],
 )

@@ -90,14 +90,17 @@ def calibrate(
     from steepslope.gate import Gate
     from steepslope.gate.confidence_source import Origin
     from steepslope.gate.storage import GATE
-    from steepslope.oracle.storage import classes_of_oracle, names_oracle
+    from steepslope.oracle.storage import classes_of_oracle, names_oracle, signals_of_oracle
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.dependence import warn_of_dependent_outputs
     from steepslope.outputs.predictions import rows_that_belong_together
     from steepslope.outputs.table import read_table
     from steepslope.promise.rows import CROSS
 
-    classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
+    classes = None
+    if names_oracle(oracle):
+        classes = classes_of_oracle(oracle)
+        reading = reading.with_signals(signals_of_oracle(oracle), outputs)
     others = fit, reference, target
     held_out, known, unlabelled = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
     columns = [] if groups is None else groups.split(",")

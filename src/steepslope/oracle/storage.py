@@ -10,7 +10,7 @@ from typing import Any
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, read_json
 from steepslope.files.hub import folder_or_hub_snapshot, is_hub
-from steepslope.outputs.arrays import CLASSES
+from steepslope.outputs.arrays import CLASSES, is_signal_array, opinion_of_array
 
 CARD = "oracle.json"
 RECORD = "fit_set"  # what is remembered of it, in the card
@@ -42,6 +42,12 @@ def classes_of_oracle(name: str) -> tuple[str, ...] | None:
     shape = record.get("shapes", {}).get("logits")
     numbers = None if shape is None else tuple(map(str, range(shape[0])))
     return tuple(record[CLASSES]) if CLASSES in record else numbers
+
+
+def signals_of_oracle(name: str) -> tuple[str, ...]:
+    """Return the names of the signals in the outputs that an oracle was fitted to."""
+    record = read_oracle_card(name).get(RECORD) or {}
+    return tuple(opinion_of_array(array) for array in record.get("shapes", {}) if is_signal_array(array))
 
 
 def kind_of_oracle_card(card: dict[str, Any], folder: str | Path) -> str:

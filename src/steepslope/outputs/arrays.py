@@ -158,6 +158,7 @@ ARRAYS: dict[str, Array] = {
     "augmented_noise": Array(("n", "A", "s"), finite=True),
 }
 OPINION, VOTE = "opinion_", "vote_"  # so begin the names of arrays with the opinions of other classifiers
+SIGNAL_NAMES = re.compile(r"[^+,/\\\s](?:[^+,/\\\x00-\x1f]*[^+,/\\\s])?")  # they stand in lists and names of files
 OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 OPINIONS: dict[str, Array] = {
     OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
@@ -198,16 +199,23 @@ def array_of(name: str) -> Array:
     """Return what is expected of an array; raise for an unknown name, with the closest one."""
     begin = next((begin for begin in NAMED if name.startswith(begin) and name != begin), None)
     if begin is not None:
-        require_opinion_name(name.removeprefix(begin), "signals" if begin == SIGNAL else "opinion")
+        (require_signal_name if begin == SIGNAL else require_opinion_name)(name.removeprefix(begin))
         return NAMED[begin]
     require_known("array", name, ARRAYS)
     return ARRAYS[name]
 
 
-def require_opinion_name(name: str, what: str = "opinion") -> str:
-    """Return the name of an opinion, or of a signal; raise unless it has letters, digits, ``_`` and ``-`` alone."""
+def require_opinion_name(name: str) -> str:
+    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
     if not OPINION_NAMES.fullmatch(name):
-        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", what)
+        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
+    return name
+
+
+def require_signal_name(name: str) -> str:
+    """Return the name of a signal; raise if it has a plus, a comma or a slash, or a space at an end."""
+    if not SIGNAL_NAMES.fullmatch(name):
+        raise SteepslopeError(f"expected a name without '+', ',', '/' and '\\', found {name!r}", "signals")
     return name
 
 

@@ -350,6 +350,8 @@ class ClassifierOutputs(Brief):
         if array is None:
             held = f"; they hold that of {', '.join(self.opinions)}" if self.opinions else ""
             given = f" (--opinion {opinion_of_array(name)}=FILE{held})" if is_opinion_array(name) else ""
+            if is_signal_array(name):
+                given = f" (--signals {opinion_of_array(name)})"
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{given}, or choose what needs none")
         return array
 

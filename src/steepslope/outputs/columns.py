@@ -27,7 +27,7 @@ from steepslope.outputs.answers import (
     labels_of_grades,
     names_of_answers,
 )
-from steepslope.outputs.arrays import ARRAYS, SIGNAL, STRINGS, Arrays, array_of, is_signal_array, require_opinion_name
+from steepslope.outputs.arrays import ARRAYS, SIGNAL, STRINGS, Arrays, array_of, is_signal_array, require_signal_name
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
 from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
@@ -40,7 +40,7 @@ PREDICTION, CORRECT = "prediction", "is_correct"  # what a table without logits 
 PREDICTIONS = "a column prediction (or --prediction-column), or is_correct, with each confidence"
 WANTED = (
     "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
-    "or prediction and confidence (or --prediction-column, --confidence-column)"
+    "prediction and confidence (or --prediction-column, --confidence-column), or signals (--signals)"
 )
 MOST_RIGHT = 0.9  # the part of the first rows whose probabilities are right in most files
 
@@ -393,7 +393,9 @@ def _has_answers(names: Sequence[str], options: ReadingOptions) -> bool:
 
 
 def signal_columns(names: Sequence[str], options: ReadingOptions) -> dict[str, list[str]]:
-    """Return the columns of signals by the names of their arrays: those that an option names, or signal_….
+    """Return the columns of signals by the names of their arrays: those that an option names, or else signal_….
+
+    The column of a signal x may be called x or signal_x.
 
     >>> signal_columns(["id", "signal_judge", "nll"], ReadingOptions())
     {'signal_judge': ['signal_judge']}
@@ -402,10 +404,14 @@ def signal_columns(names: Sequence[str], options: ReadingOptions) -> dict[str, l
     """
     if options.signals is None:
         return {name: [name] for name in names if is_signal_array(name)}
+    columns = {}
     for name in options.signals:
-        if name not in names:
+        array = f"{SIGNAL}{require_signal_name(name)}"
+        column = name if name in names else array
+        if column not in names:
             raise unknown_name("column", name, names)
-    return {f"{SIGNAL}{require_opinion_name(name, 'signals')}": [name] for name in options.signals}
+        columns[array] = [column]
+    return columns
 
 
 def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:

@@ -61,7 +61,8 @@ class ReadingOptions:
         confidence. Files of opinions may have such a column, too.
     signals
         Columns with further numbers beside each answer, with commas, such as a log-probability or a judge's grade: on
-        any scale, high or low where the answer is right; cells may be empty. By default those that begin with signal_.
+        any scale, high or low where the answer is right; cells may be empty. By default those of the
+        oracle or the gate, or else those that begin with signal_.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -117,6 +118,11 @@ class ReadingOptions:
     def without_opinions(self) -> "ReadingOptions":
         """The same for other rows, such as a reference, to which the opinions do not belong."""
         return replace(self, opinion=(), opinion_classes=())
+
+    def with_signals(self, names: Sequence[str], path: str | Path) -> "ReadingOptions":
+        """Return the same for a table whose signals are known, such as a gate's, unless they are named."""
+        is_known = names and self.signals is None and Path(path).suffix.lower() in TABLES
+        return replace(self, signals=tuple(names)) if is_known else self
 
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""

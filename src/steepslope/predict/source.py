@@ -14,6 +14,7 @@ from steepslope.gate.change import CHANGE_UNKNOWN, NO_CHANGE
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_signal_array, opinion_of_array
 from steepslope.outputs.options import TABLES, ReadingOptions
 from steepslope.outputs.predictions import FOLDER, read_groups_by_id
 from steepslope.outputs.table import TableBlocks
@@ -42,7 +43,9 @@ def source_of_outputs(
     columns, by_id = groups_of_source(gate, groups, True, reading)
     together = things_by_id(options, reading)
     named = [] if together is not None or options.together in (None, FOLDER) else [options.together]
-    read = replace(rows, further=(*columns, *named), known=gate.class_names)
+    signals = [opinion_of_array(name) for name in filter(is_signal_array, gate.require_source().arrays)]
+    options_of_rows = rows.options.with_signals(signals, rows.path)
+    read = replace(rows, options=options_of_rows, further=(*columns, *named), known=gate.class_names)
     read.require_ids()
     return FromOutputs(gate, read, options, by_id, columns, together)
 

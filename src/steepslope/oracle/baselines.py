@@ -13,12 +13,12 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
+from steepslope.outputs.arrays import SIGNAL, is_opinion_array, opinion_of_array
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 CLEARLY = 0.01  # level of the sign test that the other classifier is right more often
-SHOWN = 5  # names of classes in a line
+SHOWN = 5  # names of classes, or of signals, in a line
 IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
     "joint_opinion": "a probe and a net on both backbones' features",
@@ -89,6 +89,30 @@ def baselines_without_oracle(
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
     absent = baseline_rejecting_classes(outputs)
     return (*lines, absent) if absent else tuple(lines)
+
+
+def signals_alone(outputs: ClassifierOutputs) -> tuple[str, ...]:
+    """Return a line on how well each signal ranks alone, the best first; none without signals.
+
+    >>> outputs = ClassifierOutputs.from_graded({"judge": [5, 4, 2], "entropy": [0, 2, 1]}, [True, True, False])
+    >>> signals_alone(outputs)
+    ('AUC of each signal alone: judge 100.0 (high where right), entropy 50.0 (low where right)',)
+    """
+    found = []
+    for name in outputs.signals:
+        signal = np.asarray(outputs.arrays[f"{SIGNAL}{name}"])
+        there = np.flatnonzero(~np.isnan(signal))
+        right = outputs.is_correct[there]
+        if right.any() and not right.all():
+            auc = auroc(signal[there], right)
+            found.append((max(auc, 1 - auc), name, "high" if auc > 0.5 else "low"))
+    if not found:
+        return ()
+    found.sort(key=lambda one: -one[0])
+    told = [f"{name} {100 * auc:.1f} ({side} where right)" for auc, name, side in found[:SHOWN]]
+    if len(found) > SHOWN:
+        told.append(f"{len(found) - SHOWN} others less")
+    return (f"AUC of each signal alone: {', '.join(told)}",)
 
 
 def baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:

@@ -19,7 +19,7 @@ from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import fit_shrunken_regression
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales, require_scale_of_fit_set
-from steepslope.oracle.baselines import baselines_without_oracle
+from steepslope.oracle.baselines import baselines_without_oracle, signals_alone
 from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
 from steepslope.oracle.evidence.registry import EVIDENCE, SIGNALS, kind_of_evidence, signals_name, stack_name
@@ -282,7 +282,10 @@ def fit_fused(
         copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
         scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
-        advice=() if is_graded else baselines_without_oracle(opinions.parts, opinions.classes, outputs),
+        advice=(
+            *(() if is_graded else baselines_without_oracle(opinions.parts, opinions.classes, outputs)),
+            *signals_alone(outputs),
+        ),
     )
     return fitted, slope * chosen.held_out + offset
 

@@ -114,7 +114,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         Number of folds >= 2, or a scikit-learn splitter that puts each row into one fold; it may use groups. A
         ``TimeSeriesSplit`` says that rows are in order of time: the last are then held out, after its ``gap``.
     n_jobs
-        Number of processes that fit the clones of the classifiers; None is one, −1 one a core. The oracle uses BLAS's.
+        Processes that fit the clones of the classifiers: None is 1, −1 one a core. The oracle uses BLAS's threads.
     random_state
         A whole number, a ``RandomState``, or None. It decides which rows are held out, the folds, and what the oracle
         draws. The classifier has its own.

@@ -126,6 +126,8 @@ def test_the_oracle_speaks_of_signals_not_of_classes(oracle: FusedOracle) -> Non
     summary = oracle.fitted_.summary  # type: ignore[union-attr]
     assert "signals(judge+entropy+length+noise)" in summary
     assert "in place of the classifier" not in summary
+    assert "AUC of each signal alone: judge" in summary
+    assert "(high where right), entropy" in summary
     gate = Gate.of(oracle, answers(800, 2), 0.3)
     assert "class wrong" not in gate.caution
 

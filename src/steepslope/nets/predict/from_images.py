@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +107,7 @@ class FromImages:
         return list(self._planned_chunks(folder))
 
     def _planned_chunks(self, folder: Path) -> Shards:
-        return {folder / path: batches for path, batches in self._plan.items()}
-
-    @cached_property
-    def _plan(self) -> Shards:
-        """The chunks by their names: made once, because every image file is asked for its time and size."""
-        return plan_shards(self.data, self._options_of_net(self.image_gate.options), Path(), ENDING)
+        return plan_shards(self.data, self._options_of_net(self.image_gate.options), folder, ENDING)
 
     def _options_of_net(self, of_net: ExtractionOptions) -> ExtractionOptions:
         chosen = self.options

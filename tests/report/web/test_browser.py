@@ -229,6 +229,7 @@ def found_texts(violations: list[dict[str, Any]]) -> list[str]:
 def test_names_with_tags_are_text(one: Opened) -> None:
     assert one.page.evaluate("window.broken === undefined")
     one.page.click("nav a[href='#groups']")
+    one.page.wait_for_selector("details:has(#groups) .wide", state="visible")  # the event comes after the click
     assert CLASSES[0] in one.text("details:has(#groups) .wide")
     assert one.page.locator("#errors b, main i:not(.bar i)").count() == 0
     assert ORACLE in one.text("#scores ~ .wide")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from steepslope.cli.fit import further_outputs_to_fit
+from steepslope.cli.fit import further_outputs_to_fit, known_to_oracle
 from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by_command
@@ -90,17 +90,13 @@ def calibrate(
     from steepslope.gate import Gate
     from steepslope.gate.confidence_source import Origin
     from steepslope.gate.storage import GATE
-    from steepslope.oracle.storage import classes_of_oracle, names_oracle, signals_of_oracle
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.dependence import warn_of_dependent_outputs
     from steepslope.outputs.predictions import rows_that_belong_together
     from steepslope.outputs.table import read_table
     from steepslope.promise.rows import CROSS
 
-    classes = None
-    if names_oracle(oracle):
-        classes = classes_of_oracle(oracle)
-        reading = reading.with_signals(signals_of_oracle(oracle), outputs)
+    classes, reading = known_to_oracle([oracle], reading, outputs)
     others = fit, reference, target
     held_out, known, unlabelled = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
     columns = [] if groups is None else groups.split(",")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepslope.cli.fit import further_outputs_to_fit
+from steepslope.cli.fit import further_outputs_to_fit, known_to_oracle
 from steepslope.cli.parser import showing_first
 from steepslope.files.artifact import made_by_command
 from steepslope.files.folders import fingerprint
@@ -90,7 +90,7 @@ def evaluate(
         Replace a report that the folder holds already, made with other options or of other files.
     """
     made = made_by_command("evaluate", locals())
-    from steepslope.oracle.storage import classes_of_oracle, names_oracle, signals_of_oracle
+    from steepslope.oracle.storage import names_oracle
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions
     from steepslope.outputs.table import read_table
@@ -101,10 +101,7 @@ def evaluate(
 
     path = Path(outputs)
     oracles = [name for name in scores if names_oracle(name)]
-    classes = None
-    if oracles:
-        classes = classes_of_oracle(oracles[0])
-        reading = reading.with_signals(signals_of_oracle(oracles[0]), outputs)
+    classes, reading = known_to_oracle(oracles, reading, outputs)
     held_out, known = further_outputs_to_fit(reading, outputs, fit, reference, known=classes)
     resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones)
     of_gates = [gate.class_names for gate in resources.gates.values()]

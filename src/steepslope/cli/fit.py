@@ -141,6 +141,18 @@ def further_outputs_to_fit(
     ]
 
 
+def known_to_oracle(
+    names: Sequence[str], reading: ReadingOptions, outputs: str
+) -> tuple[tuple[str, ...] | None, ReadingOptions]:
+    """Return the classes of the first oracle among some names, or None, and options that know its signals."""
+    from steepslope.oracle.storage import classes_of_oracle, names_oracle, signals_of_oracle
+
+    oracle = next(filter(names_oracle, names), None)
+    if oracle is None:
+        return None, reading
+    return classes_of_oracle(oracle), reading.with_signals(signals_of_oracle(oracle), outputs)
+
+
 def show_fused_fit(fitted: Any, of_images: bool) -> None:
     """Print what each budget of a fused fit gains, what its pool has and lacks, and for images the lacking copies."""
     say(fitted.summary)

@@ -24,7 +24,7 @@ from steepslope.oracle.cautions import (
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import are_answers, is_unanswered, require_scales, scale_of_answers
-from steepslope.outputs.arrays import OPINION, is_opinion_array, is_signal_array, opinion_of_array
+from steepslope.outputs.arrays import OPINION, is_opinion_array, is_signal_array, opinion_of_array, rows_may_lack
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.opinions import PLACES, lacks_opinion
@@ -97,8 +97,11 @@ class ConfidenceSource:
         """Return the same source with the facts about a gate's calibration outputs."""
         arrays = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
-        opinions = [name for name in arrays if is_opinion_array(name) or is_signal_array(name)]
-        lacked = {name: int(lacks_opinion(name, arrays[name], self.num_classes).sum()) for name in opinions}
+        lacked = {
+            name: int(lacks_opinion(name, array, self.num_classes).sum())
+            for name, array in arrays.items()
+            if rows_may_lack(name)
+        }
         logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
         answers = {name: scale_of_answers(arrays[name]) for name in logits if are_answers(arrays[name])}
         return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=answers)

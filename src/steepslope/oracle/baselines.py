@@ -13,6 +13,7 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.answers import GRADES
 from steepslope.outputs.arrays import SIGNAL, is_opinion_array, opinion_of_array
 from steepslope.scores import MCP
 
@@ -77,6 +78,8 @@ def baselines_without_oracle(
     ``opinions`` (n, V, C) are about the candidate ``classes`` (n, C), made without the rows' own labels, with the clean
     rows first. Those that could replace the classifier are tried in its place.
     """
+    if outputs.classes == GRADES:  # of which no other classifier could be right
+        return ()
     tried = []
     for name, values in opinions.items():
         what, part = name_of_baseline(name), values[: len(outputs)]

@@ -24,7 +24,7 @@ from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
 from steepslope.oracle.evidence.registry import EVIDENCE, SIGNALS, kind_of_evidence, signals_name, stack_name
 from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
-from steepslope.oracle.evidence.states import State
+from steepslope.oracle.evidence.states import Evidence, State
 from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.oracle.handover import FEATURES, NEIGHBOR, FeatureHandover, Handover, mixed_by_handovers
 from steepslope.oracle.pooling import (
@@ -228,18 +228,7 @@ def fit_fused(
     outputs = on_scales_of_answers(outputs, scales)
     fit_set = FitSet.of(outputs, reference, seed, codes)
     outputs, is_correct = fit_set.outputs, fit_set.outputs.is_correct
-    opinion_arrays = [*filter(is_opinion_array, outputs.arrays)]
-    of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
-    is_graded = outputs.classes == GRADES
-    if is_graded:  # which has no classes to tell apart
-        of_stackers = {}
-    signals = [*filter(is_signal_array, outputs.arrays)]
-    kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
-    if signals:
-        kinds.append(signals_name(signals))
-    pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
-    left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
-    left_out |= {stack_name((OWN, *chosen)): TOO_MANY_CLASSES for chosen, arrays in of_stackers.items() if not arrays}
+    pooled, left_out = _kinds_to_pool(fit_set)
     if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
         left_out |= {
             name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
@@ -282,12 +271,25 @@ def fit_fused(
         copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
         scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
-        advice=(
-            *(() if is_graded else baselines_without_oracle(opinions.parts, opinions.classes, outputs)),
-            *signals_alone(outputs),
-        ),
+        advice=(*baselines_without_oracle(opinions.parts, opinions.classes, outputs), *signals_alone(outputs)),
     )
     return fitted, slope * chosen.held_out + offset
+
+
+def _kinds_to_pool(fit_set: FitSet) -> tuple[dict[str, Evidence], dict[str, str]]:
+    """Return all kinds of evidence with opinions by name, and why some are left out."""
+    opinions = [*filter(is_opinion_array, fit_set.outputs.arrays)]
+    signals = [*filter(is_signal_array, fit_set.outputs.arrays)]
+    of_stackers = {some: stacked_arrays(fit_set.rows, some) for some in ((), (*opinions,))}
+    if fit_set.outputs.classes == GRADES:  # which are no classes to tell apart
+        of_stackers = {}
+    kinds = [*EVIDENCE, *opinions, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
+    if signals:
+        kinds.append(signals_name(signals))
+    pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
+    left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
+    left_out |= {stack_name((OWN, *some)): TOO_MANY_CLASSES for some, arrays in of_stackers.items() if not arrays}
+    return pooled, left_out
 
 
 def _origins_of_copies(

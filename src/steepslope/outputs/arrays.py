@@ -186,6 +186,11 @@ def is_signal_array(name: str) -> bool:
     return name.startswith(SIGNAL) and name != SIGNAL
 
 
+def rows_may_lack(name: str) -> bool:
+    """Return whether rows may lack what an array holds: an opinion, or a signal."""
+    return is_opinion_array(name) or is_signal_array(name)
+
+
 def opinion_of_array(array: str) -> str:
     """Return the name of the other classifier, or of the signal, by that of its array.
 

@@ -19,7 +19,7 @@ from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.answers import CONFIDENCE
-from steepslope.outputs.arrays import is_opinion_array, is_signal_array
+from steepslope.outputs.arrays import rows_may_lack
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER, REJECTED = "handed_over", "rejected"
@@ -81,7 +81,7 @@ def require_servable(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             continue
-        may_lack = is_opinion_array(name) or is_signal_array(name) or name.startswith(CONFIDENCE)
+        may_lack = rows_may_lack(name) or name.startswith(CONFIDENCE)
         if not (np.isfinite(array) | (may_lack & np.isnan(array))).all():
             raise SteepslopeError("expected finite numbers, found NaN or infinite ones", name)
         if name == IMAGES and (array.min() < 0 or array.max() > 1):

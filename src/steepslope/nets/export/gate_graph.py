@@ -28,7 +28,7 @@ from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opin
 from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
 from steepslope.outputs.answers import are_made, are_off_scale, is_unanswered
-from steepslope.outputs.arrays import is_opinion_array, is_signal_array
+from steepslope.outputs.arrays import rows_may_lack
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
@@ -89,8 +89,7 @@ class GateGraph(nn.Module):
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the outputs, (m,) each."""
         rows = dict(given)
-        may_lack = [name for name in given if is_opinion_array(name) or is_signal_array(name)]
-        needed = [array for name, array in given.items() if array.is_floating_point() and name not in may_lack]
+        needed = [array for name, array in given.items() if array.is_floating_point() and not rows_may_lack(name)]
         usable = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
         usable += [are_made(rows[name]) for name in self.source.answers]
         usable += [~are_off_scale(rows[name], scale) for name, scale in self.source.answers.items() if scale]

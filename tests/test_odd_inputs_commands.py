@@ -24,7 +24,7 @@ FUSED = "fit --out OUT --outputs HOME/fit.npz "
 CASES: list[tuple[str, str, int]] = [
     # what was silently wrong
     (EVALUATE + "moved.csv --scores HOME/bare", "200 of these 200 rows are those it was fitted on", 2),
-    (EVALUATE + "made/b --scores HOME/of_a", "expected outputs of the classifier that it was fitted for (digest a", 2),
+    (EVALUATE + "made/b --scores HOME/of_a", "expected outputs of the net with digest a", 2),
     (
         EVALUATE + "made/b --scores max_logit_pnorm --fit HOME/made/a",
         "expected outputs of the same classifier and input as",

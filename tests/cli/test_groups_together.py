@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 import pytest
+from numpy.typing import NDArray
 
 from steepslope.cli.main import main
 from steepslope.errors import ChangedWarning, SteepslopeError
@@ -100,6 +101,41 @@ def test_a_gate_counts_one_of_each_in_python(home: Path) -> None:
     things = np.arange(N) // 3
     gate = Gate.of(MCP(), outputs, max_risk=0.3, together=things)
     assert gate.n == len(np.unique(rows_together(outputs, things))) == 300
+
+
+def documents(count: int, seed: int) -> tuple[ClassifierOutputs, NDArray[np.str_], NDArray[np.int64]]:
+    """Return two answers about each document, one harder than the other, with the questions and the documents."""
+    draw, document = np.random.default_rng(seed), np.repeat(np.arange(count), 2)
+    skill = np.repeat(draw.normal(size=count), 2) + draw.normal(size=2 * count)
+    is_correct = skill > np.tile([-2.0, -0.5], count)
+    ids = [f"{seed}-{row}" for row in range(2 * count)]
+    outputs = ClassifierOutputs.from_graded({"judge": skill}, is_correct, confidence="judge", ids=ids)
+    return outputs, np.tile(["easy", "hard"], count), document
+
+
+def test_each_question_counts_one_row_of_each_document() -> None:
+    outputs, question, document = documents(400, seed=0)
+    gate = Gate.of(MCP(), outputs, 0.1, by="question", groups=question, together=document)
+    assert [one.n for one in gate.promises] == [360, 360]  # the other documents fix the thresholds
+    assert gate.calibration_rows is not None
+    assert len(gate.calibration_rows.p_correct) == 400  # which a later change is judged against
+    assert Gate.of(MCP(), outputs, 0.1, together=document).n == 400
+    rejecting = Gate.of(MCP(), outputs, 0.1, by="question", groups=question, together=document, reject=0.8)
+    assert rejecting.n == 400  # a promise about the rows of all groups
+
+
+@pytest.mark.slow
+def test_promises_of_questions_are_kept_together() -> None:
+    world, question, _ = documents(20_000, seed=1)
+    judge, broken = world.require("signal_judge"), []
+    for seed in range(100):
+        outputs, asked, document = documents(150, seed=2 + seed)
+        gate = Gate.of(MCP(), outputs, 0.1, 0.1, by="question", groups=asked, together=document, seed=seed)
+        accepted = gate.accepts(MCP().confidence(world), question)
+        wrong = [~world.is_correct[accepted & (question == name)] for name in ("easy", "hard")]
+        broken.append(any(len(rows) and rows.mean() > 0.1 for rows in wrong))
+    assert len(judge) == 40_000
+    assert sum(broken) <= 20
 
 
 # a burst: sixty rows of each of twenty things

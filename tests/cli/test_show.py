@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,20 @@ def test_groups_and_missing_calibration_rows_are_told(tmp_path: Path, capsys: Ca
     assert facts["groups"] == "site"
     assert facts["threshold"] == ", ".join(f"{name} {value:.6g}" for name, value in gate.thresholds.items())
     assert facts["monitor"].startswith("needs --calibration")
+
+
+@pytest.mark.parametrize("has_groups", [True, False])
+def test_thresholds_as_json(has_groups: bool, tmp_path: Path, capsys: Captured) -> None:
+    site = np.repeat(["a", "b"], [297, 3])
+    groups = {"by": "site", "groups": site} if has_groups else {}
+    gate = Gate.of(SCORES["mcp"](), make_outputs(300), 0.5, **groups)
+    gate.save(tmp_path / "gate")
+    assert main(["show", str(tmp_path / "gate"), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    expected = {"a": gate.thresholds["a"], "b": None} if has_groups else gate.threshold
+    assert content["thresholds"] == expected
+    assert [one["accepted"] for one in content["certificates"]] == [one.accepted for one in gate.certificates]
+    assert content["ranks by"] == "the score mcp"
 
 
 @pytest.mark.parametrize(

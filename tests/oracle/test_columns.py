@@ -216,7 +216,10 @@ def test_rows_and_classifier_are_kept(fused: bool, tmp_path: Path) -> None:
     assert oracle.rows_fitted_on(outputs.changed(ids=None)) == 400  # known by their values
     assert (tmp_path / FIT_ROWS).stat().st_size < 28 * len(outputs) + 250
     for work in (oracle.trust_logit, oracle.confidence, oracle.trusts, oracle.explain):
-        with pytest.raises(SteepslopeError, match="the oracle: expected outputs of the classifier that it was fitted"):
+        with pytest.raises(
+            SteepslopeError,
+            match="the oracle: expected outputs of the net with digest a1a1a1a1a1a1, for which it was fitted",
+        ):
             work(others.of_classifier(ANOTHERS).subset(slice(9)))
         work(others.of_classifier(MINE))
         work(others)  # whose they are is not known

@@ -113,7 +113,7 @@ def fit(
         model.save(out)
     errors = len(fit_set) - int(fit_set.is_correct.sum())
     if isinstance(model, FusedOracle) and model.fitted_ is not None:
-        show_fused_fit(model.fitted_, of_images=fit_set.classifier is not None)
+        show_fused_fit(model.fitted_, of_images=fit_set.is_extracted)
     kind = "fused" if oracle == "fused" else model.loss
     say(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 

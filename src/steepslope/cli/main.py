@@ -21,6 +21,7 @@ from steepslope.cli.export import export, push
 from steepslope.cli.extract import extract, train_classifier
 from steepslope.cli.finetune import finetune
 from steepslope.cli.fit import fit
+from steepslope.cli.importing import import_answers
 from steepslope.cli.parser import Command, Parser, parse_and_call, parsed_docstring
 from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     "shift train-stylizer": train_stylizer,
     "shift recolor": recolor,
     "extract": extract,
+    "import": import_answers,
     "fit": fit,
     "finetune": finetune,
     "evaluate": evaluate,

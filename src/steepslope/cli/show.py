@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json as json_format
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,13 +17,16 @@ MOST_SHOWN = 20  # classes, or groups with their thresholds
 SHORT = 12  # characters of a digest
 
 
-def show(gate: str, /, backbones: tuple[str, ...] = ()) -> None:
+def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> None:
     """Show what a gate is, promises and needs: inputs, opinions, classes, thresholds, certificate and cautions.
 
     Parameters
     ----------
     gate
         Folder of a gate (calibrate), its name on the Hub, or an ONNX file (export).
+    json
+        Print JSON, with the threshold of each group (null: nothing is accepted) and the certificates, for whoever
+        applies the thresholds elsewhere.
     backbones
         Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     """
@@ -31,14 +36,28 @@ def show(gate: str, /, backbones: tuple[str, ...] = ()) -> None:
 
     if Path(gate).is_file():
         exported = ExportedGate.open(gate)
-        facts, promise = _file_facts_to_show(exported), exported.card.words
+        facts, promise, content = _file_facts_to_show(exported), exported.card.words, exported.card.as_json()
     else:
         loaded = Gate.load(gate, partial(load_oracle, backbones=backbones))
         facts, promise = _folder_facts_to_show(loaded, gate), loaded.sentences()
+        content = _promises_as_json(loaded) | facts
+    if json:
+        print(json_format.dumps(content, indent=2, ensure_ascii=False))
+        return
     for name, text in facts.items():
         if text:
             print(f"{f'{name}:':11} {text}")
     print(f"\n{promise}")
+
+
+def _promises_as_json(gate: Gate) -> dict[str, Any]:
+    """Return the thresholds, by group if there are groups, and all that is promised, as JSON."""
+    thresholds = {group: value if math.isfinite(value) else None for group, value in gate.thresholds.items()}
+    return {
+        "thresholds": thresholds if gate.has_groups else thresholds[None],
+        "certificates": [certificate.as_json() for certificate in gate.certificates],
+        "sentences": gate.sentences().splitlines(),
+    }
 
 
 def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
@@ -57,6 +76,7 @@ def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
         "ranks by": ranks if oracle is None else f"an oracle ({type(oracle).__name__}, loss {oracle.loss})",
         "inputs": ", ".join(inputs),
         "nets": ", ".join(f"{role} {net.spec}" for role, net in nets.items() if net is not None),
+        "made by": gate.origin.maker or "",
         "logits of": _some_to_show(gate.class_names or ()),
         "groups": gate.by or "",
         "threshold": _thresholds_to_show(gate.thresholds),

@@ -23,7 +23,7 @@ from steepslope.oracle.cautions import (
     cautions_on_other_opinions,
 )
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answers import are_answers, is_unanswered, require_scales, scale_of_answers
+from steepslope.outputs.answers import are_answers, is_unanswered, maker_in_words, require_scales, scale_of_answers
 from steepslope.outputs.arrays import OPINION, is_opinion_array, is_signal_array, opinion_of_array, rows_may_lack
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.labels import UNKNOWN
@@ -265,7 +265,7 @@ class Origin:
     """The nets of the calibration outputs, and how these were extracted; None, or empty, if not recorded.
 
     ``opinions`` has the nets of other classifiers, by name. ``views`` and ``passes`` are the settings of the evidence
-    with these names.
+    with these names. ``maker`` is the model that gave the answers, where there is no net.
     """
 
     classifier: NetRecord | None = None
@@ -275,6 +275,7 @@ class Origin:
     precision: str = "32"
     features: str | None = None
     opinions: Mapping[str, NetRecord] = member(default_factory=dict)
+    maker: str | None = None
 
     @classmethod
     def from_folder(cls, folder: Path, opinions: Mapping[str, Mapping[str, Any]] | None = None) -> Origin:
@@ -299,6 +300,11 @@ class Origin:
         """Raise if outputs are known to be another classifier's."""
         if self.classifier is not None and digest not in (None, self.classifier.digest):
             raise self.classifier.other(str(digest), "outputs")
+        if self.maker is not None and digest not in (None, self.maker):
+            expected = f"expected {self.maker}, as the gate was calibrated for, found {maker_in_words(str(digest))}"
+            raise SteepslopeError(
+                f"{expected}: calibrate a gate for these (--answered-by, if they are the same)", "outputs"
+            )
 
     def require_opinions(self, nets: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise if opinions are known to be those of other nets."""

@@ -27,6 +27,7 @@ from steepslope.outputs.copies import (
     caution_on_equal_rows,
     one_of_each_copy,
     predictions_without_copies,
+    rows_of_pairs,
     rows_together,
     warn_of_copies,
 )
@@ -197,8 +198,8 @@ class Gate:
             ``by="predicted"`` gives each predicted class its own threshold. For other ``groups`` (n,), ``by`` is their
             name. Overlapping groups are arrays by name, as in :meth:`calibrate`.
         together
-            Names or numbers (n,) of rows that belong together, such as the images of one patient: one of each counts.
-            Without it, copies of a row belong together.
+            Names or numbers (n,) of rows that belong together, such as the images of one patient: one of each counts,
+            or one of each in every group. Without it, copies of a row belong together.
         class_mix
             As in :meth:`calibrate`. Classes without names go by their numbers, ``"0"``, and out-of-class rows by
             ``"unknown"``.
@@ -236,10 +237,11 @@ class Gate:
         codes = rows_together(outputs, together)
         if together is None:
             warn_of_copies(codes)
-        once = one_of_each_copy(codes, seed)
+        counted = codes if names is None or not objectives.is_of_groups_alone else rows_of_pairs(codes, names)
+        once = one_of_each_copy(counted, seed)
         whole = _rows_for_gate(outputs, once)
         source = source.taking(whole)
-        rows = source.labelled(whole, None if names is None else names[once])
+        rows = replace(source.labelled(whole, None if names is None else names[once]), things=codes[once])
         complete = np.flatnonzero(~source.lacking(whole.arrays))  # rows that lack an opinion go to review
         outputs = _rows_for_gate(whole, complete)
         mix = Mix(
@@ -252,7 +254,9 @@ class Gate:
         gate = cls._calibrated(calibrating, objectives, mix, thresholds, seed)
         if not mix.is_other:  # later rows may have no answer, too
             unanswered = rows.extra["predicted"] == UNKNOWN
-            gate = gate._remembering(rows.subset(unanswered | np.isin(np.arange(len(rows)), complete)))
+            known = unanswered | np.isin(np.arange(len(rows)), complete)
+            independent = np.isin(np.arange(len(rows)), one_of_each_copy(codes[once], seed))
+            gate = gate._remembering(rows.subset(known & independent))
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
         has_classes = objectives.max_class_risk is None and outputs.classes != GRADES
         neglected = caution_on_neglected_class(calibrating, accepted) if has_classes else []
@@ -262,7 +266,7 @@ class Gate:
             source=source,
             by=by if by is not None or names is None else "group",
             classes=outputs.classes,
-            origin=replace(origin, opinions=nets),
+            origin=replace(origin, opinions=nets, maker=None if outputs.is_extracted else outputs.classifier),
             caution="\n".join([*neglected, *caution_on_equal_rows(outputs), *source.cautions(whole)]),
         )
 

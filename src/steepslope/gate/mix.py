@@ -92,12 +92,14 @@ class Mix:
         """Return the rows that are set aside to fix thresholds and bets, and the rows to calibrate on.
 
         Only rows that occur ``once`` are used. Given thresholds and no named mix, no row is set aside. Each class of a
-        named mix keeps a row to calibrate on.
+        named mix keeps a row to calibrate on. Rows of one thing are on one side.
         """
         used = once[self.counts(rows)[once]]
         if has_thresholds and self.shares is None:
             return used[:0], used
-        fixing, counted = (used[chosen] for chosen in split_rows(len(used), seed))
+        things = used if rows.things is None else rows.things[used]
+        names, codes = np.unique(things, return_inverse=True)
+        fixing, counted = (used[np.isin(codes, chosen)] for chosen in split_rows(len(names), seed))
         if self.shares is None or rows.true_classes is None:
             return fixing, counted
         lost = ~np.isin(rows.true_classes[fixing], rows.true_classes[counted])

@@ -25,6 +25,7 @@ from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.answers import maker_in_words
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, is_opinion_array, require_same_class_names
 from steepslope.outputs.classifier_outputs import require_classes
 from steepslope.outputs.copies import one_of_each_copy, rows_together
@@ -94,8 +95,8 @@ class FitRecord:
         require_same_class_names("the oracle", self.classes, outputs.classes)
         if self.classifier is not None and outputs.classifier not in (None, self.classifier):
             raise SteepslopeError(
-                f"expected outputs of the classifier that it was fitted for (digest {self.classifier[:12]}), found "
-                f"another's ({str(outputs.classifier)[:12]}): fit an oracle on these outputs",
+                f"expected {maker_in_words(self.classifier)}, for which it was fitted, found "
+                f"{maker_in_words(str(outputs.classifier))}: fit an oracle on these outputs",
                 "the oracle",
             )
 

@@ -229,7 +229,7 @@ def fit_fused(
     fit_set = FitSet.of(outputs, reference, seed, codes)
     outputs, is_correct = fit_set.outputs, fit_set.outputs.is_correct
     pooled, left_out = _kinds_to_pool(fit_set)
-    if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
+    if budget == "auto" and outputs.is_extracted and "augmented_logits" not in outputs.arrays:
         left_out |= {
             name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
         }

@@ -51,6 +51,8 @@ SCALES = {
 }  # the least and the highest order on each; numbers above 1 are on none
 MOST_CLASSES = 10_000  # that are known by numbers alone
 LOGITS, PREDICTED, CONFIDENCE = "logits", "predicted", "confidence"
+ANSWERED_BY = "answered_by"  # the column with the name and version of the model
+ANSWERS_OF = "answers of "  # before that name, where a net has its digest
 GRADES = "wrong", "right"  # the classes of answers of which no more is known: each is taken for right
 
 
@@ -296,3 +298,23 @@ def answer_texts(values: Any, place: str = PREDICTED) -> Texts:
     if array.ndim != 1:
         raise SteepslopeError(f"expected one class a row, found shape {array.shape}", place)
     return Texts.of_rows([label_as_text(value).strip() for value in array.astype(object)])
+
+
+def maker_of_answers(answered_by: Texts | str | None) -> str | None:
+    """Return what stands for a model in place of a net's digest, from its name or a column of names; None for none.
+
+    >>> maker_of_answers(Texts.of_rows(["gpt-4o-2024-08-06", ""]))
+    'answers of gpt-4o-2024-08-06'
+    """
+    if isinstance(answered_by, Texts):
+        names = sorted(name for name in answered_by.distinct if not is_no_answer(name))
+        if len(names) > 1:
+            expected = "expected the answers of one model and version (--answered-by tells which)"
+            raise SteepslopeError(f"{expected}, found {listed_names(names)}", ANSWERED_BY)
+        answered_by = names[0] if names else None
+    return None if answered_by is None else f"{ANSWERS_OF}{answered_by}"
+
+
+def maker_in_words(maker: str) -> str:
+    """Return who made outputs in words: a model by its name, a net by the first characters of its digest."""
+    return maker if maker.startswith(ANSWERS_OF) else f"outputs of the net with digest {maker[:12]}"

@@ -182,6 +182,7 @@ class ClassifierOutputs(Brief):
         features: ArrayLike | None = None,
         ids: ArrayLike | None = None,
         signals: Mapping[str, ArrayLike | Sequence[float | str | None]] | None = None,
+        answered_by: str | None = None,
     ) -> ClassifierOutputs:
         """Return the outputs of whoever gives a class and one number: a service, a language model, a person.
 
@@ -204,6 +205,9 @@ class ClassifierOutputs(Brief):
             those of a gate or an oracle (``gate.classes``) with new rows.
         signals
             Further numbers (n,) beside each answer, by name, as :meth:`from_graded` takes them.
+        answered_by
+            Name and version of whoever answers, such as ``"gpt-4o-2024-08-06"``. Oracles and gates remember it, and
+            refuse the answers of another.
 
         Raises
         ------
@@ -226,7 +230,8 @@ class ClassifierOutputs(Brief):
         codes = answers.coded_answers(texts, names, is_new=values is not None and labels is None)
         logits = answers.answer_logits(codes, confidence, len(names))
         named = None if values is None and answers.are_numbers_from_zero(names) else known
-        return cls(logits, labels, features, ids, classes=named, as_logits=True, further=named_signals)
+        outputs = cls(logits, labels, features, ids, classes=named, as_logits=True, further=named_signals)
+        return outputs.of_classifier(answers.maker_of_answers(answered_by))
 
     @classmethod
     def from_graded(
@@ -236,6 +241,7 @@ class ClassifierOutputs(Brief):
         *,
         confidence: str | None = None,
         ids: ArrayLike | None = None,
+        answered_by: str | None = None,
     ) -> ClassifierOutputs:
         """Return the outputs of answers that are only right or wrong, such as free text, with numbers beside each.
 
@@ -254,6 +260,8 @@ class ClassifierOutputs(Brief):
             single signal takes part in the oracle alone.
         ids
             As of :class:`ClassifierOutputs`.
+        answered_by
+            As in :meth:`from_answers`.
 
         Raises
         ------
@@ -274,7 +282,8 @@ class ClassifierOutputs(Brief):
         values = None if confidence is None else named[f"{SIGNAL}{confidence}"]
         logits = answers.answer_logits(np.ones(len(first), np.int64), values, len(answers.GRADES))
         labels = None if is_correct is None else np.asarray(is_correct).astype(np.int64)
-        return cls(logits, labels, ids=ids, classes=answers.GRADES, as_logits=True, further=named)
+        outputs = cls(logits, labels, ids=ids, classes=answers.GRADES, as_logits=True, further=named)
+        return outputs.of_classifier(answers.maker_of_answers(answered_by))
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -384,6 +393,11 @@ class ClassifierOutputs(Brief):
         outputs = copy(self)
         object.__setattr__(outputs, "classifier", digest)
         return outputs
+
+    @property
+    def is_extracted(self) -> bool:
+        """Whether an extraction made them, and recorded its net."""
+        return self.classifier is not None and not self.classifier.startswith(answers.ANSWERS_OF)
 
     def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
         """Return the same with these names of the classes; None takes them away."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.outputs.answers import (
+    ANSWERED_BY,
     CONFIDENCE,
     GRADES,
     LOGITS,
@@ -58,9 +59,9 @@ class Layout:
     """Which columns of a table hold what, by the names of the arrays that they make.
 
     ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
-    has one column each for ``ids``, ``labels`` and ``predicted``, where they are there; ``further`` are
-    columns of text that were asked for. ``classes`` are the names of the classes, None where they are but numbers from
-    0; of answers they are always known.
+    has one column each for ``ids``, ``labels``, ``predicted`` and ``answered_by``, where they are there;
+    ``further`` are columns of text that were asked for. ``classes`` are the names of the classes, None where they are
+    but numbers from 0; of answers they are always known.
 
     ``counts`` is whether a whole number in the labels can be the place of a class in that order: not where the names
     are numbers themselves, nor where a pattern found the columns in another order than that of their names.
@@ -373,7 +374,7 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
         layout = class_columns(names, options, own_columns(options))
     if layout is not None:
         logits = layout.numbers["logits"]
-        texts = _text_columns(names, ids=options.id_column, labels=options.label_column)
+        texts = _text_columns(names, options, ids=options.id_column, labels=options.label_column)
         both = [column for column in texts.values() if column in logits]
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
@@ -421,7 +422,8 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     confidence = _named_column(names, CONFIDENCE, options.confidence_column)
     if PREDICTION not in names and options.prediction_column is None:
         graded = _named_column(names, CORRECT, options.label_column)
-        texts = _text_columns(names, ids=options.id_column) | ({"labels": graded} if graded in names else {})
+        texts = _text_columns(names, options, ids=options.id_column)
+        texts |= {"labels": graded} if graded in names else {}
         signals = signal_columns(names, options)
         numbers = {} if signals and confidence not in names else {CONFIDENCE: [confidence]}
         return Layout({**numbers, **signals}, texts, GRADES)
@@ -430,16 +432,20 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
         "labels": options.label_column,
         PREDICTED: _named_column(names, PREDICTION, options.prediction_column),
     }
-    texts = _text_columns(names, **columns)
+    texts = _text_columns(names, options, **columns)
     numbers = {CONFIDENCE: [confidence]} if confidence in names else {}
     classes = None if options.classes is None else tuple(read_classes(Path(options.classes)))
     further = {**_further_columns(names, [confidence]), **signal_columns(names, options)}
     return Layout({**numbers, **further}, texts, classes)
 
 
-def _text_columns(names: Collection[str], **named: str | None) -> dict[str, str]:
-    """Return the column of each array, as an option names it, or the usual one; not those that are not there."""
-    usual = {"ids": "id", "labels": "label", PREDICTED: PREDICTION}
+def _text_columns(names: Collection[str], options: ReadingOptions, **named: str | None) -> dict[str, str]:
+    """Return the column of each array, as an option names it, or the usual one; not those that are not there.
+
+    The model's name is a column unless the options tell it.
+    """
+    usual = {"ids": "id", "labels": "label", PREDICTED: PREDICTION, ANSWERED_BY: ANSWERED_BY}
+    named |= {ANSWERED_BY: None} if options.answered_by is None else {}
     columns = {name: _named_column(names, usual[name], column) for name, column in named.items()}
     return {name: column for name, column in columns.items() if column in names}
 

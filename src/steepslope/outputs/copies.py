@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from scipy.stats import rankdata
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
@@ -40,6 +41,7 @@ MOST_EQUAL = 0.05  # of the rows: a larger group of equal rows means coarse valu
 FEW_EQUAL = 20  # rows: a group of so few is never too large
 BLOCK_ROWS = 4_096
 ASKED = 2_000  # rows, for a share
+SAME_ORDER = 0.99  # correlation of ranks: one column tells the other
 TOLD = 0.01  # of the rows: fewer copies give no warning
 
 
@@ -179,6 +181,17 @@ def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:
     return _connected_rows(len(codes[0]), np.concatenate(pairs, axis=1))
 
 
+def rows_of_pairs(codes: NDArray[np.generic], names: NDArray[np.generic]) -> Codes:
+    """Return a number for each row, (n,), the same one for rows that agree in both a number and a name, (n,) each.
+
+    >>> rows_of_pairs(np.array([0, 0, 1, 1]), np.array(["a", "b", "b", "b"]))
+    array([0, 1, 2, 2])
+    """
+    distinct = [np.unique(values, return_inverse=True)[1] for values in (codes, names)]
+    pairs = np.unique(np.stack(distinct, axis=1), axis=0, return_inverse=True)[1]
+    return pairs.reshape(-1).astype(np.int64)
+
+
 def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> Codes:
     """Return a number for each row of outputs, (n,), the same one for copies and for rows of one of ``groups`` (n,).
 
@@ -194,7 +207,7 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     if groups is not None and np.shape(groups) != (len(outputs),):
         raise SteepslopeError(f"expected one group a row, ({len(outputs)},), found shape {np.shape(groups)}", "groups")
     codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids_to_hash(outputs) else []
-    if not codes or outputs.classifier is not None:
+    if not codes or outputs.is_extracted:
         codes.append(copies_of(_columns_to_compare(outputs)))
     return rows_that_agree(*codes, *([] if groups is None else [groups]))
 
@@ -216,9 +229,23 @@ def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
         return mixed_columns(outputs.features)
     signals = [outputs.arrays[name] for name in outputs.arrays if is_signal_array(name)]
     if signals:
-        return mixed_columns(np.stack(signals, axis=1))
+        return mixed_columns(_columns_of_own_order(np.stack(signals, axis=1)))
     compared = outputs.logits if outputs.num_classes > 2 else outputs.logits[:, :0]  # of two, logits are one number
     return mixed_columns(compared)
+
+
+def _columns_of_own_order(columns: Floats) -> Floats:
+    """Return the columns (n, c) that do not rank rows as an earlier one does, such as a margin next to a probability.
+
+    Where one tells all others, rows are as often equal in all of them as in one.
+    """
+    some = np.nan_to_num(columns[np.linspace(0, len(columns) - 1, min(len(columns), ASKED)).astype(np.int64)])
+    varies = np.ptp(some, axis=0) > 0 if len(some) else np.zeros(columns.shape[1], np.bool_)
+    columns, ranks = columns[:, varies], rankdata(some[:, varies], axis=0)
+    if columns.shape[1] < 2:
+        return columns
+    alike = np.abs(np.corrcoef(ranks, rowvar=False)) > SAME_ORDER
+    return columns[:, ~np.triu(alike, k=1).any(axis=0)]
 
 
 def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> Codes:

@@ -12,7 +12,8 @@ SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma
 OF_NUMBERS = ("logit_columns", "probabilities", "as_logits")  # of no use with answers
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = (
-    "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "signals", "separator",
+    "answered_by", "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "signals",
+    "separator",
 )  # fmt: skip
 
 
@@ -63,6 +64,9 @@ class ReadingOptions:
         Columns with further numbers beside each answer, with commas, such as a log-probability or a judge's grade: on
         any scale, high or low where the answer is right; cells may be empty. By default those of the
         oracle or the gate, or else those that begin with signal_.
+    answered_by
+        Name and version of the model that gave the answers, in place of the column answered_by. An oracle and a gate
+        refuse the answers of another.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -89,6 +93,7 @@ class ReadingOptions:
     prediction_column: str | None = None
     confidence_column: str | None = None
     signals: tuple[str, ...] | None = None
+    answered_by: str | None = None
     id_column: str | None = None
     separator: str | None = None
     classes: str | None = None

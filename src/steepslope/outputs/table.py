@@ -22,7 +22,7 @@ from steepslope.files.folders import fingerprint, staged_folder
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.answers import are_numbers_from_zero
+from steepslope.outputs.answers import ANSWERED_BY, are_numbers_from_zero, maker_of_answers
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
 from steepslope.outputs.columns import Columns, Layout, found_columns, layout_of_file, require_columns_once
 from steepslope.outputs.labels import Texts, coded_labels, listed_names, read_classes
@@ -55,7 +55,7 @@ class Table:
     columns
         The names of all columns of a .csv or .parquet file.
     classifier
-        The digest of the classifier that made a folder; None where it is not known.
+        The digest of the classifier that made a folder, or the model that gave answers; None where it is not known.
     options
         How the file was read; ``numbered``: whether the ids are but the rows' numbers.
     nets
@@ -231,7 +231,9 @@ def _table_of_columns(file: TableFile, layout: Layout, options: ReadingOptions, 
     arrays, answered = layout.arrays(columns), layout.is_of_answers
     arrays = arrays if answered else _arrays_with_logits(arrays, layout.probabilities, options)
     classes = None if answered and are_numbers_from_zero(layout.classes or ()) else layout.classes
-    return Table(file.path, arrays, classes, columns.ids, columns.texts, file.names, options=options)
+    answered_by = options.answered_by or columns.texts.get(layout.texts.get(ANSWERED_BY, ""))
+    maker = maker_of_answers(answered_by)
+    return Table(file.path, arrays, classes, columns.ids, columns.texts, file.names, maker, options)
 
 
 def _require_table_rows(count: int) -> None:

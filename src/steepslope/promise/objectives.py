@@ -88,6 +88,11 @@ class Objectives:
         return (None,) if self.coverage is not None or self.costs is not None else self.max_risk
 
     @property
+    def is_of_groups_alone(self) -> bool:
+        """Whether each promise is about the rows of one group, so that rows of other groups may depend on them."""
+        return self.reject is None and self.max_class_risk is None and self.costs is None
+
+    @property
     def least_probability(self) -> float:
         """The probability of being correct above which accepting is cheaper than a review."""
         assert self.costs is not None

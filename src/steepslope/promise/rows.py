@@ -66,8 +66,9 @@ class LabelledRows(ArrayRows):
 
     ``groups`` (n,) are None if all rows are one group; ``true_classes`` and ``predicted_classes`` (n,) are None if
     unknown. ``is_unknown`` (n,) says which rows are out-of-class: all of them are wrong, and certificates count them.
-    ``of_log_odds`` says that the confidences are log-odds of being correct. ``extra`` holds further arrays (n,) by
-    name, which the gate keeps with its decisions on these rows.
+    ``of_log_odds`` says that the confidences are log-odds of being correct. Rows with the same number in ``things``
+    (n,) belong together. ``extra`` holds further arrays (n,) by name, which the gate keeps with its decisions on these
+    rows.
     """
 
     confidence: Floats
@@ -77,6 +78,7 @@ class LabelledRows(ArrayRows):
     true_classes: NDArray[np.str_] | None = None
     predicted_classes: NDArray[np.str_] | None = None
     of_log_odds: bool = False
+    things: Counts | None = None
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod

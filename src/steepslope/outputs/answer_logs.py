@@ -1,0 +1,509 @@
+"""Logs of language models, judges and services, read as answers with signals: one reader a format, in ``READERS``.
+
+A reader yields the answers in a file. It takes for signals only what is known without the truth: a metric that compares
+an answer with its reference is never one. :func:`write_answers` writes a table that all commands read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import log, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.files.folders import read_json, staged_folder
+from steepslope.files.yaml_files import read_yaml
+from steepslope.outputs.answers import ANSWERED_BY, CONFIDENCE
+from steepslope.outputs.arrays import SIGNAL, require_signal_name
+from steepslope.outputs.columns import CORRECT, PREDICTION
+from steepslope.outputs.labels import TRUTH_OF_TEXT, listed_names, number_in_text
+from steepslope.outputs.options import TABLES
+from steepslope.outputs.table import require_ids_once
+from steepslope.outputs.table_files import TEXT, Frame, table_file, table_writer
+
+Record = Mapping[str, Any]
+DOCUMENT, QUESTION = "document", "question"
+RIGHT_OR_WRONG = ("acc", "exact_match", "quasi_exact_match", "prefix_exact_match")  # metrics of 0 or 1, the first known
+GRADE_OF_LETTER = {"C": True, "I": False, "P": False, "N": False}  # correct, incorrect, partial, no answer
+OF_HELM = ("logprob", "max_prob", "num_output_tokens", "num_completion_tokens", "finish_reason_length")
+OF_UQLM = (
+    "logprob", "semantic_negentropy", "semantic_sets_confidence", "noncontradiction", "entailment", "exact_match",
+    "bert_score", "cosine_sim", "min_probability", "normalized_probability", "sequence_probability", "p_true",
+    "min_token_negentropy", "mean_token_negentropy", "probability_margin", "ensemble_score", "monte_carlo_probability",
+    "consistency_and_confidence", "semantic_density",
+)  # fmt: skip
+JUDGE = re.compile(r"judge_\d+|.*_judge")
+DAMAGED = (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
+SHOWN = 30  # characters of what was found
+LARGEST_SAMPLE = 2**28  # bytes of one sample in a compressed log
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedAnswer:
+    """An answer in a log.
+
+    ``truth`` is the right answer, and ``is_correct`` whether this one is right; each is None if the log does not tell.
+    ``document`` and ``question`` say what was asked of what, "" if there is but one. ``confidence`` and the ``signals``
+    are NaN where they are missing.
+    """
+
+    id: str
+    answer: str
+    truth: str | None = None
+    is_correct: bool | None = None
+    confidence: float = nan
+    document: str = ""
+    question: str = ""
+    answered_by: str = ""
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def grade(self) -> bool | None:
+        """Whether the answer is right: as the log says, or because it equals the truth; None if neither is known."""
+        if self.is_correct is not None or self.truth is None:
+            return self.is_correct
+        return self.answer.strip().lower() == self.truth.strip().lower()
+
+
+def log_records(path: Path) -> Iterator[Record]:
+    """Yield the records of a file: the lines of a table or of JSONL, or a JSON document that is one, or a list."""
+    if path.suffix.lower() in TABLES:
+        file = table_file(path)
+        for batch in file.batches(dict.fromkeys(file.names, TEXT)):
+            yield from (dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True))
+        return
+    if not path.is_file():
+        raise SteepslopeError(f"expected a file, found {'a folder' if path.is_dir() else 'none'}")
+    with explained("expected UTF-8 text", None, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() == ".json":
+        content = _parsed_json(text, "")
+        records = content if isinstance(content, list) else [content]
+    else:
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        records = [_parsed_json(line, f" in line {number}") for number, line in lines]
+    for row, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise SteepslopeError(f"expected an object for each answer, found {type(record).__name__} in row {row}")
+        yield record
+
+
+def _parsed_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise SteepslopeError(f"expected JSON, found {text.strip()[:SHOWN]!r}{where}") from None
+
+
+def value_at(record: Any, path: str) -> Any:
+    """Return what stands at a path of names and places; None where nothing does.
+
+    >>> value_at({"choices": [{"text": "yes"}]}, "choices.0.text"), value_at({"choices": []}, "choices.0.text")
+    ('yes', None)
+    """
+    for part in path.split("."):
+        if isinstance(record, Mapping):
+            record = record.get(part)
+        elif isinstance(record, list) and part.isdecimal() and int(part) < len(record):
+            record = record[int(part)]
+        else:
+            return None
+    return record
+
+
+def required_value(record: Record, path: str) -> Any:
+    """Return what stands at a path; raise where nothing does."""
+    value = value_at(record, path)
+    if value is None:
+        found = listed_names([*map(str, record)]) if isinstance(record, Mapping) else repr(record)[:SHOWN]
+        raise SteepslopeError(f"expected a field {path!r}, found {found}")
+    return value
+
+
+def as_signal(value: Any) -> float:
+    """Return a value as a number, NaN if it is none; text may be a number, and true is 1.
+
+    >>> [as_signal(value) for value in (True, "0.5", "unsure", None)]
+    [1.0, 0.5, nan, nan]
+    """
+    if isinstance(value, int | float):
+        return float(value)
+    number = number_in_text(value) if isinstance(value, str) else None
+    return nan if number is None else float(number)
+
+
+def as_grade(value: Any, place: str) -> bool:
+    """Return whether an answer is right, from true, 1, yes, C or their opposites; raise for anything else.
+
+    >>> [as_grade(value, "acc") for value in (1.0, "False", "C", "I")]
+    [True, False, True, False]
+    """
+    letter = GRADE_OF_LETTER.get(str(value))
+    text = f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
+    truth = TRUTH_OF_TEXT.get(text) if letter is None else letter
+    if truth is None:
+        raise SteepslopeError(f"expected right or wrong (1 or 0, true or false, C or I), found {value!r}", place)
+    return bool(truth)
+
+
+def token_signals(tokens: Sequence[Record] | None) -> dict[str, float]:
+    """Return signals of the log-probabilities of an answer's tokens, as chat completions list them.
+
+    They are the mean, the least and the sum, the number of tokens, and how far the first token is ahead of the next.
+
+    >>> token_signals([{"logprob": -0.5, "top_logprobs": [{"logprob": -0.5}, {"logprob": -2.0}]}, {"logprob": -1.5}])
+    {'mean_logprob': -1.0, 'min_logprob': -1.5, 'sum_logprob': -2.0, 'tokens': 2.0, 'first_margin': 1.5}
+    """
+    listed = tokens or []
+    values = [as_signal(value_at(token, "logprob")) for token in listed]
+    if not values:
+        return {}
+    first = value_at(listed[0], "top_logprobs") or []
+    ahead = sorted((as_signal(value_at(token, "logprob")) for token in first), reverse=True)
+    margin = {"first_margin": ahead[0] - ahead[1]} if len(ahead) > 1 else {}
+    spread = {"mean_logprob": sum(values) / len(values), "min_logprob": min(values), "sum_logprob": sum(values)}
+    return {**spread, "tokens": float(len(values)), **margin}
+
+
+def option_signals(probabilities: Sequence[float]) -> dict[str, float]:
+    """Return signals of the probabilities of an answer's options: the largest, its margin, and the entropy in nats.
+
+    >>> {name: round(value, 3) for name, value in option_signals([0.25, 0.75]).items()}
+    {'probability': 0.75, 'margin': 0.5, 'entropy': 0.562}
+    """
+    ordered = sorted(probabilities, reverse=True)
+    entropy = -sum(p * log(p) for p in ordered if p > 0)
+    margin = ordered[0] - (ordered[1] if len(ordered) > 1 else 0.0)
+    return {"probability": ordered[0], "margin": margin, "entropy": entropy}
+
+
+def agreement_of_samples(answers: Sequence[Any]) -> dict[str, float]:
+    """Return the share of an answer's samples that equal the first; nothing for one alone."""
+    texts = [str(answer).strip().lower() for answer in answers]
+    return {"agreement": texts.count(texts[0]) / len(texts)} if len(texts) > 1 else {}
+
+
+def lm_eval_answers(path: Path) -> Iterator[LoggedAnswer]:
+    """Yield the answers in a samples_*.jsonl of lm-evaluation-harness, by the first of its filters."""
+    match = re.fullmatch(r"samples_(.*?)(?:_(\d{4}-\d\d-\d\dT[\d.:-]+))?", path.stem)
+    task, date = (path.stem, None) if match is None else match.groups()
+    results = path.with_name(f"results_{date}.json")
+    run = read_json(results, "results of lm-evaluation-harness") if results.exists() else {}
+    version = value_at(run, "config.model_sha") or value_at(run, "config.model_revision") or ""
+    model = f"{run.get('model_name', '')} {version}".strip()
+    first_filter = None
+    for record in log_records(path):
+        first_filter = record.get("filter") if first_filter is None else first_filter
+        if record.get("filter") != first_filter:
+            continue
+        answer, signals = _answer_of_responses(required_value(record, "filtered_resps"), record.get("resps"))
+        metric = next((name for name in RIGHT_OR_WRONG if name in record), (record.get("metrics") or ["acc"])[0])
+        yield LoggedAnswer(
+            id=f"{task}:{required_value(record, 'doc_id')}",
+            answer=answer,
+            is_correct=as_grade(required_value(record, metric), metric),
+            question=task,
+            answered_by=model,
+            signals=signals,
+        )
+
+
+def _answer_of_responses(filtered: Any, raw: Any) -> tuple[str, dict[str, float]]:
+    """Return an answer and its signals: the likeliest option, or the text that a model wrote, perhaps several times."""
+    scored = [as_signal(value_at(one, "0")) for one in filtered if isinstance(one, list)]
+    if len(scored) > 1:
+        best = int(np.argmax(scored))
+        signals = option_signals(softmax(scored).tolist()) | {"logprob": scored[best], "options": float(len(scored))}
+        return str(best), signals | {"is_greedy": as_signal(str(filtered[best][-1]).lower() == "true")}
+    samples = value_at(raw, "0")
+    samples = samples if isinstance(samples, list) else [samples]
+    text = str(filtered[0] if isinstance(filtered, list) else filtered)
+    return text, {"length": float(len(str(samples[0]))), **agreement_of_samples(samples)}
+
+
+def inspect_answers(path: Path) -> Iterator[LoggedAnswer]:
+    """Yield the answers in a log of inspect-ai, .json or .eval, of the first epoch, graded by the first scorer."""
+    epochs: dict[str, list[Record]] = {}
+    for sample in _inspect_samples(path):
+        epochs.setdefault(str(required_value(sample, "id")), []).append(sample)
+    for name, samples in epochs.items():
+        first = min(samples, key=lambda sample: as_signal(sample.get("epoch")))
+        scores = {scorer: value_at(score, "value") for scorer, score in (first.get("scores") or {}).items()}
+        answers = [
+            value_at(next(iter((sample.get("scores") or {None: None}).values())), "answer") for sample in samples
+        ]
+        output = first.get("output") or {}
+        text = str(output.get("completion") or value_at(output, "choices.0.message.content") or "")
+        signals = {"length": float(len(text)), **token_signals(value_at(output, "choices.0.logprobs.content"))}
+        grade = next(iter(scores.values()), None)
+        yield LoggedAnswer(
+            id=f"{path.stem}:{name}",
+            answer=str(text if answers[0] is None else answers[0]),
+            is_correct=None if grade is None else as_grade(grade, f"score {next(iter(scores))}"),
+            answered_by=str(output.get("model") or ""),
+            signals=signals | agreement_of_samples([text if answer is None else answer for answer in answers]),
+        )
+
+
+def _inspect_samples(path: Path) -> Iterator[Record]:
+    """Yield the samples of a log: those in the one document, or one by one from a compressed log."""
+    if path.suffix.lower() != ".eval":
+        for log in log_records(path):
+            yield from required_value(log, "samples")
+        return
+    damaged = explained("cannot be read as a compressed log", None, DAMAGED)
+    with damaged, zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if re.fullmatch(r"samples/.*\.json", member.filename) is None:
+                continue
+            if member.file_size > LARGEST_SAMPLE:
+                raise SteepslopeError(f"expected samples of at most {LARGEST_SAMPLE:,} bytes, found {member.filename}")
+            yield _parsed_json(archive.read(member).decode("utf-8"), f" in {member.filename}")
+
+
+def helm_answers(path: Path) -> Iterator[LoggedAnswer]:
+    """Yield the answers of a run of HELM: the folder with its per_instance_stats.json, or that file."""
+    stats = path / "per_instance_stats.json" if path.is_dir() else path
+    folder = stats.parent
+    if not stats.exists():
+        raise SteepslopeError(f"expected a file {stats.name} in it, found none")
+    spec, shown = folder / "run_spec.json", folder / "display_predictions.json"
+    run = read_json(spec, "a run of HELM") if spec.exists() else {}
+    texts = {
+        record.get("instance_id"): record.get("predicted_text")
+        for record in (log_records(shown) if shown.exists() else ())
+    }
+    for record in log_records(stats):
+        if record.get("perturbation") or record.get("train_trial_index"):
+            continue
+        name = str(required_value(record, "instance_id"))
+        values = {str(value_at(stat, "name.name")): value_at(stat, "mean") for stat in required_value(record, "stats")}
+        metric = next((metric for metric in RIGHT_OR_WRONG if metric in values), None)
+        if metric is None:
+            raise SteepslopeError(f"expected a metric of {', '.join(RIGHT_OR_WRONG)}, found {listed_names([*values])}")
+        yield LoggedAnswer(
+            id=f"{run.get('name', folder.name)}:{name}",
+            answer=str(texts.get(name) or ""),
+            is_correct=as_grade(as_signal(values[metric]), metric),
+            answered_by=str(value_at(run, "adapter_spec.model") or ""),
+            signals={stat: as_signal(values[stat]) for stat in OF_HELM if stat in values},
+        )
+
+
+def uqlm_answers(path: Path) -> Iterator[LoggedAnswer]:
+    """Yield the answers in a frame of uqlm (to_df) that was saved as a table or as JSON records."""
+    for row, record in enumerate(log_records(path)):
+        text = str(required_value(record, "response"))
+        names = [name for name in record if name in OF_UQLM or JUDGE.fullmatch(str(name))]
+        if not names:
+            raise SteepslopeError(
+                f"expected scores such as {', '.join(OF_UQLM[:3])}, found {listed_names([*map(str, record)])}"
+            )
+        grade = next((record[name] for name in ("is_correct", "correct") if record.get(name) not in (None, "")), None)
+        yield LoggedAnswer(
+            id=str(record.get("id") or f"{path.stem}:{row}"),
+            answer=text,
+            is_correct=None if grade is None else as_grade(grade, "is_correct"),
+            answered_by=str(record.get("model") or ""),
+            signals={name: as_signal(record[name]) for name in names} | {"length": float(len(text))},
+        )
+
+
+def chat_answers(path: Path) -> Iterator[LoggedAnswer]:
+    """Yield the answers in chat completions with log-probabilities, as the API gives them or a batch lists them."""
+    for row, record in enumerate(log_records(path)):
+        body = value_at(record, "response.body") or record
+        samples = [str(value_at(choice, "message.content") or "") for choice in required_value(body, "choices")]
+        version = body.get("system_fingerprint") or ""
+        yield LoggedAnswer(
+            id=str(record.get("custom_id") or f"{path.stem}:{row}"),
+            answer=samples[0],
+            answered_by=f"{body.get('model', '')} {version}".strip(),
+            signals=token_signals(value_at(body, "choices.0.logprobs.content")) | agreement_of_samples(samples),
+        )
+
+
+def decision_answers(path: Path) -> Iterator[LoggedAnswer]:
+    """Yield the answers of a decision service: a record a document, with typed answers by question, or a list."""
+    for row, record in enumerate(log_records(path)):
+        answers = required_value(record, "answers")
+        named = (
+            answers.items() if isinstance(answers, Mapping) else ((required_value(one, "name"), one) for one in answers)
+        )
+        document = str(record.get("id") or record.get(DOCUMENT) or f"{path.stem}:{row}")
+        for question, answer in named:
+            yield _decided(answer, document, str(question), str(record.get("model") or ""))
+
+
+def _decided(answer: Record, document: str, question: str, model: str) -> LoggedAnswer:
+    """Return a typed answer: a choice or score with a probability for each option, yes or no, or a refusal."""
+    kind = str(required_value(answer, "type"))
+    told: Any = {"id": f"{document}:{question}", DOCUMENT: document, QUESTION: question, ANSWERED_BY: model}
+    require_known(f"type of answer to {question}:", kind, DECIDED)
+    if kind == "refusal":
+        return LoggedAnswer(**told, answer="")
+    chosen, probabilities = DECIDED[kind](answer)
+    signals = option_signals(probabilities) | {"certainty": as_signal(answer.get(CONFIDENCE))}
+    return LoggedAnswer(**told, answer=str(chosen), confidence=signals["probability"], signals=signals)
+
+
+def _decided_options(answer: Record, name: str) -> tuple[Any, list[float]]:
+    options = required_value(answer, "probabilities")
+    listed = [*options.values()] if isinstance(options, Mapping) else [value_at(one, "probability") for one in options]
+    return required_value(answer, name), [as_signal(value) for value in listed]
+
+
+def _decided_truth(answer: Record, name: str) -> tuple[str, list[float]]:
+    yes = as_signal(required_value(answer, name))
+    return "true" if yes >= 0.5 else "false", [yes, 1 - yes]
+
+
+DECIDED: dict[str, Callable[[Record], tuple[Any, list[float]]]] = {
+    "choice": lambda answer: _decided_options(answer, "choice"),
+    "score": lambda answer: _decided_options(answer, "score"),
+    "noul": lambda answer: _decided_truth(answer, "noul"),
+    "predicate": lambda answer: _decided_truth(answer, "probability"),
+    "refusal": lambda answer: ("", [nan]),
+}  # by the type of an answer: what it is, and the probabilities of its options
+READERS: dict[str, Callable[[Path], Iterator[LoggedAnswer]]] = {
+    "lm-eval": lm_eval_answers,
+    "inspect": inspect_answers,
+    "helm": helm_answers,
+    "uqlm": uqlm_answers,
+    "chat": chat_answers,
+    "decisions": decision_answers,
+}
+MAPPED = "jsonl"  # the kind of any other log
+OTHERWISE_SHAPED = (TypeError, AttributeError, KeyError, IndexError)  # where a field holds something else
+TEXTS = ("id", "answer", "truth", DOCUMENT, QUESTION, ANSWERED_BY)
+FIELDS = (*TEXTS, "is_correct", CONFIDENCE, "signals")  # what a mapping may name
+
+
+def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) -> list[LoggedAnswer]:
+    """Return the answers in files of a kind of ``READERS``, or of any records whose fields a mapping names.
+
+    Raises
+    ------
+    SteepslopeError
+        If a file cannot be read as such a log, or holds no answer.
+    """
+    require_known("kind of log:", kind, (*READERS, MAPPED))
+    if (mapping is None) == (kind == MAPPED):
+        raise SteepslopeError(f"expected a file with kind {MAPPED}, and none with others, found {mapping}", "mapping")
+    reader = READERS[kind] if mapping is None else partial(mapped_answers, fields=fields_of_mapping(mapping))
+    answers: list[LoggedAnswer] = []
+    for file in files:
+        with located(file), explained(f"cannot be read as a log of kind {kind}", None, OTHERWISE_SHAPED):
+            read = [*reader(file)]
+            if not read:
+                raise SteepslopeError("expected answers, found none")
+        answers += read
+    return answers
+
+
+def fields_of_mapping(path: Path) -> dict[str, Any]:
+    """Read where a record has what: the path of each field of an answer and, below ``signals``, of each signal."""
+    content = read_yaml(path)
+    with located(path):
+        for name in content:
+            require_known("field of an answer:", name, FIELDS)
+        signals = content.get("signals")
+        if not isinstance(signals, dict) or not signals:
+            raise SteepslopeError(f"expected names and the paths of their fields, found {signals!r}", "signals")
+    return content
+
+
+def mapped_answers(path: Path, fields: Mapping[str, Any]) -> Iterator[LoggedAnswer]:
+    """Yield the answers in records whose fields a mapping names."""
+    paths = {name: str(place) for name, place in fields.items() if name != "signals"}
+    of_signals = {str(name): str(place) for name, place in fields["signals"].items()}
+    seen: set[str] = set()
+    for row, record in enumerate(log_records(path)):
+        values = {name: value_at(record, place) for name, place in paths.items()}
+        signals = {name: value_at(record, place) for name, place in of_signals.items()}
+        seen |= {name for name, value in (values | signals).items() if value is not None}
+        texts: Any = {name: str(values[name]) for name in TEXTS if values.get(name) is not None}
+        grade = values.get("is_correct")
+        yield LoggedAnswer(
+            **({"id": f"{path.stem}:{row}", "answer": ""} | texts),
+            is_correct=None if grade in (None, "") else as_grade(grade, "is_correct"),
+            confidence=as_signal(values.get(CONFIDENCE)),
+            signals={name: as_signal(value) for name, value in signals.items()},
+        )
+    for name, place in (paths | of_signals).items():
+        if name not in seen:
+            raise SteepslopeError(f"expected {name} at {place!r} in some record, found it in none")
+
+
+def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswer]:
+    """Return the answers whose truth stands in a table, with it.
+
+    The table has columns id and label, the right answer, or id and is_correct; or id, the document, and the right
+    answers of a document, in a column for each question.
+    """
+    truths: dict[tuple[str, str], str] = {}
+    with located(path):
+        for record in log_records(path):
+            name = str(required_value(record, "id"))
+            truths |= {(name, column): text for column, text in record.items() if text != ""}
+    known = []
+    for answer in answers:
+        grade = truths.get((answer.id, "is_correct"))
+        truth = truths.get((answer.id, "label"), truths.get((answer.document, answer.question)))
+        if grade is not None:
+            known.append(replace(answer, is_correct=as_grade(grade, f"{path}: is_correct")))
+        elif truth is not None:
+            known.append(replace(answer, truth=truth))
+    if not known:
+        expected = "expected columns id and label, id and is_correct, or id and one for each question"
+        raise SteepslopeError(f"{expected}, found none of {answers[0].id} and {len(answers) - 1:,} other answers", path)
+    return known
+
+
+def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool = False) -> None:
+    """Write answers as a .csv file: graded ones, or predictions and labels if they ``are_choices`` of a few classes.
+
+    A choice begins with its question, if it has one, so that each question has classes of its own.
+
+    Raises
+    ------
+    SteepslopeError
+        If an id is there twice, or the answers are those of several models.
+    """
+    require_ids_once([answer.id for answer in answers])
+    models = sorted({answer.answered_by for answer in answers})
+    if len(models) > 1:
+        found = f"found {listed_names(models)}"
+        raise SteepslopeError(f"expected the answers of one model and version, {found}", ANSWERED_BY)
+    columns = {name: [getattr(answer, name) for answer in answers] for name in ("id", DOCUMENT, QUESTION, ANSWERED_BY)}
+    if are_choices:
+        columns[PREDICTION] = [_class_of_choice(answer, answer.answer) for answer in answers]
+        columns["label"] = [_class_of_choice(answer, answer.truth or "") for answer in answers]
+    else:
+        columns["answer"] = [answer.answer for answer in answers]
+        columns[CORRECT] = ["" if answer.grade is None else str(answer.grade).lower() for answer in answers]
+    frame: Frame = {name: np.array(values, np.object_) for name, values in columns.items() if any(values)}
+    numbers = {CONFIDENCE: np.array([answer.confidence for answer in answers])}
+    for name in dict.fromkeys(name for answer in answers for name in answer.signals):
+        values = [answer.signals.get(name, nan) for answer in answers]
+        numbers[f"{SIGNAL}{require_signal_name(name)}"] = np.array(values)
+    frame |= {name: values for name, values in numbers.items() if not np.isnan(values).all()}
+    with (
+        staged_folder(path.parent, last=path.name) as staging,
+        located(path),
+        table_writer(staging / path.name, {}) as file,
+    ):
+        file.write(frame)
+
+
+def _class_of_choice(answer: LoggedAnswer, name: str) -> str:
+    return f"{answer.question}: {name}" if answer.question and name else name

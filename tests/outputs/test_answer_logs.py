@@ -1,0 +1,146 @@
+"""Each kind of log becomes a table of answers with signals; what is no such log is refused in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.answer_logs import MAPPED, READERS, read_answers, write_answers
+from tests.outputs.logs import MODEL, WRITERS, asked, decisions, lm_eval, truths, uqlm, write_lines
+
+SIGNALS = {
+    "lm-eval": {"probability", "margin", "entropy", "logprob", "options", "is_greedy"},
+    "inspect": {"length", "mean_logprob", "min_logprob", "sum_logprob", "tokens", "first_margin", "agreement"},
+    "helm": {"logprob", "num_output_tokens"},
+    "uqlm": {"semantic_negentropy", "judge_1", "length"},
+    "chat": {"mean_logprob", "min_logprob", "sum_logprob", "tokens", "first_margin"},
+    "decisions": {"probability", "margin", "entropy", "certainty"},
+    "jsonl": {"grade"},
+}
+
+
+def test_each_kind_has_a_log() -> None:
+    assert {kind for kind, *_ in WRITERS.values()} == {*READERS, MAPPED}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_log_to_answers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, writer, options = WRITERS[name]
+    rows = [*asked(30)]
+    file = writer(truths(tmp_path, rows), rows)
+    monkeypatch.chdir(tmp_path)
+    assert main(["import", kind, file.name, "--out", "answers.csv", *options.split()]) == 0
+    outputs = ClassifierOutputs.load("answers.csv")
+    assert set(outputs.signals) == SIGNALS[kind]
+    questions = len(outputs) // len(rows)
+    right = outputs.is_correct.reshape(len(rows), questions)
+    if "listed" in name:  # the last question was refused
+        assert not right[:, -1].any()
+        right = right[:, :-1]
+    np.testing.assert_array_equal(right, np.array([[row.is_right] * right.shape[1] for row in rows]))
+    assert kind == "uqlm" or str(outputs.classifier).startswith(f"answers of {MODEL}")
+    first = next(iter(outputs.signals))
+    assert np.isfinite(outputs.require(f"signal_{first}")).sum() >= 2 * len(outputs) / 3
+
+
+def test_metrics_against_the_truth_are_no_signals(tmp_path: Path) -> None:
+    answers = read_answers("lm-eval", [lm_eval(tmp_path, [*asked(3)])])
+    assert all("acc_norm" not in answer.signals for answer in answers)
+
+
+def test_choices_become_predictions_of_each_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*asked(30)]
+    decisions(truths(tmp_path, rows), rows)
+    monkeypatch.chdir(tmp_path)
+    words = "import decisions decisions.jsonl --truths documents.csv --choices --out answers.csv"
+    assert main(words.split()) == 0
+    outputs = ClassifierOutputs.load("answers.csv")
+    assert {"tone: good", "tone: bad", "paid: true"} <= set(outputs.class_names)
+    assert outputs.is_correct.sum() == 3 * sum(row.is_right for row in rows)
+
+
+def test_answers_without_truth_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*asked(30)]
+    decisions(truths(tmp_path, rows[:10]), rows)
+    monkeypatch.chdir(tmp_path)
+    words = "import decisions decisions.jsonl --truths documents.csv --out answers.csv --answered-by mine-2"
+    assert main(words.split()) == 0
+    assert "30 answers; 60 others have no truth" in capsys.readouterr().err
+    assert ClassifierOutputs.load("answers.csv").classifier == "answers of mine-2"
+
+
+REFUSED = [
+    ("lm-eval", "a.jsonl", "[1, 2]\n", "expected an object for each answer, found list in row 0"),
+    ("lm-eval", "a.jsonl", "{\n", "expected JSON, found '{' in line 1"),
+    ("lm-eval", "a.jsonl", '{"doc_id": 1, "acc": 1}\n', "expected a field 'filtered_resps', found doc_id, acc"),
+    (
+        "lm-eval",
+        "a.jsonl",
+        '{"doc_id": 1, "filtered_resps": ["a"], "acc": 0.5}\n',
+        "acc: expected right or wrong .* found 0.5",
+    ),
+    ("lm-eval", "a.jsonl", "", "expected answers, found none"),
+    ("lm-eval", "none.jsonl", None, "none.jsonl: expected a file, found none"),
+    ("inspect", "a.json", '{"eval": {}}', "expected a field 'samples', found eval"),
+    ("inspect", "a.eval", "no archive", "a.eval: cannot be read as a compressed log"),
+    ("inspect", "a.json", '{"samples": [1]}', "expected a field 'id', found 1"),
+    ("helm", "", None, "expected a file per_instance_stats.json in it, found none"),
+    ("helm", "a.json", '[{"instance_id": "a", "stats": 5}]', "cannot be read as a log of kind helm"),
+    ("helm", "a.json", '[{"instance_id": "a", "stats": []}]', "expected a metric of acc, exact_match"),
+    ("uqlm", "a.csv", "response,other\na,1\n", "expected scores such as logprob, .* found response, other"),
+    ("chat", "a.jsonl", '{"error": "rate limit"}\n', "expected a field 'choices', found error"),
+    (
+        "decisions",
+        "a.jsonl",
+        '{"answers": {"q": {"type": "chioce"}}}\n',
+        "unknown type of answer to q: 'chioce': did you mean",
+    ),
+    (
+        "decisions",
+        "a.jsonl",
+        '{"answers": {"q": {"type": "choice", "choice": "a"}}}\n',
+        "expected a field 'probabilities'",
+    ),
+    ("chat", "a.jsonl", b"\xff\xfe".decode("latin1"), "expected JSON"),
+    ("chta", "a.jsonl", "", "unknown kind of log: 'chta': did you mean 'chat'"),
+    ("jsonl", "a.jsonl", "{}", "mapping: expected a file with kind jsonl, and none with others, found None"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "text", "message"), REFUSED)
+def test_other_files_are_refused(kind: str, name: str, text: str | None, message: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(SteepslopeError, match=message) as caught:
+        read_answers(kind, [tmp_path / name])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"id": "key"}, "signals: expected names and the paths of their fields, found None"),
+        ({"idd": "key", "signals": {"a": "b"}}, "unknown field of an answer: 'idd': did you mean 'id'"),
+        ({"id": "key", "signals": {"a": "b"}}, "expected id at 'key' in some record, found it in none"),
+    ],
+)
+def test_wrong_mappings_are_refused(mapping: dict[str, object], message: str, tmp_path: Path) -> None:
+    (tmp_path / "fields.json").write_text(json.dumps(mapping), encoding="utf-8")
+    file = write_lines(tmp_path / "a.jsonl", [{"b": 1.0}])
+    with pytest.raises(SteepslopeError, match=message):
+        read_answers(MAPPED, [file], tmp_path / "fields.json")
+
+
+def test_answers_of_two_models_and_repeated_ids_are_refused(tmp_path: Path) -> None:
+    answers = read_answers("uqlm", [uqlm(tmp_path, [*asked(3)])])
+    with pytest.raises(SteepslopeError, match=r"unique ids .* 'uqlm:0' in 2 rows"):
+        write_answers(tmp_path / "a.csv", [*answers, *answers])
+    other = read_answers("lm-eval", [lm_eval(tmp_path, [*asked(3)])])
+    with pytest.raises(SteepslopeError, match="expected the answers of one model and version"):
+        write_answers(tmp_path / "a.csv", [*answers, *other])

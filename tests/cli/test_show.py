@@ -56,8 +56,8 @@ def test_groups_and_missing_calibration_rows_are_told(tmp_path: Path, capsys: Ca
 @pytest.mark.parametrize("has_groups", [True, False])
 def test_thresholds_as_json(has_groups: bool, tmp_path: Path, capsys: Captured) -> None:
     site = np.repeat(["a", "b"], [297, 3])
-    groups = {"by": "site", "groups": site} if has_groups else {}
-    gate = Gate.of(SCORES["mcp"](), make_outputs(300), 0.5, **groups)
+    by, groups = ("site", site) if has_groups else (None, None)
+    gate = Gate.of(SCORES["mcp"](), make_outputs(300), 0.5, by=by, groups=groups)
     gate.save(tmp_path / "gate")
     assert main(["show", str(tmp_path / "gate"), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -96,7 +96,7 @@ def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"version": 1}, "expected version 8 of the format, found 1"),
+        ({"version": 1}, "expected version 9 of the format, found 1"),
         ({"certificates": []}, "expected a certificate, found none"),
         ({"classes": "abc"}, "field 'classes'"),
         ({"n": 0}, "field 'n'"),

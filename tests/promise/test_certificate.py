@@ -258,7 +258,7 @@ def test_risks_are_promised_unless_the_aim_is_another() -> None:
 def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
     error: float, review: float, least: float
 ) -> None:
-    found = Objectives(costs=(error, review)).least_probability
+    found = Objectives(costs=(error, review)).least_probability(error)
     assert found == pytest.approx(least)
     assert (1 - found) * error == pytest.approx(review)
 

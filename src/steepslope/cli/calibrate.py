@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from steepslope.outputs.table import Table
 
 
+PREDICTED_COLUMN = "predicted"  # of a table of costs
+
+
 @showing_first("oracle", "outputs", "max_risk", "out")
 def calibrate(
     outputs: str,
@@ -37,6 +41,7 @@ def calibrate(
     groups: str | None = None,
     together: str | None = None,
     class_mix: str | None = None,
+    error_costs: str | None = None,
     target: str | None = None,
     backbones: tuple[str, ...] = (),
     replace: bool = False,
@@ -77,6 +82,10 @@ def calibrate(
         File with the share of each class among the target rows, if it differs from that among these rows: lines such
         as fraud=0.05, or a .csv file with columns class,share. The promise is then about that mix. Of the objectives,
         only max_risk and delta can be used with it.
+    error_costs
+        Table (.csv or .parquet) of what particular errors cost, with --costs: a row for each predicted class, named in
+        the column predicted, and a column for each true class. Where a cell is empty, an error costs as much as the
+        first of --costs. Each predicted class gets its own threshold.
     target
         Outputs of target rows without labels, if their class mix differs from that of the calibration rows. The promise
         holds for the mix of these rows, which is estimated. It needs at least 200 of these rows, and 30 calibration
@@ -88,6 +97,8 @@ def calibrate(
         Replace a gate that the folder holds already, calibrated with other options or on other outputs.
     """
     made = made_by_command("calibrate", locals())
+    if error_costs is not None:
+        objectives = changed(objectives, error_costs=read_error_costs(Path(error_costs)))
     from steepslope.gate import Gate
     from steepslope.gate.confidence_source import Origin
     from steepslope.gate.storage import GATE
@@ -233,6 +244,24 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
     shares = {name: share for name, share in lines if (name.lower(), share) != ("class", "share")}
     with explained("expected a number for each class", path, (TypeError, ValueError)):
         return {name: float(share or "none") for name, share in shares.items()}
+
+
+def read_error_costs(path: Path) -> dict[str, dict[str, float]]:
+    """Read what particular errors cost: by predicted class, in rows, then by true class, in columns."""
+    from steepslope.outputs.table import read_table_columns
+    from steepslope.outputs.table_files import table_file
+
+    file = table_file(path)
+    table = read_table_columns(path, file.names)
+    cells = {name: [texts.distinct[code] for code in texts.codes] for name, texts in table.texts.items()}
+    if PREDICTED_COLUMN not in cells:
+        raise SteepslopeError(f"expected a column {PREDICTED_COLUMN}, found {', '.join(file.names)}", path)
+    predicted = cells.pop(PREDICTED_COLUMN)
+    with explained("expected a number, or nothing, in each cell", path, ValueError):
+        return {
+            name: {true: float(column[row]) for true, column in cells.items() if column[row]}
+            for row, name in enumerate(predicted)
+        }
 
 
 def groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:

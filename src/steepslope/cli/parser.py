@@ -122,7 +122,7 @@ def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
         summary, by_name = parsed_docstring(base.__doc__)
         heading = group if base is kind else summary.partition("\n")[0].rstrip(".")
         texts |= {name: (text, heading) for name, text in by_name.items()}
-    for field in fields(kind):
+    for field in _fields_as_options(kind):
         text, heading = texts.get(field.name, ("", group))
         if field.name == PARAMETERS:
             yield from (option._replace(group=heading) for option in loss_options())
@@ -307,9 +307,14 @@ def _parsed_config_file(name: str, options: Sequence[Option]) -> dict[str, Any]:
     return values
 
 
+def _fields_as_options(kind: Any) -> list[Any]:
+    return [field for field in fields(kind) if field.metadata.get("is_option", True)]
+
+
 def _parsed_option_class(kind: Any, values: Mapping[str, Any]) -> Any:
     """Return an instance of an option class, given the values of all options."""
-    given = {field.name: values[field.name] for field in fields(kind) if field.name != PARAMETERS}
-    if len(given) < len(fields(kind)):
+    names = [field.name for field in _fields_as_options(kind)]
+    given = {name: values[name] for name in names if name != PARAMETERS}
+    if PARAMETERS in names:
         given[PARAMETERS] = {option.name: values[option.name] for option in loss_options()}
     return kind(**given)

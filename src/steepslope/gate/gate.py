@@ -15,7 +15,16 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate.adapting import gate_for_new_source, split_to_adapt
 from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
-from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
+from steepslope.gate.decisions import (
+    ACCEPT,
+    PREDICTED,
+    REJECT,
+    REVIEW,
+    Decisions,
+    groups_to_decide_by,
+    most_probable_classes,
+    names_of_classes,
+)
 from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.oracle import Oracle
@@ -35,6 +44,7 @@ from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
+from steepslope.promise.costs import cost_sentences, costs_of_errors, require_classes_of_costs
 from steepslope.promise.objectives import REVIEW_ALL, Objectives, OtherObjectives, WhenChanged
 from steepslope.promise.rows import (
     CROSS,
@@ -230,6 +240,9 @@ class Gate:
         origin.require_classifier(outputs.classifier)
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
+        if objectives.error_costs is not None:
+            require_classes_of_costs(objectives.error_costs, outputs.label_names)
+            by = PREDICTED if by is None and groups is None else by
         by = names_of_crossed(groups) if by is None else by
         names = crossed_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs), by)
         if by is not None and names is None:
@@ -400,11 +413,7 @@ class Gate:
         certificates = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
         lines = [certificate.sentences() for certificate in certificates]
         if self.objectives.costs is not None:
-            error, review = self.objectives.costs
-            accepting = sum(each.errors * error + (each.n - each.accepted) * review for each in self.promises)
-            cost = accepting / max(1, sum(each.n for each in self.promises))
-            others = f"accepting all {self.wrong / self.n * error:.4g}, reviewing all {review:.4g}"
-            lines.append(f"Cost of a prediction: {cost:.4g}; {others}.")
+            lines += cost_sentences(self.objectives, self.promises, self.wrong / self.n, self.costs_of_errors)
         count = sum(certificate.is_given for certificate in certificates)
         if count > 1:
             lines.append(f"All {count} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
@@ -413,6 +422,16 @@ class Gate:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
         return "\n".join([*lines, *([assumptions_in_lines(self.assumptions)] if count else [])])
+
+    @property
+    def costs_of_errors(self) -> dict[str, float]:
+        """The mean cost of an error for each predicted class; empty unless it depends on the classes."""
+        rows, objectives = self.calibration_rows, self.objectives
+        if objectives.costs is None or objectives.error_costs is None or rows is None or rows.true is None:
+            return {}
+        assert rows.predicted is not None
+        predicted, true = (names_of_classes(labels, self.classes) for labels in (rows.predicted, rows.true))
+        return costs_of_errors(predicted, true, objectives.error_costs, objectives.costs[0])
 
     @property
     def of_overlapping(self) -> list[str]:

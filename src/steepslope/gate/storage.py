@@ -35,7 +35,7 @@ CARD, SENTENCES = "gate.json", "certificate.md"
 INSIDE = "gate"  # the gate of a saved TrustedClassifier
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
-    "a calibrated gate", CARD, version=8, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
+    "a calibrated gate", CARD, version=9, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
     inside=f"{ORACLE}/{ORACLE_CARD}",
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ STDOUT = "-"  # in place of a file
 CHECKS: dict[str, Check] = {
     "top": whole(1),
     "audit": optional(whole(1)),
+    "reviews": optional(whole(1)),
     "when_changed": WHEN_CHANGED,
     "on_error": choice("stop", "keep"),
     "batch_size": whole(1),
@@ -34,6 +35,10 @@ class PredictOptions:
         limit). They are drawn at random, doubtful ones more often. The column audit_probability has the probability of
         each, which is never 0. From their labels, monitor estimates the risk of all predictions that the gate accepts,
         whatever has changed. Those that only a change sends to review are among them.
+    reviews
+        How many predictions can be reviewed. Those to review get a place in a column review_order, the highest expected
+        loss first: 1 - P(correct), times the cost of an error if the gate has costs. Where there are more of them, the
+        others have no place, and a sentence says how many of them are wrong by P(correct).
     when_changed
         review: if all rows together are clearly not drawn as the calibration rows were, none is accepted. warn: that is
         only said. If another class mix explains the change, and the promise holds for that mix, too, the gate goes on.
@@ -60,6 +65,7 @@ class PredictOptions:
     top: int = 1
     explain: bool = False
     audit: int | None = None
+    reviews: int | None = None
     when_changed: WhenChanged = REVIEW_ALL
     together: str | None = None
     on_error: Literal["stop", "keep"] = "stop"

@@ -39,10 +39,12 @@ from steepslope.predict.chunks import (
     verdict_on_chunks,
 )
 from steepslope.predict.options import STDOUT
+from steepslope.predict.review_order import ORDER, ReviewOrder
 from steepslope.promise.change import HEALTHY
 
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
+NO_COSTS: Mapping[str, float] = {}
 LABEL = "label"
 
 
@@ -53,7 +55,8 @@ class Summary:
     ``audited`` are to be labelled. ``below_limit`` are accepted by the gate, but below the limit of its audit.
     ``lacking`` go to review because they lack an opinion that nearly all calibration rows had, and ``unanswered``
     because their answer is none of the classes. ``health`` is ``healthy`` or ``changed``, by all rows together;
-    ``change`` says what has changed and what follows, and ``stopped`` rows go to review for that alone.
+    ``change`` says what has changed and what follows, and ``stopped`` rows go to review for that alone. ``unreviewed``
+    are to be reviewed, but are more than can be; ``unreviewed_wrong`` of these are wrong by P(correct).
     """
 
     rows: int = 0
@@ -65,6 +68,8 @@ class Summary:
     lacking: int = 0
     unanswered: int = 0
     stopped: int = 0
+    unreviewed: int = 0
+    unreviewed_wrong: float = 0.0
     health: str = HEALTHY
     change: str = ""
 
@@ -115,7 +120,8 @@ def predict_to_file(
             audit = None if labels is None else Audit(labels, *facts)
             chunks_of_file = source.all(folder)
             verdict = verdict_on_chunks(source, chunks_of_file)
-            summary = _join_prediction_chunks(chunks_of_file, staging / out.name, audit, verdict)
+            queue = source.options.reviews, source.gate.costs_of_errors
+            summary = _join_prediction_chunks(chunks_of_file, staging / out.name, audit, verdict, *queue)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
     return summary
@@ -156,20 +162,38 @@ def require_prediction_file(out: str, *read: str | None) -> None:
         raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
 
-def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None, verdict: Verdict) -> Summary:
-    """Write the chunks to one file, table by table, mark the rows that an audit draws, and stop what a change stops."""
+def _join_prediction_chunks(
+    paths: list[Path],
+    path: Path,
+    audit: Audit | None,
+    verdict: Verdict,
+    reviews: int | None = None,
+    costs: Mapping[str, float] = NO_COSTS,
+) -> Summary:
+    """Write the chunks to one file, table by table, with what all rows together decide."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
     known = {name: column for name, column in stopped_by(known, verdict).items() if name not in FOR_VERDICT}
     dtypes = {name: column.dtype for name, column in known.items()}  # a chunk of unreadable images has few columns
-    marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
-    summary = Summary(health=verdict.health, change=verdict.sentence)
-    with table_writer(path, dtypes | marks) as writer:
+
+    def decided() -> Iterator[Frame]:
+        """Yield decisions as the verdict and the audit leave them, chunk by chunk."""
         for chunk, chance in zip(paths, chances, strict=True):
             table = chunk_with_columns(stopped_by(load_chunk(chunk), verdict), dtypes)
-            table = table if audit is None or chance is None else audit.marked(table, chance)
-            writer.write(table)
+            yield table if audit is None or chance is None else audit.marked(table, chance)
+
+    order = None
+    summary = Summary(health=verdict.health, change=verdict.sentence)
+    further = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
+    if reviews is not None:
+        order = ReviewOrder.of(decided(), reviews, costs)
+        summary = changed(summary, unreviewed=order.left, unreviewed_wrong=order.wrong)
+        further[ORDER] = order.place.dtype
+    with table_writer(path, dtypes | further) as writer:
+        for table in decided():
+            start = summary.rows
             summary = summary.plus(table)
+            writer.write(table if order is None else order.marked(table, start))
     return summary

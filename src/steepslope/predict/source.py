@@ -93,8 +93,12 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts += [
         f"{getattr(summary, name):,} {words}" for name, words in FURTHER_COUNTS.items() if getattr(summary, name)
     ]
+    left = []
+    if summary.unreviewed:
+        wrong = f"by P(correct) {summary.unreviewed_wrong:,.0f} of them are wrong"
+        left = [f"{summary.unreviewed:,} of these are more than can be reviewed, and stay undecided: {wrong}."]
     nothing = [] if any(each.is_given for each in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
-    return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
+    return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *left, *nothing]
 
 
 def change_sentences(gate: Gate, summary: Summary) -> list[str]:

@@ -20,6 +20,7 @@ from steepslope.numerics.linear import fit_calibration
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import UNFIT, certify, certify_true_classes, shares_of_groups
 from steepslope.promise.class_mix import Weights, certify_class_mix
+from steepslope.promise.costs import costs_of_errors
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import JudgedRows, LabelledRows
 from steepslope.promise.sequence import Above
@@ -179,7 +180,7 @@ def calibrate_all(
     tested = [each for each in of_classes if each.advice == UNFIT or each.is_given]  # classes with enough rows
     allowed = min((each.threshold for each in tested), default=-np.inf)  # the threshold of all promised classes
     if objectives.costs is not None:
-        accepted = tuple(_calibrate_by_costs(rows, names, objectives.least_probability, delta, seed))
+        accepted = tuple(_calibrate_by_costs(rows, names, objectives, delta, seed))
     else:
         possible = int((thresholds >= allowed).sum())
         groups = {name: rows.of_group(name) for name in names}
@@ -212,19 +213,26 @@ def _calibrate_by_coverage(
 
 
 def _calibrate_by_costs(
-    rows: LabelledRows, names: Sequence[str | None], least_probability: float, delta: float, seed: int
+    rows: LabelledRows, names: Sequence[str | None], objectives: Objectives, delta: float, seed: int
 ) -> Iterator[Certificate]:
     """Yield certificates of the confidence at which accepting becomes cheaper than a review.
 
-    The confidence is learnt on one half of the rows, and the certificates count the other half.
+    The confidence is learnt on one half of the rows, and the certificates count the other half. If the costs of errors
+    depend on the classes, the groups are the predicted classes.
     """
+    assert objectives.costs is not None
     order = np.random.default_rng(seed).permutation(len(rows))
     half = (len(rows) + 1) // 2
     learnt = rows.subset(order[:half])
     counted = rows.subset(order[half:])
     probability_map = ProbabilityMap.from_rows(learnt.confidence, learnt.is_correct, rows.of_log_odds)
-    threshold = float(probability_map.inverse(least_probability))
+    means = {}
+    if objectives.error_costs is not None and learnt.groups is not None:
+        truths = learnt.require_true_classes()
+        means = costs_of_errors(learnt.groups, truths, objectives.error_costs, objectives.costs[0])
     for name in names:
+        least = objectives.least_probability(means.get(str(name), objectives.costs[0]))
+        threshold = float(probability_map.inverse(least))
         group = counted.of_group(name)
         above = Above.from_rows(group.confidence, group.is_correct, np.array([threshold]))
         certificate = above.certificate("costs", 0, threshold, delta, None, name)

@@ -1,7 +1,8 @@
 """What a gate is calibrated for. The module is quick to import, because the command line reads it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
 from steepslope.checks import Check, choice, listed, number, optional, plain, require, require_all
@@ -16,6 +17,7 @@ OBJECTIVE_CHECKS: dict[str, Check] = {
     "max_class_risk": optional(INSIDE),
 }
 PAIR = 2
+COST = number(0, math.inf)
 PERCENT = 100
 WhenChanged = Literal["review", "warn"]  # what a gate does if inputs are not drawn as the calibration rows were
 WHEN_CHANGED = choice(*get_args(WhenChanged))
@@ -27,6 +29,7 @@ class OtherObjectives(TypedDict, total=False):
 
     coverage: float | None
     costs: tuple[float, ...] | None
+    error_costs: Mapping[str, Mapping[str, float]] | None
     reject: float | None
     max_class_risk: float | None
 
@@ -54,6 +57,9 @@ class Objectives:
     max_class_risk
         Also promise for each true class that at most this fraction of its rows, in (0, 1), is accepted under another
         label.
+    error_costs
+        With costs, the cost of particular errors in place of the usual one: by predicted class, then by true class.
+        Each predicted class has its own threshold.
     """
 
     max_risk: tuple[float, ...] = (0.05,)
@@ -62,6 +68,7 @@ class Objectives:
     costs: tuple[float, ...] | None = None
     reject: float | None = None
     max_class_risk: float | None = None
+    error_costs: Mapping[str, Mapping[str, float]] | None = field(default=None, metadata={"is_option": False})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_risk", _listed_objective("max_risk", self.max_risk))
@@ -76,11 +83,21 @@ class Objectives:
             raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
         if self.max_class_risk is not None and self.risks == (None,):
             raise SteepslopeError("expected none with a coverage or costs, which fix the threshold", "max_class_risk")
-        if self.coverage is not None and self.costs is not None:
+        self._require_costs()
+
+    def _require_costs(self) -> None:
+        if self.costs is None:
+            if self.error_costs is not None:
+                raise SteepslopeError("expected costs with it: of other errors, and of a review", "error_costs")
+            return
+        if self.coverage is not None:
             raise SteepslopeError("expected a coverage or costs, found both", "costs")
-        if self.costs is not None and not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):
+        if not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):
             expected = "the cost of an error and the lower cost of a review, both > 0"
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, self.costs))}", "costs")
+        for predicted, by_true in (self.error_costs or {}).items():
+            for true, cost in by_true.items():
+                require(f"error_costs {predicted} {true}", cost, COST)
 
     @property
     def risks(self) -> tuple[float | None, ...]:
@@ -92,11 +109,10 @@ class Objectives:
         """Whether each promise is about the rows of one group, so that rows of other groups may depend on them."""
         return self.reject is None and self.max_class_risk is None and self.costs is None
 
-    @property
-    def least_probability(self) -> float:
-        """The probability of being correct above which accepting is cheaper than a review."""
+    def least_probability(self, cost_of_error: float) -> float:
+        """Return the probability of being correct above which accepting is cheaper than a review, in [0, 1)."""
         assert self.costs is not None
-        return 1 - self.costs[1] / self.costs[0]
+        return max(0.0, 1 - self.costs[1] / cost_of_error) if cost_of_error > 0 else 0.0
 
 
 def _listed_objective(name: str, value: Any) -> tuple[float, ...]:

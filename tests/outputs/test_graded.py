@@ -11,7 +11,10 @@ from numpy.testing import assert_array_equal
 
 from steepslope import ClassifierOutputs
 from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
+from steepslope.outputs.copies import rows_together
 from steepslope.outputs.options import ReadingOptions
+from steepslope.scores import MCP
 
 JUDGE, NLL = [4, 5, 1, 2], [0.3, None, 2.5, ""]
 
@@ -94,3 +97,47 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "answers.csv").write_text("id,judge,is_correct\na,4,true\n")
     with pytest.raises(SteepslopeError, match="unknown column 'jugde': did you mean 'judge'"):
         ClassifierOutputs.load(tmp_path / "answers.csv", ReadingOptions(signals=("jugde",)))
+
+
+def test_opinions_have_signals(tmp_path: Path) -> None:
+    other = ClassifierOutputs.from_answers(["b", "a"], [0.5, 0.7], signals={"judge": [3, 4]}, ids=["y", "x"])
+    own = ClassifierOutputs.from_answers(["a", "a", "b"], ids=["x", "y", "z"])
+    both = own.with_opinion("gpt", other)
+    assert both.signals == ("gpt: judge",)
+    assert_array_equal(both.require("signal_gpt: judge"), [4, 3, np.nan])
+    assert both.with_opinion("gpt", ["a", "b", "a"]).signals == ()
+    (tmp_path / "gpt.csv").write_text("id,prediction,confidence,signal_judge\ny,b,.5,3\nx,a,.7,4\n", encoding="utf-8")
+    own.save(tmp_path / "own")
+    options = ReadingOptions(opinion=(f"gpt={tmp_path / 'gpt.csv'}",))
+    assert_array_equal(ClassifierOutputs.load(tmp_path / "own", options).require("signal_gpt: judge"), [4, 3, np.nan])
+
+
+def test_a_model_is_known_and_another_refused(tmp_path: Path) -> None:
+    fitted, other = graded(answered_by="a-1"), graded(answered_by="a-2")
+    assert (fitted.classifier, fitted.is_extracted) == ("answers of a-1", False)
+    gate = Gate.of(MCP(), graded(answered_by="a-1", confidence="judge"), 0.5)
+    gate.save(tmp_path / "gate")
+    with pytest.raises(SteepslopeError, match="expected answers of a-1, as the gate was calibrated for, found"):
+        Gate.load(tmp_path / "gate").decide(other)
+    assert len(gate.decide(graded())) == 4  # whose model is not told
+
+
+@pytest.mark.parametrize("column", ["a-1", "a-2"])
+def test_the_model_of_a_table(column: str, tmp_path: Path) -> None:
+    text = f"id,judge,answered_by,is_correct\na,4,a-1,true\nb,5,{column},true\n"
+    (tmp_path / "answers.csv").write_text(text, encoding="utf-8")
+    told = ReadingOptions(signals=("judge",), answered_by="a-1")
+    assert ClassifierOutputs.load(tmp_path / "answers.csv", told).classifier == "answers of a-1"
+    options = ReadingOptions(signals=("judge",))
+    if column == "a-1":
+        assert ClassifierOutputs.load(tmp_path / "answers.csv", options).classifier == "answers of a-1"
+    else:
+        with pytest.raises(SteepslopeError, match="answered_by: expected the answers of one model and version"):
+            ClassifierOutputs.load(tmp_path / "answers.csv", options)
+
+
+def test_signals_that_tell_one_another_make_no_copies() -> None:
+    sure = np.random.default_rng(0).uniform(0.5, 1, size=600).round(3)
+    signals = {"probability": sure, "margin": 2 * sure - 1, "logprob": np.log(sure), "options": np.full(600, 2.0)}
+    outputs = ClassifierOutputs.from_graded(signals, sure > 0.6)
+    assert len(np.unique(rows_together(outputs))) == 600

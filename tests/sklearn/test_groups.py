@@ -88,7 +88,7 @@ def test_groups_are_saved_by_their_column(model: TrustedClassifier, tmp_path: Pa
         again.decide(new.to_numpy())
     again.groups = site
     (tmp_path / "other").mkdir()
-    with pytest.raises(SteepslopeError, match=r"groups: expected a column's name, found a function, .* a column of X"):
+    with pytest.raises(SteepslopeError, match=r"groups: expected names of columns, found a function, .* columns of X"):
         again.save(tmp_path / "other")
     assert not [*(tmp_path / "other").iterdir()]
     for groups, X in ((site, new), ("site", pl.DataFrame(new))):
@@ -263,7 +263,7 @@ def test_functions_of_overlapping_groups_have_names_and_cannot_be_saved(tmp_path
     assert_array_equal(by_name["high"], np.where(X["a"] > 0, "True", "False"))
     model = TrustedClassifier(GaussianNB(), 0.3, groups=groups).fit(X, y)
     assert model.gate_.by == "site × high"
-    with pytest.raises(SteepslopeError, match=r"^groups: expected a column's name, found a function"):
+    with pytest.raises(SteepslopeError, match=r"^groups: expected names of columns, found a function"):
         model.save(tmp_path / "model")
 
 

@@ -187,7 +187,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("version", 0, "expected version 4 of the format, found 0"),
+        ("version", 0, "expected version 5 of the format, found 0"),
         ("features", 3, "field 'features': found 3 of an unexpected type"),
         ("classes", None, "field 'classes'"),
     ],

@@ -221,7 +221,7 @@ class ClassifierOutputs(Brief):
         (('cat', 'dog'), [True, False, True], [0.9, 0.4, 0.5])
         """
         given = {"predicted": predicted, "confidence": confidence, "labels": labels, "features": features, "ids": ids}
-        named_signals = _signal_arrays(signals or {})
+        named_signals = signal_arrays(signals or {})
         require_arrays_in_one_order({**given, **named_signals})
         texts, values = answers.answer_texts(predicted), class_values(classes, None)
         of_labels = None if labels is None else answers.answer_texts(labels, "labels")
@@ -273,7 +273,7 @@ class ClassifierOutputs(Brief):
         >>> answers.signals, answers.is_correct.tolist(), answers.signal_entropy.tolist()
         (('judge', 'entropy'), [True, True, False], [0.3, 0.1, nan])
         """
-        named = _signal_arrays(signals)
+        named = signal_arrays(signals)
         if not named:
             raise SteepslopeError("expected numbers by name, found none", "signals")
         if confidence is not None:
@@ -522,7 +522,7 @@ class ClassifierOutputs(Brief):
         return outputs.of_classifier(table.classifier)
 
 
-def _signal_arrays(signals: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+def signal_arrays(signals: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     """Return signals by the names of their arrays, float64 (n,) each; None and "" are NaN."""
     return {
         f"{SIGNAL}{name}": answers.checked_answer_confidences(signals[name], len(signals[name]), f"signal {name}")

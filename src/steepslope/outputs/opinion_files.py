@@ -21,7 +21,7 @@ from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.outputs import folder, opinions
 from steepslope.outputs.answers import CONFIDENCE, are_numbers_from_zero, names_of_answers, opinion_of_answers
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, is_signal_array, opinion_of_array
 from steepslope.outputs.columns import PREDICTION, Columns, Layout, class_columns
 from steepslope.outputs.labels import NOTHING_THERE, Texts, number_in_text
 from steepslope.outputs.opinions import Opinion
@@ -128,6 +128,7 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
     if layout is None and prediction in others:
         confidence = options.confidence_column if options.confidence_column in others else CONFIDENCE
         numbers = {CONFIDENCE: [confidence]} if confidence in others else {}
+        numbers |= {name: [name] for name in others if is_signal_array(name)}
         columns = Layout(numbers, named, further=(prediction,)).read(file, gaps=True)
         return _opinion_of_answers(columns.texts[prediction], columns, mapping)
     if layout is None and len(others) == 1:
@@ -151,7 +152,9 @@ def _opinion_of_answers(predicted: Texts, columns: Columns, mapping: Mapped | No
     """Return a column of answers, each with its confidence where there is one, as an opinion; an empty cell is none."""
     names = names_of_answers(predicted, None if mapping is None else Texts.of_rows(mapping))
     logits = opinion_of_answers(predicted, columns.numbers.get(CONFIDENCE), names)
-    return Opinion(logits, columns.ids, None if are_numbers_from_zero(names) else names, as_logits=True)
+    signals = {opinion_of_array(name): array[:, 0] for name, array in columns.numbers.items() if is_signal_array(name)}
+    classes = None if are_numbers_from_zero(names) else names
+    return Opinion(logits, columns.ids, classes, as_logits=True, signals=signals)
 
 
 def _votes_in_column(texts: Texts) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from steepslope.outputs.arrays import (
     NOT_FINITE,
     OF_COPIES,
     OPINION,
+    SIGNAL,
     VOTE,
     Arrays,
     as_array,
@@ -54,13 +55,24 @@ Integers = NDArray[np.int64]
 
 
 def is_array_of_opinion(array: str, name: str) -> bool:
-    """Return whether an array holds the opinion of that name, also on copies.
+    """Return whether an array holds the opinion of that name, also on copies, or a signal beside it.
 
     >>> is_array_of_opinion("augmented_vote_people", "people"), is_array_of_opinion("opinion_people2", "people")
     (True, False)
     """
     plain = array.removeprefix(OF_COPIES)
+    if is_signal_array(plain):
+        return plain.startswith(signal_of_opinion(name, ""))
     return is_opinion_array(plain) and opinion_of_array(plain) == name
+
+
+def signal_of_opinion(name: str, signal: str) -> str:
+    """Return the name of the array of a signal beside the opinion of a name.
+
+    >>> signal_of_opinion("gpt", "logprob")
+    'signal_gpt: logprob'
+    """
+    return f"{SIGNAL}{name}: {signal}"
 
 
 def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -93,7 +105,7 @@ class Opinion:
     ``ids`` (m,) name the rows and ``classes`` the classes, None where they have no names. ``copies`` (m, A, K') are
     logits of augmented copies of the rows, made by ``recipe``, as far as that is known. ``as_logits``: the values are
     logits, whatever they look like. ``of_columns``: the classes are the names of a table's columns, which may hold
-    something else.
+    something else. ``signals`` (m,) are further numbers beside each opinion, by name.
     """
 
     values: Any
@@ -103,13 +115,15 @@ class Opinion:
     as_logits: bool = False
     recipe: Mapping[str, Any] | None = None
     of_columns: bool = False
+    signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Any) -> Opinion:
         """Return the opinion that outputs are, or an array."""
         if hasattr(given, "logits"):
             copies = given.arrays.get(f"{OF_COPIES}logits")
-            return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
+            signals = {name: given.arrays[f"{SIGNAL}{name}"] for name in given.signals}
+            return cls(given.logits, given.ids, given.classes, copies, as_logits=True, signals=signals)
         values = as_array(given, 2)
         if values.dtype.kind == "b":
             values = values.astype(np.int64)
@@ -142,6 +156,10 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         places = opinion_class_places(own, other, classes)
         logits = other.values if other.as_logits else _opinion_on_log_scale(other.values)
         aligned_arrays = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
+        aligned_arrays |= {
+            signal_of_opinion(name, signal): np.where(rows == LACKING, np.nan, values[rows])
+            for signal, values in other.signals.items()
+        }
         if own.copies is not None and other.copies is not None:
             mine, theirs = own.recipe, other.recipe
             if mine is None or theirs is None:  # then they are as many

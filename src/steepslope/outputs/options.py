@@ -125,9 +125,14 @@ class ReadingOptions:
         return replace(self, opinion=(), opinion_classes=())
 
     def with_signals(self, names: Sequence[str], path: str | Path) -> "ReadingOptions":
-        """Return the same for a table whose signals are known, such as a gate's, unless they are named."""
-        is_known = names and self.signals is None and Path(path).suffix.lower() in TABLES
-        return replace(self, signals=tuple(names)) if is_known else self
+        """Return the same for a table whose signals are known, such as a gate's, unless they are named.
+
+        Those beside opinions stand in the files of the opinions.
+        """
+        opinions = options_by_name("opinion", self.opinion)
+        own = tuple(name for name in names if name.partition(": ")[0] not in opinions)
+        is_known = own and self.signals is None and Path(path).suffix.lower() in TABLES
+        return replace(self, signals=own) if is_known else self
 
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""

@@ -16,6 +16,8 @@ from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_signal_array, opinion_of_array
+from steepslope.outputs.classifier_outputs import signal_arrays
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
@@ -29,9 +31,9 @@ MCP_RANKS = "the classifier's own probability ranks its predictions"
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A fitted classifier with its ``classes`` (K,), and what else an oracle sees of its inputs: features, opinions.
+    """A fitted classifier with its ``classes`` (K,), and what else an oracle sees: features, opinions and signals.
 
-    ``log_floor`` is :attr:`Responses.log_floor`.
+    ``log_floor`` is :attr:`Responses.log_floor`. ``signals`` are as :func:`signals_of_inputs` takes them.
     """
 
     estimator: Any
@@ -39,6 +41,7 @@ class Reader:
     log_floor: float
     features: Features | None
     opinions: Mapping[str, Opinion]
+    signals: Any = None
 
     def outputs(
         self, X: Any, responses: Responses | None = None, of_others: Mapping[str, Responses] | None = None
@@ -53,7 +56,8 @@ class Reader:
         logits = responses.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
         classes = names if len(names) == logits.shape[1] else None
-        outputs = ClassifierOutputs.of({"logits": logits, "features": features}, classes)
+        signals = signals_of_inputs(self.signals, X)
+        outputs = ClassifierOutputs.of({"logits": logits, "features": features, **signals}, classes)
         for name, opinion in self.opinions.items():
             response = opinion.responses(X, self.classes) if of_others is None else of_others[name]
             outputs = opinion.added(outputs, name, response, self.classes)
@@ -97,6 +101,31 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
             require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
     texts = _inputs_as_text(X[groups] if isinstance(groups, str) else groups(X))
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
+
+
+def signals_of_inputs(signals: Any, X: Any) -> dict[str, NDArray[np.float64]]:
+    """Return the arrays of signals, (m,) each, from columns of X or from a function; none without signals.
+
+    Raises
+    ------
+    SteepslopeError
+        If ``signals`` is neither, X has no such column, or a signal is not one number a row.
+    """
+    if signals is None:
+        return {}
+    with located("signals"):
+        if callable(signals):
+            named = signals(X)
+        else:
+            if isinstance(signals, str) or not isinstance(signals, Sequence) or not hasattr(X, "columns"):
+                found = f"{type(signals).__name__} for {type(X).__name__}"
+                raise SteepslopeError(f"expected names of a frame's columns, or a function, found {found}")
+            for name in signals:
+                require_known("column of X:", name, [*X.columns])
+            named = {name: np.asarray(X[name], dtype=np.float64) for name in signals}
+        if not isinstance(named, Mapping):
+            raise SteepslopeError(f"expected a function that returns arrays by name, found {type(named).__name__}")
+        return signal_arrays(named)
 
 
 def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:
@@ -147,6 +176,8 @@ def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinio
     if oracle is None or oracle.fitted_ is None:
         return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
     saw = "The oracle saw the classifier's outputs alone." if reader.features is None else reader.features.saw
+    signals = [opinion_of_array(name) for name in oracle.arrays if is_signal_array(name)]
+    saw += f" It takes the signals {', '.join(signals)}." if signals else ""
     fitted = oracle.fitted_
     if oracle.arrays == ("logits",):
         temperature = fitted.pool.temperature

@@ -39,9 +39,10 @@ KEPT_ROWS = 16
 KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
 TRUSTED = Artifact(
-    "a trusted classifier", CARD, version=4, inside=f"{GATE}/{GATE_CARD}",
+    "a trusted classifier", CARD, version=5, inside=f"{GATE}/{GATE_CARD}",
     varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
 )  # fmt: skip
+SETTINGS = ("max_risk", "delta", "calibration_size", "groups", "signals", "when_changed")
 PARQUET = ("polars", "pyarrow")  # libraries of frames that read and write Parquet by themselves
 PANDAS, SPARSE, ARRAY, OBJECTS, LIST = "pandas", "sparse", "array", "objects", "list"
 
@@ -101,7 +102,7 @@ class Calibration:
             outputs = read(self.rows)
         for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None).arrays.items():
             other = outputs.arrays.get(name, np.zeros(0))
-            if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
+            if other.shape != array.shape or not np.allclose(other, array, TOLERANCE, TOLERANCE, True):
                 place = "opinions" if is_opinion_array(name) else "estimator"
                 raise SteepslopeError(f"expected the classifier that was saved, found one with other {name}", place)
 
@@ -112,15 +113,16 @@ def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     SteepslopeError
-        If the groups are a function, which JSON cannot hold: without it, the decisions would be others.
+        If groups or signals are a function, which JSON cannot hold: without it, the decisions would be others.
     """
-    groups = params["groups"]
-    if any(map(callable, groups.values() if isinstance(groups, Mapping) else [groups])):
-        remedy = "make the groups a column of X and give its name"
-        raise SteepslopeError(f"expected a column's name, found a function, which cannot be saved: {remedy}", "groups")
+    for name in ("groups", "signals"):
+        value = params[name]
+        if any(map(callable, value.values() if isinstance(value, Mapping) else [value])):
+            remedy = f"make the {name} columns of X and give their names"
+            raise SteepslopeError(f"expected names of columns, found a function, which cannot be saved: {remedy}", name)
     unknown = params["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
-    settings = {name: params[name] for name in ("max_risk", "delta", "calibration_size", "groups", "when_changed")}
+    settings = {name: params[name] for name in SETTINGS}
     settings |= {name: params[name] for name in ("cv", "n_jobs", "random_state") if isinstance(params[name], int)}
     return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
 

@@ -94,9 +94,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     With probability 1 − ``delta`` over the rows given to ``fit``, at most ``max_risk`` of the accepted predictions are
     wrong. This holds for inputs that are drawn independently from the same source. Each class is held out in
-    proportion, which makes the count less noisy. A class with one row may lose it to the held-out part; the row then
-    counts as an error, as inputs of unknown classes will. Sample weights are for the classifier: the promise counts
-    each row once.
+    proportion. A class with one row may lose it to the held-out part; the row then counts as an error, as inputs of
+    unknown classes will. Sample weights are for the classifier: the promise counts each row once.
 
     Parameters
     ----------
@@ -108,8 +107,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     delta
         Probability, in (0, 1), that the promise does not hold.
     calibration_size
-        Fraction of the rows that is held out, in (0, 1). A promise of 5 % takes at least 59 held-out rows, 1 % takes
-        299.
+        Fraction of the rows that is held out, in (0, 1). A promise of 5 % takes at least 59 held-out rows, 1 % 299.
     cv
         Number of folds >= 2, or a scikit-learn splitter that puts each row into one fold; it may use groups. A
         ``TimeSeriesSplit`` says that rows are in order of time: the last are then held out, after its ``gap``.
@@ -129,11 +127,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     groups
         Groups that each have a threshold and a promise of their own, or None: "predicted" for the predicted classes,
         the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). Of
-        several columns, as in ``["sex", "race"]``, or functions by name, each combination gets a threshold, so the
-        promise also holds for each sex and each race. Groups with enough rows share ``delta``; no rows of others, or of
-        a group that is not among the calibration rows, are accepted. Of several risks, the gate takes the first that
-        can be promised to the most groups. The ``groups`` of :meth:`fit` are something else: they name rows that belong
-        together.
+        several columns, as in ``["sex", "race"]``, or functions by name, each combination gets a threshold. Groups with
+        enough rows share ``delta``; no rows of other groups are accepted. Of several risks, the gate takes the first
+        that can be promised to the most groups. The ``groups`` of :meth:`fit` name rows that belong together.
+    signals
+        Further numbers about each prediction that the oracle sees, such as a judge's grade, on any scale and NaN where
+        there is none: names of columns of X (frames), or a function that takes X and returns arrays (m,) by name.
     when_changed
         What :meth:`decide` does if X is clearly not drawn as the calibration rows were: "review" accepts nothing,
         "warn" only warns. If another class mix explains the change, and the promise holds for that mix as well, it goes
@@ -197,6 +196,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         unknown_label: Any = None,
         opinions: Mapping[str, Any] | None = None,
         groups: Any = None,
+        signals: Any = None,
         when_changed: WhenChanged = "review",
     ) -> None:
         self.estimator = estimator
@@ -209,6 +209,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.unknown_label = unknown_label
         self.opinions = opinions
         self.groups = groups
+        self.signals = signals
         self.when_changed = when_changed
 
     def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
@@ -477,7 +478,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
         Among its JSON and arrays are the outputs of the calibration rows and sixteen of these rows, those of polars and
         pyarrow as Parquet, and those of pandas without their index. Save the classifiers yourself, such as with
-        ``skops.io``. Groups by a function are refused, because a function cannot be saved: name a column.
+        ``skops.io``. Functions for groups or signals are refused, because they cannot be saved: name columns.
         """
         check_is_fitted(self)
         write_trusted(Path(path), self)
@@ -501,7 +502,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         require_saved_classes(estimator, card.classes, "estimator")
         model._keep_classifiers(estimator, others)
         restored = restored_opinions(card.opinions, others)
-        model.reader_ = Reader(estimator, model.classes_, card.log_floor, features, restored)
+        model.reader_ = Reader(estimator, model.classes_, card.log_floor, features, restored, model.signals)
         model.gate_, model.calibration_, model.saw_ = gate, calibration, card.saw
         model.oracle_ = gate.require_source().oracle  # type: ignore[assignment]
         calibration.require_same(model.reader_.outputs)
@@ -530,7 +531,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
         self.opinions_ = {name: opinion.estimator for name, opinion in opinions.items()}
         judged = rows_in_folds(folds) if folds else np.arange(len(labels))
-        self.reader_ = Reader(fitted, self.classes_, unseen.log_floor, features, opinions)
+        self.reader_ = Reader(fitted, self.classes_, unseen.log_floor, features, opinions, self.signals)
         outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
         truths = class_codes(labels[judged], self.classes_)
         if _num_samples(unknown):

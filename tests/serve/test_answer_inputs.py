@@ -60,8 +60,9 @@ def client(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tes
 
 def asked(columns: dict[str, list[Any]]) -> bytes:
     """Return a request; text and numbers stand as they are."""
+    kinds = {"prediction": "BYTES", "confidence": "FP64"}
     tensors = [
-        {"name": name, "shape": [len(data)], "datatype": "BYTES" if "pred" in name else "FP64", "data": data}
+        {"name": name, "shape": [len(data)], "datatype": kinds.get(name.partition("_")[0], "FP32"), "data": data}
         for name, data in columns.items()
     ]
     return json.dumps({"inputs": tensors}).encode()
@@ -164,3 +165,27 @@ def test_classes_without_names_are_numbers_and_graded_answers_a_confidence_alone
     with client_of(served_gate_folder(tmp_path / "graded")) as client:
         second = answered(client, {"confidence": [0.99] * 3})
     assert second["trust_logit"] == pytest.approx([first[3]["data"][0]] * 3)
+
+
+@pytest.mark.parametrize("confidence", [None, "judge"])
+def test_graded_answers_have_signals(confidence: str | None, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    skill = draw.normal(size=900)
+    signals = {"judge": skill + draw.normal(size=900), "entropy": draw.normal(size=900) - skill}
+    outputs = ClassifierOutputs.from_graded(signals, skill > -0.5, confidence=confidence)
+    oracle = FusedOracle().fit(outputs.subset(slice(300)))
+    gate = Gate.of(oracle, outputs.subset(slice(300, 800)), 0.2)
+    gate.save(tmp_path / "gate")
+    export_gate(gate, "gate").save(tmp_path / "gate.onnx")
+    new = outputs.subset(slice(800, None))
+    columns = {name: new.require(name).tolist() for name in ("signal_judge", "signal_entropy")}
+    columns |= {} if confidence is None else {"confidence": columns["signal_judge"]}
+    columns["signal_entropy"][0] = None
+    expected = gate.decide(new.changed(signal_entropy=[np.nan, *new.require("signal_entropy")[1:]]))
+    file = taking_answers(served_file(ExportedGate.open(tmp_path / "gate.onnx", threads=1), 32))
+    for served in (served_gate_folder(tmp_path / "gate"), file):
+        with client_of(served) as client:
+            found = answered(client, columns)
+        assert found["accepted"] == expected.accepted.tolist()
+        assert not found["accepted"][0]
+        np.testing.assert_allclose(found["trust_logit"][1:], expected.trust_logit[1:], atol=1e-3)

@@ -44,8 +44,9 @@ LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, 
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 ROUNDED = 0.01  # of an order in float16
 PROBABILITIES = "confidences in [0, 1]"
+NO_CONFIDENCES = "no confidences"
 SCALES = {
-    "no confidences": (np.inf, -np.inf),
+    NO_CONFIDENCES: (np.inf, -np.inf),
     PROBABILITIES: (LOWEST_ORDER, HIGHEST_ORDER),
     "confidences of at most 0": (-np.inf, LOWEST_ORDER),
 }  # the least and the highest order on each; numbers above 1 are on none

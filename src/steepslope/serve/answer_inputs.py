@@ -1,6 +1,7 @@
 """Answers in place of arrays: a served gate of answers takes ``prediction`` and ``confidence``, and makes logits.
 
-An opinion has ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers if the classes have no
+Graded answers have no prediction, and where the calibration rows had no confidence, only their signals are taken. An
+opinion has ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers if the classes have no
 names. A confidence may be missing (null), and so may an opinion. A prediction that is none of the classes is no error:
 its label is −1, and it is not accepted.
 """
@@ -18,6 +19,7 @@ from steepslope.nets.export.file import Arrays, ArraySpec
 from steepslope.outputs.answers import (
     CONFIDENCE,
     GRADES,
+    NO_CONFIDENCES,
     UNSAID,
     answer_logits,
     answer_texts,
@@ -25,7 +27,7 @@ from steepslope.outputs.answers import (
     require_scales,
 )
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
-from steepslope.serve.served import Served
+from steepslope.serve.served import Served, served_row_count
 
 PREDICTION = "prediction"
 
@@ -49,7 +51,10 @@ def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
     end = f"_{opinion_of_array(array.name)}" if is_opinion_array(array.name) else ""
     prediction = ArraySpec(f"{PREDICTION}{end}", np.int64 if served.card.classes is None else np.object_, (None,))
     is_graded = not end and served.card.classes == GRADES  # all answers are taken for right
-    return [*([] if is_graded else [prediction]), ArraySpec(f"{CONFIDENCE}{end}", np.float64, (None,))]
+    confidence = ArraySpec(f"{CONFIDENCE}{end}", np.float64, (None,))
+    if is_graded:
+        return [] if served.card.answers[array.name] == NO_CONFIDENCES else [confidence]
+    return [prediction, confidence]
 
 
 def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[Any]:
@@ -57,6 +62,9 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     if array.name not in served.card.answers:
         return part[array.name]
     inputs = _inputs_of_array(served, array)
+    if not inputs:  # graded answers, of which signals tell all
+        right = np.ones(served_row_count(part), np.int64)
+        return answer_logits(right, None, len(GRADES)).astype(array.dtype)
     *predictions, confidence = (part[one.name] for one in inputs)
     count, names = array.shape[1], served.card.classes
     assert count is not None

@@ -64,15 +64,16 @@ class Gain:
     """What a budget gains over MCP, by out-of-fold log-odds on the fit set.
 
     ``auc`` is the AUC minus MCP's, ``aurc_ratio`` the AURC over MCP's. ``cost`` says which further forward passes a
-    prediction needs.
+    prediction needs. ``rival`` is MCP, or any order of answers that have no confidence.
     """
 
     auc: float
     aurc_ratio: float
     cost: str
+    rival: str = "MCP"
 
     def __str__(self) -> str:
-        return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against MCP; {self.cost}"
+        return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against {self.rival}; {self.cost}"
 
 
 def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
@@ -398,4 +399,5 @@ def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs
     further = ", ".join([*opinions, *(cost for array, cost in costs.items() if array in needed)])
     cost = f"1 forward pass and {further}" if further else "1 forward pass"
     difference = auroc(odds, is_correct) - auroc(mcp, is_correct)
-    return Gain(difference, aurc(odds, is_correct) / aurc(mcp, is_correct), cost)
+    ratio = aurc(odds, is_correct) / aurc(mcp, is_correct)
+    return Gain(difference, ratio, cost, "MCP" if np.ptp(mcp) > 0 else "answers in any order")

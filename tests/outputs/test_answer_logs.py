@@ -71,7 +71,7 @@ def test_answers_without_truth_are_left_out(
     monkeypatch.chdir(tmp_path)
     words = "import decisions decisions.jsonl --truths documents.csv --out answers.csv --answered-by mine-2"
     assert main(words.split()) == 0
-    assert "30 answers; 60 others have no truth" in capsys.readouterr().err
+    assert "30 answers; 60 others are left out" in capsys.readouterr().err
     assert ClassifierOutputs.load("answers.csv").classifier == "answers of mine-2"
 
 

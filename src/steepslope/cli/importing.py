@@ -45,7 +45,7 @@ def import_answers(
         The file to write, .csv.
     truths
         Table (.csv, .parquet or .jsonl) with the right answers: columns id and label, id and is_correct, or id and one
-        for each question. Answers without a truth are then left out.
+        for each question. Where some answers are known to be right or wrong, the others are left out.
     mapping
         YAML or JSON file that names the field of each of id, answer, truth, is_correct, confidence, document, question
         and answered_by, as far as records have it, and below signals the field of each signal. A path such as
@@ -57,17 +57,17 @@ def import_answers(
     replace
         Replace a file that is there.
     """
-    from steepslope.outputs.answer_logs import read_answers, with_truths, write_answers
+    from steepslope.outputs.answer_logs import graded_answers, read_answers, with_truths, write_answers
 
     if not out.endswith(".csv"):
         raise SteepslopeError(f"expected a file that ends in .csv, found {out!r}", "out")
     require_free_file(Path(out), replace)
     answers = read_answers(kind, [Path(file) for file in files], None if mapping is None else Path(mapping))
-    count = len(answers)
     answers = answers if truths is None else with_truths(answers, Path(truths))
+    graded = graded_answers(answers)
     if answered_by is not None:
-        answers = [changed(answer, answered_by=answered_by) for answer in answers]
-    write_answers(Path(out), answers, choices)
-    lacking = count - len(answers)
-    left_out = f"; {lacking:,} others have no truth" if lacking else ""
-    say(f"{out}: {len(answers):,} answers{left_out}")
+        graded = [changed(answer, answered_by=answered_by) for answer in graded]
+    write_answers(Path(out), graded, choices)
+    lacking = len(answers) - len(graded)
+    left_out = f"; {lacking:,} others are left out, because nothing tells whether they are right" if lacking else ""
+    say(f"{out}: {len(graded):,} answers{left_out}")

@@ -22,7 +22,7 @@ from scipy.special import softmax
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.files.folders import read_json, staged_folder
 from steepslope.files.yaml_files import read_yaml
-from steepslope.outputs.answers import ANSWERED_BY, CONFIDENCE
+from steepslope.outputs.answers import ANSWERED_BY, CONFIDENCE, is_no_answer
 from steepslope.outputs.arrays import SIGNAL, require_signal_name
 from steepslope.outputs.columns import CORRECT, PREDICTION
 from steepslope.outputs.labels import TRUTH_OF_TEXT, listed_names, number_in_text
@@ -44,6 +44,8 @@ OF_UQLM = (
 JUDGE = re.compile(r"judge_\d+|.*_judge")
 DAMAGED = (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
 SHOWN = 30  # characters of what was found
+FIELD_OF_TYPE = {"choice": "choice", "score": "score", "noul": "noul", "predicate": "probability"}  # that is the answer
+REFUSAL = "refusal"
 LARGEST_SAMPLE = 2**28  # bytes of one sample in a compressed log
 
 
@@ -141,18 +143,27 @@ def as_signal(value: Any) -> float:
     return nan if number is None else float(number)
 
 
-def as_grade(value: Any, place: str) -> bool:
-    """Return whether an answer is right, from true, 1, yes, C or their opposites; raise for anything else.
+def as_grade(value: Any, place: str) -> bool | None:
+    """Return whether an answer is right, from true, 1, yes, C or their opposites; None where nothing stands.
 
-    >>> [as_grade(value, "acc") for value in (1.0, "False", "C", "I")]
-    [True, False, True, False]
+    Raises
+    ------
+    SteepslopeError
+        If the value is anything else.
+
+    >>> [as_grade(value, "acc") for value in (1.0, "False", "C", "I", "")]
+    [True, False, True, False, None]
     """
-    letter = GRADE_OF_LETTER.get(str(value))
-    text = f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
-    truth = TRUTH_OF_TEXT.get(text) if letter is None else letter
-    if truth is None:
+    text = str(value).strip()
+    if is_no_answer(text):
+        return None
+    number = as_signal(value)
+    if number in (0, 1):
+        return bool(number)
+    letters, words = GRADE_OF_LETTER.get(text), TRUTH_OF_TEXT.get(text.lower())
+    if letters is None and words is None:
         raise SteepslopeError(f"expected right or wrong (1 or 0, true or false, C or I), found {value!r}", place)
-    return bool(truth)
+    return bool(words) if letters is None else letters
 
 
 def token_signals(tokens: Sequence[Record] | None) -> dict[str, float]:
@@ -244,11 +255,10 @@ def inspect_answers(path: Path) -> Iterator[LoggedAnswer]:
         output = first.get("output") or {}
         text = str(output.get("completion") or value_at(output, "choices.0.message.content") or "")
         signals = {"length": float(len(text)), **token_signals(value_at(output, "choices.0.logprobs.content"))}
-        grade = next(iter(scores.values()), None)
         yield LoggedAnswer(
             id=f"{path.stem}:{name}",
             answer=str(text if answers[0] is None else answers[0]),
-            is_correct=None if grade is None else as_grade(grade, f"score {next(iter(scores))}"),
+            is_correct=as_grade(next(iter(scores.values()), None), "score of the first scorer"),
             answered_by=str(output.get("model") or ""),
             signals=signals | agreement_of_samples([text if answer is None else answer for answer in answers]),
         )
@@ -308,11 +318,10 @@ def uqlm_answers(path: Path) -> Iterator[LoggedAnswer]:
             raise SteepslopeError(
                 f"expected scores such as {', '.join(OF_UQLM[:3])}, found {listed_names([*map(str, record)])}"
             )
-        grade = next((record[name] for name in ("is_correct", "correct") if record.get(name) not in (None, "")), None)
         yield LoggedAnswer(
             id=str(record.get("id") or f"{path.stem}:{row}"),
             answer=text,
-            is_correct=None if grade is None else as_grade(grade, "is_correct"),
+            is_correct=as_grade(record.get("is_correct", record.get("correct")), "is_correct"),
             answered_by=str(record.get("model") or ""),
             signals={name: as_signal(record[name]) for name in names} | {"length": float(len(text))},
         )
@@ -348,32 +357,21 @@ def _decided(answer: Record, document: str, question: str, model: str) -> Logged
     """Return a typed answer: a choice or score with a probability for each option, yes or no, or a refusal."""
     kind = str(required_value(answer, "type"))
     told: Any = {"id": f"{document}:{question}", DOCUMENT: document, QUESTION: question, ANSWERED_BY: model}
-    require_known(f"type of answer to {question}:", kind, DECIDED)
-    if kind == "refusal":
+    if kind == REFUSAL:
         return LoggedAnswer(**told, answer="")
-    chosen, probabilities = DECIDED[kind](answer)
+    require_known(f"type of answer to {question}:", kind, (*FIELD_OF_TYPE, REFUSAL))
+    value = required_value(answer, FIELD_OF_TYPE[kind])
+    if kind in ("noul", "predicate"):
+        yes = as_signal(value)
+        value, probabilities = "true" if yes >= 0.5 else "false", [yes, 1 - yes]
+    else:
+        options = required_value(answer, "probabilities")
+        listed = options.values() if isinstance(options, Mapping) else [value_at(one, "probability") for one in options]
+        probabilities = [as_signal(probability) for probability in listed]
     signals = option_signals(probabilities) | {"certainty": as_signal(answer.get(CONFIDENCE))}
-    return LoggedAnswer(**told, answer=str(chosen), confidence=signals["probability"], signals=signals)
+    return LoggedAnswer(**told, answer=str(value), confidence=signals["probability"], signals=signals)
 
 
-def _decided_options(answer: Record, name: str) -> tuple[Any, list[float]]:
-    options = required_value(answer, "probabilities")
-    listed = [*options.values()] if isinstance(options, Mapping) else [value_at(one, "probability") for one in options]
-    return required_value(answer, name), [as_signal(value) for value in listed]
-
-
-def _decided_truth(answer: Record, name: str) -> tuple[str, list[float]]:
-    yes = as_signal(required_value(answer, name))
-    return "true" if yes >= 0.5 else "false", [yes, 1 - yes]
-
-
-DECIDED: dict[str, Callable[[Record], tuple[Any, list[float]]]] = {
-    "choice": lambda answer: _decided_options(answer, "choice"),
-    "score": lambda answer: _decided_options(answer, "score"),
-    "noul": lambda answer: _decided_truth(answer, "noul"),
-    "predicate": lambda answer: _decided_truth(answer, "probability"),
-    "refusal": lambda answer: ("", [nan]),
-}  # by the type of an answer: what it is, and the probabilities of its options
 READERS: dict[str, Callable[[Path], Iterator[LoggedAnswer]]] = {
     "lm-eval": lm_eval_answers,
     "inspect": inspect_answers,
@@ -432,10 +430,9 @@ def mapped_answers(path: Path, fields: Mapping[str, Any]) -> Iterator[LoggedAnsw
         signals = {name: value_at(record, place) for name, place in of_signals.items()}
         seen |= {name for name, value in (values | signals).items() if value is not None}
         texts: Any = {name: str(values[name]) for name in TEXTS if values.get(name) is not None}
-        grade = values.get("is_correct")
         yield LoggedAnswer(
             **({"id": f"{path.stem}:{row}", "answer": ""} | texts),
-            is_correct=None if grade in (None, "") else as_grade(grade, "is_correct"),
+            is_correct=as_grade(values.get("is_correct"), "is_correct"),
             confidence=as_signal(values.get(CONFIDENCE)),
             signals={name: as_signal(value) for name, value in signals.items()},
         )
@@ -445,28 +442,31 @@ def mapped_answers(path: Path, fields: Mapping[str, Any]) -> Iterator[LoggedAnsw
 
 
 def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswer]:
-    """Return the answers whose truth stands in a table, with it.
+    """Return the answers with the truth that stands in a table; raise if there is none for any of them.
 
     The table has columns id and label, the right answer, or id and is_correct; or id, the document, and the right
     answers of a document, in a column for each question.
     """
-    truths: dict[tuple[str, str], str] = {}
+    truths: dict[tuple[str, str], Any] = {}
     with located(path):
         for record in log_records(path):
             name = str(required_value(record, "id"))
-            truths |= {(name, column): text for column, text in record.items() if text != ""}
-    known = []
-    for answer in answers:
-        grade = truths.get((answer.id, "is_correct"))
-        truth = truths.get((answer.id, "label"), truths.get((answer.document, answer.question)))
-        if grade is not None:
-            known.append(replace(answer, is_correct=as_grade(grade, f"{path}: is_correct")))
-        elif truth is not None:
-            known.append(replace(answer, truth=truth))
-    if not known:
-        expected = "expected columns id and label, id and is_correct, or id and one for each question"
-        raise SteepslopeError(f"{expected}, found none of {answers[0].id} and {len(answers) - 1:,} other answers", path)
-    return known
+            truths |= {(name, str(column)): value for column, value in record.items() if not is_no_answer(str(value))}
+        told = []
+        for answer in answers:
+            truth = truths.get((answer.id, "label"), truths.get((answer.document, answer.question)))
+            is_correct = as_grade(truths.get((answer.id, "is_correct")), "is_correct")
+            told.append(replace(answer, truth=None if truth is None else str(truth), is_correct=is_correct))
+        if all(answer.grade is None for answer in told):
+            expected = "expected columns id and label, id and is_correct, or id and one for each question"
+            raise SteepslopeError(f"{expected}, found none of {answers[0].id} and {len(answers) - 1:,} other answers")
+    return told
+
+
+def graded_answers(answers: Sequence[LoggedAnswer]) -> list[LoggedAnswer]:
+    """Return those of the answers that are known to be right or wrong; all if this is known of none."""
+    graded = [answer for answer in answers if answer.grade is not None]
+    return graded or list(answers)
 
 
 def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool = False) -> None:

@@ -64,7 +64,7 @@ def test_thresholds_as_json(has_groups: bool, tmp_path: Path, capsys: Captured) 
     expected = {"a": gate.thresholds["a"], "b": None} if has_groups else gate.threshold
     assert content["thresholds"] == expected
     assert [one["accepted"] for one in content["certificates"]] == [one.accepted for one in gate.certificates]
-    assert content["ranks by"] == "the score mcp"
+    assert content["sentences"] == gate.sentences().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -68,17 +68,17 @@ def inspect_samples(rows: list[Asked]) -> list[dict[str, Any]]:
         {
             "id": row.row, "epoch": epoch, "input": "?", "choices": ["a", "b"], "target": "a", "messages": [],
             "output": {
-                "model": MODEL, "completion": "a", "choices": [
+                "model": MODEL, "completion": "a" if epoch == 1 or row.sure > 0.75 else "b", "choices": [
                     {"message": {"role": "assistant", "content": "a"}, "stop_reason": "stop",
                      "logprobs": {"content": tokens(row.sure)}}
                 ],
             },
             "scores": {
-                "match": {"value": "C" if row.is_right else "I", "answer": "a" if epoch == 1 else "b"},
+                "match": {"value": "C" if row.is_right == (epoch == 1) else "I", "answer": "a" if epoch == 1 else "b"},
                 "judge": {"value": row.judge},
             },
         }
-        for row in rows for epoch in (1, 2)
+        for row in rows for epoch in (2, 1)
     ]  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def truths(folder: Path, rows: list[Asked]) -> Path:
         writer = csv.writer(file)
         writer.writerow(["id", *right])
         writer.writerows([f"d{row.row}", *(pair[not row.is_right] for pair in right.values())] for row in rows)
-    lines = [f"q{row.row},{'Yes' if row.is_right else 'no'}" for row in rows]
+    lines = [f"q{row.row},{'TRUE' if row.is_right else 'no'}" for row in rows]
     (folder / "chats.csv").write_text("\n".join(["id,label", *lines, ""]), encoding="utf-8")
     return folder
 

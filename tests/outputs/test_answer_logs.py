@@ -9,8 +9,8 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answer_logs import MAPPED, READERS, read_answers, write_answers
-from tests.outputs.logs import MODEL, WRITERS, asked, decisions, lm_eval, truths, uqlm, write_lines
+from steepslope.outputs.answer_logs import MAPPED, READERS, read_answers, with_truths, write_answers
+from tests.outputs.logs import MODEL, WRITERS, asked, decisions, inspect_archive, lm_eval, truths, uqlm, write_lines
 
 SIGNALS = {
     "lm-eval": {"probability", "margin", "entropy", "logprob", "options", "is_greedy"},
@@ -47,9 +47,31 @@ def test_log_to_answers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert np.isfinite(outputs.require(f"signal_{first}")).sum() >= 2 * len(outputs) / 3
 
 
-def test_metrics_against_the_truth_are_no_signals(tmp_path: Path) -> None:
+def test_values_of_signals(tmp_path: Path) -> None:
+    rows = [*asked(20)]
+    for row, answer in zip(rows, read_answers("lm-eval", [lm_eval(tmp_path, rows)]), strict=True):
+        assert answer.answer == "0"
+        assert answer.signals["margin"] == pytest.approx(2 * row.sure - 1)
+    for row, answer in zip(rows, read_answers("inspect", [inspect_archive(tmp_path, rows)]), strict=True):
+        assert answer.answer == "a"  # of the first epoch, which comes second
+        assert answer.signals["agreement"] == (1 if row.sure > 0.75 else 0.5)
+        assert answer.signals["sum_logprob"] == pytest.approx(2 * np.log(row.sure))
+
+
+def test_choices_need_the_right_answers(tmp_path: Path) -> None:
     answers = read_answers("lm-eval", [lm_eval(tmp_path, [*asked(3)])])
-    assert all("acc_norm" not in answer.signals for answer in answers)
+    with pytest.raises(SteepslopeError, match="choices: expected the right answers"):
+        write_answers(tmp_path / "a.csv", answers, are_choices=True)
+
+
+def test_truths_are_records_of_any_type(tmp_path: Path) -> None:
+    answers = read_answers("decisions", [decisions(tmp_path, [*asked(2)])])
+    right = [
+        {"id": "d0", "tone": "Good", "paid": 1, "grade": 3.0},
+        {"id": "d1", "tone": "bad", "paid": False, "grade": None},
+    ]
+    told = with_truths(answers, write_lines(tmp_path / "truths.jsonl", right))
+    assert [answer.grade for answer in told] == [True, True, True, False, False, None]
 
 
 def test_choices_become_predictions_of_each_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +116,7 @@ REFUSED = [
     ("helm", "a.json", '[{"instance_id": "a", "stats": 5}]', "cannot be read as a log of kind helm"),
     ("helm", "a.json", '[{"instance_id": "a", "stats": []}]', "expected a metric of acc, exact_match"),
     ("uqlm", "a.csv", "response,other\na,1\n", "expected scores such as logprob, .* found response, other"),
+    ("uqlm", "a.json", '{"response": {"0": "a"}}', "expected a record for each answer"),
     ("chat", "a.jsonl", '{"error": "rate limit"}\n', "expected a field 'choices', found error"),
     (
         "decisions",

@@ -120,6 +120,9 @@ def test_a_model_is_known_and_another_refused(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="expected answers of a-1, as the gate was calibrated for, found"):
         Gate.load(tmp_path / "gate").decide(other)
     assert len(gate.decide(graded())) == 4  # whose model is not told
+    for ending in ("", ".npz", ".parquet", ".csv"):
+        fitted.save(tmp_path / f"outputs{ending}")
+        assert ClassifierOutputs.load(tmp_path / f"outputs{ending}").classifier == "answers of a-1"
 
 
 @pytest.mark.parametrize("column", ["a-1", "a-2"])

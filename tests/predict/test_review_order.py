@@ -31,6 +31,8 @@ def test_highest_expected_loss_comes_first_over_all_chunks() -> None:
     assert (order.left, round(order.wrong, 6)) == (2, 0.65)
     dear = ReviewOrder.of([first, second], 1, {"a": 1.0, "b": 10.0})
     assert dear.place.tolist() == [0, 1, 0, 0, 0]
+    unknown = ReviewOrder.of([first, second], 1, {"a": 1.0}, usual=10.0)
+    assert unknown.place.tolist() == [0, 1, 0, 0, 0]
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ def test_a_gate_with_costs_is_kept(tmp_path: Path) -> None:
     gate.save(tmp_path / "gate")
     again = Gate.load(tmp_path / "gate")
     assert again.objectives == gate.objectives
-    assert again.costs_of_errors == gate.costs_of_errors
+    assert again.costs_of_errors == gate.costs_of_errors == pytest.approx({"fine": 500, "fraud": 10})
+    (tmp_path / "gate" / "calibration_rows.safetensors").unlink()
+    assert Gate.load(tmp_path / "gate").sentences() == gate.sentences()
 
 
 def test_a_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
@@ -79,6 +81,18 @@ def test_a_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert main(["predict", "--gate", "gate", "--outputs", "outputs", "--reviews", "5", "--out", "d.csv"]) == 0
 
 
-def test_costs_of_classes_need_others() -> None:
-    with pytest.raises(SteepslopeError, match="error_costs: expected costs with it"):
+def test_costs_of_classes_need_others_and_the_predicted_classes() -> None:
+    with pytest.raises(SteepslopeError, match="error_costs: expected costs as well"):
         Objectives(error_costs=FRAUD)
+    outputs = payments(200, 0)
+    with pytest.raises(SteepslopeError, match="groups: expected the predicted classes"):
+        Gate.of(MCP(), outputs, costs=(10, 1), error_costs=FRAUD, by="site", groups=np.repeat(["a", "b"], 100))
+    with pytest.raises(SteepslopeError, match=r"error_costs: expected none: Gate\.of takes them"):
+        Gate.calibrate(outputs.logits[:, 1], outputs.is_correct, costs=(10, 1), error_costs=FRAUD)
+
+
+def test_errors_that_cost_nothing_are_all_accepted() -> None:
+    gate = Gate.of(MCP(), payments(2_000, 0), costs=(10, 1), error_costs={"fraud": {"fine": 0.0}})
+    assert np.isfinite(gate.thresholds["fraud"])
+    new = payments(500, 3)
+    assert gate.decide(new).accepted[new.predictions == 1].all()

@@ -25,8 +25,8 @@ def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> N
     gate
         Folder of a gate (calibrate), its name on the Hub, or an ONNX file (export).
     json
-        Print JSON, with the threshold of each group (null: nothing is accepted) and the certificates, for whoever
-        applies the thresholds elsewhere.
+        Print JSON with the threshold of each group (null: nothing is accepted) and the certificates, to apply the
+        thresholds elsewhere.
     backbones
         Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     """
@@ -40,7 +40,7 @@ def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> N
     else:
         loaded = Gate.load(gate, partial(load_oracle, backbones=backbones))
         facts, promise = _folder_facts_to_show(loaded, gate), loaded.sentences()
-        content = _promises_as_json(loaded) | facts
+        content = _promises_as_json(loaded)
     if json:
         print(json_format.dumps(content, indent=2, ensure_ascii=False))
         return

@@ -23,7 +23,6 @@ from steepslope.gate.decisions import (
     Decisions,
     groups_to_decide_by,
     most_probable_classes,
-    names_of_classes,
 )
 from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
 from steepslope.gate.storage import read_gate, write_gate
@@ -44,7 +43,7 @@ from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
-from steepslope.promise.costs import cost_sentences, costs_of_errors, require_classes_of_costs
+from steepslope.promise.costs import cost_sentences, require_classes_of_costs
 from steepslope.promise.objectives import REVIEW_ALL, Objectives, OtherObjectives, WhenChanged
 from steepslope.promise.rows import (
     CROSS,
@@ -83,8 +82,9 @@ class Gate:
     - ``by``: what the groups are, "predicted" for the predicted classes, "sex × race" for overlapping ones; None
       without groups.
     - ``classes``: the names of the classes, or None. ``origin``: which classifier made the predictions, if known.
-    - ``calibration_rows``: the gate's decisions on these n rows. None if a copy leaves them out, if too few could be
-      drawn, and for another of several risks (:meth:`at`).
+    - ``calibration_rows``: the gate's decisions on these rows, one of each thing. None if a copy leaves them out, if
+      too few could be drawn, and for another of several risks (:meth:`at`).
+    - ``costs_of_errors``: the mean cost of an error for each predicted class, if costs depend on the classes.
     """
 
     certificates: tuple[Certificate, ...]
@@ -100,6 +100,7 @@ class Gate:
     classes: tuple[str, ...] | None = None
     origin: Origin = UNRECORDED
     calibration_rows: CalibrationRows | None = field(default=None, repr=False)
+    costs_of_errors: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def calibrate(
@@ -167,6 +168,8 @@ class Gate:
         array([ True, False])
         """
         objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
+        if objectives.error_costs is not None:
+            raise SteepslopeError("expected none: Gate.of takes them, since it knows the classes", "error_costs")
         mix = Mix(None if class_mix is None else checked_class_mix(class_mix))
         mix.require_risk_alone(objectives, groups is not None)
         rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes, of_log_odds=of_log_odds)
@@ -243,6 +246,9 @@ class Gate:
         if objectives.error_costs is not None:
             require_classes_of_costs(objectives.error_costs, outputs.label_names)
             by = PREDICTED if by is None and groups is None else by
+            if by != PREDICTED:
+                expected = "expected the predicted classes as groups, since errors cost different amounts"
+                raise SteepslopeError(f"{expected}, found others", "groups")
         by = names_of_crossed(groups) if by is None else by
         names = crossed_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs), by)
         if by is not None and names is None:
@@ -267,9 +273,9 @@ class Gate:
         gate = cls._calibrated(calibrating, objectives, mix, thresholds, seed)
         if not mix.is_other:  # later rows may have no answer, too
             unanswered = rows.extra["predicted"] == UNKNOWN
-            known = unanswered | np.isin(np.arange(len(rows)), complete)
-            independent = np.isin(np.arange(len(rows)), one_of_each_copy(codes[once], seed))
-            gate = gate._remembering(rows.subset(known & independent))
+            known = np.flatnonzero(unanswered | np.isin(np.arange(len(rows)), complete))
+            independent = known[one_of_each_copy(codes[once][known], seed)]
+            gate = gate._remembering(rows.subset(independent))
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
         has_classes = objectives.max_class_risk is None and outputs.classes != GRADES
         neglected = caution_on_neglected_class(calibrating, accepted) if has_classes else []
@@ -303,7 +309,10 @@ class Gate:
         probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt], rows.of_log_odds)
         rows = rows.subset(drawn)
         wrong = int((~rows.is_correct).sum())
-        gate = cls(made.accepted, probability, wrong, len(rows), objectives, made.of_classes, made.rejection)
+        gate = cls(
+            made.accepted, probability, wrong, len(rows), objectives, made.of_classes, made.rejection,
+            costs_of_errors=made.costs_of_errors,
+        )  # fmt: skip
         return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
 
     def _remembering(self, rows: LabelledRows) -> Self:
@@ -413,7 +422,8 @@ class Gate:
         certificates = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
         lines = [certificate.sentences() for certificate in certificates]
         if self.objectives.costs is not None:
-            lines += cost_sentences(self.objectives, self.promises, self.wrong / self.n, self.costs_of_errors)
+            share = self.wrong / self.n
+            lines += cost_sentences(self.objectives.costs, self.promises, share, self.costs_of_errors)
         count = sum(certificate.is_given for certificate in certificates)
         if count > 1:
             lines.append(f"All {count} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
@@ -422,16 +432,6 @@ class Gate:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
         return "\n".join([*lines, *([assumptions_in_lines(self.assumptions)] if count else [])])
-
-    @property
-    def costs_of_errors(self) -> dict[str, float]:
-        """The mean cost of an error for each predicted class; empty unless it depends on the classes."""
-        rows, objectives = self.calibration_rows, self.objectives
-        if objectives.costs is None or objectives.error_costs is None or rows is None or rows.true is None:
-            return {}
-        assert rows.predicted is not None
-        predicted, true = (names_of_classes(labels, self.classes) for labels in (rows.predicted, rows.true))
-        return costs_of_errors(predicted, true, objectives.error_costs, objectives.costs[0])
 
     @property
     def of_overlapping(self) -> list[str]:

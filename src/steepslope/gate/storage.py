@@ -54,6 +54,7 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
             "of_classes": [certificate.as_json() for certificate in gate.of_classes], "caution": gate.caution,
             "rejection": None if gate.rejection is None else gate.rejection.as_json(),
             "probability": asdict(gate.probability), "wrong": gate.wrong, "n": gate.n,
+            "costs_of_errors": dict(gate.costs_of_errors),
             "classes": None if gate.classes is None else list(gate.classes), **asdict(gate.origin),
         }  # fmt: skip
         GATE.seal(staging, card, made)
@@ -85,6 +86,7 @@ class GateCard:
     probability: ProbabilityMap
     wrong: int
     n: int
+    costs_of_errors: Mapping[str, float]
     classes: tuple[str, ...] | None
 
 

@@ -73,7 +73,18 @@ class LoggedAnswer:
         """Whether the answer is right: as the log says, or because it equals the truth; None if neither is known."""
         if self.is_correct is not None or self.truth is None:
             return self.is_correct
-        return self.answer.strip().lower() == self.truth.strip().lower()
+        return meaning_of_text(self.answer) == meaning_of_text(self.truth)
+
+
+def meaning_of_text(text: str) -> str | float:
+    """Return what an answer is compared by: a number, 1 or 0 for true or false, or the text without its case.
+
+    >>> meaning_of_text(" Yes") == meaning_of_text("true"), meaning_of_text("3.0") == meaning_of_text("3")
+    (True, True)
+    """
+    plain = text.strip().lower()
+    number = number_in_text(plain)
+    return TRUTH_OF_TEXT.get(plain, plain) if number is None else float(number)
 
 
 def log_records(path: Path) -> Iterator[Record]:
@@ -247,21 +258,26 @@ def inspect_answers(path: Path) -> Iterator[LoggedAnswer]:
     for sample in _inspect_samples(path):
         epochs.setdefault(str(required_value(sample, "id")), []).append(sample)
     for name, samples in epochs.items():
-        first = min(samples, key=lambda sample: as_signal(sample.get("epoch")))
-        scores = {scorer: value_at(score, "value") for scorer, score in (first.get("scores") or {}).items()}
-        answers = [
-            value_at(next(iter((sample.get("scores") or {None: None}).values())), "answer") for sample in samples
-        ]
-        output = first.get("output") or {}
-        text = str(output.get("completion") or value_at(output, "choices.0.message.content") or "")
-        signals = {"length": float(len(text)), **token_signals(value_at(output, "choices.0.logprobs.content"))}
+        first, *_ = samples = sorted(samples, key=lambda sample: as_signal(sample.get("epoch", 1)))
+        texts = [_inspect_completion(sample) for sample in samples]
+        scores = first.get("scores") or {}
+        score: Any = next(iter(scores.values()), {})
+        signals = {
+            "length": float(len(texts[0])),
+            **token_signals(value_at(first, "output.choices.0.logprobs.content")),
+        }
         yield LoggedAnswer(
             id=f"{path.stem}:{name}",
-            answer=str(text if answers[0] is None else answers[0]),
-            is_correct=as_grade(next(iter(scores.values()), None), "score of the first scorer"),
-            answered_by=str(output.get("model") or ""),
-            signals=signals | agreement_of_samples([text if answer is None else answer for answer in answers]),
+            answer=str(value_at(score, "answer") or texts[0]),
+            is_correct=as_grade(value_at(score, "value"), "score of the first scorer"),
+            answered_by=str(value_at(first, "output.model") or ""),
+            signals=signals | agreement_of_samples(texts),
         )
+
+
+def _inspect_completion(sample: Record) -> str:
+    text = value_at(sample, "output.completion") or value_at(sample, "output.choices.0.message.content")
+    return str(text or "")
 
 
 def _inspect_samples(path: Path) -> Iterator[Record]:
@@ -312,7 +328,9 @@ def helm_answers(path: Path) -> Iterator[LoggedAnswer]:
 def uqlm_answers(path: Path) -> Iterator[LoggedAnswer]:
     """Yield the answers in a frame of uqlm (to_df) that was saved as a table or as JSON records."""
     for row, record in enumerate(log_records(path)):
-        text = str(required_value(record, "response"))
+        text = required_value(record, "response")
+        if isinstance(text, Mapping):
+            raise SteepslopeError("expected a record for each answer (to_json(orient='records')), found one for all")
         names = [name for name in record if name in OF_UQLM or JUDGE.fullmatch(str(name))]
         if not names:
             raise SteepslopeError(
@@ -320,10 +338,10 @@ def uqlm_answers(path: Path) -> Iterator[LoggedAnswer]:
             )
         yield LoggedAnswer(
             id=str(record.get("id") or f"{path.stem}:{row}"),
-            answer=text,
+            answer=str(text),
             is_correct=as_grade(record.get("is_correct", record.get("correct")), "is_correct"),
             answered_by=str(record.get("model") or ""),
-            signals={name: as_signal(record[name]) for name in names} | {"length": float(len(text))},
+            signals={name: as_signal(record[name]) for name in names} | {"length": float(len(str(text)))},
         )
 
 
@@ -332,11 +350,10 @@ def chat_answers(path: Path) -> Iterator[LoggedAnswer]:
     for row, record in enumerate(log_records(path)):
         body = value_at(record, "response.body") or record
         samples = [str(value_at(choice, "message.content") or "") for choice in required_value(body, "choices")]
-        version = body.get("system_fingerprint") or ""
         yield LoggedAnswer(
             id=str(record.get("custom_id") or f"{path.stem}:{row}"),
             answer=samples[0],
-            answered_by=f"{body.get('model', '')} {version}".strip(),
+            answered_by=str(body.get("model") or ""),
             signals=token_signals(value_at(body, "choices.0.logprobs.content")) | agreement_of_samples(samples),
         )
 
@@ -482,10 +499,12 @@ def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool
     require_ids_once([answer.id for answer in answers])
     models = sorted({answer.answered_by for answer in answers})
     if len(models) > 1:
-        found = f"found {listed_names(models)}"
+        found = f"found {listed_names(models)}: import them apart, or set it with --answered-by"
         raise SteepslopeError(f"expected the answers of one model and version, {found}", ANSWERED_BY)
     columns = {name: [getattr(answer, name) for answer in answers] for name in ("id", DOCUMENT, QUESTION, ANSWERED_BY)}
     if are_choices:
+        if any(answer.truth is None and answer.grade is not None for answer in answers):
+            raise SteepslopeError("expected the right answers (--truths) with choices, found grades alone", "choices")
         columns[PREDICTION] = [_class_of_choice(answer, answer.answer) for answer in answers]
         columns["label"] = [_class_of_choice(answer, answer.truth or "") for answer in answers]
     else:

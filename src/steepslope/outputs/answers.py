@@ -310,10 +310,15 @@ def maker_of_answers(answered_by: Texts | str | None) -> str | None:
     if isinstance(answered_by, Texts):
         names = sorted(name for name in answered_by.distinct if not is_no_answer(name))
         if len(names) > 1:
-            expected = "expected the answers of one model and version (--answered-by tells which)"
+            expected = "expected the answers of one model and version (set it with --answered-by)"
             raise SteepslopeError(f"{expected}, found {listed_names(names)}", ANSWERED_BY)
         answered_by = names[0] if names else None
     return None if answered_by is None else f"{ANSWERS_OF}{answered_by}"
+
+
+def model_of_maker(maker: str | None) -> str | None:
+    """Return the name of the model that gave answers; None for a net, or if it is unknown."""
+    return maker.removeprefix(ANSWERS_OF) if maker is not None and maker.startswith(ANSWERS_OF) else None
 
 
 def maker_in_words(maker: str) -> str:

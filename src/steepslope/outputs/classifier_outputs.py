@@ -490,7 +490,7 @@ class ClassifierOutputs(Brief):
 
         All but .csv files hold the names of the classes.
         """
-        write_outputs_table(Path(path), self.arrays, self.classes)
+        write_outputs_table(Path(path), self.arrays, self.classes, answers.model_of_maker(self.classifier))
 
     @classmethod
     def load(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import field, read_json, staged_folder, write_json
+from steepslope.outputs.answers import ANSWERED_BY
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, OPINION, STRINGS, Arrays, array_of, arrays_in_order
 from steepslope.outputs.opinions import PLACES, aligned_opinion, opinion_rows_by_id
 
@@ -27,8 +28,10 @@ OPINIONS = "opinions"  # the subfolder with a folder NAME of another classifier'
 AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
 
 
-def write_outputs_folder(folder: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
-    """Write a complete folder; an earlier one stays until this one is."""
+def write_outputs_folder(
+    folder: Path, arrays: Arrays, classes: Sequence[str] | None = None, answered_by: str | None = None
+) -> None:
+    """Write a complete folder; an earlier one stays until this one is. It may name the model that gave answers."""
     stored = {name: array for name, array in arrays.items() if array_of(name).kind != STRINGS}
     with staged_folder(folder, last=MANIFEST) as staging:
         for name, array in stored.items():
@@ -36,7 +39,10 @@ def write_outputs_folder(folder: Path, arrays: Arrays, classes: Sequence[str] | 
         if "ids" in arrays:
             write_ids_to_folder(arrays["ids"], staging)
         described = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in stored.items()}
-        write_json(staging / MANIFEST, outputs_manifest(described, "ids" in arrays, classes))
+        manifest = outputs_manifest(described, "ids" in arrays, classes)
+        if answered_by is not None:
+            manifest["extraction"] = {ANSWERED_BY: answered_by}
+        write_json(staging / MANIFEST, manifest)
 
 
 def write_ids_to_folder(ids: Iterable[str], folder: Path) -> None:

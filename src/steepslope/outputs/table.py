@@ -203,9 +203,10 @@ def read_table(
 
 def _table_of_folder(path: Path, options: ReadingOptions) -> Table:
     arrays, classes, ids = folder.read_outputs_folder(path)
-    made = folder.extraction_of_folder(path).get("digest")
+    made = folder.extraction_of_folder(path)
+    maker = maker_of_answers(made.get(ANSWERED_BY)) or made.get("digest")
     table = Table(
-        path, arrays, classes, ids, classifier=None if made is None else str(made), options=options,
+        path, arrays, classes, ids, classifier=None if maker is None else str(maker), options=options,
         nets=folder.opinions_in_folder(path),
     )  # fmt: skip
     return table if options.classes is None else replace(table, classes=_agreed_classes(options.classes, classes))
@@ -268,13 +269,17 @@ def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptio
     return Table(path, {}, texts=texts, columns=file.names, options=options)
 
 
-def write_outputs_table(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
+def write_outputs_table(
+    path: Path, arrays: Arrays, classes: Sequence[str] | None = None, answered_by: str | None = None
+) -> None:
     """Write in the format that the ending of ``path`` names; with any other ending, a folder."""
     suffix = path.suffix.lower()
     if suffix not in (NPZ, *TABLES):
-        folder.write_outputs_folder(path, arrays, classes)
+        folder.write_outputs_folder(path, arrays, classes, answered_by)
         return
     named = arrays if classes is None else {**arrays, CLASSES: np.array(classes)}
+    if answered_by is not None:
+        named = {**named, ANSWERED_BY: np.full(len(arrays["logits"]), answered_by)}
     with staged_folder(path.parent, last=path.name) as staging, located(path):
         if suffix == NPZ:
             np.savez(staging / path.name, allow_pickle=False, **named)
@@ -299,7 +304,7 @@ def naming_table(path: Path) -> Iterator[None]:
 def _table_of_archive(path: Path, options: ReadingOptions) -> Table:
     """Return the arrays of a .npz file; its labels may be names of classes, and its logits ``probabilities``."""
     with np.load(path, allow_pickle=False) as archive:
-        wanted = [*arrays_in_order(archive), CLASSES]
+        wanted = [*arrays_in_order(archive), CLASSES, ANSWERED_BY]
         arrays = arrays_that_fit_memory(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
     are_named = PROBABILITIES in arrays
     if are_named:
@@ -310,10 +315,12 @@ def _table_of_archive(path: Path, options: ReadingOptions) -> Table:
         classes = _agreed_classes(options.classes, classes)
     if "labels" in arrays and arrays["labels"].dtype.kind in "US":
         arrays["labels"] = coded_labels(arrays["labels"], classes)
+    answered_by = arrays.pop(ANSWERED_BY, None)
+    maker = maker_of_answers(None if answered_by is None else Texts.of_rows(answered_by.astype(np.str_).tolist()))
     ids = arrays.pop("ids", None)
     ids = None if ids is None else ids.astype(np.str_).astype(np.object_)
     arrays = _arrays_with_logits(arrays, are_named or options.probabilities, options)
-    return Table(path, arrays, classes, ids, options=options)
+    return Table(path, arrays, classes, ids, classifier=maker, options=options)
 
 
 def _agreed_classes(named_by: str, classes: Sequence[str] | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.extras import require_extra
+from steepslope.outputs.answers import ANSWERED_BY
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of, is_signal_array
 from steepslope.outputs.labels import TRUTH_OF_TEXT, number_in_text
 
@@ -235,7 +236,7 @@ def write_table_file(path: Path, arrays: Arrays) -> None:
     for name, array in arrays.items():
         if name == CLASSES:  # which are not rows; Parquet keeps them next to its columns
             continue
-        column = name if is_signal_array(name) else array_of(name).column
+        column = name if is_signal_array(name) or name == ANSWERED_BY else array_of(name).column
         if column is None:
             raise SteepslopeError(f"a table cannot hold {name}: save to a folder or .npz")
         if array.ndim == 1:

@@ -22,6 +22,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
+from steepslope.gate import Gate
 from steepslope.gate.change import Verdict
 from steepslope.gate.decisions import ACCEPT, LACKING, NO_CLASS, REJECT, STOPPED
 from steepslope.outputs.labels import UNKNOWN
@@ -44,7 +45,6 @@ from steepslope.promise.change import HEALTHY
 
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
-NO_COSTS: Mapping[str, float] = {}
 LABEL = "label"
 
 
@@ -120,8 +120,9 @@ def predict_to_file(
             audit = None if labels is None else Audit(labels, *facts)
             chunks_of_file = source.all(folder)
             verdict = verdict_on_chunks(source, chunks_of_file)
-            queue = source.options.reviews, source.gate.costs_of_errors
-            summary = _join_prediction_chunks(chunks_of_file, staging / out.name, audit, verdict, *queue)
+            summary = _join_prediction_chunks(
+                chunks_of_file, staging / out.name, audit, verdict, source.options.reviews, source.gate
+            )
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
     return summary
@@ -168,7 +169,7 @@ def _join_prediction_chunks(
     audit: Audit | None,
     verdict: Verdict,
     reviews: int | None = None,
-    costs: Mapping[str, float] = NO_COSTS,
+    gate: Gate | None = None,
 ) -> Summary:
     """Write the chunks to one file, table by table, with what all rows together decide."""
     if not paths:
@@ -187,8 +188,9 @@ def _join_prediction_chunks(
     order = None
     summary = Summary(health=verdict.health, change=verdict.sentence)
     further = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
-    if reviews is not None:
-        order = ReviewOrder.of(decided(), reviews, costs)
+    if reviews is not None and gate is not None:
+        usual = 1.0 if gate.objectives.costs is None else gate.objectives.costs[0]
+        order = ReviewOrder.of(decided(), reviews, gate.costs_of_errors, usual)
         summary = changed(summary, unreviewed=order.left, unreviewed_wrong=order.wrong)
         further[ORDER] = order.place.dtype
     with table_writer(path, dtypes | further) as writer:

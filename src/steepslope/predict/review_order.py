@@ -27,14 +27,14 @@ class ReviewOrder:
     wrong: float
 
     @classmethod
-    def of(cls, chunks: Iterable[Frame], most: int, costs: Mapping[str, float]) -> ReviewOrder:
+    def of(cls, chunks: Iterable[Frame], most: int, costs: Mapping[str, float], usual: float = 1.0) -> ReviewOrder:
         """Return the places of the ``most`` predictions to review whose expected loss is highest, of all chunks.
 
-        That is 1 − P(correct), times the mean cost of an error of the predicted class, if ``costs`` has it. A row
-        without a prediction is wrong. Equal losses keep the order of the rows.
+        That is 1 − P(correct), times the mean cost of an error of the predicted class, which is ``usual`` if ``costs``
+        lacks the class. A row without a prediction is wrong. Equal losses keep the order of the rows.
         """
         losses, wrong, waits = (
-            np.concatenate(columns) for columns in zip(*(_losses(chunk, costs) for chunk in chunks), strict=True)
+            np.concatenate(columns) for columns in zip(*(_losses(chunk, costs, usual) for chunk in chunks), strict=True)
         )
         waiting = np.flatnonzero(waits)
         ordered = waiting[np.argsort(-losses[waiting], kind="stable")]
@@ -48,10 +48,11 @@ class ReviewOrder:
         return {**table, ORDER: np.ma.array(place, mask=place == 0)}
 
 
-def _losses(chunk: Frame, costs: Mapping[str, float]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def _losses(chunk: Frame, costs: Mapping[str, float], usual: float) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Return the expected loss of each decision, the probability that it is wrong, and whether it goes to review."""
     decision = np.asarray(chunk["decision"])
     p_correct = np.ma.filled(chunk.get("p_correct", np.zeros(len(decision))), 0.0)
     wrong = 1 - np.nan_to_num(np.asarray(p_correct, np.float64))
-    cost = [costs.get(str(label), 1.0) for label in chunk["label"]] if costs and "label" in chunk else 1.0
+    labels = chunk.get("label", decision)
+    cost = np.array([costs.get(str(label), usual) for label in labels])
     return wrong * cost, wrong, decision == REVIEW

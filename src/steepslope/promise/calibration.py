@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +150,15 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
 
 @dataclass(frozen=True)
 class Certificates:
-    """The certificates of the accepted, for each risk and group, of the true classes, and of rejection."""
+    """The certificates of the accepted, for each risk and group, of the true classes, and of rejection.
+
+    ``costs_of_errors`` has the mean cost of an error for each predicted class, if costs depend on the classes.
+    """
 
     accepted: tuple[Certificate, ...]
     of_classes: tuple[Certificate, ...] = ()
     rejection: Certificate | None = None
+    costs_of_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def calibrate_all(
@@ -179,8 +183,10 @@ def calibrate_all(
         of_classes = certify_true_classes(rows.confidence, rows.is_correct, truths, thresholds, class_risk, delta)
     tested = [each for each in of_classes if each.advice == UNFIT or each.is_given]  # classes with enough rows
     allowed = min((each.threshold for each in tested), default=-np.inf)  # the threshold of all promised classes
+    means: Mapping[str, float] = {}
     if objectives.costs is not None:
-        accepted = tuple(_calibrate_by_costs(rows, names, objectives, delta, seed))
+        by_costs = _calibrate_by_costs(rows, names, objectives, delta, seed)
+        accepted, means = by_costs.accepted, by_costs.costs_of_errors
     else:
         possible = int((thresholds >= allowed).sum())
         groups = {name: rows.of_group(name) for name in names}
@@ -197,9 +203,10 @@ def calibrate_all(
             )
         )
     if reject is None:
-        return Certificates(accepted, of_classes)
+        return Certificates(accepted, of_classes, costs_of_errors=means)
     lowest = min(certificate.threshold for certificate in accepted)
-    return Certificates(accepted, of_classes, _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta))
+    rejection = _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta)
+    return Certificates(accepted, of_classes, rejection, means)
 
 
 def _calibrate_by_coverage(
@@ -214,11 +221,11 @@ def _calibrate_by_coverage(
 
 def _calibrate_by_costs(
     rows: LabelledRows, names: Sequence[str | None], objectives: Objectives, delta: float, seed: int
-) -> Iterator[Certificate]:
-    """Yield certificates of the confidence at which accepting becomes cheaper than a review.
+) -> Certificates:
+    """Return certificates of the confidence at which accepting becomes cheaper than a review.
 
-    The confidence is learnt on one half of the rows, and the certificates count the other half. If the costs of errors
-    depend on the classes, the groups are the predicted classes.
+    The confidence, and the mean cost of an error for each predicted class, are learnt on one half of the rows. The
+    certificates count the other half.
     """
     assert objectives.costs is not None
     order = np.random.default_rng(seed).permutation(len(rows))
@@ -226,17 +233,18 @@ def _calibrate_by_costs(
     learnt = rows.subset(order[:half])
     counted = rows.subset(order[half:])
     probability_map = ProbabilityMap.from_rows(learnt.confidence, learnt.is_correct, rows.of_log_odds)
-    means = {}
-    if objectives.error_costs is not None and learnt.groups is not None:
+    usual, means = objectives.costs[0], dict[str, float]()
+    if objectives.error_costs is not None and learnt.predicted_classes is not None:
         truths = learnt.require_true_classes()
-        means = costs_of_errors(learnt.groups, truths, objectives.error_costs, objectives.costs[0])
+        means = costs_of_errors(learnt.predicted_classes, truths, objectives.error_costs, usual)
+    certificates = []
     for name in names:
-        least = objectives.least_probability(means.get(str(name), objectives.costs[0]))
-        threshold = float(probability_map.inverse(least))
         group = counted.of_group(name)
+        threshold = float(probability_map.inverse(objectives.least_probability(means.get(str(name), usual))))
         above = Above.from_rows(group.confidence, group.is_correct, np.array([threshold]))
         certificate = above.certificate("costs", 0, threshold, delta, None, name)
-        yield certificate.counting(group.confidence, group.is_unknown)
+        certificates.append(certificate.counting(group.confidence, group.is_unknown))
+    return Certificates(tuple(certificates), costs_of_errors=means)
 
 
 def _calibrate_rejection(

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from steepslope.errors import require_known
 from steepslope.promise.certificate import Certificate
-from steepslope.promise.objectives import Objectives
 
 PRIOR_ERRORS = 2.0  # errors at the cost that the frequencies of the true classes make likely
 
@@ -19,7 +18,7 @@ def costs_of_errors(
 ) -> dict[str, float]:
     """Return the mean cost of an error for each predicted class, from the predicted and true classes of rows (n,).
 
-    A class with few errors is near to what its errors would cost if they were as frequent as the true classes.
+    With few errors, the mean leans towards the cost of errors that are spread like the true classes.
 
     >>> truths = np.array(["fine"] * 6 + ["fraud"] * 2)
     >>> costs_of_errors(np.array(["fine"] * 7 + ["fraud"]), truths, {"fine": {"fraud": 500.0}}, 10.0)
@@ -48,21 +47,18 @@ def require_classes_of_costs(error_costs: Costs, names: Collection[str]) -> None
 
 
 def cost_sentences(
-    objectives: Objectives, promises: Sequence[Certificate], wrong: float, means: Mapping[str, float]
+    costs: tuple[float, ...], promises: Sequence[Certificate], wrong: float, means: Mapping[str, float]
 ) -> list[str]:
     """Return what a prediction costs, and what it would cost to accept or review all.
 
-    ``wrong`` is the share of errors among all, and ``means`` has the mean cost of an error for each predicted class.
-    Nothing is said if that is unknown.
+    ``wrong`` is the share of errors among all, and ``means`` has the mean cost of an error for each predicted class, if
+    it depends on the class.
     """
-    assert objectives.costs is not None
-    error, review = objectives.costs
-    if objectives.error_costs is not None and not means:
-        return []
+    error, review = costs
     errors = sum(promise.errors * means.get(str(promise.group), error) for promise in promises)
     reviews = sum((promise.n - promise.accepted) * review for promise in promises)
     cost = (errors + reviews) / max(1, sum(promise.n for promise in promises))
     if means:
         listed = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
-        return [f"Cost of a prediction: {cost:.4g}; reviewing all {review:.4g}. Mean cost of an error: {listed}."]
+        return [f"Cost of a prediction: about {cost:.4g}; reviewing all {review:.4g}. Mean cost of an error: {listed}."]
     return [f"Cost of a prediction: {cost:.4g}; accepting all {wrong * error:.4g}, reviewing all {review:.4g}."]

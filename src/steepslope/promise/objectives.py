@@ -88,7 +88,8 @@ class Objectives:
     def _require_costs(self) -> None:
         if self.costs is None:
             if self.error_costs is not None:
-                raise SteepslopeError("expected costs with it: of other errors, and of a review", "error_costs")
+                expected = "expected costs as well: the usual cost of an error, and that of a review"
+                raise SteepslopeError(expected, "error_costs")
             return
         if self.coverage is not None:
             raise SteepslopeError("expected a coverage or costs, found both", "costs")
@@ -110,9 +111,9 @@ class Objectives:
         return self.reject is None and self.max_class_risk is None and self.costs is None
 
     def least_probability(self, cost_of_error: float) -> float:
-        """Return the probability of being correct above which accepting is cheaper than a review, in [0, 1)."""
+        """Return the probability of being correct above which accepting is cheaper than a review, in (0, 1)."""
         assert self.costs is not None
-        return max(0.0, 1 - self.costs[1] / cost_of_error) if cost_of_error > 0 else 0.0
+        return max(OPEN, 1 - self.costs[1] / max(cost_of_error, OPEN))
 
 
 def _listed_objective(name: str, value: Any) -> tuple[float, ...]:

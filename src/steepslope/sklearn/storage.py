@@ -102,7 +102,9 @@ class Calibration:
             outputs = read(self.rows)
         for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None).arrays.items():
             other = outputs.arrays.get(name, np.zeros(0))
-            if other.shape != array.shape or not np.allclose(other, array, TOLERANCE, TOLERANCE, True):
+            if other.shape != array.shape or not np.allclose(
+                other, array, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
+            ):
                 place = "opinions" if is_opinion_array(name) else "estimator"
                 raise SteepslopeError(f"expected the classifier that was saved, found one with other {name}", place)
 

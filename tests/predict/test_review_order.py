@@ -54,8 +54,8 @@ def test_a_file_has_the_places(folder: Path, capsys: Captured) -> None:
     assert queue.p_correct.is_monotonic_increasing
     assert queue.p_correct.max() <= others.p_correct.min()
     wrong = (1 - others.p_correct).sum()
-    left = f"{len(others)} of these are more than can be reviewed, and stay undecided"
-    assert f"{left}: by P(correct) {wrong:,.0f} of them are wrong." in capsys.readouterr().err
+    left = f"{len(others)} of the {len(others) + 20} to review are more than can be reviewed"
+    assert f"{left}. About {wrong:,.0f} of these are wrong, by P(correct)." in capsys.readouterr().err
 
 
 def test_enough_reviews_say_nothing(folder: Path, capsys: Captured) -> None:

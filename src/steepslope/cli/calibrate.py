@@ -76,8 +76,8 @@ def calibrate(
     together
         Which rows belong together, such as several images of one patient: a column of the outputs' file, a .csv or
         .parquet file with a column named group, or the word folder for the folder in which an image lies
-        (class/patient7/3.png). One row of each counts, or with groups one in every group, such as the answers about a
-        document to several questions. None counts if the oracle was fitted on one of them.
+        (class/patient7/3.png). One row of each counts. With groups, one row of each counts in every group, such as the
+        answers about a document to several questions. If the oracle was fitted on one of these rows, none counts.
     class_mix
         File with the share of each class among the target rows, if it differs from that among these rows: lines such
         as fraud=0.05, or a .csv file with columns class,share. The promise is then about that mix. Of the objectives,

@@ -47,13 +47,13 @@ def import_answers(
         Table (.csv, .parquet or .jsonl) with the right answers: columns id and label, id and is_correct, or id and one
         for each question. Where some answers are known to be right or wrong, the others are left out.
     mapping
-        YAML or JSON file that names the field of each of id, answer, truth, is_correct, confidence, document, question
-        and answered_by, as far as records have it, and below signals the field of each signal. A path such as
+        YAML or JSON file that names the fields of id, answer, truth, is_correct, confidence, document, question and
+        answered_by. Leave out what your records lack. List signals under signals, each with its field. A path such as
         choices.0.text leads into lists and objects.
     choices
         The answers are choices among a few classes. These become predictions and labels.
     answered_by
-        Name and version of the model, in place of those in the logs.
+        Name and version of the model, instead of the one in the logs.
     replace
         Replace a file that is there.
     """

@@ -302,9 +302,8 @@ class Origin:
             raise self.classifier.other(str(digest), "outputs")
         if self.maker is not None and digest not in (None, self.maker):
             expected = f"expected {self.maker}, as the gate was calibrated for, found {maker_in_words(str(digest))}"
-            raise SteepslopeError(
-                f"{expected}: calibrate a gate for these (--answered-by, if they are the same)", "outputs"
-            )
+            remedy = "calibrate a gate for these, or set --answered-by if it is the same model"
+            raise SteepslopeError(f"{expected}: {remedy}", "outputs")
 
     def require_opinions(self, nets: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise if opinions are known to be those of other nets."""

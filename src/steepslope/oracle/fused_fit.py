@@ -64,7 +64,7 @@ class Gain:
     """What a budget gains over MCP, by out-of-fold log-odds on the fit set.
 
     ``auc`` is the AUC minus MCP's, ``aurc_ratio`` the AURC over MCP's. ``cost`` says which further forward passes a
-    prediction needs. ``rival`` is MCP, or any order of answers that have no confidence.
+    prediction needs. ``rival`` is MCP, or a random order if answers have no confidence.
     """
 
     auc: float
@@ -400,4 +400,4 @@ def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs
     cost = f"1 forward pass and {further}" if further else "1 forward pass"
     difference = auroc(odds, is_correct) - auroc(mcp, is_correct)
     ratio = aurc(odds, is_correct) / aurc(mcp, is_correct)
-    return Gain(difference, ratio, cost, "MCP" if np.ptp(mcp) > 0 else "answers in any order")
+    return Gain(difference, ratio, cost, "MCP" if np.ptp(mcp) > 0 else "a random order")

@@ -413,7 +413,7 @@ def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) 
     """
     require_known("kind of log:", kind, (*READERS, MAPPED))
     if (mapping is None) == (kind == MAPPED):
-        raise SteepslopeError(f"expected a file with kind {MAPPED}, and none with others, found {mapping}", "mapping")
+        raise SteepslopeError(f"kind {MAPPED} needs a file of fields, and no other kind takes one", "mapping")
     reader = READERS[kind] if mapping is None else partial(mapped_answers, fields=fields_of_mapping(mapping))
     answers: list[LoggedAnswer] = []
     for file in files:
@@ -455,7 +455,7 @@ def mapped_answers(path: Path, fields: Mapping[str, Any]) -> Iterator[LoggedAnsw
         )
     for name, place in (paths | of_signals).items():
         if name not in seen:
-            raise SteepslopeError(f"expected {name} at {place!r} in some record, found it in none")
+            raise SteepslopeError(f"no record has a field {place!r} ({name})")
 
 
 def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswer]:

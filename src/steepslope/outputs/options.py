@@ -65,8 +65,8 @@ class ReadingOptions:
         any scale, high or low where the answer is right; cells may be empty. By default those of the
         oracle or the gate, or else those that begin with signal_.
     answered_by
-        Name and version of the model that gave the answers, in place of the column answered_by. An oracle and a gate
-        refuse the answers of another.
+        Name and version of the model that gave the answers, instead of the column answered_by. Oracles and gates refuse
+        answers of another model.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator

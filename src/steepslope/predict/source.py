@@ -95,8 +95,8 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     ]
     left = []
     if summary.unreviewed:
-        wrong = f"by P(correct) {summary.unreviewed_wrong:,.0f} of them are wrong"
-        left = [f"{summary.unreviewed:,} of these are more than can be reviewed, and stay undecided: {wrong}."]
+        over = f"{summary.unreviewed:,} of the {review:,} to review are more than can be reviewed"
+        left = [f"{over}. About {summary.unreviewed_wrong:,.0f} of these are wrong, by P(correct)."]
     nothing = [] if any(each.is_given for each in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
     return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *left, *nothing]
 

@@ -62,7 +62,7 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     if array.name not in served.card.answers:
         return part[array.name]
     inputs = _inputs_of_array(served, array)
-    if not inputs:  # graded answers, of which signals tell all
+    if not inputs:  # graded answers without a confidence
         right = np.ones(served_row_count(part), np.int64)
         return answer_logits(right, None, len(GRADES)).astype(array.dtype)
     *predictions, confidence = (part[one.name] for one in inputs)

@@ -1,6 +1,7 @@
 """Each kind of log becomes a table of answers with signals; what is no such log is refused in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answer_logs import MAPPED, READERS, read_answers, with_truths, write_answers
+from steepslope.outputs.answer_logs import MAPPED, READERS, graded_answers, read_answers, with_truths, write_answers
 from tests.outputs.logs import MODEL, WRITERS, asked, decisions, inspect_archive, lm_eval, truths, uqlm, write_lines
 
 SIGNALS = {
@@ -56,6 +57,14 @@ def test_values_of_signals(tmp_path: Path) -> None:
         assert answer.answer == "a"  # of the first epoch, which comes second
         assert answer.signals["agreement"] == (1 if row.sure > 0.75 else 0.5)
         assert answer.signals["sum_logprob"] == pytest.approx(2 * np.log(row.sure))
+
+
+def test_a_signal_that_is_the_grade_is_refused(tmp_path: Path) -> None:
+    answers = read_answers("uqlm", [uqlm(tmp_path, [*asked(30)])])
+    told = [replace(one, signals={**one.signals, "exact_match": float(bool(one.grade))}) for one in answers]
+    assert graded_answers(answers) == answers
+    with pytest.raises(SteepslopeError, match="signal exact_match: expected a number that is known without the truth"):
+        graded_answers(told)
 
 
 def test_choices_need_the_right_answers(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ OF_UQLM = (
 )  # fmt: skip
 JUDGE = re.compile(r"judge_\d+|.*_judge")
 DAMAGED = (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
+TELLING = 20  # answers whose signal equals their grade: then it is the grade
 SHOWN = 30  # characters of what was found
 FIELD_OF_TYPE = {"choice": "choice", "score": "score", "noul": "noul", "predicate": "probability"}  # that is the answer
 REFUSAL = "refusal"
@@ -481,8 +482,18 @@ def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswe
 
 
 def graded_answers(answers: Sequence[LoggedAnswer]) -> list[LoggedAnswer]:
-    """Return those of the answers that are known to be right or wrong; all if this is known of none."""
+    """Return those of the answers that are known to be right or wrong; all if this is known of none.
+
+    Raises
+    ------
+    SteepslopeError
+        If a signal is the grade itself.
+    """
     graded = [answer for answer in answers if answer.grade is not None]
+    for name in graded[0].signals if len(graded) >= TELLING else ():
+        if all(answer.signals.get(name) == answer.grade for answer in graded):
+            expected = "expected a number that is known without the truth"
+            raise SteepslopeError(f"{expected}, found the grade of each answer", f"signal {name}")
     return graded or list(answers)
 
 

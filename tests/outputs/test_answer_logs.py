@@ -11,7 +11,19 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answer_logs import MAPPED, READERS, graded_answers, read_answers, with_truths, write_answers
-from tests.outputs.logs import MODEL, WRITERS, asked, decisions, inspect_archive, lm_eval, truths, uqlm, write_lines
+from tests.outputs.logs import (
+    MODEL,
+    WRITERS,
+    asked,
+    chat,
+    decisions,
+    helm,
+    inspect_archive,
+    lm_eval,
+    truths,
+    uqlm,
+    write_lines,
+)
 
 SIGNALS = {
     "lm-eval": {"probability", "margin", "entropy", "logprob", "options", "is_greedy"},
@@ -65,6 +77,41 @@ def test_a_signal_that_is_the_grade_is_refused(tmp_path: Path) -> None:
     assert graded_answers(answers) == answers
     with pytest.raises(SteepslopeError, match="signal exact_match: expected a number that is known without the truth"):
         graded_answers(told)
+
+
+def test_a_failed_request_is_no_answer(tmp_path: Path) -> None:
+    chat(tmp_path, [*asked(2)])
+    lines = (tmp_path / "chat.jsonl").read_text(encoding="utf-8")
+    failed = [
+        {"custom_id": "a", "error": "rate limit"},
+        {"custom_id": 0, "response": {"body": {"error": {"code": 429}}}},
+    ]
+    write_lines(tmp_path / "failed.jsonl", failed)
+    (tmp_path / "all.jsonl").write_text(
+        lines + (tmp_path / "failed.jsonl").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    answers = read_answers("chat", [tmp_path / "all.jsonl"])
+    assert [(one.id, one.answer) for one in answers] == [("q0", "yes"), ("q1", "yes"), ("a", ""), ("0", "")]
+    write_answers(tmp_path / "a.csv", answers)
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").count(MODEL) == 2
+    with pytest.raises(SteepslopeError, match="signals: expected numbers next to some answer"):
+        write_answers(tmp_path / "b.csv", answers[2:])
+
+
+def test_only_the_first_trial_of_helm_counts(tmp_path: Path) -> None:
+    run = helm(tmp_path, [*asked(2)])
+    for name in ("per_instance_stats.json", "display_predictions.json"):
+        records = json.loads((run / name).read_text(encoding="utf-8"))
+        again = [{**record, "train_trial_index": 1, "predicted_text": "other"} for record in records]
+        (run / name).write_text(json.dumps([*records, *again]), encoding="utf-8")
+    assert [one.answer for one in read_answers("helm", [run])] == [" A", " A"]
+
+
+def test_repeated_truths_are_refused(tmp_path: Path) -> None:
+    answers = read_answers("decisions", [decisions(tmp_path, [*asked(2)])])
+    twice = write_lines(tmp_path / "truths.jsonl", [{"id": "d0", "tone": "good"}] * 2)
+    with pytest.raises(SteepslopeError, match=r"unique ids .* 'd0' in 2 rows"):
+        with_truths(answers, twice)
 
 
 def test_choices_need_the_right_answers(tmp_path: Path) -> None:
@@ -126,7 +173,8 @@ REFUSED = [
     ("helm", "a.json", '[{"instance_id": "a", "stats": []}]', "expected a metric of acc, exact_match"),
     ("uqlm", "a.csv", "response,other\na,1\n", "expected scores such as logprob, .* found response, other"),
     ("uqlm", "a.json", '{"response": {"0": "a"}}', "expected a record for each answer"),
-    ("chat", "a.jsonl", '{"error": "rate limit"}\n', "expected a field 'choices', found error"),
+    ("chat", "a.jsonl", '{"model": "m"}\n', "expected a field 'choices', found model"),
+    ("lm-eval", "a.jsonl", '{"doc_id": 1, "filtered_resps": [["-1", "True"]], "acc": 1}\n', "expected several options"),
     (
         "decisions",
         "a.jsonl",
@@ -175,4 +223,4 @@ def test_answers_of_two_models_and_repeated_ids_are_refused(tmp_path: Path) -> N
         write_answers(tmp_path / "a.csv", [*answers, *answers])
     other = read_answers("lm-eval", [lm_eval(tmp_path, [*asked(3)])])
     with pytest.raises(SteepslopeError, match="expected the answers of one model and version"):
-        write_answers(tmp_path / "a.csv", [*answers, *other])
+        write_answers(tmp_path / "a.csv", [replace(answers[0], answered_by="another"), *other])

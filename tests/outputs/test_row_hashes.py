@@ -210,3 +210,11 @@ def test_what_is_kept_is_what_the_formulas_say() -> None:
     longer_ids = RowHashes.of(longer).ids
     assert longer_ids is not None
     assert longer_ids[0] == kept.ids[0]
+
+
+def test_rows_with_coarse_signals_are_known_by_their_ids() -> None:
+    right = np.random.default_rng(0).random(600) < 0.7
+    judge = np.where(np.random.default_rng(1).random(600) < 0.8, right, ~right).astype(float)
+    answers = ClassifierOutputs.from_graded({"judge": judge}, right, ids=[f"q{row}" for row in range(600)])
+    fitted = RowHashes.of(answers.subset(slice(300)))
+    assert fitted.known(RowHashes.of(answers)).tolist() == [True] * 300 + [False] * 300

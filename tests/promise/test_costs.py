@@ -71,6 +71,9 @@ def test_a_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         "predicted,fine,fraud\nfine,,much\n": "costs.csv: expected a number, or nothing, in each cell",
         "predicted,fine,fruad\nfine,,500\n": "unknown class in error_costs: 'fruad': did you mean 'fraud'",
         "predicted,fine,fraud\nfine,,-1\n": "error_costs fine fraud: expected a number",
+        "predicted,fine,fraud\nfine,,inf\n": "error_costs fine fraud: expected a number",
+        "predicted,fine,fraud\nfine,7,\n": "error_costs fine: expected no cost of what is right, found 7.0",
+        "predicted,fine,fraud\nfine,,5\nfine,,6\n": "predicted: expected unique ids without empty ones",
     }.items():
         Path("costs.csv").write_text(text)
         assert main(calibrate) == 2
@@ -84,6 +87,8 @@ def test_a_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_costs_of_classes_need_others_and_the_predicted_classes() -> None:
     with pytest.raises(SteepslopeError, match="error_costs: expected costs as well"):
         Objectives(error_costs=FRAUD)
+    with pytest.raises(SteepslopeError, match="error_costs: expected costs by predicted class, then by true class"):
+        Objectives(costs=(10, 1), error_costs={"fine": 3})  # type: ignore[dict-item]
     outputs = payments(200, 0)
     with pytest.raises(SteepslopeError, match="groups: expected the predicted classes"):
         Gate.of(MCP(), outputs, costs=(10, 1), error_costs=FRAUD, by="site", groups=np.repeat(["a", "b"], 100))

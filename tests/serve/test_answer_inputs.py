@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
@@ -176,14 +177,15 @@ def test_graded_answers_have_signals(confidence: str | None, tmp_path: Path) -> 
     oracle = FusedOracle().fit(outputs.subset(slice(300)))
     gate = Gate.of(oracle, outputs.subset(slice(300, 800)), 0.2)
     gate.save(tmp_path / "gate")
-    export_gate(gate, "gate").save(tmp_path / "gate.onnx")
+    file = str(tmp_path / "gate.onnx")
+    assert main(["export", "--gate", str(tmp_path / "gate"), "--part", "gate", "--out", file]) == 0
     new = outputs.subset(slice(800, None))
     columns = {name: new.require(name).tolist() for name in ("signal_judge", "signal_entropy")}
     columns |= {} if confidence is None else {"confidence": columns["signal_judge"]}
     columns["signal_entropy"][0] = None
     expected = gate.decide(new.changed(signal_entropy=[np.nan, *new.require("signal_entropy")[1:]]))
-    file = taking_answers(served_file(ExportedGate.open(tmp_path / "gate.onnx", threads=1), 32))
-    for served in (served_gate_folder(tmp_path / "gate"), file):
+    exported = taking_answers(served_file(ExportedGate.open(file, threads=1), 32))
+    for served in (served_gate_folder(tmp_path / "gate"), exported):
         with client_of(served) as client:
             found = answered(client, columns)
         assert found["accepted"] == expected.accepted.tolist()

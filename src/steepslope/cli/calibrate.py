@@ -248,18 +248,23 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
 
 def read_error_costs(path: Path) -> dict[str, dict[str, float]]:
     """Read what particular errors cost: by predicted class, in rows, then by true class, in columns."""
-    from steepslope.outputs.table import read_table_columns
+    from steepslope.outputs.options import TABLES
+    from steepslope.outputs.table import read_table_columns, require_ids_once
     from steepslope.outputs.table_files import table_file
 
+    if path.suffix.lower() not in TABLES:
+        raise SteepslopeError("expected a .csv or .parquet file", path)
     file = table_file(path)
     table = read_table_columns(path, file.names)
     cells = {name: [texts.distinct[code] for code in texts.codes] for name, texts in table.texts.items()}
     if PREDICTED_COLUMN not in cells:
         raise SteepslopeError(f"expected a column {PREDICTED_COLUMN}, found {', '.join(file.names)}", path)
     predicted = cells.pop(PREDICTED_COLUMN)
+    with located(path):
+        require_ids_once(predicted, PREDICTED_COLUMN)
     with explained("expected a number, or nothing, in each cell", path, ValueError):
         return {
-            name: {true: float(column[row]) for true, column in cells.items() if column[row]}
+            name: {true: float(column[row]) for true, column in cells.items() if column[row].strip()}
             for row, name in enumerate(predicted)
         }
 

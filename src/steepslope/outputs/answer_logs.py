@@ -44,6 +44,7 @@ OF_UQLM = (
 JUDGE = re.compile(r"judge_\d+|.*_judge")
 DAMAGED = (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
 TELLING = 20  # answers whose signal equals their grade: then it is the grade
+LARGEST = 1e300
 SHOWN = 30  # characters of what was found
 FIELD_OF_TYPE = {"choice": "choice", "score": "score", "noul": "noul", "predicate": "probability"}  # that is the answer
 REFUSAL = "refusal"
@@ -143,16 +144,21 @@ def required_value(record: Record, path: str) -> Any:
     return value
 
 
+def first_value(record: Record, names: Sequence[str], default: str) -> str:
+    """Return the first of some fields that is there, as text; a default without any."""
+    return next((str(record[name]) for name in names if record.get(name) not in (None, "")), default)
+
+
 def as_signal(value: Any) -> float:
-    """Return a value as a number, NaN if it is none; text may be a number, and true is 1.
+    """Return a value as a number, NaN if it is none, or infinite; text may be a number, and true is 1.
 
     >>> [as_signal(value) for value in (True, "0.5", "unsure", None)]
     [1.0, 0.5, nan, nan]
     """
-    if isinstance(value, int | float):
-        return float(value)
-    number = number_in_text(value) if isinstance(value, str) else None
-    return nan if number is None else float(number)
+    number = number_in_text(value) if isinstance(value, str) else value
+    if not isinstance(number, int | float) or not -LARGEST < number < LARGEST:
+        return nan
+    return float(number)
 
 
 def as_grade(value: Any, place: str) -> bool | None:
@@ -247,6 +253,9 @@ def _answer_of_responses(filtered: Any, raw: Any) -> tuple[str, dict[str, float]
         best = int(np.argmax(scored))
         signals = option_signals(softmax(scored).tolist()) | {"logprob": scored[best], "options": float(len(scored))}
         return str(best), signals | {"is_greedy": as_signal(str(filtered[best][-1]).lower() == "true")}
+    if scored:
+        expected = "expected several options, or texts (a log-probability of the right answer alone tells the truth)"
+        raise SteepslopeError(f"{expected}, found one option")
     samples = value_at(raw, "0")
     samples = samples if isinstance(samples, list) else [samples]
     text = str(filtered[0] if isinstance(filtered, list) else filtered)
@@ -305,13 +314,9 @@ def helm_answers(path: Path) -> Iterator[LoggedAnswer]:
         raise SteepslopeError(f"expected a file {stats.name} in it, found none")
     spec, shown = folder / "run_spec.json", folder / "display_predictions.json"
     run = read_json(spec, "a run of HELM") if spec.exists() else {}
-    texts = {
-        record.get("instance_id"): record.get("predicted_text")
-        for record in (log_records(shown) if shown.exists() else ())
-    }
-    for record in log_records(stats):
-        if record.get("perturbation") or record.get("train_trial_index"):
-            continue
+    predictions = filter(_is_first_trial, log_records(shown)) if shown.exists() else ()
+    texts = {record.get("instance_id"): record.get("predicted_text") for record in predictions}
+    for record in filter(_is_first_trial, log_records(stats)):
         name = str(required_value(record, "instance_id"))
         values = {str(value_at(stat, "name.name")): value_at(stat, "mean") for stat in required_value(record, "stats")}
         metric = next((metric for metric in RIGHT_OR_WRONG if metric in values), None)
@@ -326,6 +331,10 @@ def helm_answers(path: Path) -> Iterator[LoggedAnswer]:
         )
 
 
+def _is_first_trial(record: Record) -> bool:
+    return not record.get("perturbation") and not record.get("train_trial_index")
+
+
 def uqlm_answers(path: Path) -> Iterator[LoggedAnswer]:
     """Yield the answers in a frame of uqlm (to_df) that was saved as a table or as JSON records."""
     for row, record in enumerate(log_records(path)):
@@ -338,7 +347,7 @@ def uqlm_answers(path: Path) -> Iterator[LoggedAnswer]:
                 f"expected scores such as {', '.join(OF_UQLM[:3])}, found {listed_names([*map(str, record)])}"
             )
         yield LoggedAnswer(
-            id=str(record.get("id") or f"{path.stem}:{row}"),
+            id=first_value(record, ["id"], f"{path.stem}:{row}"),
             answer=str(text),
             is_correct=as_grade(record.get("is_correct", record.get("correct")), "is_correct"),
             answered_by=str(record.get("model") or ""),
@@ -350,10 +359,12 @@ def chat_answers(path: Path) -> Iterator[LoggedAnswer]:
     """Yield the answers in chat completions with log-probabilities, as the API gives them or a batch lists them."""
     for row, record in enumerate(log_records(path)):
         body = value_at(record, "response.body") or record
-        samples = [str(value_at(choice, "message.content") or "") for choice in required_value(body, "choices")]
+        failed = body.get("error") or record.get("error")  # of a batch: such a request has no answer
+        choices = [] if failed else required_value(body, "choices")
+        samples = [str(value_at(choice, "message.content") or "") for choice in choices]
         yield LoggedAnswer(
-            id=str(record.get("custom_id") or f"{path.stem}:{row}"),
-            answer=samples[0],
+            id=first_value(record, ["custom_id"], f"{path.stem}:{row}"),
+            answer=samples[0] if samples else "",
             answered_by=str(body.get("model") or ""),
             signals=token_signals(value_at(body, "choices.0.logprobs.content")) | agreement_of_samples(samples),
         )
@@ -366,7 +377,7 @@ def decision_answers(path: Path) -> Iterator[LoggedAnswer]:
         named = (
             answers.items() if isinstance(answers, Mapping) else ((required_value(one, "name"), one) for one in answers)
         )
-        document = str(record.get("id") or record.get(DOCUMENT) or f"{path.stem}:{row}")
+        document = first_value(record, ["id", DOCUMENT], f"{path.stem}:{row}")
         for question, answer in named:
             yield _decided(answer, document, str(question), str(record.get("model") or ""))
 
@@ -399,7 +410,13 @@ READERS: dict[str, Callable[[Path], Iterator[LoggedAnswer]]] = {
     "decisions": decision_answers,
 }
 MAPPED = "jsonl"  # the kind of any other log
-OTHERWISE_SHAPED = (TypeError, AttributeError, KeyError, IndexError)  # where a field holds something else
+OTHERWISE_SHAPED = (
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+)  # where a field holds something else
 TEXTS = ("id", "answer", "truth", DOCUMENT, QUESTION, ANSWERED_BY)
 FIELDS = (*TEXTS, "is_correct", CONFIDENCE, "signals")  # what a mapping may name
 
@@ -467,8 +484,10 @@ def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswe
     """
     truths: dict[tuple[str, str], Any] = {}
     with located(path):
-        for record in log_records(path):
-            name = str(required_value(record, "id"))
+        records = [*log_records(path)]
+        require_ids_once([str(required_value(record, "id")) for record in records])
+        for record in records:
+            name = str(record["id"])
             truths |= {(name, str(column)): value for column, value in record.items() if not is_no_answer(str(value))}
         told = []
         for answer in answers:
@@ -508,7 +527,9 @@ def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool
         If an id is there twice, or the answers are those of several models.
     """
     require_ids_once([answer.id for answer in answers])
-    models = sorted({answer.answered_by for answer in answers})
+    if not any(answer.signals or answer.confidence == answer.confidence for answer in answers):
+        raise SteepslopeError("expected numbers next to some answer, such as log-probabilities, found none", "signals")
+    models = sorted({answer.answered_by for answer in answers if answer.answered_by})
     if len(models) > 1:
         found = f"found {listed_names(models)}: import them apart, or set it with --answered-by"
         raise SteepslopeError(f"expected the answers of one model and version, {found}", ANSWERED_BY)
@@ -516,10 +537,12 @@ def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool
     if are_choices:
         if any(answer.truth is None and answer.grade is not None for answer in answers):
             raise SteepslopeError("expected the right answers (--truths) with choices, found grades alone", "choices")
+        if any(answer.truth is not None for answer in answers):
+            answers = [answer for answer in answers if answer.answer]  # a refusal is no prediction to learn from
         columns[PREDICTION] = [_class_of_choice(answer, answer.answer) for answer in answers]
         columns["label"] = [_class_of_choice(answer, answer.truth or "") for answer in answers]
     else:
-        columns["answer"] = [answer.answer for answer in answers]
+        columns["answer"] = [answer.answer.encode("utf-8", "replace").decode() for answer in answers]
         columns[CORRECT] = ["" if answer.grade is None else str(answer.grade).lower() for answer in answers]
     frame: Frame = {name: np.array(values, np.object_) for name, values in columns.items() if any(values)}
     numbers = {CONFIDENCE: np.array([answer.confidence for answer in answers])}

@@ -17,7 +17,7 @@ OBJECTIVE_CHECKS: dict[str, Check] = {
     "max_class_risk": optional(INSIDE),
 }
 PAIR = 2
-COST = number(0, math.inf)
+COST = number(0, 1e300)
 PERCENT = 100
 WhenChanged = Literal["review", "warn"]  # what a gate does if inputs are not drawn as the calibration rows were
 WHEN_CHANGED = choice(*get_args(WhenChanged))
@@ -96,9 +96,8 @@ class Objectives:
         if not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):
             expected = "the cost of an error and the lower cost of a review, both > 0"
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, self.costs))}", "costs")
-        for predicted, by_true in (self.error_costs or {}).items():
-            for true, cost in by_true.items():
-                require(f"error_costs {predicted} {true}", cost, COST)
+        if self.error_costs is not None:
+            _require_error_costs(self.error_costs)
 
     @property
     def risks(self) -> tuple[float | None, ...]:
@@ -114,6 +113,16 @@ class Objectives:
         """Return the probability of being correct above which accepting is cheaper than a review, in (0, 1)."""
         assert self.costs is not None
         return max(OPEN, 1 - self.costs[1] / max(cost_of_error, OPEN))
+
+
+def _require_error_costs(costs: Any) -> None:
+    if not isinstance(costs, Mapping) or not all(isinstance(by_true, Mapping) for by_true in costs.values()):
+        raise SteepslopeError(f"expected costs by predicted class, then by true class, found {costs!r}", "error_costs")
+    for predicted, by_true in costs.items():
+        for true, cost in by_true.items():
+            require(f"error_costs {predicted} {true}", cost, COST)
+            if true == predicted and cost:
+                raise SteepslopeError(f"expected no cost of what is right, found {cost}", f"error_costs {true}")
 
 
 def _listed_objective(name: str, value: Any) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from steepslope.nets.export.exporting import Exported
 from steepslope.nets.export.file import IMAGES
 from steepslope.nets.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_in_graph
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.answers import NO_CONFIDENCES, PROBABILITIES, answer_logits
 from steepslope.outputs.arrays import VOTE, is_opinion_array
 
 ROWS = 8
@@ -79,6 +80,8 @@ def random_export_inputs(session: Any, exported: Exported) -> dict[str, NDArray[
         elif one.name == GROUP:
             assert exported.gate is not None
             rows[one.name] = draw.integers(0, len(groups_in_graph(exported.gate)), ROWS)
+        elif one.name in exported.source.answers:
+            rows[one.name] = _random_answers(draw, sizes[1], exported.source.answers[one.name])
         elif one.name.startswith(VOTE):
             rows[one.name] = draw.integers(-1, exported.source.num_classes + 1, ROWS)
         else:
@@ -86,6 +89,14 @@ def random_export_inputs(session: Any, exported: Exported) -> dict[str, NDArray[
             if is_opinion_array(one.name):
                 rows[one.name][0] = np.nan  # a row that lacks it
     return rows
+
+
+def _random_answers(draw: np.random.Generator, classes: int, scale: str | None) -> NDArray[np.float32]:
+    """Return made logits (ROWS, K) of random answers, with confidences on a scale."""
+    sure = None if scale == NO_CONFIDENCES else draw.uniform(size=ROWS)
+    if sure is not None and scale not in (None, PROBABILITIES):
+        sure = np.log(sure)
+    return answer_logits(draw.integers(classes, size=ROWS), sure, classes).astype(np.float32)
 
 
 def expected_export_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any]]:

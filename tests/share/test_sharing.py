@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.artifact import DIGEST, FILES, MADE
+from steepslope.files.folders import digest_of, fingerprint, write_json
 from steepslope.gate import Gate
-from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
+from steepslope.gate.storage import CALIBRATION_ROWS, CARD, digest_of_gate
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.training.loading import load_oracle
@@ -36,7 +39,7 @@ ADDED = {"config.json", "README.md"}
 
 
 def shared_of(name: Path, out: Path, for_monitor: bool = False) -> Path:
-    out.mkdir()
+    out.mkdir(parents=True)
     write_shared(str(name), out, "hub:me/mine", for_monitor=for_monitor)
     return out
 
@@ -106,6 +109,18 @@ def test_files_that_are_not_its_own_stay_at_home(gates: Path, tmp_path: Path) ->
         (tmp_path / "gate" / name).write_text("{}", encoding="utf-8")
     shared = shared_of(tmp_path / "gate", tmp_path / "shared")
     assert {*contents(shared)} == {"gate.json", "certificate.md"} | ADDED
+
+
+def test_a_seal_that_names_other_files_shares_none_of_them(gates: Path, tmp_path: Path) -> None:
+    shutil.copytree(gates / "mcp", tmp_path / "gate")
+    card = json.loads((tmp_path / "gate" / CARD).read_text(encoding="utf-8"))
+    for name in ("../notes.txt", "secrets.json"):
+        (tmp_path / "gate" / name).write_text("{}", encoding="utf-8")
+        card[FILES][name] = fingerprint(tmp_path / "gate" / name)
+    card[DIGEST] = digest_of({key: value for key, value in card.items() if key not in (DIGEST, MADE)})
+    write_json(tmp_path / "gate" / CARD, card)
+    shared = shared_of(tmp_path / "gate", tmp_path / "out" / "shared")
+    assert {*contents(shared.parent)} == {f"shared/{name}" for name in ("gate.json", "certificate.md", *ADDED)}
 
 
 def test_what_is_damaged_or_not_there_is_not_shared(gates: Path, tmp_path: Path) -> None:

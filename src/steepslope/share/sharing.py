@@ -20,7 +20,7 @@ from steepslope.report.grid import plain_in_markdown
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 TAGS = (hub.LIBRARY, "selective-classification", "failure-prediction", "uncertainty-estimation")
-LOCAL = re.compile(r"(?:(?<=^checkpoint:)|(?<=^onnx:)|(?<=[?&]weights=))[^&]*/(?=[^&])")  # folders of a machine
+LOCAL = re.compile(r"(?:(?<=^checkpoint:)|(?<=^onnx:)|(?<=local-dir:)|(?<=[?&]weights=))[^&]*[/\\](?=[^&])")  # folders
 
 
 def write_shared(name: str, out: Path, place: str, license: str | None = None, for_monitor: bool = False) -> str:
@@ -86,11 +86,11 @@ def _own_files(folder: Path, artifact: Artifact, card: Mapping[str, Any]) -> set
 
 
 def spec_without_folders(spec: str) -> str:
-    """Return a net's spec without the folders in which it lies on somebody's machine.
+    r"""Return a net's spec without the folders in which it lies on somebody's machine.
 
-    >>> specs = ["checkpoint:/home/me/runs/net", "timm:resnet18", "timm:resnet18?weights=/home/me/own.pt"]
+    >>> specs = [r"checkpoint:C:\me\net", "timm:hf-hub:me/net", "timm:resnet18?weights=/home/me/own.pt"]
     >>> [spec_without_folders(spec) for spec in specs]
-    ['checkpoint:net', 'timm:resnet18', 'timm:resnet18?weights=own.pt']
+    ['checkpoint:net', 'timm:hf-hub:me/net', 'timm:resnet18?weights=own.pt']
     """
     return LOCAL.sub("", spec)
 

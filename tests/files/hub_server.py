@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from huggingface_hub.utils.tqdm import progress_bar_states
 
 from steepslope.files import hub
@@ -165,6 +165,7 @@ def speaking_to(patch: pytest.MonkeyPatch, endpoint: str, folder: Path, token: s
         "HF_TOKEN_PATH": str(folder / "token"), "HF_XET_CACHE": str(folder / "xet"),
     }.items():  # fmt: skip
         patch.setattr(constants, name, value)
+    patch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)  # a copy in older versions
     patch.setitem(progress_bar_states, "_global", False)
     patch.delenv("HF_TOKEN", raising=False)
     if token is not None:

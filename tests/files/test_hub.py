@@ -59,7 +59,9 @@ def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) ->
     assert made == {"command": "evaluate", "scores": ["mcp", "hub:me/gate"], "commit of hub:me/gate": commit}
 
 
-def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path, repos: dict[str, Repo]) -> None:
+def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(
+    folder: Path, repos: dict[str, Repo], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = upload(folder)
     assert hub_snapshot("hub:me/gate").name == first
     (folder / "oracle" / "oracle.safetensors").unlink()
@@ -67,6 +69,10 @@ def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path,
     second = upload(folder)
     assert hub_snapshot("hub:me/gate").name == first
     hub.hub_snapshot.cache_clear()  # as in the next process
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "_why_unreachable", lambda *_: "gone")  # and came back at once
+        assert hub_snapshot("hub:me/gate").name == first
+    hub.hub_snapshot.cache_clear()
     assert hub_snapshot("hub:me/gate").name == second != first
     assert contents(hub_snapshot("hub:me/gate")) == {"gate.json": b"[]", "config.json": b"{}"}
     assert "oracle/oracle.safetensors" not in repos["me/gate"].commits[second]

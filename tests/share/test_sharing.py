@@ -75,11 +75,11 @@ def fused(tmp_path: Path) -> Path:
     return tmp_path / "oracle"
 
 
-def on_images(tmp_path: Path, spec: str = "net:digits-net?classes=4") -> Path:
+def on_images(tmp_path: Path, spec: str = "net:digits-net?classes=4", size: int = 8, channels: int = 1) -> Path:
     backbone = load_classifier(spec)
-    transform = Transform(backbone.transform.size, (0.5,), (0.25,), "squash")
+    transform = Transform((size, size), (0.5,) * channels, (0.25,) * channels, "squash")
     net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
-    ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle", {"made": {"backbone": spec}})
+    ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
     return tmp_path / "oracle"
 
 
@@ -135,11 +135,7 @@ def test_what_is_damaged_or_not_there_is_not_shared(gates: Path, tmp_path: Path)
 def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     """Neither where an oracle is shared, nor where what was shared is loaded."""
     spec = "module:tests.tiny_nets:tiny_convolutions"
-    backbone = load_classifier(spec)
-    transform = Transform((16, 16), (0.5,) * 3, (0.25,) * 3)
-    net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
-    ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
-    shared = shared_of(tmp_path / "oracle", tmp_path / "shared")
+    shared = shared_of(on_images(tmp_path, spec, size=16, channels=3), tmp_path / "shared")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own: allow it by its spec"):
         load_oracle(shared)
     assert isinstance(load_oracle(shared, [spec]), ImageOracle)

@@ -148,7 +148,6 @@ def test_report_certificate_and_card_name_them(opinions: Path, tmp_path: Path, c
     for name in ("all", "nets"):
         assert main(["push", "--gate", str(opinions / name), "--out", str(tmp_path / name)]) == 0
         cards[name] = (tmp_path / name / "README.md").read_text()
-    assert "--outputs OUTPUTS --opinion second=FILE --opinion twelve=FILE --opinion people=FILE" in cards["all"]
+    assert "- For each prediction: logits, opinion_second, opinion_twelve, vote_people, opinion_vendor" in cards["all"]
     digest = json.loads((opinions / "nets" / "gate.json").read_text())["opinions"]["second"]["digest"]
-    assert f"Counts the opinion second on each prediction: of `checkpoint:second`, digest `{digest}`" in cards["nets"]
-    assert f"--opinion second=checkpoint:OPINION_SECOND --opinion {TWELVE} --data images:FOLDER" in cards["nets"]
+    assert f"- Opinion second: `checkpoint:second`, digest `{digest}`" in cards["nets"]

@@ -38,7 +38,6 @@ def test_a_gate_is_named_by_its_shared_folder_and_on_the_hub(
     assert main(push) == 0
     shown = capsys.readouterr().err
     assert f"hub:me/digits@{repos['me/digits'].head}: gate uploaded" in shown
-    assert "it holds a path of this machine: " in shown
     names = (str(gates / "free"), str(tmp_path / "shared"), "hub:me/digits", f"hub:me/digits@{repos['me/digits'].head}")
     tables = [decided(name, gates, tmp_path / f"{number}.csv") for number, name in enumerate(names)]
     assert len({*tables}) == 1
@@ -108,6 +107,13 @@ def test_an_oracle_is_evaluated_and_calibrated_by_its_name(
     refuses([*evaluate, str(tmp_path / "r2"), "--scores", "hub:me/no"], capsys, "hub:me/no: the Hub has no such")
 
 
+def test_a_file_that_was_changed_on_the_hub_is_refused(gates: Path, repos: dict[str, Repo], capsys: Captured) -> None:
+    assert main(["push", "--gate", str(gates / "free"), "--to", "me/digits"]) == 0
+    repos["me/digits"].commit({"oracle/oracle.safetensors": b"other"})
+    predict = ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
+    refuses(predict, capsys, "expected the file written with oracle.json, found another")
+
+
 def test_wrong_input_is_one_line_and_nothing_is_uploaded(
     gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: Captured
 ) -> None:
@@ -126,9 +132,9 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(lacking), "--to", "me/x"], "expected the file written with oracle.json, found none"),
         (["--gate", gate, "--to", "digits"], "digits: expected the name of a repository, user/name"),
-        (["--gate", gate, "--to", "me/d€gits"], "me/d€gits: no name that the Hub takes"),
+        (["--gate", gate, "--to", "me/d€gits"], "me/d€gits: the Hub cannot be reached, or refuses this (Repo id must"),
         (["--gate", gate, "--to", "me/x@v1"], "me/x@v1: expected no revision"),
-        (["--gate", gate, "--to", "me/x", "--out", str(gates / "free")], "holds other files, such as "),
+        (["--gate", gate, "--to", "me/x", "--out", str(gates / "free")], "expected an empty folder, found f"),
     ):
         refuses(["push", *words], capsys, expected)
     assert not repos

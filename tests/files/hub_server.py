@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
+from huggingface_hub.utils.tqdm import progress_bar_states
 
 from steepslope.files import hub
 
@@ -83,12 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self.may_write:
             return self.answer(401, {"error": "Invalid username or password."})
         if parts[1:3] == ["repos", "create"]:
-            asked = json.loads(body)
-            name = f"{asked.get('organization') or 'me'}/{asked['name']}"
-            private = asked.get("private") or asked.get("visibility") == "private"
-            self.repos[name] = Repo(bool(private))
-            self.repos[name].commit({".gitattributes": b""})
-            return self.answer(200, {"url": f"http://{self.headers['Host']}/{name}", "id": name, "name": name})
+            return self.create(json.loads(body))
         repo = self.repos["/".join(parts[2:4])]
         if parts[4] == "preupload":
             files = [{"path": one["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
@@ -103,6 +99,16 @@ class Handler(BaseHTTPRequestHandler):
         sha = repo.commit(added, deleted)
         url = f"http://{self.headers['Host']}/{'/'.join(parts[2:4])}/commit/{sha}"
         return self.answer(200, {"commitOid": sha, "commitUrl": url, "success": True})
+
+    def create(self, asked: dict[str, Any]) -> None:
+        name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+        url = f"http://{self.headers['Host']}/{name}"
+        if name in self.repos:
+            return self.answer(409, {"url": url, "error": "is there already"})
+        is_private = asked.get("private") or asked.get("visibility") == "private"
+        self.repos[name] = Repo(bool(is_private))
+        self.repos[name].commit({".gitattributes": b""})
+        return self.answer(200, {"url": url, "id": name, "name": name})
 
     def do_GET(self) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
@@ -123,7 +129,8 @@ class Handler(BaseHTTPRequestHandler):
             etag = hashlib.sha1(content).hexdigest()
             return self.answer(200, content, ETag=f'"{etag}"', X_Repo_Commit=sha)
         if after[:1] == ["tree"]:
-            return self.answer(200, [{"type": "file", "path": path, "size": len(content), "oid": "0" * 40}
+            return self.answer(200, [{"type": "file", "path": path, "size": len(content),
+                                      "oid": hashlib.sha1(content).hexdigest()}
                                      for path, content in files.items()])  # fmt: skip
         siblings = [{"rfilename": path} for path in files]
         return self.answer(200, {"id": name, "modelId": name, "sha": sha, "private": repo.private, "siblings": siblings,
@@ -156,9 +163,10 @@ def speaking_to(patch: pytest.MonkeyPatch, endpoint: str, folder: Path, token: s
         "ENDPOINT": endpoint,
         "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_CACHE": str(folder / "hub"),
         "HF_TOKEN_PATH": str(folder / "token"), "HF_XET_CACHE": str(folder / "xet"),
-        "HF_HUB_DISABLE_PROGRESS_BARS": True,
     }.items():  # fmt: skip
         patch.setattr(constants, name, value)
+    patch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)  # a copy in older versions
+    patch.setitem(progress_bar_states, "_global", False)
     patch.delenv("HF_TOKEN", raising=False)
     if token is not None:
         patch.setenv("HF_TOKEN", token)

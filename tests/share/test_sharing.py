@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,36 +12,40 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from huggingface_hub import ModelCard
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import write_json
+from steepslope.files.artifact import DIGEST, FILES, MADE
+from steepslope.files.folders import digest_of, fingerprint, write_json
 from steepslope.gate import Gate
-from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
+from steepslope.gate.storage import CALIBRATION_ROWS, CARD, digest_of_gate
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.columns import LOADERS
-from steepslope.oracle.storage import IMAGES, names_oracle
+from steepslope.oracle.storage import IMAGES
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.certificate import ASSUMES
-from steepslope.share.model_card import model_card
-from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths_in_shared, shared_tensor_shapes, write_shared
+from steepslope.share.sharing import copy_shared, write_shared
 from tests.conftest import contents, make_complete, make_outputs, require_same_table
 from tests.images import folder_of, opened
 from tests.refusal import refusal
 
 RECIPE: dict[str, Any] = {"loss": "steep_slope", "hidden": [8], "head": "hyperplane", "seed": 0}
 GATES = ("temperature", "columns", "free", "auxiliary", "predicted")
+ADDED = {"config.json", "README.md"}
 
 
 def shared_of(name: Path, out: Path, for_monitor: bool = False) -> Path:
-    out.mkdir()
-    Shared.of(str(name), for_monitor=for_monitor).copy(out)
+    out.mkdir(parents=True)
+    write_shared(str(name), out, "hub:me/mine", for_monitor=for_monitor)
     return out
+
+
+def own_contents(shared: Path) -> dict[str, bytes]:
+    return {name: content for name, content in contents(shared).items() if name not in ADDED}
 
 
 @pytest.mark.parametrize(("kind", "for_monitor"), [("mcp", True), *((kind, False) for kind in GATES)])
@@ -51,11 +56,12 @@ def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp
     expected = Gate.load(gates / kind).decide(outputs, top=3).table()
     require_same_table(Gate.load(shared).decide(outputs, top=3).table(), expected)
     assert digest_of_gate(shared) == digest_of_gate(gates / kind)
-    found, theirs = contents(shared), contents(gates / kind)
+    theirs = contents(gates / kind)
     assert CALIBRATION_ROWS in theirs
-    assert found.pop("config.json")
-    assert found == {name: content for name, content in theirs.items() if for_monitor or name != CALIBRATION_ROWS}
+    assert own_contents(shared) == {name: theirs[name] for name in theirs if for_monitor or name != CALIBRATION_ROWS}
     assert (Gate.load(shared).calibration_rows is not None) == for_monitor
+    again = shared_of(shared, tmp_path / "again", for_monitor)
+    assert contents(again) == contents(shared)
 
 
 def columns(tmp_path: Path) -> Path:
@@ -69,12 +75,11 @@ def fused(tmp_path: Path) -> Path:
     return tmp_path / "oracle"
 
 
-def on_images(tmp_path: Path) -> Path:
-    backbone = load_classifier("net:digits-net?classes=4")
-    transform = Transform(backbone.transform.size, (0.5,), (0.25,), "squash")
+def on_images(tmp_path: Path, spec: str = "net:digits-net?classes=4", size: int = 8, channels: int = 1) -> Path:
+    backbone = load_classifier(spec)
+    transform = Transform((size, size), (0.5,) * channels, (0.25,) * channels, "squash")
     net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
-    oracle = ImageOracle(net, backbone.spec, transform, 4, RECIPE)
-    oracle.save(tmp_path / "oracle", {"made": {"backbone": backbone.spec}})
+    ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
     return tmp_path / "oracle"
 
 
@@ -93,84 +98,65 @@ def test_an_oracle_judges_as_before(kind: str, tmp_path: Path) -> None:
         ours, theirs = (ImageOracle.load(path).on(images) for path in (folder, shared))
         unseen = ClassifierOutputs(unseen.logits, ids=images.ids)
     np.testing.assert_array_equal(theirs.trust_logit(unseen), ours.trust_logit(unseen))
-    assert {name: one for name, one in contents(shared).items() if name != "config.json"} == contents(folder)
-    assert names_oracle(str(shared))
+    assert own_contents(shared) == contents(folder)
 
 
-def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
-    folder = columns(tmp_path)
-    for name in ("history.csv", "secrets.json", "other.safetensors"):
-        (folder / name).write_text("{}", encoding="utf-8")
-    shared = Shared.of(str(folder))
-    assert set(shared.files) == {"oracle.json", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors"}
+def test_files_that_are_not_its_own_stay_at_home(gates: Path, tmp_path: Path) -> None:
+    """Not even those that have the name of a file that some gates have."""
+    shutil.copytree(gates / "mcp", tmp_path / "gate")
+    shutil.copytree(gates / "columns-oracle", tmp_path / "gate" / "oracle")
+    for name in ("history.csv", "secrets.json", "score.safetensors"):
+        (tmp_path / "gate" / name).write_text("{}", encoding="utf-8")
+    shared = shared_of(tmp_path / "gate", tmp_path / "shared")
+    assert {*contents(shared)} == {"gate.json", "certificate.md"} | ADDED
 
 
-def test_calibration_rows_that_are_not_there_cannot_be_shared(gates: Path, tmp_path: Path) -> None:
-    shared = shared_of(gates / "mcp", tmp_path / "shared")
+def test_a_seal_that_names_other_files_shares_none_of_them(gates: Path, tmp_path: Path) -> None:
+    shutil.copytree(gates / "mcp", tmp_path / "gate")
+    card = json.loads((tmp_path / "gate" / CARD).read_text(encoding="utf-8"))
+    for name in ("../notes.txt", "secrets.json"):
+        (tmp_path / "gate" / name).write_text("{}", encoding="utf-8")
+        card[FILES][name] = fingerprint(tmp_path / "gate" / name)
+    card[DIGEST] = digest_of({key: value for key, value in card.items() if key not in (DIGEST, MADE)})
+    write_json(tmp_path / "gate" / CARD, card)
+    shared = shared_of(tmp_path / "gate", tmp_path / "out" / "shared")
+    assert {*contents(shared.parent)} == {f"shared/{name}" for name in ("gate.json", "certificate.md", *ADDED)}
+
+
+def test_what_is_damaged_or_not_there_is_not_shared(gates: Path, tmp_path: Path) -> None:
+    shared = shared_of(gates / "free", tmp_path / "shared")
     for name in (shared, gates / "columns-oracle"):
-        told = refusal(Shared.of, str(name), for_monitor=True)
-        assert told.startswith(f"{name}: for_monitor: expected a gate with calibration_rows.safetensors, found")
-
-
-def test_what_was_shared_can_be_shared_again(gates: Path, tmp_path: Path) -> None:
-    first = shared_of(gates / "free", tmp_path / "first")
-    second = shared_of(first, tmp_path / "second")
-    assert contents(first) == contents(second)
+        told = refusal(write_shared, str(name), tmp_path, "mine", for_monitor=True)
+        assert told.startswith(f"{name}: for_monitor: expected a gate with calibration_rows.safetensors, found none")
+    (shared / "oracle" / "evidence.safetensors").write_bytes(b"")
+    assert "found another" in refusal(write_shared, str(shared), tmp_path, "mine")
 
 
 def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
-    """An oracle whose backbone is code of one's own is not even shared unless the code is named."""
-    backbone = load_classifier("module:tests.tiny_nets:tiny_convolutions")
-    transform = Transform((16, 16), (0.5,) * 3, (0.25,) * 3)
-    net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
-    ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
+    """Neither where an oracle is shared, nor where what was shared is loaded."""
+    spec = "module:tests.tiny_nets:tiny_convolutions"
+    shared = shared_of(on_images(tmp_path, spec, size=16, channels=3), tmp_path / "shared")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own: allow it by its spec"):
-        Shared.of(str(tmp_path / "oracle"))
-    (tmp_path / "shared").mkdir()
-    Shared.of(str(tmp_path / "oracle"), [backbone.spec]).copy(tmp_path / "shared")
-    with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
-        load_oracle(tmp_path / "shared")
-    assert isinstance(load_oracle(tmp_path / "shared", [backbone.spec]), ImageOracle)
-
-
-def test_local_paths(tmp_path: Path) -> None:
-    def paths_of(card: dict[str, Any]) -> list[str]:
-        write_json(tmp_path / "oracle.json", card)
-        return local_paths_in_shared(tmp_path)
-
-    made = {"out": "~/x", "content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}
-    card = {"classifier": {"spec": "checkpoint:/home/me/net"}, "made": made}
-    assert paths_of(card) == ["/data/a b", "/home/me/net", "C:\\data", "~/x"]
-    made = {"outputs": "o", "content of o": "12", "data": "corrupt:fog:3/images:photos", "loss": "focal"}
-    card = {"spec": "checkpoint:runs/net", "made": {**made, "reference": "images:lake/a"}}
-    assert paths_of(card) == ["lake/a", "o", "photos", "runs/net"]
-    assert paths_of({}) == []
+        load_oracle(shared)
+    assert isinstance(load_oracle(shared, [spec]), ImageOracle)
 
 
 def test_nothing_else_is_overwritten(gates: Path, tmp_path: Path) -> None:
-    shared = shared_of(gates / "mcp", tmp_path / "shared")
-    (shared / "README.md").write_text("# A gate", encoding="utf-8")
+    shared, other = (shared_of(gates / kind, tmp_path / kind, True) for kind in ("mcp", "free"))
     out = tmp_path / "out"
-    assert write_shared(shared, out, replace=False)
-    assert contents(out) == contents(shared)
-    assert not write_shared(shared, out, replace=False)
-    (shared / "README.md").write_text("# Another card", encoding="utf-8")
-    with pytest.raises(SteepslopeError, match="holds another shared gate or oracle, or another card: choose another"):
-        write_shared(shared, out, replace=False)
-    assert write_shared(shared, out, replace=True)
+    copy_shared(other, out, replace=False)
+    assert contents(out) == contents(other)
+    with pytest.raises(SteepslopeError, match="out: expected an empty folder, found files: choose another, or give --"):
+        copy_shared(shared, out, replace=False)
     (out / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(SteepslopeError, match=r"out: holds other files, such as notes\.txt"):
-        write_shared(shared, out, replace=True)
-    with pytest.raises(SteepslopeError, match="holds other files"):
-        write_shared(shared, gates / "mcp", replace=True)
+    copy_shared(shared, out, replace=True)
+    assert contents(out) == {**contents(shared), "notes.txt": b"mine"}  # nothing of the first stays
+    before = contents(gates / "mcp")
+    with pytest.raises(SteepslopeError, match="expected an empty folder, found files"):
+        copy_shared(shared, gates / "mcp", replace=True)
+    assert contents(gates / "mcp") == before
     with pytest.raises(SteepslopeError, match="expected a folder to write to, found a file"):
-        write_shared(shared, out / "notes.txt", replace=True)
-    (out / "notes.txt").unlink()
-    other = shared_of(gates / "free", tmp_path / "other")
-    assert write_shared(other, out, replace=True)
-    assert contents(out) == contents(other)  # nothing of the first stays
-    (tmp_path / "empty").mkdir()
-    assert write_shared(shared, tmp_path / "empty", replace=False)
+        copy_shared(shared, out / "notes.txt", replace=True)
 
 
 Card = Callable[..., Any]  # returns a card as the Hub's library reads it
@@ -178,14 +164,12 @@ Card = Callable[..., Any]  # returns a card as the Hub's library reads it
 
 @pytest.fixture
 def card_of(tmp_path: Path) -> Card:
-    def made(
-        name: Path, kind: str = GATE, place: str = "hub:me/mine", for_monitor: bool = False, **options: Any
-    ) -> Any:
-        shutil.rmtree(tmp_path / "shared", ignore_errors=True)
-        (tmp_path / "shared").mkdir()
-        shared = Shared.of(str(name), for_monitor=for_monitor)
-        shared.copy(tmp_path / "shared")
-        return ModelCard(model_card(shared, tmp_path / "shared", place, **options))
+    def made(name: Path, place: str = "hub:me/mine", **options: Any) -> Any:
+        folder = tmp_path / "shared"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write_shared(str(name), folder, place, **options)
+        return ModelCard.load(folder / "README.md")
 
     return made
 
@@ -195,95 +179,56 @@ def section(card: Any, title: str) -> str:
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def code(card: Any, language: str) -> str:
-    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", card.text, re.DOTALL)
-    return blocks[0]
-
-
-def test_the_hub_reads_what_it_is(gates: Path, card_of: Card) -> None:
-    card = card_of(gates / "free", license="mit")
-    assert (card.data.license, card.data.library_name, card.data.model_name) == ("mit", "steepslope", "mine")
-    assert "pipeline_tag" not in yaml.safe_load(card.content.split("---")[1])  # it classifies nothing
-
-
-def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: Path, card_of: Card) -> None:
-    card, gate = card_of(gates / "free"), Gate.load(gates / "free")
+def test_the_card_of_a_gate(gates: Path, home: Path, card_of: Card) -> None:
+    card, gate = card_of(gates / "auxiliary", license="mit"), Gate.load(gates / "auxiliary")
+    assert (card.data.license, card.data.library_name) == ("mit", "steepslope")
     promises = section(card, "What it promises")
-    assert gate.certificates[0].sentences() in promises
+    quoted = [line.removeprefix("> ") for line in promises.splitlines() if line.startswith("> ")]
+    assert quoted == gate.sentences().splitlines()
     assert all(one in promises for one in ASSUMES)
-    net = gate.origin.classifier
-    assert net is not None
-    assert f"`checkpoint:classifier`, digest `{net.digest}`" in section(card, "What it is for")
+    classifier, auxiliary = gate.origin.classifier, gate.origin.auxiliary
+    assert classifier is not None
+    assert auxiliary is not None
+    needs = section(card, "What it needs")
+    assert f"- Classifier: `checkpoint:classifier`, digest `{classifier.digest}`" in needs
+    assert f"- Second backbone: `{auxiliary.spec}`, digest `{auxiliary.digest}`" in needs
+    assert "- For each prediction: logits, features" in needs
     assert str(home) not in card.content
-    assert "No evaluation is included" in card.text
-    text = section(card, "What is inside of the rows it learnt from")
-    assert gate.source is not None
-    assert gate.source.oracle is not None
-    assert gate.source.oracle.record_ is not None
-    own = gate.source.oracle.fitted_.states["neighbors"]["points"]  # type: ignore[attr-defined]
-    assert len(own) >= len(ClassifierOutputs.load(gates / "outputs" / "train"))
-    assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
-    assert f"**Sketches** of the {len(gate.source.oracle.record_.rows):,} rows" in text
-    assert "**Paths** of the machine" in text
+    assert "--gate hub:me/mine --classifier SPEC --data images:FOLDER" in section(card, "How to load it")
 
 
-@pytest.mark.parametrize(
-    ("kind", "for_monitor"), [("mcp", True), ("temperature", False), ("columns", True), ("auxiliary", False)]
-)
-def test_each_array_is_on_a_line_of_the_card(
-    kind: str, for_monitor: bool, gates: Path, card_of: Card, tmp_path: Path
-) -> None:
-    """By its name, if it has a number for each of some rows, else by its file."""
-    text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
-    gate, shapes = Gate.load(gates / kind), shared_tensor_shapes(tmp_path / "shared")
-    oracle = None if gate.source is None else gate.source.oracle
-    counts = {gate.n, *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
-    counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
-    assert any(name.startswith("calibration_rows:") for name in shapes) == for_monitor
-    for name, shape in shapes.items():
-        by_row = any(size in counts for size in shape)
-        assert f"`{name}`" in text or (not by_row and f"`{name.partition(':')[0]}:`" in text), (name, shape)
-    assert ("Left out is what the gate makes of each" in text) != for_monitor
+def test_the_card_tells_what_it_holds_of_rows(gates: Path, card_of: Card) -> None:
+    title = "What it holds of the rows it learnt from"
+    features, calibration = "**Features of reference rows**", "**What the gate makes of each calibration row**"
+    for kind, for_monitor in (("free", True), ("columns", False), ("mcp", False), ("columns-oracle", False)):
+        text = section(card_of(gates / kind, for_monitor=for_monitor), title)
+        assert (features in text) == (kind == "free")  # only this one looks up neighbours
+        assert ("**Sketches of the rows" in text) == (kind != "mcp")
+        assert (calibration in text) == for_monitor
+        assert ("is left out" in text) == (not for_monitor and kind != "columns-oracle")
 
 
-def test_it_asks_for_each_net_that_lies_elsewhere_and_hides_where(gates: Path, card_of: Card, tmp_path: Path) -> None:
-    gate = Gate.load(gates / "auxiliary")
-    origin = gate.origin
-    assert origin.auxiliary is not None
-    second = replace(origin.auxiliary, spec="timm:resnet18?weights=/home/somebody/own.pt")
-    replace(gate, origin=replace(origin, auxiliary=second)).save(tmp_path / "gate")
-    card = card_of(tmp_path / "gate", place="mine")
-    assert "--classifier checkpoint:CLASSIFIER --auxiliary 'timm:resnet18?weights=AUXILIARY' --data" in code(card, "sh")
-    assert "`AUXILIARY` is where it lies" in card.text
-    assert "`timm:resnet18?weights=own.pt`" in card.text
-    assert "somebody" not in card.text
+def test_the_card_of_an_oracle(gates: Path, card_of: Card, tmp_path: Path) -> None:
+    Oracle(epochs=1).fit(make_outputs(600)).save(tmp_path / "unknown")
+    for folder, known in ((gates / "columns-oracle", "recorded as `"), (tmp_path / "unknown", "not recorded, ask")):
+        card = card_of(folder)
+        assert section(card, "What it promises").strip().startswith("Nothing: an oracle ranks.")
+        assert f"- Classifier: {known}" in section(card, "What it needs")
+        assert "evaluate --outputs OUTPUTS --scores hub:me/mine" in section(card, "How to load it")
 
 
-def test_its_commands_are_those_of_what_was_shared(gates: Path, card_of: Card, tmp_path: Path) -> None:
-    words = "steepslope predict --gate mine --classifier checkpoint:CLASSIFIER --data images:FOLDER"
-    assert words in code(card_of(gates / "free", place="mine"), "sh")
-    Oracle(epochs=1).fit(make_outputs(600)).save(tmp_path / "oracle")
-    Gate.of(Oracle.load(tmp_path / "oracle"), make_outputs(900, seed=3), 0.3).save(tmp_path / "gate")
-    commands = {GATE: "predict --gate mine --outputs", ORACLE: "evaluate --outputs OUTPUTS --scores mine"}
-    for kind, command in commands.items():
-        card = card_of(tmp_path / kind, kind, "mine")
-        assert command in code(card, "sh")
-        assert "with logits, features of that classifier" in section(card, "How to use it")
-        assert "Classifier: not recorded" in section(card, "What it is for")
-    assert section(card, "What it promises").strip().startswith("Nothing: an oracle ranks.")
-
-
-def test_its_code_runs_on_confidences(tmp_path: Path, card_of: Card) -> None:
+def test_a_gate_of_confidences_is_loaded_as_its_card_says(tmp_path: Path, card_of: Card) -> None:
     draw = np.random.default_rng(0)
     confidence = draw.random(2_000)
     groups = np.where(confidence < 0.5, "<b>", "ü")
     Gate.calibrate(confidence, draw.random(2_000) < 0.5, 0.01, groups=groups).save(tmp_path / "gate")
     card = card_of(tmp_path / "gate", place=str(tmp_path / "gate"))
+    assert "computed as it was for the calibration rows" in section(card, "What it needs")
+    (code,) = re.findall(r"```python\n(.*?)```", section(card, "How to load it"), re.DOTALL)
     names: dict[str, Any] = {"confidence": confidence, "groups": groups}
-    exec(compile(code(card, "python"), "README.md", "exec"), names)
+    exec(compile(code, "README.md", "exec"), names)
     assert not names["accepted"].any()
     promises = section(card, "What it promises")
     assert "nothing can be promised" in promises
-    assert "accepts nothing where nothing is promised" in promises
     assert ASSUMES[0] not in promises
     assert "<b>" not in card.text

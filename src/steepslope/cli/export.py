@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from steepslope.cli.parser import showing_first
 from steepslope.cli.show import show
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import require_free_file
 from steepslope.files.extras import require_extra
-from steepslope.files.hub import HUB, Repository, require_repository, upload_to_hub
+from steepslope.files.hub import HUB, repository_and_revision, upload_to_hub
 from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
-from steepslope.share.options import ShareOptions
-
-if TYPE_CHECKING:
-    from steepslope.share.sharing import Shared
 
 LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -74,18 +70,18 @@ def export(
 @showing_first("gate", "to", "public", "out")
 def push(
     gate: str,
-    sharing: ShareOptions,
     to: str | None = None,
+    public: bool = False,
+    for_monitor: bool = False,
+    license: str | None = None,
     out: str | None = None,
-    backbones: tuple[str, ...] = (),
     replace: bool = False,
 ) -> None:
     """Share a gate or an oracle: as a folder in the layout of the Hugging Face Hub, and on the Hub itself.
 
-    The folder has the files of the gate or oracle as they are, their digests in config.json, and a model card,
-    README.md. Wherever a gate or an oracle is named, it can be named in its place, and so can hub:user/name or
-    hub:user/name@revision. The classifier is not shared. Features of reference rows are: read the card before you make
-    it public.
+    The folder has the files of the gate or oracle as they are, and a model card, README.md. Wherever a gate or an
+    oracle is named, the folder can be named in its place, and so can hub:user/name or hub:user/name@revision. The
+    classifier is not shared. Features of reference rows are: read the card before you make it public.
 
     Needs: pip install 'steepslope[hub]'.
 
@@ -93,49 +89,40 @@ def push(
     ----------
     gate
         Folder of a gate (calibrate), or of a fitted oracle.
-    sharing
-        Who can read it, how much of the calibration rows it has, and its license.
     to
         Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
         login).
+    public
+        Make the repository public, or upload to a public one. Without this option, a new repository is private, and a
+        public one is refused.
+    for_monitor
+        Also share what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
+        and the true class, whether it is accepted. Without these, monitor needs --calibration.
+    license
+        License of what is shared, as the Hub names it, such as apache-2.0.
     out
         Folder for the files; without --to, nothing leaves this machine.
-    backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     replace
         Replace another shared gate or oracle in --out. A repository keeps all that was pushed, as revisions.
     """
-    from steepslope.share.sharing import Shared
+    from tempfile import TemporaryDirectory
+
+    from steepslope.share.sharing import copy_shared, write_shared
 
     if to is None and out is None:
         raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
-    if sharing.public and to is None:
+    if public and to is None:
         raise SteepslopeError("expected --to with it, found none", "public")
-    repository = None if to is None else require_repository(to)
-    shared = Shared.of(gate, backbones, sharing.for_monitor)
-    _push_shared(shared, sharing, repository, None if out is None else Path(out), replace)
-
-
-def _push_shared(
-    shared: Shared, sharing: ShareOptions, repository: Repository | None, out: Path | None, replace: bool
-) -> None:
-    """Write its folder with its card, copy that where it is wanted, and upload it."""
-    from tempfile import TemporaryDirectory
-
-    from steepslope.share.model_card import model_card
-    from steepslope.share.sharing import README, local_paths_in_shared, write_shared
-
-    notice = say
+    repository, revision = (None, None) if to is None else repository_and_revision(to)
+    if revision is not None:
+        raise SteepslopeError("expected no revision: what is uploaded is a new one", to)
+    place = Path(str(out)).name if repository is None else f"{HUB}{repository}"
     with TemporaryDirectory() as made:
         folder = Path(made)
-        shared.copy(folder)
-        place = Path(str(out)).name if repository is None else f"{HUB}{repository.name}"
-        (folder / README).write_text(model_card(shared, folder, place, sharing.license), encoding="utf-8")
+        kind = write_shared(gate, folder, place, license, for_monitor)
         if out is not None:
-            written = write_shared(folder, out, replace)
-            notice(f"{out}: {shared.kind} written" if written else f"{out}: already complete")
-        for path in local_paths_in_shared(folder):
-            notice(f"it holds a path of this machine: {path}")
+            copy_shared(folder, Path(out), replace)
+            say(f"{out}: {kind} written")
         if repository is not None:
-            commit = upload_to_hub(folder, repository, not sharing.public, f"A {shared.kind} by steepslope")
-            notice(f"{place}@{commit}: {shared.kind} uploaded")
+            commit = upload_to_hub(folder, repository, not public, f"A {kind} by steepslope")
+            say(f"{place}@{commit}: {kind} uploaded")

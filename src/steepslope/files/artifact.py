@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from steepslope.errors import SteepslopeError, without_secrets
 from steepslope.files import folders
-from steepslope.files.hub import hub_commit, is_hub
+from steepslope.files.hub import hub_snapshot, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
 FILES, DIGEST = "files", "digest"  # fields of a seal: the digests of the other files, and its own
@@ -273,7 +273,7 @@ def made_by_command(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     for value in [*decisive.values()]:
         for word in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(word, str) and is_hub(word):
-                decisive[f"commit of {word}"] = hub_commit(word)
+                decisive[f"commit of {word}"] = hub_snapshot(word).name
             for path in (word, word.partition("=")[2]) if isinstance(word, str) else ():  # also of NAME=FILE
                 if not is_hub(path) and _is_path_there(path):
                     decisive[f"content of {path}"] = folders.fingerprint(Path(path))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.change import Verdict
 from steepslope.outputs.table_files import Frame
+from steepslope.predict import prediction_file
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.chunks import save_chunk
 from steepslope.predict.prediction_file import Summary, _join_prediction_chunks, require_prediction_file
@@ -93,3 +96,17 @@ def test_an_audit_leaves_out_images_that_could_not_be_read(tmp_path: Path) -> No
     assert table["error"] == ["broken", None, "broken", None]
     assert (table[AUDIT], table[CHANCE]) == ([False, True, False, True], [0, 1, 0, 1])
     assert (summary.rows, summary.accepted, summary.failed, summary.audited) == (4, 2, 2, 2)
+
+
+def test_what_a_killed_run_left_is_in_nobodys_way(gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed between a chunk's renaming and the removal of its staging folder leaves that folder."""
+    gate.save(tmp_path / "gate")
+    make_outputs(300, seed=1).save(tmp_path / "new")
+    words = ["predict", "--gate", str(tmp_path / "gate"), "--outputs", str(tmp_path / "new"), "--out"]
+    assert main([*words, str(tmp_path / "whole.csv")]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction_file, "verdict_on_chunks", Mock(side_effect=KeyboardInterrupt))
+        assert main([*words, str(tmp_path / "d.csv")]) == 130
+    (tmp_path / ".d.csv.chunks" / ".partial-0000000000.npz").mkdir()
+    assert main([*words, str(tmp_path / "d.csv")]) == 0
+    assert (tmp_path / "d.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -17,6 +17,7 @@ from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
+from steepslope.promise.change import CHANGED, EXIT_CODES, HARMFUL
 from steepslope.scores import MCP
 from steepslope.serve.app import REQUEST_ID, Answers, make_app
 from steepslope.serve.decision_log import DecisionLog
@@ -122,3 +123,5 @@ def test_alerts_are_about_metrics_that_are_there(gate_folder: Path, tmp_path: Pa
     used = {name for rule in rules for name in re.findall(r"\bsteepslope_\w+", rule["expr"])}
     assert used <= shown
     assert {"steepslope_health", "steepslope_evidence", "steepslope_monitor_lost"} <= used
+    paging = {rule["expr"] for rule in rules if rule["labels"]["severity"] == "page"}
+    assert {f"steepslope_health == {code}" for code in (EXIT_CODES[CHANGED], EXIT_CODES[HARMFUL])} <= paging

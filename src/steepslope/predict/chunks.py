@@ -114,7 +114,7 @@ class FromOutputs:
 
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all chunks, in order."""
-        return sorted(folder.glob(f"*{ENDING}"))
+        return sorted(folder.glob(f"[!.]*{ENDING}"))  # a killed run may leave a hidden folder of such a name
 
 
 def rows_for_chunk(decisions: Decisions) -> Frame:

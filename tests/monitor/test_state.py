@@ -164,3 +164,11 @@ def test_a_state_that_another_process_changes_is_one_line(path: Path) -> None:
 def test_a_folder_and_nothing_are_no_state(name: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=f"expected the state of a monitor, {words}"):
         open_state(tmp_path / name).__enter__()
+
+
+def test_what_a_killed_monitor_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".partial-state.sqlite"
+    left.mkdir()
+    (left / "state.sqlite").write_bytes(b"half")
+    begin_state(tmp_path / "state.sqlite", CONTENT)
+    assert {path.name for path in tmp_path.iterdir()} == {"state.sqlite"}

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import digest_of
+from steepslope.files.folders import digest_of, staging_of, undisturbed_folder
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
@@ -117,17 +117,22 @@ class State:
 
 def begin_state(path: Path, content: Mapping[str, Any]) -> None:
     """Make a state in which nothing was counted; if another process has just made one, leave that as it is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder, explained(FAILED, path, sqlite3.Error):
-        made = Path(folder) / path.name
-        with closing(sqlite3.connect(made, isolation_level=None)) as connection:
-            for table in TABLES:
-                connection.execute(table)
-            connection.execute("INSERT INTO monitor VALUES ('', '')")
-            State(connection, {}).write(content)
-            seal_state(connection)
-        with suppress(FileExistsError):
-            os.link(made, path)  # unlike a rename, it replaces nothing
+    staging = staging_of(path.parent, path.name)
+    with undisturbed_folder(path.parent, path.name), explained(FAILED, path, sqlite3.Error):
+        shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+        staging.mkdir(parents=True)
+        made = staging / path.name
+        try:
+            with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+                for table in TABLES:
+                    connection.execute(table)
+                connection.execute("INSERT INTO monitor VALUES ('', '')")
+                State(connection, {}).write(content)
+                seal_state(connection)
+            with suppress(FileExistsError):
+                os.link(made, path)  # unlike a rename, it replaces nothing
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from steepslope.predict.chunks import Source
 
 
-@showing_first("gate", "data", "outputs", "opinion", "audit", "out")
+@showing_first("gate", "data", "outputs", "classifier", "opinion", "audit", "reviews", "out")
 def predict(
     gate: str,
     out: str,

@@ -27,7 +27,7 @@ MODEL_NAME = Check(
 )
 
 
-@showing_first("gate", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
+@showing_first("gate", "classifier", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
 def serve(
     gate: str,
     nets: NetSpecs,

@@ -174,7 +174,7 @@ def test_a_checkpoint_that_moved(home: Path, tmp_path: Path) -> None:
     assert main(f"extract --classifier checkpoint:{here} --data digits:test --out {rows}".split()) == 0
     Gate.of(MCP(), ClassifierOutputs.load(rows), 0.2, origin=Origin.from_folder(rows)).save(tmp_path / "gate")
     here.rename(there)
-    remedy = r"here.* \(where the same net lies elsewhere, give its spec as classifier\)"
+    remedy = r"here.* \(if the net has moved, pass --classifier SPEC\)"
     with pytest.raises(SteepslopeError, match=remedy):
         ImageGate.load(tmp_path / "gate")
     assert len(ImageGate.load(tmp_path / "gate", f"checkpoint:{there}").predict(np.zeros((8, 8), np.uint8))) == 1

@@ -75,7 +75,8 @@ def _net_by_recorded_spec(record: NetRecord, given: str | None, place: str) -> C
     except SteepslopeError as error:
         if given is not None:
             raise
-        raise SteepslopeError(f"{error} (where the same net lies elsewhere, give its spec as {place})") from error
+        option = f"--{place}=SPEC" if " " in place else f"--{place} SPEC"
+        raise SteepslopeError(f"{error} (if the net has moved, pass {option})") from error
 
 
 def _callers_net(record: NetRecord, net: nn.Module, transform: Transform, place: str) -> Classifier:

@@ -109,6 +109,7 @@ def push(
 
     from steepslope.share.sharing import copy_shared, write_shared
 
+    require_extra("huggingface_hub", "hub", "push")
     if to is None and out is None:
         raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
     if public and to is None:

@@ -97,8 +97,7 @@ def calibrate(
         Replace a gate that the folder holds already, calibrated with other options or on other outputs.
     """
     made = made_by_command("calibrate", locals())
-    if error_costs is not None:
-        objectives = changed(objectives, error_costs=read_error_costs(Path(error_costs)))
+    objectives = changed(objectives, error_costs=read_error_costs(error_costs))
     from steepslope.gate import Gate
     from steepslope.gate.confidence_source import Origin
     from steepslope.gate.storage import GATE
@@ -246,12 +245,15 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
         return {name: float(share or "none") for name, share in shares.items()}
 
 
-def read_error_costs(path: Path) -> dict[str, dict[str, float]]:
-    """Read what particular errors cost: by predicted class, in rows, then by true class, in columns."""
+def read_error_costs(name: str | None) -> dict[str, dict[str, float]] | None:
+    """Read what particular errors cost: by predicted class, in rows, then by true class, in columns; None for None."""
+    if name is None:
+        return None
     from steepslope.outputs.options import TABLES
     from steepslope.outputs.table import read_table_columns, require_ids_once
     from steepslope.outputs.table_files import table_file
 
+    path = Path(name)
     if path.suffix.lower() not in TABLES:
         raise SteepslopeError("expected a .csv or .parquet file", path)
     file = table_file(path)

@@ -15,6 +15,7 @@ from steepslope.outputs.classifier_outputs import logit_blocks
 from steepslope.outputs.copies import one_of_each_copy
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import Frame
+from steepslope.promise.costs import Costs, require_classes_of_costs
 from steepslope.promise.rows import AnyGroups, JudgedRows, checked_groups
 
 Floats = NDArray[np.float64]
@@ -123,6 +124,21 @@ class Decisions(Brief):
         further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking, DISTANCE: self.distance}
         columns |= {name: column for name, column in further.items() if column is not None}
         return columns | {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
+
+
+def groups_by_costs(costs: Costs, by: str | None, groups: AnyGroups | None, outputs: ClassifierOutputs) -> str:
+    """Return what groups go by where the costs of errors depend on the classes: the predicted ones.
+
+    Raises
+    ------
+    SteepslopeError
+        If there are other groups, or a cost is one of an unknown class.
+    """
+    require_classes_of_costs(costs, outputs.label_names)
+    if by not in (None, PREDICTED) or groups is not None:
+        expected = "expected the predicted classes as groups, since errors cost different amounts"
+        raise SteepslopeError(f"{expected}, found others", "groups")
+    return PREDICTED
 
 
 def groups_to_decide_by(

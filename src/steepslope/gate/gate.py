@@ -17,10 +17,10 @@ from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
 from steepslope.gate.decisions import (
     ACCEPT,
-    PREDICTED,
     REJECT,
     REVIEW,
     Decisions,
+    groups_by_costs,
     groups_to_decide_by,
     most_probable_classes,
 )
@@ -43,7 +43,7 @@ from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
-from steepslope.promise.costs import cost_sentences, require_classes_of_costs
+from steepslope.promise.costs import cost_sentences
 from steepslope.promise.objectives import REVIEW_ALL, Objectives, OtherObjectives, WhenChanged
 from steepslope.promise.rows import (
     CROSS,
@@ -244,11 +244,7 @@ class Gate:
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
         if objectives.error_costs is not None:
-            require_classes_of_costs(objectives.error_costs, outputs.label_names)
-            by = PREDICTED if by is None and groups is None else by
-            if by != PREDICTED:
-                expected = "expected the predicted classes as groups, since errors cost different amounts"
-                raise SteepslopeError(f"{expected}, found others", "groups")
+            by = groups_by_costs(objectives.error_costs, by, groups, outputs)
         by = names_of_crossed(groups) if by is None else by
         names = crossed_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs), by)
         if by is not None and names is None:
@@ -273,9 +269,7 @@ class Gate:
         gate = cls._calibrated(calibrating, objectives, mix, thresholds, seed)
         if not mix.is_other:  # later rows may have no answer, too
             unanswered = rows.extra["predicted"] == UNKNOWN
-            known = np.flatnonzero(unanswered | np.isin(np.arange(len(rows)), complete))
-            independent = known[one_of_each_copy(codes[once][known], seed)]
-            gate = gate._remembering(rows.subset(independent))
+            gate = gate._remembering(rows.subset(unanswered | np.isin(np.arange(len(rows)), complete)))
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
         has_classes = objectives.max_class_risk is None and outputs.classes != GRADES
         neglected = caution_on_neglected_class(calibrating, accepted) if has_classes else []
@@ -316,7 +310,9 @@ class Gate:
         return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
 
     def _remembering(self, rows: LabelledRows) -> Self:
-        """Return the same gate with its decisions on rows."""
+        """Return the same gate with its decisions on rows, one of each thing: others depend on these."""
+        if rows.things is not None:
+            rows = rows.subset(one_of_each_copy(rows.things))
         accepted = self.accepts(rows.confidence, rows.groups)
         if "predicted" in rows.extra:
             accepted &= rows.extra["predicted"] != UNKNOWN

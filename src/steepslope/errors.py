@@ -12,6 +12,7 @@ from pathlib import Path
 MANY = 50  # names are too many to list
 USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
 QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
+NO_MEMORY = re.compile(r"(?i)out of memory|bad_alloc|(can't|cannot|failed to|unable to) allocate")  # of libraries
 Kinds = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -125,6 +126,15 @@ def reason_of(error: BaseException, longest: int | None = None) -> str:
     if isinstance(error, RecursionError):  # raised by parsers of JSON and YAML
         return "it is nested too deeply"
     return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, Python's own or one of a library.
+
+    >>> is_out_of_memory(RuntimeError("Failed to allocate memory for requested buffer of size 99"))
+    True
+    """
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
 
 
 @contextmanager

@@ -171,11 +171,11 @@ def limited(**changed: float) -> Iterator[None]:
 
 
 @contextmanager
-def client_of(served: Served, watch: Any = None, **changed: float) -> Iterator[TestClient]:
+def client_of(served: Served, watch: Any = None, log: Any = None, **changed: float) -> Iterator[TestClient]:
     """Serve a model in this process, within limits of which some are changed."""
     with limited(**changed):
-        app = make_app(Answers(served, watch=watch))
-        with TestClient(app, raise_server_exceptions=False) as client:
+        app = make_app(Answers(served, watch=watch, log=log))
+        with TestClient(app, "http://localhost", raise_server_exceptions=False) as client:
             yield client
 
 

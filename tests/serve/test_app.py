@@ -16,7 +16,7 @@ from PIL import ImageFile
 from prometheus_client.parser import text_string_to_metric_families
 
 from steepslope.nets.export.file import Arrays
-from steepslope.serve.bodies import Capacity
+from steepslope.serve.capacity import Capacity
 from tests.serve.models import (
     CARD,
     CLASSES,
@@ -135,7 +135,7 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
     with client_of(replace(served, run=waits), MAX_WAITING=3) as client, ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
-        while capacity.requests < 3:
+        while capacity.pace.under_way < 3:
             assert client.get("/v2/health/ready").json() == {"ready": True}
         for path in (INFER, PREDICT):
             found = client.post(path, content=asked(tensor()))
@@ -144,7 +144,7 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
         may_run.set()
         assert [one.result().status_code for one in sent] == [200] * 3
         assert client.post(INFER, content=asked(tensor())).status_code == 200
-        assert (capacity.requests, capacity.held) == (0, 0)
+        assert (capacity.pace.under_way, capacity.held) == (0, 0)
 
 
 def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, m
             found = client.post(PREDICT, content=image)
             assert (found.status_code, found.headers["retry-after"], decoded) == (503, "1", [])
         assert client.post(PREDICT, content=image).status_code == 200
-        assert (capacity.requests, capacity.held) == (0, 0)
+        assert (capacity.pace.under_way, capacity.held) == (0, 0)
 
 
 def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:

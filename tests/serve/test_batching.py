@@ -72,7 +72,7 @@ def test_a_bad_job_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
     batcher.submit(x(0))
     while batcher.waiting.qsize():
         time.sleep(0.001)
-    good, refused, broken, late = (batcher.submit(x(value)) for value in (5, -1, -2, 7))
+    good, refused, broken, late = (batcher.submit(x(value), request_id=f"r{value}") for value in (5, -1, -2, 7))
     with caplog.at_level(logging.ERROR):
         model.may_run.set()
         batcher.close()
@@ -80,7 +80,9 @@ def test_a_bad_job_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
     assert late.result()["x"].tolist() == [14]
     assert isinstance(refused.exception(), SteepslopeError)
     assert isinstance(broken.exception(), ZeroDivisionError)
-    assert [one.message for one in caplog.records] == ["a request failed"]  # of the one that is not the client's fault
+    assert [one.message for one in caplog.records] == [
+        "request r-2 failed"
+    ]  # of the one that is not the client's fault
 
 
 def test_an_answer_of_nan_is_refused_and_infinity_is_the_largest_number() -> None:

@@ -64,7 +64,7 @@ def test_labels_that_come_later_find_the_decisions_that_were_served(
     logits = NEW.logits.astype(np.float32)
     for half in (logits[:40], logits[40:]):  # the server is started twice
         log = DecisionLog.open(tmp_path / "served.csv", served.card.classes)
-        with TestClient(make_app(Answers(served, log=log))) as client:
+        with TestClient(make_app(Answers(served, log=log)), "http://localhost") as client:
             asked_for = {"name": "logits", "datatype": "FP32", "shape": half.shape, "data": half.ravel().tolist()}
             name = f"batch{len(half)}"
             assert client.post(INFER, content=asked(asked_for), headers={REQUEST_ID: name}).status_code == 200
@@ -86,7 +86,7 @@ def test_rows_above_the_threshold_that_go_to_review_lack_an_opinion(tmp_path: Pa
     row = {name: np.array([0.25, 0.75]) for name in ("probability", "p_correct", "trust_logit")}
     row |= {"id": np.array(["a", "b"]), "label": np.array([1, 2]), "accepted": np.zeros(2, dtype=bool)}
     log.write({**row, "decision": np.array(["review", "review"])})
-    log.file.close()
+    log.close()
     assert pd.read_csv(tmp_path / "served.csv")["lacks_opinion"].tolist() == [False, True]
 
 
@@ -97,9 +97,10 @@ def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> No
     for name in ("a", "b"):
         log = DecisionLog.open(path, ("cat", "dog"))
         log.write({**row, "id": np.array([name], dtype=object), "handed_over": np.array([0.5])})
-        log.file.write("c,dog,0.7")  # killed while it wrote
-        log.file.close()
-    DecisionLog.open(path, ("cat", "dog")).file.close()
+        log.close()
+        with path.open("a") as file:
+            file.write("c,dog,0.7")  # killed while it wrote
+    DecisionLog.open(path, ("cat", "dog")).close()
     assert path.read_text().splitlines()[1:] == [
         f"{name},dog,0.75,0.75,0.75,true,accept,false,,false" for name in ("a", "b")
     ]
@@ -116,7 +117,8 @@ def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> No
 def test_alerts_are_about_metrics_that_are_there(gate_folder: Path, tmp_path: Path) -> None:
     gate, digest = Gate.load(gate_folder), digest_of_gate(gate_folder)
     watch = ServedMonitor.open(tmp_path / "watch.sqlite", digest, gate)
-    with client_of(file_served(image_gate(tmp_path)), watch) as client:
+    log = DecisionLog.open(tmp_path / "served.csv", None)
+    with client_of(file_served(image_gate(tmp_path)), watch, log) as client:
         assert client.post(PREDICT, content=encoded(drawn(1, 4, 4)[0])).status_code == 200
         shown = {re.split("[ {]", line)[0] for line in client.get("/metrics").text.splitlines()}
     rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]

@@ -121,14 +121,14 @@ WRONG: dict[str, Wrong] = {
 }  # fmt: skip
 RAW: dict[str, bytes] = {
     "no HTTP": b"hello\r\n\r\n",
-    "a length of text": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\n",
-    "two lengths": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    "two ways to tell its length": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n",
-    "chunks over the limit": b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "a length of text": b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: abc\r\n\r\n",
+    "two lengths": b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "two ways to tell its length": b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: 50\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/health/live HTTP/1.1\r\nHost: [::]\r\n\r\n",
+    "chunks over the limit": b"POST /predict HTTP/1.1\r\nHost: [::]\r\nTransfer-Encoding: chunked\r\n\r\n"
     + b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8000\r\n" + bytes(0x8000) + b"\r\n"
     + b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8000\r\n" + bytes(0x8000) + b"\r\n0\r\n\r\n",
-    "a length over the limit, and no body": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+    "a length over the limit": b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: 99999999999\r\n\r\n",
 }  # fmt: skip
 
 
@@ -194,18 +194,18 @@ def test_a_body_that_does_not_come_is_given_up(live: Live) -> None:
 
 
 def test_clients_that_send_a_byte_keep_nobody_out(tmp_path: Path) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: 1000\r\n\r\n"
     with listening(image_gate(tmp_path), MAX_WAITING=4, BODY_SECONDS=5) as found, ExitStack() as slow:
         for _ in range(4):
             slow.enter_context(socket.create_connection(found.address, 20)).sendall(head + b"x")
         body = encoded(drawn(1, 9, 9)[0])
-        request = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        request = f"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         for _ in range(8):
             assert found.raw(request).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
-    "part", [b"", b"GET / HT", pytest.param(b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\nGET / HT", marks=pytest.mark.slow)]
+    "part", [b"", b"GET / HT", pytest.param(b"GET /v2 HTTP/1.1\r\nHost: [::]\r\n\r\nGET / HT", marks=pytest.mark.slow)]
 )
 def test_headers_that_do_not_come_are_given_up(part: bytes, live: Live) -> None:
     with socket.create_connection(live.address, 20) as connection:
@@ -219,8 +219,8 @@ def test_headers_that_do_not_come_are_given_up(part: bytes, live: Live) -> None:
 def test_connections_are_bounded_and_slow_clients_make_room(tmp_path: Path) -> None:
     """Of too many, the one is closed that has kept the server waiting for longest, be it for headers or a body."""
     ask, slow = (
-        b"GET /v2 HTTP/1.1\r\nHost: here\r\n",
-        b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: [::]\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: 9\r\n\r\n",
     )
     with listening(image_gate(tmp_path), MAX_CONNECTIONS=3) as found, ExitStack() as held:
         waiting = []
@@ -240,5 +240,5 @@ def test_connections_are_bounded_and_slow_clients_make_room(tmp_path: Path) -> N
 
 def test_no_page_loads_what_others_serve(client: TestClient) -> None:
     assert [client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404, 404, 200]
-    own = client.post(PREDICT, content=encoded(drawn(1, 4, 4)[0]), headers={"Origin": "http://testserver"})
+    own = client.post(PREDICT, content=encoded(drawn(1, 4, 4)[0]), headers={"Origin": "http://localhost"})
     assert own.status_code == 200

@@ -106,7 +106,7 @@ def test_from_the_alarm_on_nothing_is_accepted(gates: Path, tmp_path: Path) -> N
     for state in (tmp_path / "watch.sqlite", None):
         watch = ServedMonitor.open(state, served.card.gate, gate, reviews=True)
         log = DecisionLog.open(tmp_path / f"{state is None}.csv", served.card.classes, served.card.threshold)
-        with TestClient(make_app(Answers(served, watch=watch, log=log))) as client:
+        with TestClient(make_app(Answers(served, watch=watch, log=log)), "http://localhost") as client:
             for start in range(0, len(NOISE), 50):
                 assert posted(client, images=NOISE[start : start + 50]).status_code == 200
             answer = client.post(PREDICT, content=encoded(NOISE[0, ..., 0])).json()

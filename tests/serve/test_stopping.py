@@ -51,7 +51,7 @@ def answers_of(clients: list[Client]) -> list[bool]:
 def test_no_accepted_request_is_lost(tmp_path: Path) -> None:
     """A burst of new connections, and of idle ones that wake up, all right before the signal."""
     body = encoded(drawn(1, 8, 8)[0])
-    head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
     with running(image_gate(tmp_path, steps=4), "--max-batch 2") as live:
         connections = [socket.create_connection(live.address, 60) for _ in range(50)]
         time.sleep(0.2)
@@ -66,7 +66,7 @@ def test_no_accepted_request_is_lost(tmp_path: Path) -> None:
                 answers.append(file.read())
     assert code == 0
     assert len(answers) == 200
-    assert all(one.startswith(b"HTTP/1.1 200") and b'"decision":' in one for one in answers)
+    assert [one for one in answers if not one.startswith(b"HTTP/1.1 200") or b'"decision":' not in one] == []
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:

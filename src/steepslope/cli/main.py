@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import select
 import shlex
 import sys
@@ -25,10 +24,10 @@ from steepslope.cli.importing import import_answers
 from steepslope.cli.parser import Command, Parser, parse_and_call, parsed_docstring
 from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
-from steepslope.cli.serve import monitor, serve
+from steepslope.cli.serve import monitor, serve, stop
 from steepslope.cli.shift import corrupt, recolor, stylize, train_stylizer
 from steepslope.cli.show import show
-from steepslope.errors import RowsWarning, SteepslopeError, reason_of, require_known
+from steepslope.errors import RowsWarning, SteepslopeError, is_out_of_memory, reason_of, require_known
 from steepslope.files.extras import EXTRAS
 
 COMMANDS: dict[str, Command] = {
@@ -50,13 +49,13 @@ COMMANDS: dict[str, Command] = {
     "predict": predict,
     "export": export,
     "serve": serve,
+    "stop": stop,
     "push": push,
     "monitor": monitor,
     "benchmark": benchmark,
     "reproduce": reproduce,
 }
 CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
-NO_MEMORY = re.compile(r"(?i)out of memory|(can't|cannot|failed to|unable to) allocate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -144,7 +143,7 @@ def _is_output_closed(error: Exception) -> bool:
 
 def _command_error_line(error: Exception) -> str:
     reason = reason_of(error)
-    if isinstance(error, MemoryError) or NO_MEMORY.search(reason):
+    if is_out_of_memory(error):
         return f"error: not enough memory ({reason})"
     if isinstance(error, SteepslopeError | OSError | RecursionError):
         return f"error: {reason}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from functools import partial
 from json import dumps
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING
 
-from steepslope.checks import Check, require, whole
+from steepslope.checks import Check, choice, number, require, whole
 from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
@@ -26,6 +28,8 @@ MODEL_NAME = Check(
     "letters, digits, dots, dashes", lambda name: bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name))
 )
 
+LOG_FORMAT = choice("text", "json")
+
 
 @showing_first("gate", "classifier", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
 def serve(
@@ -39,6 +43,9 @@ def serve(
     when_changed: WhenChanged = REVIEW_ALL,
     decisions: str | None = None,
     opinion: tuple[str, ...] = (),
+    allow_host: tuple[str, ...] = (),
+    stop_within: float = 60,
+    log_format: str = "text",
 ) -> None:
     """Serve a gate over HTTP: Open Inference Protocol V2, and /predict for an image.
 
@@ -74,6 +81,14 @@ def serve(
     opinion
         Spec of an opinion's net, NAME=SPEC, if it has moved since its outputs were extracted, or is your own code.
         Several can be given.
+    allow_host
+        Name by which clients or a proxy call this server (header Host). Addresses, localhost and this machine's own
+        name are always allowed. Several can be given; * allows all.
+    stop_within
+        Seconds after SIGTERM within which all accepted requests are answered. In the first half, the server still
+        accepts requests as long as they come.
+    log_format
+        text: warnings and errors. json: each line is an object, and each request is a line.
     """
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
@@ -81,10 +96,16 @@ def serve(
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
     require("when_changed", when_changed, WHEN_CHANGED)
+    require("stop_within", stop_within, number(1))
+    require("log_format", log_format, LOG_FORMAT)
+    from steepslope.gate.switch import reason_to_stop
     from steepslope.serve.app import Answers
     from steepslope.serve.decision_log import DecisionLog
+    from steepslope.serve.logs import LOGGER, start_server_log
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
+    start_server_log(log_format)
+    tell = LOGGER.info if log_format == "json" else say
     with open_server_socket(host, port) as bound:
         if Path(gate).is_file():
             from steepslope.nets.export.file import ExportedGate
@@ -99,17 +120,45 @@ def serve(
             from steepslope.serve.gate_folder import served_gate_folder
 
             served = served_gate_folder(Path(gate), **asdict(nets), opinions=options_by_name("opinion", opinion))
-        say(f"{gate}: {served.card.words}")
+        tell(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
-            say("warning: this gate accepts nothing; see why above")
+            tell("warning: this gate accepts nothing; see why above")
         address, watch = server_address(bound), _watch_to_serve(served, monitor, when_changed)
         log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
+        hosts = (*allow_host, host, gethostname())
+        answers = Answers(served, name, max_batch, watch, log, hosts, partial(reason_to_stop, gate))
         try:
-            run_server(Answers(served, name, max_batch, watch, log), bound, lambda: say(ready))
+            run_server(answers, bound, lambda: tell(ready), stop_within)
         finally:
+            if log is not None:
+                log.close()
             if watch is not None:
                 watch.write()
+
+
+@showing_first("gate", "reason")
+def stop(gate: str, /, reason: str = "", undo: bool = False) -> None:
+    """Send all predictions of a gate to review, from now on and until --undo.
+
+    It makes a file next to the gate, GATE.stopped. While that is there, servers of the gate accept nothing from their
+    next batch on, and predict and Gate.load accept nothing. A program that has loaded the gate before does not notice.
+
+    Parameters
+    ----------
+    gate
+        Folder of the gate (calibrate) or of a TrustedClassifier, or an ONNX file (export).
+    reason
+        Why, in one line, which predict and show repeat.
+    undo
+        Put the gate to work again.
+    """
+    from steepslope.gate.switch import start_gate, stop_gate
+
+    if undo:
+        say(f"at work: {gate} ({start_gate(gate)} is gone)")
+    else:
+        say(f"stopped: {stop_gate(gate, reason)} sends all predictions of {gate} to review")
 
 
 def _watch_to_serve(served: Served, state: str | None, when_changed: str) -> ServedMonitor | None:

@@ -31,6 +31,7 @@ def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> N
         Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     """
     from steepslope.gate import Gate
+    from steepslope.gate.switch import reason_to_stop, stopped_sentence
     from steepslope.nets.export.file import ExportedGate
     from steepslope.nets.training.loading import load_oracle
 
@@ -44,6 +45,9 @@ def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> N
     if json:
         print(json_format.dumps(content, indent=2, ensure_ascii=False))
         return
+    stopped = reason_to_stop(gate)
+    if stopped is not None:
+        print(f"{stopped_sentence(stopped)}\n")
     for name, text in facts.items():
         if text:
             print(f"{f'{name}:':11} {text}")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from steepslope.checks import require
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate.decisions import REVIEW, Decisions, names_of_classes
+from steepslope.gate.switch import stopped_sentence
 from steepslope.promise.certificate import EXACT, as_percent, shares_in_words
 from steepslope.promise.change import CHANGED, HEALTHY, change_of_batch
 from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED
@@ -53,6 +54,8 @@ class Verdict:
 def verdict_on_batch(gate: Gate, rows: JudgedRows, when_changed: str) -> Verdict:
     """Return the verdict of a gate on some predictions (m,), judged as a whole; their order has to tell nothing."""
     require("when_changed", when_changed, WHEN_CHANGED)
+    if gate.stopped is not None:
+        return Verdict(sentence=stopped_sentence(gate.stopped), limit=ACCEPT_NOTHING)
     known = gate.calibration_rows
     if known is None or not known.accepted.any() or not len(rows):
         return Verdict()
@@ -113,7 +116,7 @@ def judged_together(
     verdict = verdict_on_batch(gate, decisions.judged(together), when_changed)
     if verdict.sentence:
         warnings.warn(verdict.sentence, ChangedWarning, stacklevel=stacklevel)
-    if when_changed != REVIEW_ALL:
+    if when_changed != REVIEW_ALL and gate.stopped is None:
         return replace(decisions, change=verdict.sentence)
     stopped = decisions.accepted & (decisions.p_correct < verdict.limit)
     decision = np.where(stopped, REVIEW, decisions.decision)

@@ -85,6 +85,7 @@ class Gate:
     - ``calibration_rows``: the gate's decisions on these rows, one of each thing. None if a copy leaves them out, if
       too few could be drawn, and for another of several risks (:meth:`at`).
     - ``costs_of_errors``: the mean cost of an error for each predicted class, if costs depend on the classes.
+    - ``stopped``: why ``steepslope stop`` sends all predictions to review; None if it does not. It is not saved.
     """
 
     certificates: tuple[Certificate, ...]
@@ -101,6 +102,7 @@ class Gate:
     origin: Origin = UNRECORDED
     calibration_rows: CalibrationRows | None = field(default=None, repr=False)
     costs_of_errors: Mapping[str, float] = field(default_factory=dict)
+    stopped: str | None = None
 
     @classmethod
     def calibrate(

@@ -22,6 +22,7 @@ from steepslope.files.folders import positive, read_json
 from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
+from steepslope.gate.switch import reason_to_stop
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs.arrays import checked_class_names
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
@@ -69,7 +70,8 @@ def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
         )
     if (folder / INSIDE / CARD).exists() and not (folder / CARD).exists():
         raise SteepslopeError(f"expected the folder of a gate, found that its gate is {folder / INSIDE}", folder)
-    return GATE.read(folder, lambda card: _read_stored_gate(folder, card, load_oracle))
+    fields: dict[str, Any] = GATE.read(folder, lambda card: _read_stored_gate(folder, card, load_oracle))
+    return fields | {"stopped": reason_to_stop(name)}
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
     chosen = {name: value for name, value in asdict(source.options).items() if name not in ("workers", "verify")}
     key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(source.groups)}
     key |= {} if source.together is None else {"things": digest_of(source.together)}
+    key |= {} if source.gate.stopped is None else {"stopped": source.gate.stopped}
     return dict(json.loads(json.dumps(key)))
 
 

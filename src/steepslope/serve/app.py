@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import math
 import os
 import re
+import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import numpy as np
 from fastapi import APIRouter, FastAPI, Query
@@ -24,13 +28,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steepslope import __version__
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, is_out_of_memory
 from steepslope.gate.decisions import STOPPED, names_of_classes
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve import limits, protocol
 from steepslope.serve.batching import Batcher
-from steepslope.serve.bodies import Capacity, pixels_of_body, read_body
+from steepslope.serve.bodies import pixels_of_body, read_body
+from steepslope.serve.capacity import Capacity, memory_of_server
 from steepslope.serve.decision_log import DecisionLog
+from steepslope.serve.logs import LOGGER
 from steepslope.serve.metrics import ServerMetrics
 from steepslope.serve.monitoring import ServedMonitor
 from steepslope.serve.served import (
@@ -41,6 +47,7 @@ from steepslope.serve.served import (
     TOP_PROBABILITY,
     Served,
     require_servable,
+    reviewed_rows,
     served_channels,
     served_row_count,
     serves_images,
@@ -55,6 +62,7 @@ LARGE = 1 << 16  # bytes of a body that is read next to the event loop
 PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 GIVEN_UP = "the server stopped before this was answered"
 REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"[!-~]{1,200}")  # printable ASCII
+LOCAL_HOST, ANY_HOST = "localhost", "*"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 NAME = "steepslope"
 LONGEST = 300  # characters of an error, which may repeat what the client sent
@@ -72,7 +80,9 @@ PREDICT_BODY: dict[str, Any] = {
 class Answers:
     """A model, by its ``name`` in the protocol, with all that answers requests for it.
 
-    At most ``max_batch`` rows are run together. ``close`` ends the threads after all that is queued.
+    At most ``max_batch`` rows are run together. ``hosts`` are the names by which requests may call the server, besides
+    localhost and all addresses; "*" allows any. While ``stopped`` returns a reason, all predictions go to review.
+    ``close`` ends the threads after all that is queued.
     """
 
     def __init__(
@@ -82,19 +92,29 @@ class Answers:
         max_batch: int = 32,
         watch: ServedMonitor | None = None,
         log: DecisionLog | None = None,
+        hosts: Collection[str] = (),
+        stopped: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.served = served
         self.name = name
-        self.capacity = Capacity(limits.MAX_WAITING, limits.MAX_MEMORY)
-        self.counted = ServerMetrics(watch, log, served.card.coverage)
-        self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
-        self.stopping = False
-        self.batcher = Batcher(served, max_batch, self.counted.of_batch, None if watch is None else watch.judge)
+        self.hosts = {LOCAL_HOST, *(host.lower() for host in hosts)}
+        memory, self.max_pixels = memory_of_server()
+        self.capacity = Capacity(limits.MAX_WAITING, memory)
+        self.counted = ServerMetrics(watch, log, served.card.coverage, stopped)
+        self.stopped = stopped
+        self.readers = _started_readers(os.cpu_count() or 1)
+        self.stopping, self.asked = False, -math.inf  # when the last request for decisions came
+        judges = [self._judge_by_switch] if watch is None else [watch.judge, self._judge_by_switch]
+        self.batcher = Batcher(served, max_batch, self.counted.of_batch, judges)
 
     def close(self) -> None:
         """Answer all that is queued, then end the threads."""
         self.batcher.close()
         self.readers.shutdown()
+
+    def _judge_by_switch(self, answers: list[Arrays]) -> list[Arrays]:
+        """Return the rows of several requests, all of them for review while the gate is stopped."""
+        return answers if self.stopped() is None else [reviewed_rows(rows) for rows in answers]
 
     async def infer(self, request: Request) -> Response:
         """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
@@ -121,7 +141,7 @@ class Answers:
         with self.capacity.claim() as claim:
             body = await read_body(request, claim)
             claim.admit()
-            pixels = await self._in_thread(pixels_of_body, body, served_channels(self.served), limits.MAX_PIXELS, claim)
+            pixels = await self._in_thread(pixels_of_body, body, served_channels(self.served), self.max_pixels, claim)
             rows = await self._run({IMAGES: pixels}, top or 1, request.state.request_id)
             return self._decision(rows, top, request.state.request_id)
 
@@ -139,8 +159,8 @@ class Answers:
         rows = served_row_count(arrays)
         if rows > limits.MAX_ROWS:
             raise HTTPException(413, f"expected at most {limits.MAX_ROWS:,} rows, found {rows:,}")
-        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > limits.MAX_PIXELS:
-            raise HTTPException(413, f"expected images of at most {limits.MAX_PIXELS:,} pixels, found more")
+        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > self.max_pixels:
+            raise HTTPException(413, f"expected images of at most {self.max_pixels:,} pixels, found more")
         require_servable(arrays)
         return request.id, arrays, protocol.protocol_outputs(request, self.served.outputs)
 
@@ -178,12 +198,14 @@ class Answers:
         return {"live": True}
 
     async def ready(self) -> dict[str, bool]:
-        """Tell whether the server takes requests: not while it stops, or while its monitor cannot write its state."""
-        watch = self.counted.watch
+        """Tell whether the server takes requests: not while it stops, or while it cannot write what it has to keep."""
+        watch, log = self.counted.watch, self.counted.log
         if self.stopping:
             raise HTTPException(400, "the server is stopping")
         if watch is not None and not watch.can_write():
             raise HTTPException(400, "the monitor's state cannot be written: the log says why")
+        if log is not None and not log.can_write():
+            raise HTTPException(400, "decisions cannot be written: the log says why")
         return {"ready": True}
 
     async def model_ready(self) -> dict[str, Any]:
@@ -198,6 +220,16 @@ class Answers:
             "inputs": [*map(protocol.protocol_metadata, served.inputs)],
             "outputs": [*map(protocol.protocol_metadata, served.outputs)], "parameters": served.card.as_json(),
         }  # fmt: skip
+
+
+def _started_readers(count: int) -> ThreadPoolExecutor:
+    """Return so many threads that run already: where memory is short, one that begins later could not start."""
+    readers = ThreadPoolExecutor(count, thread_name_prefix="reader")
+    all_run = threading.Barrier(count + 1)
+    for _ in range(count):
+        readers.submit(all_run.wait)
+    all_run.wait()
+    return readers
 
 
 def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:
@@ -228,7 +260,9 @@ class AppGuard:
         brought = headers.get(REQUEST_ID, "")
         state = {"request_id": brought if REQUEST_IDS.fullmatch(brought) else uuid.uuid4().hex}
         scope["state"] = scope.get("state", {}) | state
-        app = _app_refusal(headers, scope["method"]) or self.app
+        if scope["method"] == "POST":
+            self.answers.asked = time.monotonic()
+        app = _app_refusal(headers, scope["method"], self.answers.hosts) or self.app
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -246,11 +280,18 @@ class AppGuard:
                 await JSONResponse({"error": GIVEN_UP}, 503)(scope, receive, answer)
         finally:
             route = getattr(scope.get("endpoint"), "__name__", UNKNOWN)
-            self.answers.counted.of_request(route, status or 500, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self.answers.counted.of_request(route, status or 500, seconds)
+            facts = {**scope["state"], "route": route, "status": status or 500, "seconds": round(seconds, 6)}
+            LOGGER.info("%s %s", scope["method"], scope["path"], extra=facts)
 
 
-def _app_refusal(headers: Headers, method: str) -> Response | None:
+def _app_refusal(headers: Headers, method: str, hosts: Collection[str]) -> Response | None:
     """Return the answer to a request that a proxy could read otherwise, or that another site makes a browser send."""
+    host = headers.get("host", LOCAL_HOST)  # HTTP/1.0 needs none, and no browser speaks it
+    if not is_known_host(host, hosts):
+        found = f"found {host[:100]!r}; --allow-host NAME adds a name"
+        return _app_failure(403, f"expected a Host that is an address or a known name, {found}")
     if "content-length" in headers and "transfer-encoding" in headers:
         message = "expected Content-Length or Transfer-Encoding, found both"
         return _app_failure(400, message, {"Connection": "close"})  # what follows may be a second request
@@ -258,6 +299,24 @@ def _app_refusal(headers: Headers, method: str) -> Response | None:
     if method == "POST" and origin is not None and origin.partition("://")[2] != headers.get("host"):
         return _app_failure(403, f"expected a request of this server's own pages, found one of {origin}")
     return None
+
+
+def is_known_host(host: str, names: Collection[str]) -> bool:
+    """Return whether a request's Host is an address or one of some names; "*" allows any.
+
+    A page of another site can lead a browser to this server by its own name alone (DNS rebinding), not by an address.
+
+    >>> [is_known_host(host, {"localhost"}) for host in ("127.0.0.1:8000", "[::1]", "LocalHost:80", "evil.example:80")]
+    [True, True, True, False]
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        if ANY_HOST in names or name in names:
+            return True
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def make_app(answers: Answers) -> FastAPI:
@@ -310,7 +369,8 @@ def _app_failure(status: int, message: object, headers: Any = None) -> JSONRespo
     return JSONResponse({"error": " ".join(str(message).split())[:LONGEST]}, status, headers)
 
 
-def _app_answer_to(model: str, request: Request, error: Exception) -> Response:
+async def _app_answer_to(model: str, request: Request, error: Exception) -> Response:
+    """Return the answer to what went wrong. It is no plain function, which would need a thread of its own."""
     if isinstance(error, HTTPException):
         unknown = f"{request.url.path}: no such route; the model of this server is {model}"
         return _app_failure(error.status_code, unknown if error.status_code == 404 else error.detail, error.headers)
@@ -319,4 +379,6 @@ def _app_answer_to(model: str, request: Request, error: Exception) -> Response:
         return _app_failure(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     if isinstance(error, SteepslopeError):
         return _app_failure(400, error)
+    if is_out_of_memory(error):
+        return _app_failure(503, "the server has no memory left for this: try again later", {"Retry-After": "1"})
     return _app_failure(500, "the server failed; its log tells why")

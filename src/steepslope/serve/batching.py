@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import Arrays
+from steepslope.serve.logs import LOGGER
 from steepslope.serve.served import Served, finite_served_rows, served_row_count
 
 Seen = Callable[[Sequence[Arrays], float], None]  # is told the requests' rows of a batch, and the seconds that it took
-Judge = Callable[[list[Arrays]], list[Arrays]]  # returns the requests' rows of a batch as a monitor leaves them
+Judge = Callable[[list[Arrays]], list[Arrays]]  # returns the requests' rows of a batch as what watches leaves them
 ID = "id"  # of a row, by its request
-LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -47,12 +46,12 @@ class BatchJob:
 class Batcher:
     """A thread that runs a model on jobs, up to ``max_batch`` rows at once.
 
-    What comes while the model runs is the next batch. ``judge`` sees the rows of a batch before they are answered, and
-    ``seen`` is told of them after that; what goes wrong in either is logged, and changes no answer.
+    What comes while the model runs is the next batch. The ``judges`` see the rows of a batch before they are answered,
+    and ``seen`` is told of them after that; what goes wrong in any of them is logged, and changes no answer.
     """
 
-    def __init__(self, served: Served, max_batch: int, seen: Seen, judge: Judge | None = None) -> None:
-        self.served, self.max_batch, self.seen, self.judge = served, max_batch, seen, judge
+    def __init__(self, served: Served, max_batch: int, seen: Seen, judges: Sequence[Judge] = ()) -> None:
+        self.served, self.max_batch, self.seen, self.judges = served, max_batch, seen, judges
         self.waiting: queue.SimpleQueue[BatchJob | None] = queue.SimpleQueue()
         self.left: BatchJob | None = None
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -71,14 +70,23 @@ class Batcher:
 
     def _work(self) -> None:
         while jobs := self._gather():
-            started = time.perf_counter()
-            answers = self._run([job for job in jobs if job.done.set_running_or_notify_cancel()])
-            if not answers:
-                continue
             try:
-                self.seen(answers, time.perf_counter() - started)
-            except Exception:
-                LOGGER.exception("what watches the decisions failed")
+                self._answer([job for job in jobs if job.done.set_running_or_notify_cancel()])
+            except Exception as error:  # without this thread, nothing would be answered any more
+                LOGGER.exception("a batch failed")
+                for job in jobs:
+                    if not job.done.done():
+                        job.done.set_exception(error)
+
+    def _answer(self, jobs: list[BatchJob]) -> None:
+        started = time.perf_counter()
+        answers = self._run(jobs)
+        if not answers:
+            return
+        try:
+            self.seen(answers, time.perf_counter() - started)
+        except Exception:
+            LOGGER.exception("what watches the decisions failed")
 
     def _gather(self) -> list[BatchJob]:
         """Return the jobs of the next batch; none at the end."""
@@ -112,12 +120,12 @@ class Batcher:
             if len(jobs) > 1:
                 return [rows for job in jobs for rows in self._run([job])]
             if not isinstance(error, SteepslopeError):
-                LOGGER.exception("a request failed")
+                LOGGER.exception("request %s failed", jobs[0].request_id)
             jobs[0].done.set_exception(error)
             return []
-        if self.judge is not None:
+        for judge in self.judges:
             try:
-                answers = self.judge(answers)
+                answers = judge(answers)
             except Exception:
                 LOGGER.exception("the monitor failed")
         for job, rows in zip(jobs, answers, strict=True):

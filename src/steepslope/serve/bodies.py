@@ -1,17 +1,10 @@
-"""The bodies of requests: read, never more at once than the server can hold, and decoded.
-
-What is too large is refused before it is decoded.
-"""
+"""The bodies of requests: read and decoded. What is too large is refused before it is decoded."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,69 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from steepslope.errors import reason_of
+from steepslope.errors import is_out_of_memory, reason_of
 from steepslope.nets.data.images import as_colour, as_grey, known_image_formats, open_image
 from steepslope.nets.export.file import COLOUR, GREY
 from steepslope.serve import limits
-
-LATER = {"Retry-After": "1"}
-
-
-@dataclass(eq=False)
-class Capacity:
-    """How many requests may be under way, and how many bytes all that are read may hold together.
-
-    ``requests`` and ``held`` are what there is now.
-    """
-
-    max_requests: int
-    max_bytes: int
-    requests: int = 0
-    held: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @contextmanager
-    def claim(self) -> Iterator[BodyClaim]:
-        """Give a request its claim until it is answered."""
-        claim = BodyClaim(self)
-        try:
-            yield claim
-        finally:
-            self.requests -= claim.is_admitted
-            claim.give_back(claim.held)
-
-
-@dataclass(eq=False)
-class BodyClaim:
-    """What one request takes of the capacity: bytes, and a place among those under way as soon as its body is there."""
-
-    capacity: Capacity
-    held: int = 0
-    is_admitted: bool = False
-
-    def take(self, count: int) -> None:
-        """Hold so many bytes more, in whatever thread; 413 if they are too many at any time, 503 if they are now."""
-        capacity = self.capacity
-        if count > capacity.max_bytes:
-            raise HTTPException(413, "it takes more memory than all requests may")
-        with capacity.lock:
-            if capacity.held + count > capacity.max_bytes:
-                raise HTTPException(503, "the requests under way hold all memory: try again later", LATER)
-            capacity.held += count
-            self.held += count
-
-    def give_back(self, count: int) -> None:
-        """Hold so many bytes less, in whatever thread."""
-        with self.capacity.lock:
-            self.capacity.held -= count
-            self.held -= count
-
-    def admit(self) -> None:
-        """Take a place among the requests under way; 503 if there is none."""
-        if self.capacity.requests >= self.capacity.max_requests:
-            raise HTTPException(503, f"{self.capacity.requests} requests are under way: try again later", LATER)
-        self.capacity.requests += 1
-        self.is_admitted = True
+from steepslope.serve.capacity import BodyClaim
 
 
 async def read_body(request: Request, claim: BodyClaim) -> bytes:
@@ -154,6 +89,8 @@ def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim
         known = ", ".join(known_image_formats())
         raise HTTPException(415, f"expected an image ({known}), found {len(data):,} bytes of something else") from None
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
+        if is_out_of_memory(error):
+            raise
         reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error, 160))
         raise HTTPException(422, f"cannot be decoded as an image ({reason})") from None
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import threading
+from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +15,32 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate.decisions import DISTANCE, LACKING, STOPPED, names_of_classes
 from steepslope.outputs.table_files import CsvWriter
+from steepslope.serve.logs import LOGGER
 from steepslope.serve.served import lacking_rows
 
 DECIDED = "id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"
 COLUMNS = (*DECIDED, LACKING, DISTANCE, STOPPED)  # as ``predict`` has them
 CHUNK = 1 << 16  # bytes at the end of a file, in which its last row ends
+MOST_KEPT = 64 << 20  # bytes of decisions that wait: some half a million
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class DecisionLog:
     """A .csv file to which the decisions of each batch are added at once, in the columns that ``predict`` writes.
 
-    Above the ``threshold``, what goes to review lacks an opinion that the gate needs.
+    Above the ``threshold``, what goes to review lacks an opinion that the gate needs. What cannot be written, such as
+    on a full disk, is kept in memory, up to ``MOST_KEPT`` bytes, and written later: ``waiting`` rows wait, and ``lost``
+    rows were too many.
     """
 
-    file: TextIO
-    writer: CsvWriter
+    path: Path
+    descriptor: int
     classes: tuple[str, ...] | None
     threshold: float | None = None
+    unwritten: bytearray = field(default_factory=bytearray)
+    lost: int = 0
+    is_failing: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, path: str | Path, classes: tuple[str, ...] | None, threshold: float | None = None) -> Self:
@@ -54,15 +65,57 @@ class DecisionLog:
                     before.write(header)
                 elif before.read(len(header)) != header:
                     raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
-            file = target.open("a", encoding="utf-8", newline="")
-        return cls(file, CsvWriter(file, begun=True), classes, threshold)
+            descriptor = os.open(target, os.O_WRONLY | os.O_APPEND)
+        return cls(target, descriptor, classes, threshold)
 
     def write(self, rows: dict[str, NDArray[Any]]) -> None:
         """Add the decisions on some predictions, (m,) each by name; those of names that are no column are left out."""
+        text = self._as_text(rows).encode()
+        with self.lock:
+            if len(self.unwritten) + len(text) > MOST_KEPT:
+                self.lost += len(rows["label"])
+            else:
+                self.unwritten += text
+        self.write_waiting()
+
+    def _as_text(self, rows: dict[str, NDArray[Any]]) -> str:
         labels = names_of_classes(np.asarray(rows["label"]), self.classes)
         columns = {name: labels if name == "label" else rows[name] for name in DECIDED}
         stopped = rows.get(STOPPED, np.zeros(len(labels), np.bool_))
         lacking = lacking_rows(rows, self.threshold) & ~stopped
         distance = np.ma.masked_invalid(rows.get(DISTANCE, np.full(len(labels), np.nan)))
-        self.writer.write({**columns, LACKING: lacking, DISTANCE: distance, STOPPED: stopped})
-        self.file.flush()
+        text = StringIO(newline="")
+        CsvWriter(text, begun=True).write({**columns, LACKING: lacking, DISTANCE: distance, STOPPED: stopped})
+        return text.getvalue()
+
+    def write_waiting(self) -> None:
+        """Write what waits, as far as that is possible; a row that is half written goes on where it ends."""
+        with self.lock:
+            try:
+                while self.unwritten:
+                    del self.unwritten[: os.write(self.descriptor, self.unwritten)]
+            except OSError as error:
+                if not self.is_failing:
+                    LOGGER.error("%s: decisions cannot be written (%s); they are kept", self.path, error.strerror)
+                self.is_failing = True
+                return
+            if self.is_failing:
+                LOGGER.warning("%s: decisions are written again; %s are lost", self.path, self.lost)
+            self.is_failing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many decisions wait to be written."""
+        return self.unwritten.count(b"\n")
+
+    def can_write(self) -> bool:
+        """Return whether all decisions are written. Those that wait are tried again here, even if no requests come."""
+        self.write_waiting()
+        return not self.unwritten
+
+    def close(self) -> None:
+        """Write what waits for the last time; say how many decisions are lost."""
+        self.write_waiting()
+        if self.lost or self.unwritten:
+            LOGGER.error("%s: %s decisions are lost", self.path, self.lost + self.waiting)
+        os.close(self.descriptor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,11 +20,16 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class ServerMetrics:
     """All metrics of one server, in a registry of its own; ``watch`` and ``log`` are written in one thread only.
 
-    ``coverage`` is the share of calibration rows that were accepted.
+    ``coverage`` is the share of calibration rows that were accepted; while ``stopped`` returns a reason, all
+    predictions go to review.
     """
 
     def __init__(
-        self, watch: ServedMonitor | None = None, log: DecisionLog | None = None, coverage: float = 0.0
+        self,
+        watch: ServedMonitor | None = None,
+        log: DecisionLog | None = None,
+        coverage: float = 0.0,
+        stopped: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.watch, self.log = watch, log
         self.registry = registry = CollectorRegistry()
@@ -42,6 +47,15 @@ class ServerMetrics:
         )
         calibrated = Gauge("steepslope_calibrated_coverage", "Share of calibration rows accepted", registry=registry)
         calibrated.set(coverage)
+        by_hand = Gauge(
+            "steepslope_stopped", "1 while all go to review by `steepslope stop`, else 0", registry=registry
+        )
+        by_hand.set_function(lambda: float(stopped() is not None))
+        if log is not None:
+            waiting = Gauge("steepslope_decisions_waiting", "Decisions that wait to be written", registry=registry)
+            waiting.set_function(lambda: float(log.waiting))
+            lost = Gauge("steepslope_decisions_lost", "Decisions that could not be written", registry=registry)
+            lost.set_function(lambda: float(log.lost))
         if watch is not None:
             evidence = Gauge(
                 "steepslope_evidence", "By the monitor: evidence of a change; 1 is an alarm", ["signal"],
@@ -55,10 +69,10 @@ class ServerMetrics:
                 evidence.labels(signal).set_function(partial(latest, signal))
             health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=registry)
             health.set_function(lambda: float(watch.code))
-            lost = Gauge(
+            unwritten = Gauge(
                 "steepslope_monitor_lost", "1 while the monitor's state cannot be written, else 0", registry=registry
             )
-            lost.set_function(lambda: float(not watch.can_write()))
+            unwritten.set_function(lambda: float(not watch.can_write()))
 
     def of_batch(self, found: Sequence[Arrays], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""

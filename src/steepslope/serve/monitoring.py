@@ -21,7 +21,8 @@ from steepslope.monitor.monitor import Monitor
 from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.state import WAIT, begin_state, open_state
 from steepslope.nets.export.file import Arrays
-from steepslope.promise.change import EXIT_CODES
+from steepslope.promise.change import EXIT_CODES, HEALTHY
+from steepslope.serve.logs import LOGGER
 from steepslope.serve.served import DECISION, lacking_rows, split_served_rows
 
 SECONDS = 10.0  # at most, by which the file lags behind
@@ -91,7 +92,9 @@ class ServedMonitor:
         """Take the gate's own decisions on the next m predictions; return which a change or harm stops, (m,)."""
         with self.lock:
             places = self.monitor.rows + 1 + np.arange(len(rows))
+            before = self.monitor.health
             self.monitor.take(self._stopped(rows, places))
+            self._tell_health(before)
             rows = self._stopped(rows, places)  # there may be an alarm now
             self.unwritten.append(rows)
         return rows.by_gate & ~rows.accepted
@@ -125,8 +128,10 @@ class ServedMonitor:
             return
         with self.lock:
             self.written = time.monotonic()
+            before = self.monitor.health if hasattr(self, "monitor") else HEALTHY
             try:
                 self.monitor = self._added(wait)
+                self._tell_health(before)
             except Exception as error:
                 self.failing_since = min(self.failing_since, self.written)
                 is_busy = getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
@@ -135,6 +140,11 @@ class ServedMonitor:
             self.unwritten = []
             self.is_lost = False
             self.failing_since = math.inf
+
+    def _tell_health(self, before: str) -> None:
+        """Write to the log if the health is another than before; what others count in the file can change it, too."""
+        if self.monitor.health != before:
+            LOGGER.warning("health was %s, and is %s now", before, self.monitor.health)
 
     def _added(self, wait: float) -> Monitor:
         """Return the monitor in the file, to which what is unwritten was added there."""

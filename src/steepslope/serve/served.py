@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, STOPPED
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.answers import CONFIDENCE
@@ -64,6 +64,16 @@ def lacking_rows(rows: Arrays, threshold: float | None) -> NDArray[np.bool_]:
     """
     lowest = np.inf if threshold is None else threshold
     return np.asarray((rows[DECISION] == REVIEW) & (rows["trust_logit"] >= lowest))
+
+
+def reviewed_rows(rows: Arrays) -> Arrays:
+    """Return decisions (n,) of which all that would be accepted go to review, marked as stopped."""
+    if "accepted" not in rows:
+        return rows
+    accepted = rows["accepted"]
+    decision = np.where(accepted, REVIEW, rows[DECISION])
+    stopped = rows.get(STOPPED, np.zeros(len(accepted), np.bool_)) | accepted
+    return {**rows, "accepted": np.zeros_like(accepted), DECISION: decision, STOPPED: stopped}
 
 
 def served_channels(served: Served) -> int:

@@ -26,6 +26,7 @@ from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CARD as GATE_CARD
+from steepslope.gate.switch import reason_to_stop
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array
 from steepslope.promise.objectives import Objectives
@@ -154,7 +155,8 @@ def read_trusted(folder: Path) -> tuple[TrustedCard, Features | None, Gate, Cali
 
     Errors name the file and the field.
     """
-    return TRUSTED.read(folder, lambda content: _read_with_card(folder, content))
+    card, features, gate, calibration = TRUSTED.read(folder, lambda content: _read_with_card(folder, content))
+    return card, features, replace(gate, stopped=reason_to_stop(folder)), calibration
 
 
 def _read_with_card(folder: Path, content: Any) -> tuple[TrustedCard, Features | None, Gate, Calibration]:

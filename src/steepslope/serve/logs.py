@@ -1,0 +1,34 @@
+"""What a server tells on standard error: lines to read, or a JSON object a line for programs."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+LOGGER = logging.getLogger("steepslope.serve")
+REQUEST = "request_id", "route", "status", "seconds"  # what a line on a request also tells
+
+
+class JsonLines(logging.Formatter):
+    """Turns a record into one JSON object: time (UTC), level, message, the traceback of an error, facts on a request.
+
+    >>> record = logging.makeLogRecord({"msg": "health is changed", "levelname": "WARNING", "created": 0})
+    >>> JsonLines().format(record)
+    '{"time": "1970-01-01T00:00:00+00:00", "level": "WARNING", "message": "health is changed"}'
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat()
+        line = {"time": time, "level": record.levelname, "message": record.getMessage()}
+        line |= {name: vars(record)[name] for name in REQUEST if name in vars(record)}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def start_server_log(kind: str) -> None:
+    """Send what all loggers tell to standard error: warnings as text, or all, with each request, as JSON."""
+    handler = logging.StreamHandler()
+    is_json = kind == "json"
+    handler.setFormatter(JsonLines() if is_json else logging.Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO if is_json else logging.WARNING, force=True)

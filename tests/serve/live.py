@@ -58,9 +58,12 @@ class LiveProcess(Live):
 
 
 @contextmanager
-def running(gate: Path, options: str = "", python: str | Path = sys.executable) -> Iterator[LiveProcess]:
-    """Start the command, and end it with the block."""
-    command = [str(python), "-m", "steepslope", "serve", "--gate", str(gate), "--port", "0", *options.split()]
+def running(
+    gate: Path, options: str = "", python: str | Path = sys.executable, address_space: int | None = None
+) -> Iterator[LiveProcess]:
+    """Start the command, which may have a limit of its address space in bytes, and end it with the block."""
+    limit = [] if address_space is None else ["prlimit", f"--as={address_space}"]
+    command = [*limit, str(python), "-m", "steepslope", "serve", "--gate", str(gate), "--port", "0", *options.split()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None

@@ -14,7 +14,7 @@ from steepslope.checks import Check, choice, number, require, whole
 from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
-from steepslope.files.progress import say
+from steepslope.files.progress import Notice, say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
 from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED, WhenChanged
@@ -123,7 +123,7 @@ def serve(
         tell(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             tell("warning: this gate accepts nothing; see why above")
-        address, watch = server_address(bound), _watch_to_serve(served, monitor, when_changed)
+        address, watch = server_address(bound), _watch_to_serve(served, monitor, when_changed, tell)
         log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         hosts = (*allow_host, host, gethostname())
@@ -161,14 +161,14 @@ def stop(gate: str, /, reason: str = "", undo: bool = False) -> None:
         say(f"stopped: {stop_gate(gate, reason)} sends all predictions of {gate} to review")
 
 
-def _watch_to_serve(served: Served, state: str | None, when_changed: str) -> ServedMonitor | None:
+def _watch_to_serve(served: Served, state: str | None, when_changed: str, tell: Notice) -> ServedMonitor | None:
     """Return the monitor behind a server, in memory without a state; None if there is nothing to compare with."""
     from steepslope.serve.monitoring import ServedMonitor
 
     known = None if served.gate is None else served.gate.calibration_rows
     if state is None and (known is None or not known.accepted.any()):
         if served.card.accepts_any:
-            say("warning: no change of the inputs will be noticed; the state of a monitor (--monitor) would tell")
+            tell("warning: no change of the inputs will be noticed; the state of a monitor (--monitor) would tell")
         return None
     options = {"reviews": when_changed == REVIEW_ALL, "threshold": served.card.threshold}
     return ServedMonitor.open(state, served.card.gate, served.gate, **options)

@@ -17,10 +17,12 @@ def require_program(name: str, package: str) -> str:
     """Return the path of a program, which lies next to Python or on the PATH; skip the test where there is none."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"]
     path = shutil.which(name, path=os.pathsep.join(folders))
-    if path is None:
-        missing = f"this test needs {name}: {package}"
-        pytest.fail(missing) if os.environ.get(REQUIRED) else pytest.skip(missing)
-    return path
+    if path is not None:
+        return path
+    missing = f"this test needs {name}: {package}"
+    if os.environ.get(REQUIRED):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 def require_clean(name: str, package: str, *words: str | Path) -> None:

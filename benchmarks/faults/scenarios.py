@@ -56,7 +56,7 @@ FIT = "fit --outputs learn.csv --out fused-oracle"
 PAPER = "fit --oracle paper --epochs 2 --outputs learn.csv --out paper-oracle --replace"
 CALIBRATE = "calibrate --oracle oracle --outputs count.csv --max-risk 0.1 --out new-gate --replace"
 PREDICT = "predict --gate gate --outputs new --out"
-OF_IMAGES = "predict --gate image-gate --data images:photos --backend torch --batch-size 4 --shard-rows 8 --out"
+OF_IMAGES = "predict --gate image-gate --data images:photos --backend torch --batch-size 4 --shard-rows 8 --verify --out"
 FINETUNE = (
     f"finetune --oracle {RANDOM_NET} --oracle-mean 0.5 --oracle-std 0.5 --data digits --outputs seen/holdout "
     "--epochs 1 --batch-size 128 --out tuned"
@@ -149,7 +149,7 @@ SCENARIOS: dict[str, Scenario] = {
     "show": Scenario("show gate --json", ("gate",), (), (), ("gate",)),
     "import": Scenario(IMPORT, ("answers.jsonl", "mapping.json"), ("answers.csv",)),
     "extract": Scenario(
-        "extract --classifier checkpoint:net --data images:photos --batch-size 4 --shard-rows 8 --out extracted",
+        "extract --classifier checkpoint:net --data images:photos --batch-size 4 --shard-rows 8 --verify --out extracted",
         ("net", "photos"),
         ("extracted",),
         (),

@@ -47,7 +47,14 @@ def test_an_interrupted_command_says_what_to_type(monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().err == f"steepslope: interrupted; {expected}"
 
 
-@pytest.mark.parametrize("allocate", [lambda: np.empty(2**55), lambda: torch.empty(2**55), lambda: bytearray(2**60)])
+def _thread_without_memory() -> None:
+    raise RuntimeError("can't start new thread")  # as Python says it
+
+
+GREEDY = [lambda: np.empty(2**55), lambda: torch.empty(2**55), lambda: bytearray(2**60), _thread_without_memory]
+
+
+@pytest.mark.parametrize("allocate", GREEDY)
 def test_too_little_memory_is_one_line(
     allocate: Callable[[], object], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -53,10 +53,12 @@ class Scenario:
 
 
 FIT = "fit --outputs learn.csv --out fused-oracle"
-PAPER = "fit --oracle paper --epochs 2 --outputs learn.csv --out paper-oracle --replace"
+PAPER = "fit --oracle paper --outputs learn.csv --out paper-oracle --epochs"
 CALIBRATE = "calibrate --oracle oracle --outputs count.csv --max-risk 0.1 --out new-gate --replace"
 PREDICT = "predict --gate gate --outputs new --out"
-OF_IMAGES = "predict --gate image-gate --data images:photos --backend torch --batch-size 4 --shard-rows 8 --verify --out"
+OF_IMAGES = (
+    "predict --gate image-gate --data images:photos --backend torch --batch-size 4 --shard-rows 8 --verify --out"
+)
 FINETUNE = (
     f"finetune --oracle {RANDOM_NET} --oracle-mean 0.5 --oracle-std 0.5 --data digits --outputs seen/holdout "
     "--epochs 1 --batch-size 128 --out tuned"
@@ -66,7 +68,7 @@ IMPORT = "import jsonl answers.jsonl --mapping mapping.json --out answers.csv"
 SCENARIOS: dict[str, Scenario] = {
     "fit": Scenario(FIT, ("learn.csv",), ("fused-oracle",)),
     "fit --replace": Scenario(
-        PAPER, ("learn.csv",), ("paper-oracle",), ("fit --oracle paper --epochs 1 --outputs learn.csv --out paper-oracle",)
+        f"{PAPER} 2 --replace", ("learn.csv",), ("paper-oracle",), (f"{PAPER} 1",)
     ),
     "evaluate": Scenario(
         "evaluate --outputs count.csv --scores oracle,margin --bootstrap 50 --out report --replace",
@@ -149,7 +151,7 @@ SCENARIOS: dict[str, Scenario] = {
     "show": Scenario("show gate --json", ("gate",), (), (), ("gate",)),
     "import": Scenario(IMPORT, ("answers.jsonl", "mapping.json"), ("answers.csv",)),
     "extract": Scenario(
-        "extract --classifier checkpoint:net --data images:photos --batch-size 4 --shard-rows 8 --verify --out extracted",
+        f"extract --classifier checkpoint:net {CHUNKS} extracted",
         ("net", "photos"),
         ("extracted",),
         (),

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.kinds import FAULTS, Bench, killed
@@ -28,7 +27,12 @@ NOTE = "Survived, of those tried."
 
 
 def reliability(
-    work: str, out: str, only: tuple[str, ...] = (), faults: tuple[str, ...] = (), moments: int = MOMENTS, page: str = ""
+    work: str,
+    out: str,
+    only: tuple[str, ...] = (),
+    faults: tuple[str, ...] = (),
+    moments: int = MOMENTS,
+    page: str = "",
 ) -> int:
     """Disturb every command, and write rows.json and table.md; resumes. Exit code 1 if something was not survived.
 
@@ -78,9 +82,10 @@ def _tried(name: str, faults: Sequence[str], moments: int, home: Path, folder: P
         return
     bench = Bench(SCENARIOS[name], home, folder)
     is_long = bench.reference.ending.seconds > LONG
-    kinds = {**FAULTS, "killed": partial(killed, count=min(moments, MOMENTS_IF_LONG) if is_long else moments)}
+    count = min(moments, MOMENTS_IF_LONG) if is_long else moments
     for fault in faults:
-        for outcome in kinds[fault](bench):
+        outcomes = killed(bench, count) if fault == "killed" else FAULTS[fault](bench)
+        for outcome in outcomes:
             yield {"command": name, **asdict(outcome)}
             if outcome.problem:
                 print(f"{name}, {fault}, {outcome.case}: {outcome.problem}", flush=True)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
-class _Bar(tqdm):  # type: ignore[type-arg]
+class _Bar(tqdm):  # type: ignore[misc]
     """A bar without tqdm's own thread, whose start can wait for ever where memory runs out."""
 
     monitor_interval = 0

@@ -56,9 +56,8 @@ FIT = "fit --outputs learn.csv --out fused-oracle"
 PAPER = "fit --oracle paper --outputs learn.csv --out paper-oracle --epochs"
 CALIBRATE = "calibrate --oracle oracle --outputs count.csv --max-risk 0.1 --out new-gate --replace"
 PREDICT = "predict --gate gate --outputs new --out"
-OF_IMAGES = (
-    "predict --gate image-gate --data images:photos --backend torch --batch-size 4 --shard-rows 8 --verify --out"
-)
+CHUNKS = "--data images:photos --batch-size 4 --shard-rows 8 --verify --out"
+OF_IMAGES = f"predict --gate image-gate --backend torch {CHUNKS}"
 FINETUNE = (
     f"finetune --oracle {RANDOM_NET} --oracle-mean 0.5 --oracle-std 0.5 --data digits --outputs seen/holdout "
     "--epochs 1 --batch-size 128 --out tuned"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,17 @@ def test_an_interrupted_command_says_what_to_type(monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().err == f"steepslope: interrupted; {expected}"
 
 
-def _thread_without_memory() -> None:
-    raise RuntimeError("can't start new thread")  # as Python says it
+def _raise(message: str) -> None:
+    raise RuntimeError(message)
 
 
-GREEDY = [lambda: np.empty(2**55), lambda: torch.empty(2**55), lambda: bytearray(2**60), _thread_without_memory]
+GREEDY = [
+    lambda: np.empty(2**55),
+    lambda: torch.empty(2**55),
+    lambda: bytearray(2**60),
+    partial(_raise, "can't start new thread"),  # as Python says it
+    partial(_raise, "could not create a primitive"),  # as PyTorch says it where oneDNN finds none
+]
 
 
 @pytest.mark.parametrize("allocate", GREEDY)

@@ -134,7 +134,7 @@ class Running:
                 if not part:
                     open_streams.remove(stream)
             if self._is_to_be_killed():
-                os.killpg(self._process, signal.SIGKILL)
+                os.kill(self._process, signal.SIGKILL)  # a zombie at worst: it is waited for later
                 break
             if self._until and not is_stopped and re.search(self._until, texts[self._output].decode(errors="replace")):
                 os.kill(self._process, signal.SIGTERM)

@@ -56,7 +56,9 @@ COMMANDS: dict[str, Command] = {
     "reproduce": reproduce,
 }
 CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
-NO_MEMORY = re.compile(r"(?i)out of memory|(can't|cannot|failed to|unable to) allocate|can't start new thread|could not create a primitive")
+NO_MEMORY = re.compile(
+    r"(?i)out of memory|(can't|cannot|failed to|unable to) allocate|can't start new thread|could not create a primitive"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

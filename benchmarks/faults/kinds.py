@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+import steepslope
 from benchmarks.faults.process import TIME_LIMIT, UNDISTURBED, Disturbance, Ending, Running, run
 from benchmarks.faults.scenarios import Scenario
 from steepslope.errors import SteepslopeError
@@ -412,10 +413,11 @@ def extra_missing(bench: Bench) -> Iterator[Outcome]:
 
 
 def _without(blocked: str, bench: Bench) -> Ending:
+    environment = {**os.environ, "PYTHONPATH": str(Path(steepslope.__file__).parents[1])}
     command = [sys.executable, "-c", BLOCKING, blocked, *bench.words]
     begun = time.monotonic()
     with subprocess.Popen(
-        command, cwd=bench.place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ)
+        command, cwd=bench.place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
     ) as process:
         timeout = 5.0 if bench.scenario.until else TIME_LIMIT
         try:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -76,6 +76,9 @@ class Outcome:
     code: int
     problem: str
     seconds: float
+
+
+Outcomes = Generator[Outcome, None, None]
 
 
 @dataclass(frozen=True)
@@ -292,7 +295,7 @@ def _remove_results(bench: Bench) -> None:
             _remove(path)
 
 
-def killed(bench: Bench, count: int = 20) -> Iterator[Outcome]:
+def killed(bench: Bench, count: int = 20) -> Outcomes:
     """Kill it: half of the times as it changes the file system, half of the times by the clock."""
     halves = count // 2
     changes = bench.reference.ending.changes
@@ -309,12 +312,8 @@ def _disturbed(bench: Bench, fault: str, case: str, disturbance: Disturbance) ->
     return outcome(bench, fault, case, lambda: [bench.run(disturbance)])
 
 
-def disk_full(bench: Bench) -> Iterator[Outcome]:
+def disk_full(bench: Bench) -> Outcomes:
     """Fill the disk, a small one where this user may mount it; and let no file grow beyond a few bytes."""
-    largest = max((path.stat().st_size for path in bench.place.rglob("*") if path.is_file()), default=0)
-    for size in sorted({*FILE_BYTES, largest // 2}):
-        disturbance = Disturbance(file_bytes=size)
-        yield _disturbed(bench, "disk full", f"files end at {size} bytes", disturbance)
     with _small_disk(bench.place) as is_there:
         for free in FREE if is_there else ():
             bench.begin()
@@ -322,6 +321,10 @@ def disk_full(bench: Bench) -> Iterator[Outcome]:
             filler = bench.place / FILLER
             run_it = partial(bench.run, Disturbance())
             yield outcome(bench, "disk full", f"{free // KIB} KiB free", lambda: [run_it()], repair=filler.unlink)  # noqa: B023
+    largest = max((path.stat().st_size for path in bench.place.rglob("*") if path.is_file()), default=0)
+    for size in sorted({*FILE_BYTES, largest // 2}):
+        disturbance = Disturbance(file_bytes=size)
+        yield _disturbed(bench, "disk full", f"files end at {size} bytes", disturbance)
 
 
 @contextmanager
@@ -343,7 +346,7 @@ def _fill(place: Path, free: int) -> None:
         os.posix_fallocate(file.fileno(), 0, count)
 
 
-def read_only(bench: Bench) -> Iterator[Outcome]:
+def read_only(bench: Bench) -> Outcomes:
     """Run it in a folder, with all in it, that it may not write to."""
     bench.begin()
     _set_writable(bench.place, False)
@@ -358,14 +361,14 @@ def _set_writable(folder: Path, is_writable: bool) -> None:
         path.chmod(reading | entering | (stat.S_IWUSR if is_writable else 0))
 
 
-def little_memory(bench: Bench) -> Iterator[Outcome]:
+def little_memory(bench: Bench) -> Outcomes:
     """Let it take only so much more memory."""
     for more in MORE_MEMORY:
         disturbance = Disturbance(more_memory=more)
         yield _disturbed(bench, "little memory", f"{more // MIB} MiB", disturbance)
 
 
-def two_at_once(bench: Bench) -> Iterator[Outcome]:
+def two_at_once(bench: Bench) -> Outcomes:
     """Start two of it at the same time, on one target."""
     bench.begin()
 
@@ -376,20 +379,20 @@ def two_at_once(bench: Bench) -> Iterator[Outcome]:
     yield outcome(bench, "two at once", "on one target", both)
 
 
-def clock_back(bench: Bench) -> Iterator[Outcome]:
+def clock_back(bench: Bench) -> Outcomes:
     """Set the clock back by a year, so that all inputs and earlier results come from the future."""
     bench.begin()
     yield outcome(bench, "clock back", "a year", lambda: [bench.run(Disturbance(clock_back=YEAR))])
 
 
-def truncated(bench: Bench) -> Iterator[Outcome]:
+def truncated(bench: Bench) -> Outcomes:
     """Cut an input off in its middle."""
     for path in bench.damaged():
         content = (bench.template / path).read_bytes()
         yield _damaged(bench, "input truncated", path, content[: len(content) // 2])
 
 
-def bit_flipped(bench: Bench) -> Iterator[Outcome]:
+def bit_flipped(bench: Bench) -> Outcomes:
     """Flip one bit of an input."""
     draw = np.random.default_rng(1)
     for path in bench.damaged():
@@ -405,7 +408,7 @@ def _damaged(bench: Bench, fault: str, path: Path, content: bytes) -> Outcome:
     return outcome(bench, fault, str(path), lambda: [bench.run()], repair=repair, damaged=path)
 
 
-def extra_missing(bench: Bench) -> Iterator[Outcome]:
+def extra_missing(bench: Bench) -> Outcomes:
     """Run it where optional libraries are not installed."""
     for name, blocked in EXTRAS.items():
         bench.begin()
@@ -441,7 +444,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-FAULTS: dict[str, Callable[[Bench], Iterator[Outcome]]] = {
+FAULTS: dict[str, Callable[[Bench], Outcomes]] = {
     "killed": killed,
     "disk full": disk_full,
     "read-only": read_only,

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from benchmarks.faults.process import run
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
+from steepslope.score_benchmark.frozen import load_frozen_pairs, save_frozen_pairs
 
 CLASSES, FEATURES = 4, 6
 PHOTOS = 24
@@ -164,7 +165,13 @@ SCENARIOS: dict[str, Scenario] = {
     "adapt": Scenario(
         "adapt --gate gate --outputs new.csv --out adapted", ("gate", "new.csv"), ("adapted",), (), ("gate",)
     ),
-    "benchmark": Scenario("benchmark margin --out judged", (), ("judged",)),
+    "benchmark": Scenario(
+        "benchmark margin --frozen frozen.safetensors --out judged",
+        ("frozen.safetensors",),
+        ("judged",),
+        (),
+        ("frozen.safetensors",),
+    ),
     "push": Scenario("push --gate gate --out shared", ("gate",), ("shared",), (), ("gate",)),
     "reproduce --dry-run": Scenario("reproduce table1 --preset digits --dry-run --out tables", (), ()),
     "serve": Scenario(
@@ -208,6 +215,7 @@ def make_home(home: Path) -> None:
     (home / "labels.csv").write_text("\n".join(["id,label", *lines, ""]), encoding="utf-8")
     _write_photos(home / "photos")
     _write_answers(home)
+    save_frozen_pairs(load_frozen_pairs()[:1], home / "frozen.safetensors")
     for command in HOME:
         ending = run(command.split(), home)
         if ending.code not in (0, 4):

@@ -9,7 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.faults.kinds import FAULTS, Bench, killed
@@ -20,8 +22,9 @@ from steepslope.errors import require_known
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 LOG = "rows.jsonl"
-LONG = 5.0  # seconds; a command that takes longer is killed at fewer moments
-MOMENTS, MOMENTS_IF_LONG = 20, 4
+LONG = 2.0  # seconds; a command that takes longer is disturbed less often
+MOMENTS, MOMENTS_IF_LONG = 20, 6
+CASES_IF_LONG = 3  # of each other kind of fault, at most
 BEGIN, END = "<!-- table of faults -->", "<!-- end of the table of faults -->"
 NOTE = "Survived, of those tried."
 
@@ -47,7 +50,7 @@ def reliability(
     faults
         Kinds of faults; by default all.
     moments
-        How often a command is killed; one that takes longer than 5 s, four times at most.
+        How often a command is killed; one that takes longer than 2 s, six times at most.
     page
         Markdown file in which the table stands between two comments, and is renewed.
     """
@@ -85,10 +88,12 @@ def _tried(name: str, faults: Sequence[str], moments: int, home: Path, folder: P
     count = min(moments, MOMENTS_IF_LONG) if is_long else moments
     for fault in faults:
         outcomes = killed(bench, count) if fault == "killed" else FAULTS[fault](bench)
-        for outcome in outcomes:
-            yield {"command": name, **asdict(outcome)}
-            if outcome.problem:
-                print(f"{name}, {fault}, {outcome.case}: {outcome.problem}", flush=True)
+        most = CASES_IF_LONG if is_long and fault != "killed" else None
+        with closing(outcomes):  # which takes a small disk away
+            for outcome in islice(outcomes, most):
+                yield {"command": name, **asdict(outcome)}
+                if outcome.problem:
+                    print(f"{name}, {fault}, {outcome.case}: {outcome.problem}", flush=True)
         yield {"command": name, "fault": fault, "case": "all"}
     print(f"{name}: done", flush=True)
 

@@ -149,6 +149,7 @@ SCENARIOS: dict[str, Scenario] = {
     "export": Scenario("export --gate image-gate --out gate.onnx", ("image-gate", "net"), ("gate.onnx",), (),
                        ("image-gate", "net")),
     "show": Scenario("show gate --json", ("gate",), (), (), ("gate",)),
+    "stop": Scenario("stop gate --reason joins", ("gate",), ("gate.stopped",), (), ("gate",)),
     "import": Scenario(IMPORT, ("answers.jsonl", "mapping.json"), ("answers.csv",)),
     "extract": Scenario(
         f"extract --classifier checkpoint:net {CHUNKS} extracted",

@@ -124,7 +124,9 @@ def _picture() -> tuple[Image.Image, bytes]:
     image, file = coarse.resize((SIDE, SIDE)), io.BytesIO()
     image.save(file, "JPEG")
     body = file.getvalue()
-    head = f"POST /predict HTTP/1.1\r\nHost: bench\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return image, head.encode() + body
 
 

@@ -176,19 +176,24 @@ def _read_public_keys(files: Sequence[str | Path]) -> dict[str, Ed25519PublicKey
         raise SteepslopeError("expected a file of public keys, found none", "require-signature")
     keys = {}
     for path in map(Path, files):
-        for block in PEM.findall(path.read_bytes()) or [b"no PEM"]:
+        for block in PEM.findall(_read_keys(path)) or [b"no PEM"]:
             key = _read_ed25519(Ed25519PublicKey, path, load_pem_public_key, block)
             keys[_fingerprint_of_key(key)] = key
     return keys
 
 
 def _read_private_key(path: Path) -> Ed25519PrivateKey:
-    content, passphrase = path.read_bytes(), None
+    content, passphrase = _read_keys(path), None
     if b"ENCRYPTED" in content:
         with explained(f"expected its passphrase, typed or in {PASSPHRASE}, found none", path, EOFError):
             passphrase = (os.environ.get(PASSPHRASE) or getpass(f"Passphrase of {path}: ")).encode()
     key: Ed25519PrivateKey = _read_ed25519(Ed25519PrivateKey, path, load_pem_private_key, content, passphrase)
     return key
+
+
+def _read_keys(path: Path) -> bytes:
+    with explained("expected a file of keys, found none that can be read", path, OSError):
+        return path.read_bytes()
 
 
 def _read_ed25519(kind: Any, path: Path, load: Callable[..., Any], *content: bytes | None) -> Any:

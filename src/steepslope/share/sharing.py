@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path, PurePath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.files import hub
-from steepslope.files.artifact import FILES, SIGNATURE
+from steepslope.files.artifact import FILES, SIGNATURE, Artifact
 from steepslope.files.extras import require_extra
-from steepslope.files.folders import field, read_json, require_no_file, staged_folder, write_json
+from steepslope.files.folders import require_no_file, staged_folder, write_json
+from steepslope.gate.confidence_source import ORACLE as INNER
 from steepslope.gate.storage import CALIBRATION_ROWS, GATE, SENTENCES
 from steepslope.oracle.storage import ORACLE, is_oracle
 from steepslope.report.grid import plain_in_markdown
-from steepslope.sklearn.storage import TRUSTED
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-ARTIFACTS = {"trusted.json": TRUSTED, "gate.json": GATE, "oracle.json": ORACLE}  # by their cards, the outermost first
 TAGS = (hub.LIBRARY, "selective-classification", "failure-prediction", "uncertainty-estimation")
 LOCAL = re.compile(r"(?:(?<=^checkpoint:)|(?<=^onnx:)|(?<=local-dir:)|(?<=[?&]weights=))[^&]*[/\\](?=[^&])")  # folders
 
@@ -50,13 +51,14 @@ def write_shared(name: str, out: Path, place: str, license: str | None = None, f
     artifact = ORACLE if is_oracle(name) else GATE
     kind = Path(artifact.card).stem
     card = artifact.sealed_card(folder)
-    if for_monitor and not (folder / CALIBRATION_ROWS).is_file():
-        raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
-    shutil.copyfile(folder / artifact.card, out / artifact.card)
-    copy_sealed_files(folder, out, artifact.card)
+    names = _own_files(folder, artifact, card)
     if not for_monitor:
-        (out / CALIBRATION_ROWS).unlink(missing_ok=True)
-    names = {path.relative_to(out).as_posix() for path in out.rglob("*")}
+        names.discard(CALIBRATION_ROWS)
+    elif not (folder / CALIBRATION_ROWS).is_file():
+        raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
+    for file in names:
+        (out / file).parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / file, out / file)
     write_json(out / hub.CONFIG, {"library_name": hub.LIBRARY})
     library = require_extra("huggingface_hub", "hub", "a model card")
     text = library.ModelCard.from_template(
@@ -74,25 +76,17 @@ def write_shared(name: str, out: Path, place: str, license: str | None = None, f
     return kind
 
 
-def copy_sealed_files(folder: Path, out: Path, card: str) -> None:
-    """Copy all that a card in ``out`` names, with its signature, and nothing else.
-
-    Raises
-    ------
-    SteepslopeError
-        If a file is missing or is not as it was sealed, or a name leads out of the folder.
+def _own_files(folder: Path, artifact: Artifact, card: Mapping[str, Any]) -> set[str]:
+    """Return the names of the files that a gate or an oracle has written, by its seal and that of a gate's oracle;
+    the signature is one.
     """
-    artifact = ARTIFACTS[card]
-    for name in (card + SIGNATURE, *field(read_json(out / card, artifact.what), FILES, dict, out / card)):
-        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-            raise SteepslopeError(f"expected the names of files in this folder, found {name!r}", out / card)
-        if (folder / name).is_file():  # of one that is missing, the seal tells whether it may be
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, out / name)
-    artifact.sealed_card(out)
-    subfolder, _, inner = artifact.inside.rpartition("/")
-    if (out / subfolder / inner).is_file():
-        copy_sealed_files(folder / subfolder, out / subfolder, inner)
+    names = {artifact.card, *card[FILES]}
+    if (folder / (artifact.card + SIGNATURE)).is_file():
+        names.add(artifact.card + SIGNATURE)
+    if artifact.inside in names:
+        inner = ORACLE.sealed_card(folder / INNER)
+        names |= {f"{INNER}/{file}" for file in inner[FILES]}
+    return names & {*hub.FILES}
 
 
 def spec_without_folders(spec: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from getpass import getpass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -30,13 +30,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.artifact import SIGNATURE, require_free_file
-from steepslope.files.folders import fingerprint, staged_folder
+from steepslope.files.artifact import FILES, SIGNATURE, require_free_file
+from steepslope.files.folders import field, fingerprint, read_json, staged_folder
 from steepslope.files.hub import folder_or_hub_snapshot
+from steepslope.gate.storage import GATE
 from steepslope.gate.switch import reason_to_stop, switch_of_gate
 from steepslope.nets.export.file import require_unchanged_onnx
-from steepslope.share.sharing import ARTIFACTS, copy_sealed_files
+from steepslope.oracle.storage import ORACLE
+from steepslope.sklearn.storage import TRUSTED
 
+ARTIFACTS = {"trusted.json": TRUSTED, "gate.json": GATE, "oracle.json": ORACLE}  # by their cards, the outermost first
 FORMAT = "steepslope signature 1"  # nothing else that a key signs begins so
 LINES = re.compile(rf"{FORMAT}\n([0-9a-f]{{64}})\n([A-Za-z0-9+/]{{86}}==)\n")
 LONGEST = 1024  # characters, more than a signature has
@@ -133,7 +136,7 @@ def _private_copy(
             if original == source:
                 require_unchanged_onnx(copy)
             else:
-                copy_sealed_files(source, copy, original.name)
+                _copy_sealed_files(source, copy, original.name)
             yield copy, text, signature
         except SteepslopeError as error:
             raise type(error)(str(error).replace(str(copy), str(name))) from error
@@ -151,6 +154,21 @@ def _file_to_sign(source: Path) -> Path:
 def _text_to_sign(signed: Path, kind: str) -> bytes:
     """Return what is signed, in three lines: the format, the kind of what is signed, and the SHA-256 of the file."""
     return f"{FORMAT}\n{kind}\n{fingerprint(signed)}\n".encode()
+
+
+def _copy_sealed_files(folder: Path, out: Path, card: str) -> None:
+    """Copy all that a card in ``out`` names, with its signature, and nothing else; raise unless all is as sealed."""
+    artifact = ARTIFACTS[card]
+    for name in (card + SIGNATURE, *field(read_json(out / card, artifact.what), FILES, dict, out / card)):
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise SteepslopeError(f"expected the names of files in this folder, found {name!r}", out / card)
+        if (folder / name).is_file():  # of one that is missing, the seal tells whether it may be
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, out / name)
+    artifact.sealed_card(out)
+    subfolder, _, inner = artifact.inside.rpartition("/")
+    if (out / subfolder / inner).is_file():
+        _copy_sealed_files(folder / subfolder, out / subfolder, inner)
 
 
 def _require_signature(path: Path, text: bytes, keys: dict[str, Ed25519PublicKey]) -> None:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types docs lowest bench paper guarantees false-alarms audits following mixes copies sequences screenshots clean
+.PHONY: setup demo test check lint types docs lowest bench paper guarantees false-alarms audits following mixes copies sequences reliability screenshots clean
 
 setup: .venv/installed
 
@@ -95,6 +95,12 @@ mixes: setup
 # The table in results/copies: half an hour on one core; resumes.
 copies: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.copies --work runs/copies --out results/copies
+
+# The table in docs/reliability.md and results/reliability: every command under every fault, 20 minutes on one core; resumes.
+# Needs Linux, and root for a full disk.
+reliability: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.reliability --work runs/reliability --out results/reliability \
+		--page docs/reliability.md
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,20 @@ def test_an_interrupted_command_says_what_to_type(monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().err == f"steepslope: interrupted; {expected}"
 
 
-@pytest.mark.parametrize("allocate", [lambda: np.empty(2**55), lambda: torch.empty(2**55), lambda: bytearray(2**60)])
+def _raise(message: str) -> None:
+    raise RuntimeError(message)
+
+
+GREEDY = [
+    lambda: np.empty(2**55),
+    lambda: torch.empty(2**55),
+    lambda: bytearray(2**60),
+    partial(_raise, "can't start new thread"),  # as Python says it
+    partial(_raise, "could not create a primitive"),  # as PyTorch says it where oneDNN finds none
+]
+
+
+@pytest.mark.parametrize("allocate", GREEDY)
 def test_too_little_memory_is_one_line(
     allocate: Callable[[], object], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 
 import pytest
+from tqdm import tqdm
 
 from steepslope.files.progress import bar, say
 
@@ -44,3 +46,15 @@ def test_nobody_who_does_not_watch_gets_a_bar(stream: io.StringIO, monkeypatch: 
         progress.set_postfix_str("loss 0.3", refresh=False)
         progress.update()
     assert stream.getvalue() == ""
+
+
+def test_a_bar_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memory, Python can wait for ever for a thread to start."""
+
+    def starts(thread: threading.Thread) -> None:
+        raise AssertionError(f"{thread.name} was started")
+
+    monkeypatch.setattr(tqdm, "monitor", None)
+    monkeypatch.setattr(threading.Thread, "start", starts)
+    with bar("rows", 2) as shown:
+        shown.update(2)

@@ -153,6 +153,14 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
     assert np.corrcoef(whole, pieced)[0, 1] > 0.99
 
 
+def test_one_block_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memory, Python can wait for ever for a thread to start."""
+    outputs = make_outputs(300)
+    expected = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
+    monkeypatch.setattr(columns, "ThreadPoolExecutor", None)
+    np.testing.assert_array_equal(Oracle(**QUICK).fit(outputs).trust_logit(outputs), expected)
+
+
 def test_features_in_float16_stay_so_in_blocks_and_give_the_same_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steepslope.nets.training.columns.PIECE_ROWS", 64)
     monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_PIECES", 4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 
 GIBI = 1 << 30
+CGROUP = Path("/sys/fs/cgroup")
+GROUPS = (  # version 2, version 1: folder, limit, use, and the cache that can be dropped
+    (CGROUP, "memory.max", "memory.current", "inactive_file"),
+    (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 HARMLESS, MOST_TIMES = GIBI, 100  # up to so many bytes any ratio passes; outputs are seldom packed to a tenth
 
 
@@ -22,18 +28,46 @@ def require_memory_for(path: Path, needed: int, packed: int) -> None:
     if needed > max(HARMLESS, MOST_TIMES * packed):
         found = f"found one that unpacks to {needed / max(1, packed):,.0f} times its size, {needed / GIBI:,.1f} GiB"
         expected = f"expected a file that unpacks to {MOST_TIMES} times its size at most"
-        raise SteepslopeError(f"{expected}, {found}: if that is meant, save it as a folder", path)
+        raise SteepslopeError(f"{expected}, {found}: if that is meant, unpack it, or save outputs as a folder", path)
 
 
 def free_memory() -> float:
-    """Return the bytes of memory that are free, as far as the system tells; infinity where it does not."""
-    limits = [float("inf")]
+    """Return the bytes of memory that this process may still take; infinity where the system does not tell.
+
+    That is the least of what the machine has free, what a container leaves, and what ``ulimit -v`` leaves.
+    """
+    return min(_free_on_machine(), _left_in_container(), _left_to_process())
+
+
+def _free_on_machine() -> float:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        limits.append(1024.0 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        limits.append(float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return min(limits)
+        return 1024.0 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    return inf
+
+
+def _left_in_container() -> float:
+    """Return what the limit of a control group leaves; files that it could drop from its cache are no use of memory."""
+    for folder, limit, use, dropped in GROUPS:
+        with suppress(OSError, ValueError, StopIteration):  # no such group, or "max": no limit
+            most = int((folder / limit).read_text(encoding="ascii"))
+            lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+            cached = int(next(line for line in lines if line.startswith(f"{dropped} ")).split()[1])
+            used = int((folder / use).read_text(encoding="ascii")) - cached
+            return float(max(0, most - used))
+    return inf
+
+
+def _left_to_process() -> float:
+    """Return what the limit of the address space leaves."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource  # Windows has none
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            return float(max(0, most - pages * resource.getpagesize()))
+    return inf
 
 
 def arrays_that_fit_memory(archive: Any, names: Iterable[str], path: Path) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,12 @@ from tqdm import tqdm
 Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
+class _Bar(tqdm):  # type: ignore[misc]
+    """A bar without tqdm's own thread, whose start can wait for ever where memory runs out."""
+
+    monitor_interval = 0
+
+
 def silent(line: str) -> None:
     """Drop a notice."""
 
@@ -27,7 +33,7 @@ def bar(what: str, total: int | None, done: int = 0, shown: bool = True, delay: 
     """
     columns, rows = get_terminal_size()
     disabled = None if shown else True  # None: where the error stream is no terminal
-    return tqdm(
+    return _Bar(
         desc=what, total=total, initial=done, unit="", leave=False, ncols=columns, nrows=rows, disable=disabled,
-        delay=delay,
+        delay=delay, miniters=1,
     )  # fmt: skip

@@ -5,7 +5,7 @@
 - ``gate``: the gate itself: what it keeps, promises and decides.
 - ``change``: what it does if inputs change. ``adapting``: a gate for a new source, from a few labels of it.
 - ``mix``: a promise about another class mix, named or estimated.
-- ``storage``: the gate's folder.
+- ``storage``: the gate's folder. ``switch``: the file next to it that sends all predictions to review.
 """
 
 import lazy_loader

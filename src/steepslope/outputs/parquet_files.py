@@ -70,7 +70,7 @@ class ParquetFile:
 
     def _explained(self) -> Any:
         """Say with pyarrow's reason what the file is expected to be."""
-        return explained("cannot be read as a Parquet file", self.path, (pa.ArrowException, OSError))
+        return explained("cannot be read as a Parquet file", self.path, (pa.ArrowException, OSError, UnicodeError))
 
     def _sizes(self, columns: Collection[str]) -> Iterator[tuple[int, int]]:
         """Yield of each group of rows the bytes of some columns in memory, at least, and in the file."""

@@ -36,6 +36,8 @@ FIRST_ROWS = 1_000  # by which a column's kind is told
 COMMA, DELIMITERS = ",", ",;\t|"  # of which the line of names tells which one stands between columns
 QUOTED = re.compile('"[^"]*"')
 TRUTH_OF_CELL = {**TRUTH_OF_TEXT, "": nan}
+APOSTROPHE = "'"  # before a text that a spreadsheet would run as a formula, as OWASP advises on CSV injection
+FORMULA = re.compile(r"'*([=+\-@\t\r\n＝＋－＠].*)", re.DOTALL)  # after apostrophes, which are doubled likewise  # noqa: RUF001
 
 Frame = dict[str, NDArray[Any]]
 """Columns by name. Read: numbers (m,) or (m, k) as floats, NaN where a cell is empty; text (m,) as objects, "" where a
@@ -99,7 +101,7 @@ class CsvFile:
         header = next(self._lines(), None)
         if header is None:
             raise SteepslopeError("expected a line with the names of columns, found an empty file", self.path)
-        return header
+        return [text_of_cell(name) for name in header]
 
     def batches(self, kinds: Mapping[str, str], rows: int = BATCH_ROWS) -> Iterator[Frame]:
         """Yield some columns, each read as the kind that is given, so many rows at once, or fewer."""
@@ -153,6 +155,31 @@ class CsvFile:
                 yield line
 
 
+def cell_of_text(text: str) -> str:
+    """Return a text as a cell of a CSV file, in which no spreadsheet takes it for a formula; numbers stay.
+
+    An apostrophe stands before it then, also before those that the text itself has there.
+
+    >>> [cell_of_text(text) for text in ("=1+1", "'=1+1", "'tis", "-5", "@home")]
+    ["'=1+1", "''=1+1", "'tis", '-5', "'@home"]
+    """
+    return APOSTROPHE + text if _is_like_formula(text) else text
+
+
+def text_of_cell(cell: str) -> str:
+    """Return the text of a cell: the inverse of :func:`cell_of_text`.
+
+    >>> [text_of_cell(cell) for cell in ("'=1+1", "''=1+1", "'tis", "-5", "=1+1")]
+    ['=1+1', "'=1+1", "'tis", '-5', '=1+1']
+    """
+    return cell[1:] if cell.startswith(APOSTROPHE) and _is_like_formula(cell) else cell
+
+
+def _is_like_formula(text: str) -> bool:
+    formula = FORMULA.fullmatch(text)
+    return formula is not None and _is_no_number(formula[1])
+
+
 def _is_no_number(cell: str) -> bool:
     return cell != "" and number_in_text(cell) is None
 
@@ -175,7 +202,7 @@ def _truths_in_cells(cells: Sequence[str], column: str, start: int) -> NDArray[n
 
 _READERS: dict[str, Callable[[Sequence[str], str, int], NDArray[Any]]] = {
     NUMBER: _numbers_in_cells,
-    TEXT: lambda cells, *_: np.array(cells, dtype=np.object_),
+    TEXT: lambda cells, *_: np.array([text_of_cell(cell) for cell in cells], dtype=np.object_),
     TRUTH: _truths_in_cells,
 }
 
@@ -195,17 +222,24 @@ def table_rows_at_once(columns: int) -> int:
 
 
 class CsvWriter:
-    """Columns as text: true and false, numbers with all their digits, nothing where a cell is empty."""
+    """Columns as text: true and false, numbers with all their digits, nothing where a cell is empty.
+
+    A text that begins like a formula gets an apostrophe (:func:`cell_of_text`).
+    """
 
     def __init__(self, file: TextIO, begun: bool = False) -> None:
         self._writer, self._begun = csv.writer(file, lineterminator="\n"), begun
+        self._quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     def write(self, columns: Frame) -> None:
         """Write rows; before the first ones, the names of the columns."""
         if not self._begun:
-            self._writer.writerow(columns)
+            self._writer.writerow(map(cell_of_text, columns))
         self._begun = True
-        self._writer.writerows(zip(*map(_cells_of_column, columns.values()), strict=True))
+        texts = [values for values in columns.values() if values.dtype.kind in "OUT"]
+        has_returns = any(isinstance(text, str) and "\r" in text for values in texts for text in values.tolist())
+        writer = self._quoting if has_returns else self._writer  # which would end a row at a return
+        writer.writerows(zip(*map(_cells_of_column, columns.values()), strict=True))
 
 
 def _cells_of_column(values: NDArray[Any]) -> list[Any]:
@@ -213,7 +247,7 @@ def _cells_of_column(values: NDArray[Any]) -> list[Any]:
         return [None if value is None else str(value).lower() for value in values.tolist()]
     if values.dtype.kind == "f":  # as many digits as its own precision needs
         return ["" if text in ("nan", "--") else text for text in values.astype(np.str_).tolist()]
-    return list(values.tolist())
+    return [cell_of_text(value) if isinstance(value, str) else value for value in values.tolist()]
 
 
 @contextmanager

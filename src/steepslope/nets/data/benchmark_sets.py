@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library
+from steepslope.files.memory import require_memory_for
 from steepslope.nets.data.class_names import NO_NAMES, ClassNames, wordnet_labels
 from steepslope.nets.data.image_files import ImageFiles, folder_of_data_spec, open_image_folder
 from steepslope.nets.data.images import Images, image_row_ids
@@ -87,15 +88,19 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """
     opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
     with explained("cannot be read", path, (OSError, EOFError, zlib.error)), opener(path, "rb") as file:
-        content = file.read()
-    header = 4 + 4 * dimensions
-    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < header:
-        expected, found = f"unsigned bytes in {dimensions} dimensions", content[:4].hex(" ") or "(none)"
-        raise SteepslopeError(f"expected an IDX file of {expected}, found the first bytes {found}", path)
-    shape = tuple(int(size) for size in np.frombuffer(content, dtype=">i4", count=dimensions, offset=4))
-    if len(content) - header != math.prod(shape):
-        raise SteepslopeError(f"expected {math.prod(shape)} bytes of data, found {len(content) - header}", path)
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+        header = file.read(4 + 4 * dimensions)
+        if header[:4] != bytes([0, 0, 8, dimensions]) or len(header) < 4 + 4 * dimensions:
+            expected, found = f"unsigned bytes in {dimensions} dimensions", header[:4].hex(" ") or "(none)"
+            raise SteepslopeError(f"expected an IDX file of {expected}, found the first bytes {found}", path)
+        shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
+        size = math.prod(shape)
+        require_memory_for(path, size, path.stat().st_size)
+        content = file.read(size)
+        further = file.read(1)
+    if len(content) != size or further:
+        found = "more" if further else f"{len(content)}"
+        raise SteepslopeError(f"expected {size} bytes of data, found {found}", path)
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes

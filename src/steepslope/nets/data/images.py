@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.memory import require_memory_for
 
 
 def as_colour(image: Image.Image) -> Image.Image:
@@ -42,6 +43,7 @@ ALL = slice(None)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")  # that are opened
 ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
+DECODING = 12  # bytes a pixel while an image is decoded: its own, those of a copy, and the array's
 SHEET = "shift-contact-sheet.png"  # shows a folder's shifted images, and is none of them
 Labels = NDArray[np.int64]
 Picture = Image.Image | NDArray[Any]  # an array (H, W, C) where an image has other channels than PIL knows
@@ -207,6 +209,8 @@ def decode_image(file: Path | io.BytesIO) -> Image.Image:
     with open_image(file) as image:
         if image.mode == "F":  # PIL would clip numbers of unknown range to whole ones from 0 to 255
             raise ValueError("expected whole numbers, found an image of floats: save it as .npy")
+        packed = file.getbuffer().nbytes if isinstance(file, io.BytesIO) else Path(file).stat().st_size
+        require_memory_for(Path(image.format or ""), DECODING * image.width * image.height, packed)
         image.load()
         return image.copy()
 

@@ -102,9 +102,13 @@ def shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tupl
     *whole, last = blocks(rows.n, PIECE_ROWS)
     shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
     chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
+    first, *further = chosen
+    if not further:  # no thread for it: Python can wait for ever for one that finds no memory
+        yield _block(rows, first, mean, scale)
+        return
     with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(_block, rows, chosen[0], mean, scale)
-        for some in [*chosen[1:], None]:
+        following = reader.submit(_block, rows, first, mean, scale)
+        for some in [*further, None]:
             block = following.result()
             if some is not None:
                 following = reader.submit(_block, rows, some, mean, scale)

@@ -1,0 +1,1 @@
+"""Commands that are killed, limited, or given damaged inputs."""

@@ -77,7 +77,7 @@ def write_shared(name: str, out: Path, place: str, license: str | None = None, f
 
 
 def _own_files(folder: Path, artifact: Artifact, card: Mapping[str, Any]) -> set[str]:
-    """Return the names of a gate's or an oracle's own files, by its seal and that of a gate's oracle; of a signature, too."""
+    """Return the names of the files of a gate or an oracle, by its seal and that of a gate's oracle, and signature."""
     names = {artifact.card, *card[FILES]}
     if (folder / (artifact.card + SIGNATURE)).is_file():
         names.add(artifact.card + SIGNATURE)

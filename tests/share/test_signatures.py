@@ -459,7 +459,7 @@ def test_a_signature_goes_along_where_it_is_shared(home: Path) -> None:
     assert gate.calibration_rows is None
 
 
-def test_commands_require_it(home: Path, capsys: Captured) -> None:
+def test_commands_require_it(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each that loads a gate refuses another's in one line, with exit code 2, before it writes anything."""
     make_outputs(seed=5).save(home / "new")
     out, keys = home / "out", ["--require-signature", str(home / "mine-public.pem")]
@@ -479,6 +479,9 @@ def test_commands_require_it(home: Path, capsys: Captured) -> None:
             assert codes == 0 or "expected a signature with the key " in error
             assert "steepslope-" not in error
     assert not [*out.glob("forged*")]
+    monkeypatch.setattr("steepslope.serve.server.run_server", lambda *_: None)  # a server that should not start, ends
+    assert main(["serve", "--gate", str(home / "gate"), "--port", "0", *keys]) == 0
+    capsys.readouterr()
     assert main(["serve", "--gate", str(home / "forged"), "--port", "0", *keys]) == 2
     assert "expected a signature with the key " in capsys.readouterr().err
 

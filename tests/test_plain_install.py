@@ -45,6 +45,7 @@ print([main(words.split()) for words in sys.argv[1:]])
 """
 # Commands that need an extra, each with the line's last words.
 TORCH, PILLOW = (f"this command needs {name}: pip install 'steepslope[nets]'" for name in ("torch", "PIL"))
+SIGN = "this command needs cryptography: pip install 'steepslope[sign]'"
 NEEDING = {
     "demo --out demo": TORCH,
     "extract --classifier timm:resnet18 --data digits --out images": TORCH,
@@ -53,6 +54,8 @@ NEEDING = {
     "reproduce table1 --preset digits --out tables": PILLOW,
     "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[nets]'",
     "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
+    "sign gate --key key.pem": SIGN,
+    "show gate --require-signature public.pem": SIGN,
     "push --gate gate --to USER/NAME": "needs huggingface_hub: pip install 'steepslope[hub]'",
 }
 

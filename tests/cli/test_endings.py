@@ -92,5 +92,5 @@ def test_the_extras_that_help_names_are_there() -> None:
         for name, one in COMMANDS.items()
     }
     needed = {name: extras for name, extras in needed.items() if extras}
-    assert set(needed) == {"export", "push", "serve", "shift corrupt", "shift recolor"}
+    assert set(needed) == {"export", "push", "serve", "sign", "shift corrupt", "shift recolor"}
     assert {extra for extras in needed.values() for extra in extras} <= set(project["optional-dependencies"])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto as T, helper
 from PIL import Image
 
-from steepslope.nets.export.file import ExportedGate, signed_onnx
+from steepslope.nets.export.file import ExportedGate, sealed_onnx
 from steepslope.serve import limits
 from steepslope.serve.app import Answers, make_app
 from steepslope.serve.served import Served, served_file
@@ -67,7 +67,7 @@ def write_model(path: Path, takes: list[Any], nodes: list[Any], metadata: Mappin
     graph = helper.make_graph([*nodes, *steps[: len(steps) - (not hands_over)]], "gate", takes, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     helper.set_model_props(model, dict(metadata))
-    path.write_bytes(signed_onnx(model.SerializeToString()))
+    path.write_bytes(sealed_onnx(model.SerializeToString()))
     return path
 
 

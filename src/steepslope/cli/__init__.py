@@ -2,7 +2,7 @@
 
 ``main``: the dict of commands, and how each ends. ``parser``: from words to the call of a function. The others are the
 commands: ``demo``; ``extract`` with train-classifier; ``importing``; ``shift``; ``fit``; ``finetune``; ``evaluate``
-with compare; ``calibrate``; ``show``; ``predict``; ``export`` with push; ``serve`` with monitor; ``benchmark``;
-``reproduce``.
+with compare; ``calibrate``; ``show``; ``predict``; ``export`` with push and sign; ``serve`` with monitor and stop;
+``benchmark``; ``reproduce``.
 Whatever imports torch is imported inside the functions, so that help is quick.
 """

@@ -1,4 +1,4 @@
-"""`steepslope export` and `steepslope push`: a gate or an oracle as one file, and as a folder that is shared."""
+"""`steepslope export`, `push` and `sign`: a gate or an oracle as one file, as a folder that is shared, and signed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from steepslope.files.hub import HUB, repository_and_revision, upload_to_hub
 from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
+from steepslope.share.options import SignatureOptions
 
 LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -23,6 +24,7 @@ def export(
     gate: str,
     out: str,
     nets: NetSpecs,
+    signed: SignatureOptions,
     part: Literal["all", "gate", "oracle"] = "all",
     opinion: tuple[str, ...] = (),
     replace: bool = False,
@@ -46,6 +48,8 @@ def export(
         from these to trust logits.
     nets
         Where the gate's nets are.
+    signed
+        Whose gates are loaded.
     opinion
         Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
         code of your own. Several can be given.
@@ -60,7 +64,8 @@ def export(
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
     require_free_file(Path(out), replace)
-    exported = exported_from_folder(gate, part, nets, options_by_name("opinion", opinion))
+    with signed.verified(gate) as verified:
+        exported = exported_from_folder(verified, part, nets, options_by_name("opinion", opinion))
     gap = require_agreement(exported)
     exported.save(Path(out))
     show(out)
@@ -70,6 +75,7 @@ def export(
 @showing_first("gate", "to", "public", "out")
 def push(
     gate: str,
+    signed: SignatureOptions,
     to: str | None = None,
     public: bool = False,
     for_monitor: bool = False,
@@ -89,6 +95,8 @@ def push(
     ----------
     gate
         Folder of a gate (calibrate), or of a fitted oracle.
+    signed
+        Whose gates are loaded.
     to
         Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
         login).
@@ -118,12 +126,36 @@ def push(
     if revision is not None:
         raise SteepslopeError("expected no revision: what is uploaded is a new one", to)
     place = Path(str(out)).name if repository is None else f"{HUB}{repository}"
-    with TemporaryDirectory() as made:
+    with TemporaryDirectory() as made, signed.verified(gate) as verified:
         folder = Path(made)
-        kind = write_shared(gate, folder, place, license, for_monitor)
+        kind = write_shared(verified, folder, place, license, for_monitor)
         if out is not None:
             copy_shared(folder, Path(out), replace)
             say(f"{out}: {kind} written")
         if repository is not None:
             commit = upload_to_hub(folder, repository, not public, f"A {kind} by steepslope")
             say(f"{place}@{commit}: {kind} uploaded")
+
+
+@showing_first("gate", "key")
+def sign(gate: str, /, key: str, replace: bool = False) -> None:
+    """Sign a gate, an oracle, a trusted classifier or an exported file, so that others can require your signature.
+
+    It writes gate.json.sig into the folder, or GATE.onnx.sig next to the file. Commands that load a gate check it where
+    they are told to: --require-signature PUBLIC.pem. Sign again after every calibration and every export.
+
+    Needs: pip install 'steepslope[sign]'.
+
+    Parameters
+    ----------
+    gate
+        Folder of a gate (calibrate), of a fitted oracle or of a TrustedClassifier, or an ONNX file (export).
+    key
+        File with an Ed25519 private key in PEM (openssl genpkey -algorithm ed25519 -out KEY.pem). If it is encrypted,
+        its passphrase is asked for, or taken from the variable STEEPSLOPE_PASSPHRASE.
+    replace
+        Replace another signature.
+    """
+    from steepslope.share.signatures import sign as sign_gate
+
+    say(f"signed: {sign_gate(gate, key, replace)}")

@@ -16,7 +16,7 @@ from steepslope.cli.benchmark import benchmark
 from steepslope.cli.calibrate import adapt, calibrate
 from steepslope.cli.demo import demo
 from steepslope.cli.evaluate import compare, evaluate
-from steepslope.cli.export import export, push
+from steepslope.cli.export import export, push, sign
 from steepslope.cli.extract import extract, train_classifier
 from steepslope.cli.finetune import finetune
 from steepslope.cli.fit import fit
@@ -50,6 +50,7 @@ COMMANDS: dict[str, Command] = {
     "export": export,
     "serve": serve,
     "stop": stop,
+    "sign": sign,
     "push": push,
     "monitor": monitor,
     "benchmark": benchmark,

@@ -12,6 +12,7 @@ from steepslope.files.progress import say
 from steepslope.nets.predict.options import ClusterOptions, NetSpecs
 from steepslope.outputs.options import ReadingOptions, options_by_name, require_files_for_options
 from steepslope.predict.options import STDOUT, PredictOptions
+from steepslope.share.options import SignatureOptions
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
@@ -27,6 +28,7 @@ def predict(
     reading: ReadingOptions,
     cluster: ClusterOptions,
     nets: NetSpecs,
+    signed: SignatureOptions,
     data: str | None = None,
     outputs: str | None = None,
     groups: str | None = None,
@@ -55,6 +57,8 @@ def predict(
         Where images are run.
     nets
         Where the gate's nets are.
+    signed
+        Whose gates are loaded.
     data
         Data spec of the images, such as images:DIR; labels are ignored.
     outputs
@@ -82,24 +86,26 @@ def predict(
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files_for_options(reading, outputs)
     cluster.require_use(outputs, out)
-    following: dict[str, float] = {"follows": follow is not None}
-    if follow is not None:
-        from steepslope.monitor.counting import limit_counted_in
+    with signed.verified(gate) as verified:
+        following: dict[str, float] = {"follows": follow is not None}
+        if follow is not None:
+            from steepslope.monitor.counting import limit_counted_in
 
-        following[LIMIT] = limit_counted_in(Path(follow), Path(gate))
-    source: Source
-    if outputs is None:
-        source = _images_to_predict(gate, str(data), groups, reading, options, cluster, nets)
-    else:
-        for name in ("classifier", "auxiliary"):
-            if getattr(nets, name) is not None:
-                raise SteepslopeError("expected none with --outputs, which need no net", name)
-        model = _gate_to_predict(gate, nets.backbones, options.explain)
-        source = source_of_outputs(model, TableBlocks(Path(outputs), reading), groups, reading, options)
-    with file_or_stdout(out) as file:
-        summary = write_source_decisions(source, {**key_of_source(source, Path(gate)), **following}, file, replace)
-        if out != STDOUT:
-            say(f"decisions: {out}")
+            following[LIMIT] = limit_counted_in(Path(follow), Path(verified))
+        source: Source
+        if outputs is None:
+            source = _images_to_predict(verified, str(data), groups, reading, options, cluster, nets)
+        else:
+            for name in ("classifier", "auxiliary"):
+                if getattr(nets, name) is not None:
+                    raise SteepslopeError("expected none with --outputs, which need no net", name)
+            model = _gate_to_predict(verified, nets.backbones, options.explain)
+            source = source_of_outputs(model, TableBlocks(Path(outputs), reading), groups, reading, options)
+        with file_or_stdout(out) as file:
+            key = key_of_source(source, Path(verified)) | following
+            summary = write_source_decisions(source, key, file, replace)
+            if out != STDOUT:
+                say(f"decisions: {out}")
     return EXIT_CODES[summary.health]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from json import dumps
 from pathlib import Path
@@ -18,6 +18,7 @@ from steepslope.files.progress import Notice, say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
 from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED, WhenChanged
+from steepslope.share.options import SignatureOptions
 
 if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
@@ -35,6 +36,7 @@ LOG_FORMAT = choice("text", "json")
 def serve(
     gate: str,
     nets: NetSpecs,
+    signed: SignatureOptions,
     host: str = "127.0.0.1",
     port: int = 8000,
     name: str = "gate",
@@ -60,6 +62,8 @@ def serve(
         Folder of a gate (calibrate), or an ONNX file (export), which needs no PyTorch.
     nets
         Where the gate's nets are.
+    signed
+        Whose gates are loaded.
     host
         Address to listen on; by default only programs on this machine can connect. There is no password.
     port
@@ -107,19 +111,8 @@ def serve(
     start_server_log(log_format)
     tell = LOGGER.info if log_format == "json" else say
     with open_server_socket(host, port) as bound:
-        if Path(gate).is_file():
-            from steepslope.nets.export.file import ExportedGate
-            from steepslope.serve.answer_inputs import taking_answers
-            from steepslope.serve.served import served_file
-
-            for option, spec in {**asdict(nets), "opinion": opinion}.items():
-                if spec:
-                    raise SteepslopeError("expected none with an ONNX file, which contains its nets", option)
-            served = taking_answers(served_file(ExportedGate.open(Path(gate)), max_batch))
-        else:
-            from steepslope.serve.gate_folder import served_gate_folder
-
-            served = served_gate_folder(Path(gate), **asdict(nets), opinions=options_by_name("opinion", opinion))
+        with signed.verified(gate) as verified:
+            served = _model_to_serve(Path(verified), gate, nets, opinion, max_batch)
         tell(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             tell("warning: this gate accepts nothing; see why above")
@@ -135,6 +128,23 @@ def serve(
                 log.close()
             if watch is not None:
                 watch.write()
+
+
+def _model_to_serve(path: Path, name: str, nets: NetSpecs, opinion: tuple[str, ...], max_batch: int) -> Served:
+    """Load what lies at a path; later errors of a file call it by its name."""
+    if not path.is_file():
+        from steepslope.serve.gate_folder import served_gate_folder
+
+        return served_gate_folder(path, **asdict(nets), opinions=options_by_name("opinion", opinion))
+    from steepslope.nets.export.file import ExportedGate
+    from steepslope.serve.answer_inputs import taking_answers
+    from steepslope.serve.served import served_file
+
+    for option, spec in {**asdict(nets), "opinion": opinion}.items():
+        if spec:
+            raise SteepslopeError("expected none with an ONNX file, which contains its nets", option)
+    exported = replace(ExportedGate.open(path), source=Path(name))
+    return taking_answers(served_file(exported, max_batch))
 
 
 @showing_first("gate", "reason")
@@ -178,6 +188,7 @@ def _watch_to_serve(served: Served, state: str | None, when_changed: str, tell: 
 def monitor(
     gate: str,
     state: str,
+    signed: SignatureOptions,
     predictions: tuple[str, ...] = (),
     labels: str | None = None,
     calibration: str | None = None,
@@ -199,6 +210,8 @@ def monitor(
     state
         SQLite file with all counts so far; a missing one is made. Delete it to begin again, for example after a new
         calibration.
+    signed
+        Whose gates are loaded.
     predictions
         Files of the gate's decisions (predict), .csv or .parquet, in the order in which they were made. Within a file,
         rows are shuffled by their ids. A prediction is counted once, by its id. Files of an audit have to be whole, and
@@ -227,7 +240,8 @@ def monitor(
     from steepslope.promise.change import EXIT_CODES
 
     files = [Path(file) for file in predictions]
-    count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow, load_oracle)
+    with signed.verified(gate) as verified:
+        count = count_files(Path(verified), Path(state), files, labels, calibration, delta, follow, load_oracle)
     if json:
         print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json as json_format
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from steepslope.share.options import ANYBODY, SignatureOptions
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
@@ -17,7 +20,7 @@ MOST_SHOWN = 20  # classes, or groups with their thresholds
 SHORT = 12  # characters of a digest
 
 
-def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> None:
+def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = (), signed: SignatureOptions = ANYBODY) -> None:
     """Show what a gate is, promises and needs: inputs, opinions, classes, thresholds, certificate and cautions.
 
     Parameters
@@ -29,19 +32,23 @@ def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = ()) -> N
         thresholds elsewhere.
     backbones
         Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
+    signed
+        Whose gates are loaded.
     """
     from steepslope.gate import Gate
+    from steepslope.gate.storage import digest_of_gate
     from steepslope.gate.switch import reason_to_stop, stopped_sentence
     from steepslope.nets.export.file import ExportedGate
     from steepslope.nets.training.loading import load_oracle
 
-    if Path(gate).is_file():
-        exported = ExportedGate.open(gate)
-        facts, promise, content = _file_facts_to_show(exported), exported.card.words, exported.card.as_json()
-    else:
-        loaded = Gate.load(gate, partial(load_oracle, backbones=backbones))
-        facts, promise = _folder_facts_to_show(loaded, gate), loaded.sentences()
-        content = _promises_as_json(loaded)
+    with signed.verified(gate) as verified:
+        if Path(verified).is_file():
+            exported = replace(ExportedGate.open(verified), source=Path(gate))
+            facts, promise, content = _file_facts_to_show(exported), exported.card.words, exported.card.as_json()
+        else:
+            loaded = Gate.load(verified, partial(load_oracle, backbones=backbones))
+            facts, promise = _folder_facts_to_show(loaded, gate, digest_of_gate(verified)), loaded.sentences()
+            content = _promises_as_json(loaded)
     if json:
         print(json_format.dumps(content, indent=2, ensure_ascii=False))
         return
@@ -64,8 +71,8 @@ def _promises_as_json(gate: Gate) -> dict[str, Any]:
     }
 
 
-def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
-    from steepslope.gate.storage import GATE, digest_of_gate
+def _folder_facts_to_show(gate: Gate, name: str, digest: str) -> dict[str, str]:
+    from steepslope.gate.storage import GATE
 
     source, shapes = gate.source, {} if gate.source is None else gate.source.shapes
     oracle = None if source is None else source.oracle
@@ -76,7 +83,7 @@ def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
     ]
     nets = {"classifier": gate.origin.classifier, "auxiliary": gate.origin.auxiliary, **gate.origin.opinions}
     return {
-        "gate": f"{name}, format {GATE.version}, digest {digest_of_gate(name)[:SHORT]}",
+        "gate": f"{name}, format {GATE.version}, digest {digest[:SHORT]}",
         "ranks by": ranks if oracle is None else f"an oracle ({type(oracle).__name__}, loss {oracle.loss})",
         "inputs": ", ".join(inputs),
         "nets": ", ".join(f"{role} {net.spec}" for role, net in nets.items() if net is not None),

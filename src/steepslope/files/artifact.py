@@ -21,6 +21,7 @@ from steepslope.files.hub import hub_snapshot, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
 FILES, DIGEST = "files", "digest"  # fields of a seal: the digests of the other files, and its own
+SIGNATURE = ".sig"  # ending of the file with the signature of a card or of an exported file
 AGAIN = "copy the folder as a whole, or make it again"
 T = TypeVar("T")
 NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
@@ -127,8 +128,12 @@ class Artifact:
         return all((target / name).exists() for name in files)
 
     def staged(self, folder: str | Path) -> AbstractContextManager[Path]:
-        """Give a staging folder whose files arrive together: the card first, the one that means complete last."""
-        return folders.staged_folder(folder, (self.files or (self.card,))[-1], self.card, self.varying)
+        """Give a staging folder whose files arrive together: the card first, the one that means complete last.
+
+        The signature of an earlier card is removed.
+        """
+        replaced = (*self.varying, self.card + SIGNATURE)
+        return folders.staged_folder(folder, (self.files or (self.card,))[-1], self.card, replaced)
 
     def seal(self, staging: Path, card: Mapping[str, Any], made: Mapping[str, Any] | None = None) -> None:
         """Write the card with digests of all files of a staging folder and of itself, without what made it."""

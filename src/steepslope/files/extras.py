@@ -11,8 +11,8 @@ from steepslope.errors import SteepslopeError, reason_of, unknown_name
 
 # The extras of the libraries that some modules import plainly, for the command that needs such a module.
 EXTRAS = {
-    "PIL": "nets", "lightning_fabric": "nets", "matplotlib": "lab", "onnxruntime": "nets", "timm": "nets",
-    "torch": "nets", "torchvision": "nets", "yaml": "nets",
+    "PIL": "nets", "cryptography": "sign", "lightning_fabric": "nets", "matplotlib": "lab", "onnxruntime": "nets",
+    "timm": "nets", "torch": "nets", "torchvision": "nets", "yaml": "nets",
 }  # fmt: skip
 
 

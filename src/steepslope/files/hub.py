@@ -19,8 +19,8 @@ from steepslope.files.progress import say
 HUB = "hub:"
 LIBRARY = "steepslope"
 CONFIG, README = "config.json", "README.md"  # the Hub counts downloads of the first, and shows the second
-GATE_FILES = ("gate.json", "certificate.md", "calibration_rows.safetensors", "score.safetensors")
-ORACLE_FILES = ("oracle.json", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors")
+GATE_FILES = ("gate.json", "gate.json.sig", "certificate.md", "calibration_rows.safetensors", "score.safetensors")
+ORACLE_FILES = ("oracle.json", "oracle.json.sig", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors")
 FILES = (*GATE_FILES, *ORACLE_FILES, *(f"oracle/{name}" for name in ORACLE_FILES))
 NAME = re.compile(rf"(?:{HUB})?([^/@\s]+/[^/@\s]+)(?:@(\S+))?")
 LONGEST = 200  # characters of the Hub's own words that are shown

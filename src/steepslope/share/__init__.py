@@ -1,4 +1,5 @@
 """A gate or an oracle for others: its own files with a model card, in a folder or on the Hugging Face Hub.
 
-``sharing``: which files are shared, and the card, whose prose is ``model_card.md.jinja``.
+``sharing``: which files are shared, and the card, whose prose is ``model_card.md.jinja``. ``signatures``: who vouches
+for them, and copies that were checked; ``options``: whose are required.
 """

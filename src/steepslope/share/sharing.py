@@ -10,7 +10,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.files import hub
-from steepslope.files.artifact import FILES, Artifact
+from steepslope.files.artifact import FILES, SIGNATURE, Artifact
 from steepslope.files.extras import require_extra
 from steepslope.files.folders import require_no_file, staged_folder, write_json
 from steepslope.gate.confidence_source import ORACLE as INNER
@@ -77,8 +77,10 @@ def write_shared(name: str, out: Path, place: str, license: str | None = None, f
 
 
 def _own_files(folder: Path, artifact: Artifact, card: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that a gate or an oracle has written, by its seal and that of a gate's oracle."""
+    """Return the names of the files of a gate or an oracle, by its seal and that of a gate's oracle, and signature."""
     names = {artifact.card, *card[FILES]}
+    if (folder / (artifact.card + SIGNATURE)).is_file():
+        names.add(artifact.card + SIGNATURE)
     if artifact.inside in names:
         inner = ORACLE.sealed_card(folder / INNER)
         names |= {f"{INNER}/{file}" for file in inner[FILES]}

@@ -14,7 +14,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
-from steepslope.nets.export.file import ArraySpec, ExportedGate, GateCard, require_fitting_inputs, signed_onnx
+from steepslope.nets.export.file import ArraySpec, ExportedGate, GateCard, require_fitting_inputs, sealed_onnx
 from tests.serve.models import CARD, CLASSES, array_gate, decided, drawn, image_gate, of_images
 
 
@@ -99,8 +99,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for content, message in (
         (b"hello", "expected a file that steepslope export wrote, with its SHA-256"),
         (bare, "expected a file that steepslope export wrote, with its SHA-256"),
-        (signed_onnx(b"hello"), "cannot be read as an ONNX file"),
-        (signed_onnx(bare), "expected a file that steepslope export wrote, found an ONNX file without"),
+        (sealed_onnx(b"hello"), "cannot be read as an ONNX file"),
+        (sealed_onnx(bare), "expected a file that steepslope export wrote, found an ONNX file without"),
     ):
         (tmp_path / "other.onnx").write_bytes(content)
         with pytest.raises(SteepslopeError, match=rf"other\.onnx: {message}"):

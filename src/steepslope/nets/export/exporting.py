@@ -13,13 +13,14 @@ import onnx
 import torch
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.artifact import SIGNATURE
 from steepslope.files.folders import staged_folder
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.onnx_net import exported_onnx
-from steepslope.nets.export.file import IMAGES, KEY, GateCard, Part, signed_onnx
+from steepslope.nets.export.file import IMAGES, KEY, GateCard, Part, sealed_onnx
 from steepslope.nets.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGraph, groups_in_graph, shapes_in_graph
 from steepslope.nets.export.graphs import Piece, joined_graphs, with_folded_constants
 from steepslope.nets.export.nets import net_piece, noise_piece, oracle_net_piece, preparing_piece
@@ -48,9 +49,9 @@ class Exported:
     nets: ImageGate | None
 
     def save(self, path: Path) -> None:
-        """Write the file, with its SHA-256 in it, or nothing."""
-        with staged_folder(path.parent, last=path.name) as staging:
-            (staging / path.name).write_bytes(signed_onnx(self.model.SerializeToString()))
+        """Write the file, with its SHA-256 in it, or nothing. The signature of an earlier file is removed."""
+        with staged_folder(path.parent, last=path.name, replaced=[path.name + SIGNATURE]) as staging:
+            (staging / path.name).write_bytes(sealed_onnx(self.model.SerializeToString()))
 
 
 def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None = None) -> Exported:

@@ -117,17 +117,17 @@ class GateCard:
         return found
 
 
-def signed_onnx(model: bytes) -> bytes:
+def sealed_onnx(model: bytes) -> bytes:
     r"""Return an ONNX model with the SHA-256 of all its bytes as a last entry of its metadata, ``sha256``.
 
-    >>> signed_onnx(b"model")[5:15]
+    >>> sealed_onnx(b"model")[5:15]
     b'rJ\n\x06sha256'
     """
     return model + DIGEST + hashlib.sha256(model).hexdigest().encode()
 
 
 def require_unchanged_onnx(source: Path) -> None:
-    """Raise unless a file ends with the SHA-256 of all before it, as :func:`signed_onnx` leaves it."""
+    """Raise unless a file ends with the SHA-256 of all before it, as :func:`sealed_onnx` leaves it."""
     with source.open("rb") as file:
         size = max(0, source.stat().st_size - len(DIGEST) - 64)
         digest = hashlib.sha256()

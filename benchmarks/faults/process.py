@@ -21,10 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import scipy.linalg
+
 from steepslope.cli.main import main
 
 TIME_LIMIT = 60.0  # seconds; the longest command takes 5
 NOBODY = 65534  # a user without rights
+SQUARE = 300  # rows of a matrix that is not small to OpenBLAS
 PAGE = 4096  # bytes to read at a time
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.link", "sqlite3.connect")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -158,6 +162,14 @@ def run(words: list[str], folder: Path, disturbance: Disturbance = UNDISTURBED, 
     if disturbance == UNDISTURBED:
         import_all(ending.modules)
     return ending
+
+
+def claim_buffers() -> None:
+    """Let OpenBLAS take its buffers. Where it finds no memory for them, it ends the process, or waits for ever."""
+    square = np.eye(SQUARE)
+    np.linalg.inv(square @ square)
+    scipy.linalg.qr(square)
+    scipy.linalg.blas.dgemm(1.0, square, square)
 
 
 def import_all(names: list[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -40,10 +42,14 @@ ENDS_WELL = (0, 3, 4)
 NEVER_SAID = re.compile(
     r"Traceback|internal error|Exception ignored|terminate called|Segmentation fault|Fatal Python error"
 )
+OF_PYTORCH = re.compile(  # said as a loader ends that found no memory for its processes, after our own line
+    r"Exception ignored in: <function _MultiProcessingDataLoaderIter.*?AttributeError: [^\n]*", re.DOTALL
+)
 OF_OPENBLAS = "OpenBLAS error: Memory allocation still failed"  # it ends the process by itself, with code 1
 ALREADY_THERE = "there is such a file already"  # said of a result that a run finished just before it was killed
 SIDECARS = ("-journal", "-wal", "-shm")  # of a state that a process has open
 CACHE = "cache"
+HISTORY, SPEED = "history.csv", "images_per_second"
 LOCK = ".lock"
 FILLER = "filler"
 BLOCKING = """
@@ -165,7 +171,15 @@ def digests(folder: Path) -> Digests:
 def _digest(path: Path) -> str:
     if path.suffix == ".sqlite":
         return _digest_of_state(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()
+    return hashlib.sha256(_without_speed(content) if path.name == HISTORY else content).hexdigest()
+
+
+def _without_speed(history: bytes) -> bytes:
+    """Return the history of a training without the column that tells how fast it was."""
+    rows = [*csv.reader(history.decode().splitlines())]
+    column = rows[0].index(SPEED) if rows and SPEED in rows[0] else 0
+    return json.dumps([row[:column] + row[column + 1 :] for row in rows]).encode()
 
 
 def _digest_of_state(path: Path) -> str:
@@ -223,7 +237,7 @@ def outcome(
 def _ending_problem(ending: Ending) -> str:
     if ending.is_late:
         return f"still ran after {TIME_LIMIT:.0f} s"
-    if unwanted := NEVER_SAID.search(ending.said):
+    if unwanted := NEVER_SAID.search(OF_PYTORCH.sub("", ending.said)):
         return f"said: {_excerpt(ending.said, unwanted[0])}"
     if ending.code not in (*ENDS_WELL, REFUSED, BY_SIGNAL) and OF_OPENBLAS not in ending.said:
         return f"exit code {ending.code}: {_excerpt(ending.said)}"

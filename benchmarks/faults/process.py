@@ -21,10 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import scipy.linalg
+
 from steepslope.cli.main import main
 
 TIME_LIMIT = 60.0  # seconds; the longest command takes 5
 NOBODY = 65534  # a user without rights
+SQUARE = 300  # rows of a matrix that is not small to OpenBLAS
 PAGE = 4096  # bytes to read at a time
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.link", "sqlite3.connect")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -160,6 +164,14 @@ def run(words: list[str], folder: Path, disturbance: Disturbance = UNDISTURBED, 
     return ending
 
 
+def claim_buffers() -> None:
+    """Let OpenBLAS take its buffers. Where it finds no memory for them, it ends the process, or waits for ever."""
+    square = np.eye(SQUARE)
+    np.linalg.inv(square @ square)
+    scipy.linalg.qr(square)
+    scipy.linalg.blas.dgemm(1.0, square, square)
+
+
 def import_all(names: list[str]) -> None:
     """Import modules, except those that only scripts and tests of one's own have."""
     with warnings.catch_warnings():
@@ -218,7 +230,8 @@ def _disturb(disturbance: Disturbance, shared: mmap.mmap) -> None:
         os.setuid(NOBODY)
     if disturbance.clock_back:
         _set_clock_back(disturbance.clock_back)
-    sys.addaudithook(_counting(shared, disturbance.kill_at_change))
+    if disturbance.more_memory is None:  # a hook that finds no memory complains by itself
+        sys.addaudithook(_counting(shared, disturbance.kill_at_change))
 
 
 def _counting(shared: mmap.mmap, last: int) -> Callable[[str, tuple[Any, ...]], None]:

@@ -63,7 +63,7 @@ FINETUNE = (
     f"finetune --oracle {RANDOM_NET} --oracle-mean 0.5 --oracle-std 0.5 --data digits --outputs seen/holdout "
     "--epochs 1 --batch-size 128 --out tuned"
 )
-CORRUPT = "shift corrupt --data images:photos --kind fog --severity"
+CORRUPT = "shift corrupt --data idx:scans:test --kind fog --severity"
 IMPORT = "import jsonl answers.jsonl --mapping mapping.json --out answers.csv"
 SCENARIOS: dict[str, Scenario] = {
     "fit": Scenario(FIT, ("learn.csv",), ("fused-oracle",)),
@@ -155,14 +155,12 @@ SCENARIOS: dict[str, Scenario] = {
         f"extract --classifier checkpoint:net {CHUNKS} extracted",
         ("net", "photos"),
         ("extracted",),
-        (),
-        ("net",),
     ),
     "train-classifier": Scenario(
         "train-classifier --net digits-net --data digits --epochs 2 --out trained", (), ("trained",)
     ),
     "finetune": Scenario(FINETUNE, ("seen",), ("tuned",)),
-    "shift corrupt": Scenario(f"{CORRUPT} 2 --out foggy", ("photos",), ("foggy",)),
+    "shift corrupt": Scenario(f"{CORRUPT} 2 --out foggy", ("scans",), ("foggy",)),
     "adapt": Scenario(
         "adapt --gate gate --outputs new.csv --out adapted", ("gate", "new.csv"), ("adapted",), (), ("gate",)
     ),
@@ -173,7 +171,7 @@ SCENARIOS: dict[str, Scenario] = {
         (),
         ("frozen.safetensors",),
     ),
-    "push": Scenario("push --gate gate --out shared", ("gate",), ("shared",), (), ("gate",)),
+    "push": Scenario("push --gate gate --out shared --replace", ("gate",), ("shared",), (), ("gate",)),
     "reproduce --dry-run": Scenario("reproduce table1 --preset digits --dry-run --out tables", (), ()),
     "serve": Scenario(
         "serve --gate gate --port 0 --monitor state.sqlite --decisions decisions.csv",
@@ -215,6 +213,7 @@ def make_home(home: Path) -> None:
     lines = [f"{name},{label}" for name, label in zip(labels.ids, labels.require_labels(), strict=True)]
     (home / "labels.csv").write_text("\n".join(["id,label", *lines, ""]), encoding="utf-8")
     _write_photos(home / "photos")
+    _write_scans(home / "scans")
     _write_answers(home)
     save_frozen_pairs(load_frozen_pairs()[:1], home / "frozen.safetensors")
     for command in HOME:
@@ -238,6 +237,17 @@ def _write_photos(folder: Path) -> None:
     folder.mkdir()
     for row, pixels in enumerate(load_digits().images[-PHOTOS:]):
         Image.fromarray((pixels * 15.9).astype(np.uint8)).save(folder / f"{row:02d}.png")
+
+
+def _write_scans(folder: Path) -> None:
+    """Write the same images in the files of MNIST."""
+    digits = load_digits()
+    folder.mkdir()
+    for stem in ("train", "t10k"):
+        pixels, labels = (digits.images[-PHOTOS:] * 15.9).astype(np.uint8), digits.target[-PHOTOS:].astype(np.uint8)
+        for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">i4").tobytes()
+            (folder / f"{stem}-{kind}-ubyte").write_bytes(header + array.tobytes())
 
 
 def _write_answers(home: Path) -> None:

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.faults.kinds import FAULTS, Bench, killed
+from benchmarks.faults.process import claim_buffers
 from benchmarks.faults.scenarios import SCENARIOS, make_home
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run_command
@@ -60,6 +61,7 @@ def reliability(
         require_known("fault", name, FAULTS)
     folder = Path(work).resolve()
     home = folder / "home"
+    claim_buffers()
     make_home(home)
     log = folder / LOG
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []

@@ -172,3 +172,16 @@ def test_what_a_killed_monitor_left_is_removed(tmp_path: Path) -> None:
     (left / "state.sqlite").write_bytes(b"half")
     begin_state(tmp_path / "state.sqlite", CONTENT)
     assert {path.name for path in tmp_path.iterdir()} == {"state.sqlite"}
+
+
+def test_what_a_run_left_that_was_killed_as_it_began_a_state_is_removed_by_the_next_that_counts(path: Path) -> None:
+    """The state is there already, and so is the folder in which it was made."""
+    left = path.parent / f".partial-{path.name}" / path.name
+    left.parent.mkdir()
+    left.write_bytes(b"")
+    with open_state(path, write=False):
+        pass
+    assert left.exists()
+    with open_state(path):
+        pass
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

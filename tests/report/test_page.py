@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import vl_convert
 from markdown_it import MarkdownIt
 
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
 from steepslope.metrics import METRICS
 from steepslope.metrics.measures import Metric
 from steepslope.metrics.ranking import Ranking
@@ -21,6 +23,7 @@ from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import grid_for_terminal
 from steepslope.report.page import html_page, write_report
 from steepslope.report.tables import main_table, terminal_table_titles
+from steepslope.report.web import shell
 from steepslope.report.web.charts import page_charts
 from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_noise, with_scores
@@ -85,3 +88,24 @@ def test_all_charts_are_valid(evaluation: Evaluation) -> None:
     for spec in page_charts(evaluation).values():
         spec["datasets"] = {name: filled.get(name, []) for name in spec["usermeta"]["uses"]}
         assert vl_convert.vegalite_to_vega(spec)["marks"]
+
+
+def test_the_library_of_charts_is_put_together_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memory, Python can wait for ever for a thread to start."""
+
+    def starts(thread: threading.Thread) -> None:
+        raise AssertionError(f"{thread.name} was started")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", starts)
+        process = shell.start_shell_library.__wrapped__()
+    assert process is not None
+    process.kill()
+    process.communicate()
+
+
+def test_a_library_that_cannot_be_put_together_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "BUNDLE", "raise ValueError('no luck')")
+    monkeypatch.setattr(shell, "start_shell_library", shell.start_shell_library.__wrapped__)
+    with pytest.raises(SteepslopeError, match="charts cannot be put together: ValueError: no luck"):
+        shell.shell_library.__wrapped__()

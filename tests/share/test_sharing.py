@@ -159,6 +159,20 @@ def test_nothing_else_is_overwritten(gates: Path, tmp_path: Path) -> None:
         copy_shared(shared, out / "notes.txt", replace=True)
 
 
+def test_a_copy_that_was_killed_is_made_again(gates: Path, tmp_path: Path) -> None:
+    """Some files have moved, and the last has not; or none has, and a lock is left."""
+    shared, out = shared_of(gates / "free", tmp_path / "free", True), tmp_path / "out"
+    staging = out / ".partial-config.json"
+    staging.mkdir(parents=True)
+    (out / "gate.json").write_bytes(b"{}")
+    copy_shared(shared, out, replace=False)
+    assert contents(out) == contents(shared)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / f"{staging.name}.lock").touch()
+    copy_shared(shared, tmp_path / "new", replace=False)
+    assert contents(tmp_path / "new") == contents(shared)
+
+
 Card = Callable[..., Any]  # returns a card as the Hub's library reads it
 
 

@@ -54,9 +54,9 @@ def _run_demo(folder: Path, seed: int) -> None:
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.web.gallery import report_sources
-    from steepslope.report.web.shell import shell_library
+    from steepslope.report.web.shell import start_shell_library
 
-    shell_library()  # starts now, to be ready with the page
+    start_shell_library()  # starts now, to be ready with the page
     work = folder / f"seed{seed}"
     recipe = ClassifierTraining(seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)

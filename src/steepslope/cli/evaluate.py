@@ -97,7 +97,7 @@ def evaluate(
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
     from steepslope.report.web.gallery import report_sources
-    from steepslope.report.web.shell import shell_library
+    from steepslope.report.web.shell import start_shell_library
 
     path = Path(outputs)
     oracles = [name for name in scores if names_oracle(name)]
@@ -126,7 +126,7 @@ def evaluate(
             images_to_evaluate if images else None, predictions, path, ids,
             data=data, reference=known, reference_path=reference,
         )  # fmt: skip
-        shell_library()  # starts now, to be ready with the page
+        start_shell_library()  # starts now, to be ready with the page
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, bootstrap=bootstrap, clusters=clusters
         )

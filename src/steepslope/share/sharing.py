@@ -12,7 +12,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files import hub
 from steepslope.files.artifact import FILES, SIGNATURE, Artifact
 from steepslope.files.extras import require_extra
-from steepslope.files.folders import require_no_file, staged_folder, write_json
+from steepslope.files.folders import require_no_file, staged_folder, staging_of, write_json
 from steepslope.gate.confidence_source import ORACLE as INNER
 from steepslope.gate.storage import CALIBRATION_ROWS, GATE, SENTENCES
 from steepslope.oracle.storage import ORACLE, is_oracle
@@ -98,7 +98,7 @@ def spec_without_folders(spec: str) -> str:
 
 
 def copy_shared(made: Path, out: Path, replace: bool) -> None:
-    """Copy what is shared to where it is wanted.
+    """Copy what is shared to where it is wanted; a copy that was killed is made again.
 
     Raises
     ------
@@ -106,7 +106,9 @@ def copy_shared(made: Path, out: Path, replace: bool) -> None:
         If the folder is not empty, unless a gate or oracle was shared there before and may be replaced.
     """
     target = require_no_file(out)
-    if any(target.glob("*")) and not (replace and (target / hub.CONFIG).exists()):
+    staging = staging_of(target, hub.CONFIG)
+    files = [path for path in target.glob("*") if not path.name.startswith(staging.name)]
+    if files and not staging.exists() and not (replace and (target / hub.CONFIG).exists()):
         remedy = "choose another, or give --replace where a gate or oracle was shared"
         raise SteepslopeError(f"expected an empty folder, found files: {remedy}", target)
     earlier = [name.partition("/")[0] for name in hub.FILES]

@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -48,7 +47,7 @@ def fill_page_shell(*, data: Mapping[str, Any], definitions: Mapping[str, str], 
         numbered={heading: numbers[text] for heading, text in definitions.items()},
         style=_shell_asset("page.css"),
         script=Markup(READ_DATA) + Markup("\n").join(map(_shell_asset, SCRIPTS)),
-        library=Markup(shell_library().result().replace("</script", "<\\/script")),
+        library=Markup(shell_library().replace("</script", "<\\/script")),
         data=data_in_shell(data),
         version=version("steepslope"),
         **further,
@@ -70,21 +69,27 @@ def _shell_asset(name: str) -> Markup:
 
 
 @cache
-def shell_library() -> Future[str]:
-    """Start to put Vega, Vega-Lite and vega-embed into one script, which defines ``vegaEmbed``; a page waits for it.
-
-    Without vl-convert, which the extra charts brings, the page says in the place of each chart what it lacks.
+def start_shell_library() -> subprocess.Popen[str] | None:
+    """Start to put Vega, Vega-Lite and vega-embed into one script; a page waits for it.
 
     It takes two seconds and 100 MiB of another process: whoever has other work to do before the page calls this first.
+    None without vl-convert, which the extra charts brings. No thread waits for the process: where memory runs out,
+    Python can wait for ever for a thread to start.
     """
-    return ThreadPoolExecutor(1).submit(_bundled_shell_library)
-
-
-def _bundled_shell_library() -> str:
     if find_spec("vl_convert") is None:
+        return None
+    command = [sys.executable, "-c", BUNDLE]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+
+
+@cache
+def shell_library() -> str:
+    """Return the script, which defines ``vegaEmbed``, or one that tells in the place of each chart what is lacking."""
+    process = start_shell_library()
+    if process is None:
         return NO_CHARTS
-    done = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=False, encoding="utf-8")
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    script, complaint = process.communicate()
+    if process.returncode:
+        reason = (complaint.strip().splitlines() or ["no reason given"])[-1]
         raise SteepslopeError(f"the library of the page's charts cannot be put together: {reason}", "vl-convert-python")
-    return done.stdout
+    return script

@@ -224,9 +224,9 @@ def outcome(
     before, begun = digests(bench.place), time.monotonic()
     endings = disturbed()
     after = digests(bench.place)
-    found = [_ending_problem(ending) for ending in endings]
+    found = [ending_problem(ending) for ending in endings]
     found.append(_input_problem(bench, before, after))
-    found += [_result_problem(bench, ending, after, damaged) for ending in endings[:1] if len(endings) == 1]
+    found += [_bench_result_problem(bench, ending, after, damaged) for ending in endings[:1] if len(endings) == 1]
     repair()
     is_taken = damaged is not None and not bench.is_sealed(damaged) and endings[0].code in ENDS_WELL
     found.append("" if is_taken else _next_run_problem(bench, damaged))  # what it was given was another good input
@@ -234,7 +234,8 @@ def outcome(
     return Outcome(fault, case, endings[0].code, problem, round(time.monotonic() - begun, 2))
 
 
-def _ending_problem(ending: Ending) -> str:
+def ending_problem(ending: Ending) -> str:
+    """Return what is wrong with how a command ended; empty if nothing is."""
     if ending.is_late:
         return f"still ran after {TIME_LIMIT:.0f} s"
     if unwanted := NEVER_SAID.search(OF_PYTORCH.sub("", ending.said)):
@@ -256,14 +257,19 @@ def _input_problem(bench: Bench, before: Digests, after: Digests) -> str:
     return f"changed its input {changed[0]}" if changed else ""
 
 
-def _result_problem(bench: Bench, ending: Ending, after: Digests, damaged: Path | None) -> str:
-    """Check the results: the earlier ones, the new ones, or after a kill none that passes for complete."""
-    earlier, new, now = (_results(bench, one) for one in (bench.reference.before, bench.reference.after, after))
+def _bench_result_problem(bench: Bench, ending: Ending, after: Digests, damaged: Path | None) -> str:
+    """Check the results of a command, unless what it was given in place of its input was as good."""
+    if ending.code in ENDS_WELL and damaged is not None and not bench.is_sealed(damaged):
+        return ""
+    earlier, new, now = (_results(bench, files) for files in (bench.reference.before, bench.reference.after, after))
+    return result_problem(ending, earlier, new, now, bench.scenario.code)
+
+
+def result_problem(ending: Ending, earlier: Digests, new: Digests, now: Digests, expected_code: int) -> str:
+    """Return what is wrong with results: they are the earlier ones, the new ones, or after a kill not complete."""
     if ending.code in ENDS_WELL:
-        is_other_input = damaged is not None and not bench.is_sealed(damaged)
-        same = now == new and ending.code == bench.scenario.code
-        return "" if same or is_other_input else f"ended with code {ending.code} and other results"
-    if ending.code in (REFUSED, 1):
+        return "" if now == new and ending.code == expected_code else f"ended with code {ending.code} and other results"
+    if ending.code != BY_SIGNAL:
         return "" if now == earlier or not earlier else f"an earlier result changed: {_difference(earlier, now)}"
     if not earlier or now in (earlier, new):
         return ""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -53,6 +55,7 @@ class Scenario:
     until: str = ""
 
 
+GATE_TO_SIGN = "calibrate --oracle mcp --outputs count.csv --max-risk 0.2 --out signed-gate"
 FIT = "fit --outputs learn.csv --out fused-oracle"
 PAPER = "fit --oracle paper --outputs learn.csv --out paper-oracle --epochs"
 CALIBRATE = "calibrate --oracle oracle --outputs count.csv --max-risk 0.1 --out new-gate --replace"
@@ -150,6 +153,7 @@ SCENARIOS: dict[str, Scenario] = {
                        ("image-gate", "net")),
     "show": Scenario("show gate --json", ("gate",), (), (), ("gate",)),
     "stop": Scenario("stop gate --reason joins", ("gate",), ("gate.stopped",), (), ("gate",)),
+    "sign": Scenario("sign signed-gate --key key.pem", ("key.pem",), ("signed-gate",), (GATE_TO_SIGN,)),
     "import": Scenario(IMPORT, ("answers.jsonl", "mapping.json"), ("answers.csv",)),
     "extract": Scenario(
         f"extract --classifier checkpoint:net {CHUNKS} extracted",
@@ -212,6 +216,9 @@ def make_home(home: Path) -> None:
     assert labels.ids is not None
     lines = [f"{name},{label}" for name, label in zip(labels.ids, labels.require_labels(), strict=True)]
     (home / "labels.csv").write_text("\n".join(["id,label", *lines, ""]), encoding="utf-8")
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    as_pem = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    (home / "key.pem").write_bytes(key.private_bytes(*as_pem))
     _write_photos(home / "photos")
     _write_scans(home / "scans")
     _write_answers(home)

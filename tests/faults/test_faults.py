@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.faults.kinds import FAULTS
+from benchmarks.faults.kinds import FAULTS, ending_problem, result_problem
+from benchmarks.faults.process import Ending
 from benchmarks.faults.scenarios import SCENARIOS
 from benchmarks.results.reliability import BEGIN, END, reliability_table, renew_page
 
@@ -65,6 +67,38 @@ def test_all_other_commands_survive_each_kind_of_fault(work: Path) -> None:
 def test_every_command_is_disturbed() -> None:
     tried = {name for name in COMMANDS for scenario in SCENARIOS.values() if scenario.words.startswith(name)}
     assert {*COMMANDS} - tried == UNTRIED
+
+
+@pytest.mark.parametrize(
+    ("ending", "problem"),
+    [
+        (Ending(2, "steepslope: error: a.csv: expected a table, found none", 0.1, 0), ""),
+        (Ending(-9, "", 0.1, 0), ""),
+        (Ending(2, "steepslope: internal error: KeyError: 'a'", 0.1, 0), "said: .*internal error"),
+        (Ending(1, "a line", 0.1, 0), "exit code 1: a line"),
+        (Ending(-6, "", 0.1, 0), "exit code -6"),
+        (Ending(-9, "", 61, 0, is_late=True), "still ran after 60 s"),
+    ],
+)
+def test_an_end_that_says_nothing_useful_is_a_problem(ending: Ending, problem: str) -> None:
+    assert re.match(problem or "$", ending_problem(ending))
+
+
+@pytest.mark.parametrize(
+    ("code", "now", "problem"),
+    [
+        (0, {"out/a": "new", "out/b": "new"}, ""),
+        (0, {"out/a": "new", "out/b": "old"}, "ended with code 0 and other results"),
+        (2, {"out/a": "old", "out/b": "old"}, ""),
+        (2, {"out/a": "old"}, "an earlier result changed: out/b"),
+        (-9, {"out/a": "new"}, ""),
+        (-9, {"out/a": "new", "out/b": "old"}, "a mixture of earlier and new files"),
+        (-9, {"out/a": "half", "out/b": "old"}, "out/a: neither the earlier nor the new one"),
+    ],
+)
+def test_a_lost_result_is_a_problem(code: int, now: dict[str, str], problem: str) -> None:
+    earlier, new = ({"out/a": age, "out/b": age} for age in ("old", "new"))
+    assert result_problem(Ending(code, "", 0.1, 0), earlier, new, now, expected_code=0) == problem
 
 
 def test_the_table_counts_what_was_survived(tmp_path: Path) -> None:

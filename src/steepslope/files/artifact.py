@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from steepslope.errors import SteepslopeError, without_secrets
+from steepslope.errors import SteepslopeError, reason_of, without_secrets
 from steepslope.files import folders
 from steepslope.files.hub import hub_snapshot, is_hub
 
@@ -27,6 +27,7 @@ T = TypeVar("T")
 NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
 REPLACE = "choose another folder, or give --replace"
 DELETE = "choose another folder, or delete this one"
+FORGED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # what wrong values in a card lead to
 SHORT = 40  # longer values are not shown
 
 
@@ -175,7 +176,7 @@ class Artifact:
         before = self._state(folder)
         staging = folders.staging_of(folder, self.card)
         try:
-            loaded = load(self.sealed_card(folder))
+            loaded = self._loaded(folder, load)
             if self._state(folder) == before:
                 return loaded
         except Exception:
@@ -184,7 +185,18 @@ class Artifact:
         if not staging.exists():  # it was replaced, maybe with an outer folder, in which no lock may be put
             return self.read(folder, load)
         with folders.undisturbed_folder(folder, self.card):
-            return load(self.sealed_card(folder))
+            return self._loaded(folder, load)
+
+    def _loaded(self, folder: Path, load: Callable[[dict[str, Any]], T]) -> T:
+        """Return what ``load`` makes of a sealed card; say so in one line if its values make nothing."""
+        card = self.sealed_card(folder)
+        try:
+            return load(card)
+        except SteepslopeError:
+            raise
+        except FORGED as error:
+            found = f"found values that make none ({type(error).__name__}: {reason_of(error, 160)})"
+            raise SteepslopeError(f"expected {self.what}, {found}: {AGAIN}", folder / self.card) from error
 
     def _state(self, folder: Path) -> str | None:
         """Return what tells a card from all that come after it; None where there is none."""

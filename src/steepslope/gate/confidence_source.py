@@ -40,7 +40,18 @@ ORACLE, SCORE = "oracle", "score"  # the kinds
 STATE = "score.safetensors"
 LOG_ODDS = "logit"
 RARE = 0.05  # share of the calibration rows; the labels of a smaller share say little about rows like these
+MOST_CLASSES = 10_000_000  # more are a mistake, and their names alone would fill memory
 SHORT = 12  # characters of a digest that are shown
+
+
+@dataclass(frozen=True)
+class StoredSource:
+    """What a gate's card holds of its source, besides the model; see :class:`ConfidenceSource`."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    lacked: Mapping[str, int]
+    rows: int
+    answers: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,8 +231,9 @@ class ConfidenceSource:
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path, load_oracle: LoadOracle) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
         kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
-        names: Any = {"shapes": dict, "lacked": dict, "rows": int, "answers": dict}
-        known = {name: field(card, name, kind, path) for name, kind in names.items()}
+        if num_classes > MOST_CLASSES:
+            raise SteepslopeError(f"expected at most {MOST_CLASSES:,} classes, found {num_classes:.3g}", path)
+        known = vars(read_fields(StoredSource, card, path))
         if kind == ORACLE:
             return replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
         name = field(card, "name", str, path)

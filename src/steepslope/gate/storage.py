@@ -15,16 +15,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import DIGEST, FILES, Artifact
+from steepslope.files.artifact import AGAIN, DIGEST, FILES, Artifact
 from steepslope.files.folders import positive, read_json
 from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
+from steepslope.gate.decisions import PREDICTED, names_of_classes
 from steepslope.gate.switch import reason_to_stop
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs.arrays import checked_class_names
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.objectives import Objectives
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 CARD, SENTENCES = "gate.json", "certificate.md"
 INSIDE = "gate"  # the gate of a saved TrustedClassifier
+ROUNDING = 1e-9  # of a P(correct)
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
     "a calibrated gate", CARD, version=9, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
@@ -97,15 +102,44 @@ def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOr
     card = read_fields(GateCard, content, path)
     if not card.certificates:
         raise SteepslopeError("expected a certificate, found none", path)
+    for certificate in (*card.certificates, *card.of_classes, *filter(None, [card.rejection])):
+        certificate.require_possible(path)
     remembers = CALIBRATION_ROWS in content[FILES] and rows.exists()
+    kept = CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None
+    if kept is not None:
+        _require_recount(card, kept, path)
     known = {name: value for name, value in vars(card).items() if name not in ("source", "classes")}
     return known | {
         "n": positive(content, "n", path),
         "source": None if card.source is None else ConfidenceSource.read(folder, card.source, path, load_oracle),
         "classes": checked_class_names(card.classes, len(card.classes)) if card.classes else None,
         "origin": read_fields(Origin, content, path),
-        "calibration_rows": CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None,
+        "calibration_rows": kept,
     }
+
+
+def _require_recount(card: GateCard, rows: CalibrationRows, path: Path) -> None:
+    """Raise if a threshold would decide otherwise on the calibration rows than the gate did, by their P(correct).
+
+    Groups other than the predicted classes are not kept with the rows, so such a gate is not counted again.
+    """
+    risk = card.certificates[0].max_risk
+    for certificate in card.certificates:
+        if certificate.max_risk != risk or (certificate.group is not None and card.by != PREDICTED):
+            continue
+        is_counted = np.ones(len(rows.p_correct), np.bool_)
+        if rows.predicted is not None:
+            is_counted = rows.predicted != UNKNOWN
+            if certificate.group is not None:
+                is_counted &= names_of_classes(rows.predicted, card.classes).astype(np.str_) == certificate.group
+        threshold, p_correct = certificate.threshold, rows.p_correct[is_counted]
+        lowest = float(card.probability(np.array([threshold]))[0]) if np.isfinite(threshold) else threshold
+        least = np.min(rows.p_correct[is_counted & rows.accepted], initial=np.inf)
+        most = np.max(rows.p_correct[is_counted & ~rows.accepted], initial=-np.inf)
+        if most > lowest + ROUNDING or least < lowest - ROUNDING:
+            found = f"found {threshold:.6g}, which accepts {np.sum(p_correct >= lowest):,} of {len(p_correct):,}"
+            expected = f"expected the threshold that accepted {np.sum(rows.accepted & is_counted):,} calibration rows"
+            raise SteepslopeError(f"{expected}, {found}: {AGAIN}", path)
 
 
 def digest_of_gate(folder: str | Path) -> str:

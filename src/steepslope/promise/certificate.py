@@ -267,6 +267,14 @@ class Certificate:
         accepted = is_unknown & (confidence >= self.threshold) & self.is_given
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
 
+    def require_possible(self, place: str | Path) -> None:
+        """Raise for counts, or a probability, that no calibration can have."""
+        counts = 0 <= self.accepted <= self.n and 0 <= self.errors <= self.n
+        shares = [self.delta] if self.max_risk is None else [self.delta, self.max_risk]
+        if not counts or not all(0 <= share <= 1 for share in shares):
+            found = f"found {self.errors} errors, {self.accepted} accepted, {self.n} rows, risk {self.max_risk}"
+            raise SteepslopeError(f"expected counts of at most all rows, and a risk in [0, 1], {found}", place)
+
     @property
     def is_given(self) -> bool:
         """Whether anything is promised."""

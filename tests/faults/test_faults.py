@@ -19,7 +19,7 @@ from steepslope.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("fit --replace", "calibrate", "predict CSV", "predict images", "monitor", "import")
-IN_TABLE_ONLY = ("demo", "benchmark")  # they take long
+IN_TABLE_ONLY = ("demo", "benchmark", "export", "evaluate", "serve")  # they take long
 UNTRIED = {"shift stylize", "shift train-stylizer", "shift recolor"}  # hours, or a net that learns
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the harness needs Linux")

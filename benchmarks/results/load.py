@@ -102,8 +102,9 @@ def _send(live: LiveProcess, picture: bytes, seen: Seen, end: float) -> None:
 
 def _looks(live: LiveProcess, seen: Seen, threads: list[Thread]) -> Iterator[Row]:
     """Yield what a look at the server shows, every ten seconds while clients send."""
-    begin = time.monotonic()
-    while any(thread.is_alive() for thread in threads):
+    begin, is_sending = time.monotonic(), True
+    while is_sending:
+        is_sending = any(thread.is_alive() for thread in threads)  # before the look, so that the last one sees all
         asked = time.monotonic()
         is_live = live.raw(LIVE, wait=WAIT).startswith(b"HTTP/1.1 200")
         with seen.lock:
@@ -120,7 +121,8 @@ def _looks(live: LiveProcess, seen: Seen, threads: list[Thread]) -> Iterator[Row
             seen.times.clear()
         print({**row, "times": len(row["times"])}, flush=True)
         yield row
-        time.sleep(EVERY)
+        if is_sending:
+            time.sleep(EVERY)
 
 
 def _memory(pid: int) -> dict[str, int]:

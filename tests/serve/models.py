@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -204,3 +206,18 @@ def inferred(client: TestClient, **arrays: NDArray[Any]) -> dict[str, list[Any]]
     found = posted(client, **arrays)
     assert found.status_code == 200, found.text
     return {one["name"]: one["data"] for one in found.json()["outputs"]}
+
+
+class FullDisk:
+    """A disk on which only so many bytes have room."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.write = room, os.write
+
+    def __call__(self, descriptor: int, data: bytearray) -> int:
+        """Write as much as there is room for; raise if there is none."""
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = self.write(descriptor, data[: self.room])
+        self.room -= count
+        return count

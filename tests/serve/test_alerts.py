@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import subprocess
 import time
@@ -16,17 +14,17 @@ import numpy as np
 import pytest
 import yaml
 from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from steepslope.nets.export.file import Arrays
 from steepslope.serve.app import Answers, make_app
 from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.served import Served
 from tests.linters import require_program
-from tests.serve.models import PREDICT, encoded, file_served, image_gate
+from tests.serve.models import PREDICT, FullDisk, encoded, file_served, image_gate
 
 ALERTS = Path(__file__).parents[2] / "docs" / "serving-alerts.yaml"
 RULES = {rule["alert"]: rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]}
-SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 COUNTERS = "_total", "_bucket", "_count", "_sum"
 MINUTES = 150  # longer than any rule waits
 RED, GREY = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 99, np.uint8)
@@ -104,12 +102,13 @@ STATES = {
 
 def shown(client: TestClient) -> dict[str, float]:
     """Return what Prometheus would read, with the labels that it adds."""
-    added = 'instance="here:8000",job="gate"'
-    text = client.get("/metrics").text
-    return {
-        f"{name}{{{labels + ',' if labels else ''}{added}}}": float(value)
-        for name, labels, value in SAMPLE.findall(text)
-    }
+    found = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            labels = {**sample.labels, "instance": "here:8000", "job": "gate"}
+            written = ",".join(f'{name}="{value}"' for name, value in labels.items())
+            found[f"{sample.name}{{{written}}}"] = sample.value
+    return found
 
 
 def series(before: dict[str, float], after: dict[str, float]) -> list[dict[str, str]]:
@@ -131,11 +130,7 @@ def test_alerts_fire(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     promtool, state = require_program("promtool", "apt-get install prometheus"), STATES[name]
     log = DecisionLog.open(tmp_path / "served.csv", None)
     if state.is_full:
-
-        def full(descriptor: int, data: bytes) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr("steepslope.serve.decision_log.os.write", full)
+        monkeypatch.setattr("steepslope.serve.decision_log.os.write", FullDisk(room=0))
     served = state.changed(file_served(image_gate(tmp_path)))
     watch: Any = state.watch
     app = make_app(Answers(served, watch=watch, log=log, stopped=lambda: state.stopped))

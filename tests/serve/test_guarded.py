@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import socket
 import sys
 import threading
@@ -24,7 +22,7 @@ from steepslope.serve.app import Answers, make_app
 from steepslope.serve.capacity import RUNNING, memory_of_server
 from steepslope.serve.decision_log import DecisionLog
 from tests.serve.live import listening, running
-from tests.serve.models import PREDICT, client_of, drawn, encoded, file_served, image_gate
+from tests.serve.models import PREDICT, FullDisk, client_of, drawn, encoded, file_served, image_gate
 
 IMAGE = encoded(drawn(1, 8, 8)[0])
 EVIL = {"Host": "evil.example:8103", "Origin": "http://evil.example:8103"}
@@ -46,21 +44,6 @@ def test_a_name_that_is_allowed_is_answered(name: str, tmp_path: Path) -> None:
     app = make_app(Answers(file_served(image_gate(tmp_path)), hosts=[name]))
     with TestClient(app, "http://localhost") as client:
         assert client.post(PREDICT, content=IMAGE, headers=EVIL).status_code == 200
-
-
-class FullDisk:
-    """A disk on which only so many bytes have room."""
-
-    def __init__(self, room: int) -> None:
-        self.room, self.write = room, os.write
-
-    def __call__(self, descriptor: int, data: bytearray) -> int:
-        """Write as much as there is room for; raise if there is none."""
-        if not self.room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        count = self.write(descriptor, data[: self.room])
-        self.room -= count
-        return count
 
 
 def test_decisions_on_a_full_disk_are_written_later(

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from steepslope import Gate
+from steepslope import FusedOracle, Gate
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.benchmark_sets import read_idx
+from steepslope.nets.data.image_files import ImageFiles
+from steepslope.nets.data.images import image_as_bytes
+from steepslope.nets.data.transforms import decoded_or_reason
 from steepslope.scores import MCP
 from tests.conftest import make_outputs, write_idx
+from tests.serve.models import drawn, encoded, image_gate
 
 ENDS_WELL = (0, 2, 3, 4)
 CHANGES = st.lists(
@@ -53,6 +57,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outputs.save(folder / name)
     outputs.save(folder / "outputs")
     Gate.of(MCP(), make_outputs(600, seed=3), max_risk=0.4).save(folder / "gate")
+    oracle = FusedOracle(budget="free").fit(make_outputs(300, seed=1))
+    oracle.save(folder / "oracle")
+    Gate.of(oracle, make_outputs(600, seed=3), max_risk=0.4).save(folder / "judged")
+    image_gate(folder).rename(folder / "gate.onnx")
     words = f"predict --gate {folder}/gate --outputs {folder}/outputs.csv --out {folder}/decided.csv"
     assert main(words.split()) == 0
     words = f"monitor --gate {folder}/gate --predictions {folder}/decided.csv --state {folder}/state.sqlite"
@@ -67,6 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+CALIBRATE = "calibrate --oracle {0}/oracle --outputs {0}/outputs --max-risk 0.4 --out {0}/made --replace"
 PREDICT = "predict --gate {0}/gate --outputs {0}/{1} --out {0}/out.csv --replace"
 READERS = {
     "outputs.csv": PREDICT,
@@ -75,6 +84,10 @@ READERS = {
     "outputs/logits.npy": PREDICT.replace("{1}", "outputs"),
     "gate/gate.json": "show {0}/gate",
     "gate/calibration_rows.safetensors": "show {0}/gate",
+    "gate.onnx": "show {0}/gate.onnx",
+    "judged/oracle/evidence.safetensors": PREDICT.replace("/gate", "/judged").replace("{1}", "outputs"),
+    "oracle/oracle.json": CALIBRATE,
+    "oracle/oracle.safetensors": CALIBRATE,
     "decided.csv": "monitor --gate {0}/gate --predictions {0}/decided.csv --state {0}/new.sqlite",
     "labels.csv": "monitor --gate {0}/gate --predictions {0}/decided.csv --labels {0}/{1} --state {0}/new.sqlite",
     "state.sqlite": "monitor --gate {0}/gate --state {0}/state.sqlite",
@@ -109,6 +122,17 @@ def test_idx_files_are_read_or_refused(folder: Path, changes: Changes) -> None:
     path.write_bytes(damaged(path.read_bytes(), changes))
     with suppress(SteepslopeError):  # any other is a failure
         assert read_idx(path, 3).dtype == np.uint8
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"])
+@settings(suppress_health_check=[*HealthCheck], deadline=None)
+@given(changes=CHANGES)
+def test_images_are_decoded_or_refused(kind: str, tmp_path: Path, changes: Changes) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(damaged(encoded(drawn(1, 9, 12)[0], kind), changes))
+    image = decoded_or_reason(ImageFiles([str(path)], ["row"]), 0, image_as_bytes)
+    assert "\n" not in image if isinstance(image, str) else image.dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -34,12 +34,18 @@ def test_a_limit_of_the_address_space_is_seen() -> None:
     assert free_memory() > 0
 
 
-def test_a_limit_of_a_container_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limited", ["", "system.slice", "system.slice/gate.service"])
+def test_a_limit_of_a_control_group_is_seen(limited: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root's is a container's; a service has a group of its own, within others."""
+    (own := tmp_path / "own").write_text("4:memory:/elsewhere\n0::/system.slice/gate.service\n")
+    monkeypatch.setattr(memory, "OWN_GROUPS", own)
+    monkeypatch.setattr(memory, "GROUPS", {"": (tmp_path, "memory.max", "memory.current", "inactive_file")})
+    folder = tmp_path / limited
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("max", "4000000"), ("current", "3000000"), ("stat", "anon 5\ninactive_file 500000\n")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    monkeypatch.setattr(memory, "GROUPS", ((tmp_path, "memory.max", "memory.current", "inactive_file"),))
+        (folder / f"memory.{name}").write_text(text)
     assert free_memory() == 1_500_000
-    (tmp_path / "memory.max").write_text("max\n")
+    (folder / "memory.max").write_text("max\n")
     assert free_memory() > 1_500_000
 
 

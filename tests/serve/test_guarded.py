@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -118,8 +119,10 @@ def test_a_request_that_memory_runs_out_for_is_told_to_come_later(tmp_path: Path
         raise RuntimeError("Failed to allocate memory for requested buffer of size 123")
 
     with client_of(replace(file_served(image_gate(tmp_path)), run=run)) as client:
-        answer = client.post(PREDICT, content=IMAGE)
+        answer = client.post(PREDICT, content=IMAGE, headers={"X-Request-Id": "mine"})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.headers["x-request-id"] == "mine"
+        assert 'steepslope_requests_total{route="predict",status="503"} 1.0' in client.get("/metrics").text
 
 
 def test_what_ends_a_batch_does_not_end_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -174,8 +177,33 @@ def test_each_line_of_the_log_is_an_object(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_slow_clients_do_not_cut_honest_uploads(tmp_path: Path) -> None:
-    """More clients than there may be, each with a byte now and then, come while images are sent for two seconds."""
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
+def test_readers_that_find_no_memory_for_a_thread_end() -> None:
+    """Those that run would wait for the others, and the process for them."""
+    code = (
+        "import resource, threading\n"
+        "from steepslope.errors import is_out_of_memory\n"
+        "from steepslope.serve.app import _started_readers\n"
+        "threading.stack_size(64 << 20)\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "most = pages * resource.getpagesize() + (100 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (most, most))\n"
+        "try:\n"
+        "    _started_readers(8)\n"
+        "except RuntimeError as error:\n"
+        "    print(is_out_of_memory(error))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "True\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("idle", [0, 4])
+def test_slow_clients_do_not_cut_honest_uploads(idle: float, tmp_path: Path) -> None:
+    """More clients than there may be, each with a byte now and then, come while images are sent for two seconds.
+
+    Some come on connections that asked something before, and were idle for some seconds since.
+    """
     body = encoded(drawn(1, 500, 500)[0])
     head = f"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     answers: list[bytes] = []
@@ -183,6 +211,12 @@ def test_slow_clients_do_not_cut_honest_uploads(tmp_path: Path) -> None:
 
         def upload() -> None:
             with socket.create_connection(live.address, 30) as connection:
+                if idle:
+                    connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: [::]\r\n\r\n")
+                    before = b""
+                    while not before.endswith(b"}"):
+                        before += connection.recv(2000)
+                    time.sleep(idle)
                 connection.sendall(head)
                 for part in range(20):
                     connection.sendall(body[len(body) * part // 20 : len(body) * (part + 1) // 20])
@@ -192,6 +226,7 @@ def test_slow_clients_do_not_cut_honest_uploads(tmp_path: Path) -> None:
         uploads = [threading.Thread(target=upload) for _ in range(10)]
         for thread in uploads:
             thread.start()
+        time.sleep(max(0, idle - 1))  # all are there when the uploads begin
         for _ in range(220):
             slow = stack.enter_context(socket.create_connection(live.address, 30))
             slow.sendall(b"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: 1000\r\n\r\nx")

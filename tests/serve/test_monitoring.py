@@ -22,7 +22,7 @@ from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.serve.app import Answers, make_app
 from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.gate_folder import served_gate_folder
-from steepslope.serve.monitoring import SECONDS, ServedMonitor
+from steepslope.serve.monitoring import RETRY, SECONDS, ServedMonitor
 from tests.serve.live import running
 from tests.serve.models import PREDICT, client_of, encoded, posted
 
@@ -148,7 +148,7 @@ def test_a_server_is_not_ready_while_its_monitors_state_is_lost(gates: Path, tmp
         assert posted(client, images=NOISE[:5]).status_code == 200
         until(lambda: watch.monitor.rows == 12)
         (tmp_path / "elsewhere").rename(state)
-        assert client.get("/v2/health/ready").status_code == 200
+        until(lambda: client.get("/v2/health/ready").status_code == 200)
         assert "steepslope_monitor_lost 0.0" in client.get("/metrics").text
     assert Monitor.load(state).rows == 12
 
@@ -164,4 +164,44 @@ def test_a_state_that_another_process_writes_is_not_lost_but_after_a_minute(gate
         with pytest.raises(SteepslopeError, match="database is locked"):
             watch.write(wait=0)
         assert not watch.can_write()
+    assert not watch.can_write()  # it was tried a moment ago
+    watch.written -= RETRY
     assert watch.can_write()
+
+
+def test_decisions_are_written_where_the_state_cannot_be(gates: Path, tmp_path: Path) -> None:
+    served, state = served_gate_folder(gates / "free"), tmp_path / "watch.sqlite"
+    watch = ServedMonitor.open(state, served.card.gate, served.gate)
+    log = DecisionLog.open(tmp_path / "served.csv", served.card.classes, served.card.threshold)
+    with client_of(served, watch, log) as client:
+        state.unlink()
+        watch.written -= SECONDS
+        assert posted(client, images=NOISE[:7]).status_code == 200
+        until(lambda: watch.is_lost)
+    assert len(pd.read_csv(tmp_path / "served.csv")) == 7
+
+
+def test_what_waits_for_a_lost_state_is_bounded(
+    gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A state that comes back has the rows of before; a monitor without a file keeps none."""
+    gate, digest = Gate.load(gates / "free"), digest_of_gate(gates / "free")
+    monkeypatch.setattr("steepslope.serve.monitoring.MOST_UNWRITTEN", 100)
+    watch, in_memory = (ServedMonitor.open(path, digest, gate) for path in (tmp_path / "watch.sqlite", None))
+    assert gate.calibration_rows is not None
+    rows = gate.calibration_rows
+    for start in range(0, 150, 30):
+        part = slice(start, start + 30)
+        predicted = Predicted.of(rows.p_correct[part], rows.accepted[part], rows.probability[part])
+        watch.update(predicted)
+        in_memory.update(predicted)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "90 predictions wait to be written; no more are kept"
+    ]
+    assert not in_memory.unwritten
+    watch.write()
+    assert watch.monitor.rows == 90
+    begun = Monitor.of(gate, digest=digest)
+    begun.take(Predicted.of(rows.p_correct[:30], rows.accepted[:30], rows.probability[:30]))
+    begun.take(Predicted.of(rows.p_correct[30:90], rows.accepted[30:90], rows.probability[30:90]))
+    assert Monitor.load(tmp_path / "watch.sqlite").as_json() == begun.as_json()

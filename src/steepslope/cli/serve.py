@@ -30,6 +30,7 @@ MODEL_NAME = Check(
 )
 
 LOG_FORMAT = choice("text", "json")
+DAY = 86_400.0  # seconds
 
 
 @showing_first("gate", "classifier", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
@@ -100,7 +101,7 @@ def serve(
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
     require("when_changed", when_changed, WHEN_CHANGED)
-    require("stop_within", stop_within, number(1))
+    require("stop_within", stop_within, number(1, DAY))
     require("log_format", log_format, LOG_FORMAT)
     from steepslope.gate.switch import reason_to_stop
     from steepslope.serve.app import Answers

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 
 GIBI = 1 << 30
-CGROUP = Path("/sys/fs/cgroup")
-GROUPS = (  # version 2, version 1: folder, limit, use, and the cache that can be dropped
-    (CGROUP, "memory.max", "memory.current", "inactive_file"),
-    (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
+CGROUP, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+GROUPS = {  # by the controllers in OWN_GROUPS, version 2 and 1: folder, limit, use, and the cache that can be dropped
+    "": (CGROUP, "memory.max", "memory.current", "inactive_file"),
+    "memory": (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 HARMLESS, MOST_TIMES = GIBI, 100  # up to so many bytes any ratio passes; outputs are seldom packed to a tenth
 
 
@@ -47,14 +47,27 @@ def _free_on_machine() -> float:
 
 
 def _left_in_container() -> float:
-    """Return what the limit of a control group leaves; files that it could drop from its cache are no use of memory."""
-    for folder, limit, use, dropped in GROUPS:
-        with suppress(OSError, ValueError, StopIteration):  # no such group, or "max": no limit
-            most = int((folder / limit).read_text(encoding="ascii"))
-            lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-            cached = int(next(line for line in lines if line.startswith(f"{dropped} ")).split()[1])
-            used = int((folder / use).read_text(encoding="ascii")) - cached
-            return float(max(0, most - used))
+    """Return the least that the limits of this process's control groups and of those around them leave."""
+    left = inf
+    with suppress(OSError, ValueError):
+        for line in OWN_GROUPS.read_text(encoding="utf-8").splitlines():
+            _, controllers, name = line.split(":", 2)
+            if controllers in GROUPS:  # others limit no memory
+                root, *names = GROUPS[controllers]
+                group = root / name.strip("/")
+                around = [group, *group.parents]
+                left = min(left, *(_left_in_group(folder, *names) for folder in around[: around.index(root) + 1]))
+    return left
+
+
+def _left_in_group(folder: Path, limit: str, use: str, dropped: str) -> float:
+    """Return what the limit of one group leaves; files that it could drop from its cache are no use of memory."""
+    with suppress(OSError, ValueError, StopIteration):  # no such group, or "max": no limit
+        most = int((folder / limit).read_text(encoding="ascii"))
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = int(next(line for line in lines if line.startswith(f"{dropped} ")).split()[1])
+        used = int((folder / use).read_text(encoding="ascii")) - cached
+        return float(max(0, most - used))
     return inf
 
 

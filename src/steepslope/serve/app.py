@@ -60,7 +60,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BYTES = "application/json", "application/octet-stream"
 LARGE = 1 << 16  # bytes of a body that is read next to the event loop
 PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
-GIVEN_UP = "the server stopped before this was answered"
+GIVEN_UP = "the server stopped before this was answered"  # the time for stopping is over
 REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"[!-~]{1,200}")  # printable ASCII
 LOCAL_HOST, ANY_HOST = "localhost", "*"
 UNKNOWN = "unknown"  # the route of a request for which there is none
@@ -226,8 +226,12 @@ def _started_readers(count: int) -> ThreadPoolExecutor:
     """Return so many threads that run already: where memory is short, one that begins later could not start."""
     readers = ThreadPoolExecutor(count, thread_name_prefix="reader")
     all_run = threading.Barrier(count + 1)
-    for _ in range(count):
-        readers.submit(all_run.wait)
+    try:
+        for _ in range(count):
+            readers.submit(all_run.wait)
+    except BaseException:  # no memory for a thread: those that run would wait for it for ever
+        all_run.abort()
+        raise
     all_run.wait()
     return readers
 
@@ -274,16 +278,26 @@ class AppGuard:
             await send(message)
 
         try:
-            await app(scope, receive, answer)
-        except asyncio.CancelledError:  # the time for stopping is over
-            if not status:
-                await JSONResponse({"error": GIVEN_UP}, 503)(scope, receive, answer)
+            await self._run(app, scope, receive, answer, lambda: status > 0)
         finally:
             route = getattr(scope.get("endpoint"), "__name__", UNKNOWN)
             seconds = time.perf_counter() - started
             self.answers.counted.of_request(route, status or 500, seconds)
             facts = {**scope["state"], "route": route, "status": status or 500, "seconds": round(seconds, 6)}
             LOGGER.info("%s %s", scope["method"], scope["path"], extra=facts)
+
+    async def _run(
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, has_answered: Callable[[], bool]
+    ) -> None:
+        """Run an app, and answer to what goes wrong in it unless it has begun to answer itself."""
+        try:
+            await app(scope, receive, send)
+        except (asyncio.CancelledError, Exception) as error:
+            if not has_answered():
+                failure = await _app_answer_to(self.answers.name, Request(scope), error)
+                await failure(scope, receive, send)
+            elif not isinstance(error, asyncio.CancelledError):
+                raise
 
 
 def _app_refusal(headers: Headers, method: str, hosts: Collection[str]) -> Response | None:
@@ -335,7 +349,7 @@ def make_app(answers: Answers) -> FastAPI:
     app.state.answers = answers
     app.include_router(_app_routes(answers))
     app.add_middleware(AppGuard, answers=answers)
-    for kind in (HTTPException, RequestValidationError, SteepslopeError, Exception):
+    for kind in (HTTPException, RequestValidationError, SteepslopeError):  # AppGuard answers to all others
         app.add_exception_handler(kind, partial(_app_answer_to, answers.name))
     return app
 
@@ -369,8 +383,10 @@ def _app_failure(status: int, message: object, headers: Any = None) -> JSONRespo
     return JSONResponse({"error": " ".join(str(message).split())[:LONGEST]}, status, headers)
 
 
-async def _app_answer_to(model: str, request: Request, error: Exception) -> Response:
+async def _app_answer_to(model: str, request: Request, error: BaseException) -> Response:
     """Return the answer to what went wrong. It is no plain function, which would need a thread of its own."""
+    if isinstance(error, asyncio.CancelledError):
+        return _app_failure(503, GIVEN_UP)
     if isinstance(error, HTTPException):
         unknown = f"{request.url.path}: no such route; the model of this server is {model}"
         return _app_failure(error.status_code, unknown if error.status_code == 404 else error.detail, error.headers)
@@ -381,4 +397,5 @@ async def _app_answer_to(model: str, request: Request, error: Exception) -> Resp
         return _app_failure(400, error)
     if is_out_of_memory(error):
         return _app_failure(503, "the server has no memory left for this: try again later", {"Retry-After": "1"})
+    LOGGER.error("request %s failed", request.state.request_id, exc_info=error)
     return _app_failure(500, "the server failed; its log tells why")

@@ -111,7 +111,7 @@ class DecisionLog:
     def can_write(self) -> bool:
         """Return whether all decisions are written. Those that wait are tried again here, even if no requests come."""
         self.write_waiting()
-        return not self.unwritten
+        return not self.is_failing
 
     def close(self) -> None:
         """Write what waits for the last time; say how many decisions are lost."""

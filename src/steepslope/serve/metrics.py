@@ -86,10 +86,10 @@ class ServerMetrics:
         self.accepts.inc(int(accepted.sum()))
         if handed_over is not None:
             self.handed_over.inc(float(handed_over.sum()))
+        if self.log is not None:  # first, since a state that cannot be written raises
+            self.log.write(outputs)
         if self.watch is not None:
             self.watch.write_in_time()
-        if self.log is not None:
-            self.log.write(outputs)
 
     def of_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""

@@ -26,6 +26,8 @@ from steepslope.serve.logs import LOGGER
 from steepslope.serve.served import DECISION, lacking_rows, split_served_rows
 
 SECONDS = 10.0  # at most, by which the file lags behind
+RETRY = 1.0  # seconds after which a probe tries again to write a state that is lost
+MOST_UNWRITTEN = 1_000_000  # predictions that wait for a state that cannot be written, some 64 MiB
 
 
 @dataclass(eq=False)
@@ -49,6 +51,7 @@ class ServedMonitor:
     written: float = field(default_factory=time.monotonic)
     failing_since: float = math.inf
     is_lost: bool = False
+    is_full: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -96,8 +99,19 @@ class ServedMonitor:
             self.monitor.take(self._stopped(rows, places))
             self._tell_health(before)
             rows = self._stopped(rows, places)  # there may be an alarm now
-            self.unwritten.append(rows)
+            self._keep(rows)
         return rows.by_gate & ~rows.accepted
+
+    def _keep(self, rows: Predicted) -> None:
+        """Keep predictions until they can be written; tell once where there are too many, which the state never has."""
+        if self.path is None:
+            return
+        waiting = sum(map(len, self.unwritten))
+        if waiting + len(rows) <= MOST_UNWRITTEN:
+            self.unwritten.append(rows)
+        elif not self.is_full:
+            self.is_full = True
+            LOGGER.error("%s: %s predictions wait to be written; no more are kept", self.path, waiting)
 
     def _stopped(self, rows: Predicted, places: NDArray[np.int64]) -> Predicted:
         """Return predictions at some places of the stream, none accepted from the first alarm on if that reviews."""
@@ -138,7 +152,7 @@ class ServedMonitor:
                 self.is_lost = not is_busy or self.written - self.failing_since > WAIT  # others may write for a while
                 raise
             self.unwritten = []
-            self.is_lost = False
+            self.is_lost = self.is_full = False
             self.failing_since = math.inf
 
     def _tell_health(self, before: str) -> None:
@@ -157,14 +171,14 @@ class ServedMonitor:
             if monitor.gate != self.digest:
                 expected = "expected the state of the gate that is served"
                 raise SteepslopeError(f"{expected}, found another gate's", self.path)
-            for rows in self.unwritten:
-                monitor.take(rows)
+            if self.unwritten:
+                monitor.take(Predicted.joined(self.unwritten))
             state.write(monitor.as_json())
         return monitor
 
     def can_write(self) -> bool:
         """Return whether the state can be written. A lost one is tried again here, even if no requests come."""
-        if self.is_lost:
+        if self.is_lost and time.monotonic() - self.written >= RETRY:
             with suppress(SteepslopeError):
                 self.write(wait=0)
         return not self.is_lost

@@ -90,6 +90,8 @@ class ServerConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Go on waiting for headers until they are complete."""
+        if self.is_kept_alive and self.headers_due is None:  # a further request begins
+            self.waits_since, self.received = self.loop.time(), 0
         self.received += len(data)
         super().data_received(data)
         self._expect_headers()

@@ -40,7 +40,7 @@ MINUTE = 60
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: [::]\r\n\r\n"
 JPEG = {"Content-Type": "image/jpeg"}
 NOTE = "Memory is the largest of the minute; times are of the answers with status 200."
-CURVE = "curve.png"
+CURVE, COLORS = "curve.png", 32
 DECISIONS = "decisions.csv"
 
 
@@ -287,11 +287,16 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
         times = np.array([_quantiles(of_minute, kind) for _, of_minute in groups])
         if np.isfinite(times).any():
             (line,) = below.plot([minute + 0.5 for minute, _ in groups], times[:, 0], label=f"{kind}, median")
-            below.plot([minute + 0.5 for minute, _ in groups], times[:, 1], ":", color=line.get_color(), label="99 %")
+            below.plot(
+                [minute + 0.5 for minute, _ in groups], times[:, 1], ":", color=line.get_color(), label=f"{kind}, 99 %"
+            )
     below.set(xlabel="minute", ylabel="seconds", ylim=(0, None))
     for axes in (above, below):
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(path, dpi=100)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -190,11 +190,14 @@ def test_what_waits_for_a_lost_state_is_bounded(
     watch, in_memory = (ServedMonitor.open(path, digest, gate) for path in (tmp_path / "watch.sqlite", None))
     assert gate.calibration_rows is not None
     rows = gate.calibration_rows
-    for start in range(0, 150, 30):
-        part = slice(start, start + 30)
-        predicted = Predicted.of(rows.p_correct[part], rows.accepted[part], rows.probability[part])
-        watch.update(predicted)
-        in_memory.update(predicted)
+    assert rows.probability is not None
+    parts = [
+        Predicted.of(rows.p_correct[part], rows.accepted[part], rows.probability[part])
+        for part in (slice(start, start + 30) for start in range(0, 150, 30))
+    ]
+    for part in parts:
+        watch.update(part)
+        in_memory.update(part)
     assert [record.message.partition(": ")[2] for record in caplog.records] == [
         "90 predictions wait to be written; no more are kept"
     ]
@@ -202,6 +205,6 @@ def test_what_waits_for_a_lost_state_is_bounded(
     watch.write()
     assert watch.monitor.rows == 90
     begun = Monitor.of(gate, digest=digest)
-    begun.take(Predicted.of(rows.p_correct[:30], rows.accepted[:30], rows.probability[:30]))
-    begun.take(Predicted.of(rows.p_correct[30:90], rows.accepted[30:90], rows.probability[30:90]))
+    for part in parts[:3]:
+        begun.take(part)
     assert Monitor.load(tmp_path / "watch.sqlite").as_json() == begun.as_json()

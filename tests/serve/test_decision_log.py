@@ -104,14 +104,20 @@ def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> No
     assert path.read_text().splitlines()[1:] == [
         f"{name},dog,0.75,0.75,0.75,true,accept,false,,false" for name in ("a", "b")
     ]
-    (tmp_path / "other.csv").write_text("id,cat\n1,0.5\n")
+    others = {"other.csv": "id,cat\n1,0.5\n", "cut.csv": "id,note\na,1\nb,2", "notes.csv": "one line", "i.csv": "is"}
+    for name, text in others.items():
+        (tmp_path / name).write_text(text)
     for name, message in (
-        ("other.csv", "expected the columns id, label, .*, found others"),
+        *((name, "expected the columns id, label, .*, found others") for name in others),
         ("served.parquet", r"decisions: expected a file that ends in \.csv, found 'served\.parquet'"),
         ("no/served.csv", "cannot be written"),
     ):
         with pytest.raises(SteepslopeError, match=message):
             DecisionLog.open(tmp_path / name, None)
+    assert {name: (tmp_path / name).read_text() for name in others} == others
+    (tmp_path / "killed.csv").write_text("id,label,prob")  # as the header was written
+    DecisionLog.open(tmp_path / "killed.csv", None).close()
+    assert (tmp_path / "killed.csv").read_text().startswith("id,label,probability,")
 
 
 def test_alerts_are_about_metrics_that_are_there(gate_folder: Path, tmp_path: Path) -> None:

@@ -57,14 +57,15 @@ class DecisionLog:
         with explained("cannot be written", target, OSError):
             with target.open("ab+") as before:
                 size = before.seek(0, 2)
+                before.seek(0)
+                begun = before.read(len(header))
+                if not header.startswith(begun):  # before anything of a file that is not ours is cut off
+                    raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
                 before.seek(max(0, size - CHUNK))
                 tail = before.read()
                 size = before.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-                before.seek(0)
                 if not size:  # now, so that of two servers that begin a file, one alone writes its header
                     before.write(header)
-                elif before.read(len(header)) != header:
-                    raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
             descriptor = os.open(target, os.O_WRONLY | os.O_APPEND)
         return cls(target, descriptor, classes, threshold)
 

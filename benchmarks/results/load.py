@@ -1,4 +1,4 @@
-"""A server under load: clients that ask for minutes, well and badly, and a server whose memory is limited.
+"""A server under load: its memory is limited, and clients send good and bad requests for minutes.
 
 Run ``python -m benchmarks.results.load --help``. Needs Linux, for the limit.
 """
@@ -124,7 +124,7 @@ TRAFFIC = {"large": ("large",), "mixed": ("small", "large", "small", "slow", "la
 def load(
     gate: str, out: str, state: str, minutes: float = 10, clients: int = 32, gib: float = 3, traffic: str = "large"
 ) -> int:
-    """Ask a server for minutes, and write rows.json, table.md and curve.png.
+    """Send requests to a server for minutes, and write rows.json, table.md and curve.png.
 
     The exit code is 1 if an answer, or the decision of one, was lost, or an answer had another status than it should.
 

@@ -46,7 +46,7 @@ def test_a_changed_file_is_stopped_as_a_whole_and_a_second_run_says_so(
         assert main(words) == 4
         said = capsys.readouterr().err
         assert "900 predictions: 0 accepted (0 %)" in said
-        assert "only because inputs have changed" in said
+        assert "that would be accepted otherwise" in said
         assert "the distance to known inputs" in said
         assert "`steepslope adapt`" in said
     table = pd.read_csv(tmp_path / "found.csv")

@@ -59,6 +59,16 @@ def test_the_command_and_what_predict_and_show_say(
     assert pd.read_csv(out)["accepted"].tolist() == accepted.tolist()
 
 
+def test_predict_says_so_of_a_gate_without_its_calibration_rows(
+    gate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_outputs(seed=5).save(tmp_path / "new")
+    (gate / "calibration_rows.safetensors").unlink()
+    stop_gate(gate)
+    assert main(["predict", "--gate", str(gate), "--outputs", f"{tmp_path}/new", "--out", f"{tmp_path}/out.csv"]) == 0
+    assert "This gate is stopped, so nothing is accepted." in capsys.readouterr().err
+
+
 def test_a_trusted_classifier_is_stopped_by_its_own_folder(tmp_path: Path) -> None:
     from sklearn.datasets import make_classification
     from sklearn.linear_model import LogisticRegression
@@ -71,6 +81,16 @@ def test_a_trusted_classifier_is_stopped_by_its_own_folder(tmp_path: Path) -> No
     with pytest.warns(ChangedWarning, match="This gate is stopped, so nothing is accepted"):
         _, accepted = loaded.decide(features)
     assert not accepted.any()
+
+
+def test_the_folder_in_which_one_works_is_the_same_gate(gate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gate / "inside").mkdir()
+    for folder, name in ((gate, "."), (gate / "inside", "..")):
+        monkeypatch.chdir(folder)
+        assert Gate.load(name).stopped is None
+        stop_gate(name, "wrong joins")
+        assert reason_to_stop(gate) == Gate.load(name).stopped == "wrong joins"
+        start_gate(gate)
 
 
 def test_what_is_no_gate_is_refused(tmp_path: Path) -> None:

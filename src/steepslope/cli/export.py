@@ -49,7 +49,7 @@ def export(
     nets
         Where the gate's nets are.
     signed
-        Whose gates are loaded.
+        Whose signature a gate must have.
     opinion
         Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
         code of your own. Several can be given.
@@ -96,7 +96,7 @@ def push(
     gate
         Folder of a gate (calibrate), or of a fitted oracle.
     signed
-        Whose gates are loaded.
+        Whose signature a gate must have.
     to
         Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
         login).
@@ -141,8 +141,8 @@ def push(
 def sign(gate: str, /, key: str, replace: bool = False) -> None:
     """Sign a gate, an oracle, a trusted classifier or an exported file, so that others can require your signature.
 
-    It writes gate.json.sig into the folder, or GATE.onnx.sig next to the file. Commands that load a gate check it where
-    they are told to: --require-signature PUBLIC.pem. Sign again after every calibration and every export.
+    It writes gate.json.sig into the folder, or GATE.onnx.sig next to the file. Commands that load a gate check it if
+    they are given --require-signature PUBLIC.pem. Sign again after every calibration and every export.
 
     Needs: pip install 'steepslope[sign]'.
 

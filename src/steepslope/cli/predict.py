@@ -37,11 +37,11 @@ def predict(
 ) -> int:
     """Decide for each new image, or row of outputs, whether its prediction may be used.
 
-    Writes a row for each: id, label, probability, p_correct, trust_logit, accepted, decision, stopped (for a change
-    alone), then distance, handed_over, lacks_opinion and group, if known, and what options add. A killed run goes on
-    when it is started again. All rows are judged together before any is accepted: if they are clearly not drawn as
-    the gate's calibration rows were, all go to review. Exit code 0: no change was found, which does not mean that any
-    prediction was accepted. 4: changed. 2: bad input.
+    Writes a row for each: id, label, probability, p_correct, trust_logit, accepted, decision, stopped (to review only
+    for a change, or by the command stop), then distance, handed_over, lacks_opinion and group, if known, and what
+    options add. A killed run goes on when it is started again. All rows are judged together before any is accepted: if
+    they are clearly not drawn as the gate's calibration rows were, all go to review. Exit code 0: no change was found,
+    which does not mean that any prediction was accepted. 4: changed. 2: bad input.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def predict(
     nets
         Where the gate's nets are.
     signed
-        Whose gates are loaded.
+        Whose signature a gate must have.
     data
         Data spec of the images, such as images:DIR; labels are ignored.
     outputs

@@ -64,7 +64,7 @@ def serve(
     nets
         Where the gate's nets are.
     signed
-        Whose gates are loaded.
+        Whose signature a gate must have.
     host
         Address to listen on; by default only programs on this machine can connect. There is no password.
     port
@@ -78,8 +78,8 @@ def serve(
         decision, and the gate's health is a metric. Without a file, a gate's folder is monitored in memory, and an
         exported file is not.
     when_changed
-        review: from the row on with which the monitor finds a change, or harm, all go to review. warn: it is only a
-        metric.
+        review: from the row on with which the monitor finds a change, or harm, all go to review. warn: only the metric
+        tells.
     decisions
         File, .csv, to which each decision is added as predict writes it, with the request's id (header X-Request-Id, or
         one that the answer has), so that later labels find it.
@@ -152,15 +152,16 @@ def _model_to_serve(path: Path, name: str, nets: NetSpecs, opinion: tuple[str, .
 def stop(gate: str, /, reason: str = "", undo: bool = False) -> None:
     """Send all predictions of a gate to review, from now on and until --undo.
 
-    It makes a file next to the gate, GATE.stopped. While that is there, servers of the gate accept nothing from their
-    next batch on, and predict and Gate.load accept nothing. A program that has loaded the gate before does not notice.
+    It makes a file next to the gate, GATE.stopped. While the file is there, servers of the gate accept nothing from
+    their next batch on. Other programs, such as predict, accept nothing if they load the gate from then on; one that
+    loaded it before goes on.
 
     Parameters
     ----------
     gate
         Folder of the gate (calibrate) or of a TrustedClassifier, or an ONNX file (export).
     reason
-        Why, in one line, which predict and show repeat.
+        Why, in one line; predict and show repeat it.
     undo
         Put the gate to work again.
     """
@@ -212,7 +213,7 @@ def monitor(
         SQLite file with all counts so far; a missing one is made. Delete it to begin again, for example after a new
         calibration.
     signed
-        Whose gates are loaded.
+        Whose signature a gate must have.
     predictions
         Files of the gate's decisions (predict), .csv or .parquet, in the order in which they were made. Within a file,
         rows are shuffled by their ids. A prediction is counted once, by its id. Files of an audit have to be whole, and

@@ -33,7 +33,7 @@ def show(gate: str, /, json: bool = False, backbones: tuple[str, ...] = (), sign
     backbones
         Specs (module:…) of your own code that an oracle on images may run; a file cannot name it.
     signed
-        Whose gates are loaded.
+        Whose signature a gate must have.
     """
     from steepslope.gate import Gate
     from steepslope.gate.storage import digest_of_gate

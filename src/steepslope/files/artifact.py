@@ -188,14 +188,14 @@ class Artifact:
             return self._loaded(folder, load)
 
     def _loaded(self, folder: Path, load: Callable[[dict[str, Any]], T]) -> T:
-        """Return what ``load`` makes of a sealed card; say so in one line if its values make nothing."""
+        """Return what ``load`` makes of a sealed card; raise one line if the card has wrong values."""
         card = self.sealed_card(folder)
         try:
             return load(card)
         except SteepslopeError:
             raise
         except FORGED as error:
-            found = f"found values that make none ({type(error).__name__}: {reason_of(error, 160)})"
+            found = f"found wrong values ({type(error).__name__}: {reason_of(error, 160)})"
             raise SteepslopeError(f"expected {self.what}, {found}: {AGAIN}", folder / self.card) from error
 
     def _state(self, folder: Path) -> str | None:

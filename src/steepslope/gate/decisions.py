@@ -44,8 +44,9 @@ class Decisions(Brief):
     - ``lacking`` (m,): which rows go to review because they lack an opinion that nearly all calibration rows had;
       None if the gate needs no opinion.
     - ``distance`` (m,), in (0, 1): how far the features lie from known ones; None if that is not known.
-    - ``stopped`` (m,): which rows go to review because inputs have changed; None if no change stops the gate.
-    - ``change``: what has changed, and what follows, in sentences; empty if nothing has.
+    - ``stopped`` (m,): which rows go to review only because inputs have changed, or because of ``steepslope stop``;
+      None if neither stops the gate.
+    - ``change``: what has changed, or that the gate is stopped, in sentences; else empty.
     """
 
     p_correct: Floats
@@ -108,7 +109,7 @@ class Decisions(Brief):
     def table(self) -> Frame:
         """Return columns by name, (m,) each, as frames of pandas and polars, and :func:`pyarrow.table`, take them.
 
-        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``, ``stopped`` if a change can
+        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``, ``stopped`` if something can
         stop the gate, then ``label_2, probability_2`` and so on for further classes, and, if known, ``group``,
         ``handed_over``, ``lacks_opinion``, ``distance`` and ``explain_…``.
         """

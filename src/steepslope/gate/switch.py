@@ -15,7 +15,9 @@ def switch_of_gate(gate: str | Path) -> Path:
     'runs/gate.stopped'
     """
     path = Path(gate)
-    return path.with_name(path.name + SUFFIX)
+    if path.name in ("", ".."):  # of "." and "..", the folder has a name
+        path = path.resolve()
+    return path.parent / (path.name + SUFFIX)
 
 
 def reason_to_stop(gate: str | Path) -> str | None:

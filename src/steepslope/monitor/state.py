@@ -136,7 +136,7 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _remove_unfinished_state(path: Path) -> None:
-    """Remove what a run left that was killed just after it had begun the state; other runs finish theirs first."""
+    """Remove what a run left that was killed just after it began the state; wait for other runs that begin it."""
     with undisturbed_folder(path.parent, path.name):
         shutil.rmtree(staging_of(path.parent, path.name), ignore_errors=True)
 

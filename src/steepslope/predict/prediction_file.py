@@ -55,8 +55,9 @@ class Summary:
     ``audited`` are to be labelled. ``below_limit`` are accepted by the gate, but below the limit of its audit.
     ``lacking`` go to review because they lack an opinion that nearly all calibration rows had, and ``unanswered``
     because their answer is none of the classes. ``health`` is ``healthy`` or ``changed``, by all rows together;
-    ``change`` says what has changed and what follows, and ``stopped`` rows go to review for that alone. ``unreviewed``
-    are to be reviewed, but are more than can be; ``unreviewed_wrong`` of these are wrong by P(correct).
+    ``change`` says what has changed and what follows, or that the gate is stopped, and ``stopped`` rows go to review
+    for that alone. ``unreviewed`` are to be reviewed, but are more than can be; ``unreviewed_wrong`` of these are wrong
+    by P(correct).
     """
 
     rows: int = 0

@@ -28,7 +28,7 @@ FURTHER_COUNTS = {
     "failed": "of these could not be read",
     "lacking": "lack an opinion that nearly all calibration rows had",
     "unanswered": "with an answer that is none of the classes",
-    "stopped": "only because inputs have changed",
+    "stopped": "that would be accepted otherwise",
     "below_limit": "below the limit of --follow",
     "audited": "to label (column audit)",
 }  # fields of a summary
@@ -103,10 +103,13 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
 
 
 def change_sentences(gate: Gate, summary: Summary) -> list[str]:
-    """Return whether inputs have changed, in a sentence; none if the gate accepts nothing, or no row was judged."""
+    """Return whether inputs have changed, or that the gate is stopped, in a sentence.
+
+    There is none if the gate promises nothing, or no row was judged.
+    """
     if summary.rows == summary.failed or not any(each.is_given for each in gate.promises):
         return []
-    return [CHANGE_UNKNOWN if gate.calibration_rows is None else summary.change or NO_CHANGE]
+    return [summary.change or (CHANGE_UNKNOWN if gate.calibration_rows is None else NO_CHANGE)]
 
 
 def things_by_id(options: PredictOptions, reading: ReadingOptions) -> dict[str, str] | None:

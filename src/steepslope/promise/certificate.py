@@ -268,7 +268,7 @@ class Certificate:
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
 
     def require_possible(self, place: str | Path) -> None:
-        """Raise for counts, or a probability, that no calibration can have."""
+        """Raise for counts or probabilities that no calibration can have."""
         counts = 0 <= self.accepted <= self.n and 0 <= self.errors <= self.n
         shares = [self.delta] if self.max_risk is None else [self.delta, self.max_risk]
         if not counts or not all(0 <= share <= 1 for share in shares):

@@ -1,4 +1,4 @@
-"""The routes of a server, what they answer, what holds for every request, and how what goes wrong is told."""
+"""The routes of a server, what they answer, what holds for every request, and how errors are told."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ class AppGuard:
 
 
 def _app_refusal(headers: Headers, method: str, hosts: Collection[str]) -> Response | None:
-    """Return the answer to a request that a proxy could read otherwise, or that another site makes a browser send."""
+    """Return the refusal of a request that a proxy could read otherwise, or that another site makes a browser send."""
     host = headers.get("host", LOCAL_HOST)  # HTTP/1.0 needs none, and no browser speaks it
     if not is_known_host(host, hosts):
         found = f"found {host[:100]!r}; --allow-host NAME adds a name"
@@ -318,7 +318,7 @@ def _app_refusal(headers: Headers, method: str, hosts: Collection[str]) -> Respo
 def is_known_host(host: str, names: Collection[str]) -> bool:
     """Return whether a request's Host is an address or one of some names; "*" allows any.
 
-    A page of another site can lead a browser to this server by its own name alone (DNS rebinding), not by an address.
+    A page of another site can only lead a browser here by a name of its own (DNS rebinding), not by an address.
 
     >>> [is_known_host(host, {"localhost"}) for host in ("127.0.0.1:8000", "[::1]", "LocalHost:80", "evil.example:80")]
     [True, True, True, False]
@@ -384,7 +384,7 @@ def _app_failure(status: int, message: object, headers: Any = None) -> JSONRespo
 
 
 async def _app_answer_to(model: str, request: Request, error: BaseException) -> Response:
-    """Return the answer to what went wrong. It is no plain function, which would need a thread of its own."""
+    """Return the answer to an error. It is no plain function, which would need a thread of its own."""
     if isinstance(error, asyncio.CancelledError):
         return _app_failure(503, GIVEN_UP)
     if isinstance(error, HTTPException):

@@ -101,7 +101,7 @@ class BodyClaim:
         """Hold so many bytes more, in whatever thread; 413 if they are too many at any time, 503 if they are now."""
         capacity = self.capacity
         if count > capacity.max_bytes:
-            raise HTTPException(413, "it takes more memory than all requests may")
+            raise HTTPException(413, "it takes more memory than all requests together may")
         with capacity.lock:
             if capacity.held + count > capacity.max_bytes:
                 raise _refused_for_now("the requests under way hold all memory", capacity.pace)

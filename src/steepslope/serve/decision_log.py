@@ -97,11 +97,11 @@ class DecisionLog:
                     del self.unwritten[: os.write(self.descriptor, self.unwritten)]
             except OSError as error:
                 if not self.is_failing:
-                    LOGGER.error("%s: decisions cannot be written (%s); they are kept", self.path, error.strerror)
+                    LOGGER.error("%s: decisions cannot be written (%s); they wait in memory", self.path, error.strerror)
                 self.is_failing = True
                 return
             if self.is_failing:
-                LOGGER.warning("%s: decisions are written again; %s are lost", self.path, self.lost)
+                LOGGER.warning("%s: decisions are written again; %s were lost", self.path, self.lost)
             self.is_failing = False
 
     @property

@@ -1,4 +1,4 @@
-"""What a server tells on standard error: lines to read, or a JSON object a line for programs."""
+"""The log of a server on standard error: text for people, or for programs one JSON object a line."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ class JsonLines(logging.Formatter):
 
 
 def start_server_log(kind: str) -> None:
-    """Send what all loggers tell to standard error: warnings as text, or all, with each request, as JSON."""
+    """Send all logs to standard error: as text, warnings and errors; as JSON, each request, too."""
     handler = logging.StreamHandler()
     is_json = kind == "json"
     handler.setFormatter(JsonLines() if is_json else logging.Formatter("%(levelname)s: %(message)s"))

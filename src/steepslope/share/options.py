@@ -1,4 +1,4 @@
-"""What can be chosen about whose gates are loaded."""
+"""What can be chosen about signatures of gates that are loaded."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class SignatureOptions:
-    """Whose gates are loaded.
+    """Whose signature a gate must have.
 
     Parameters
     ----------
     require_signature
-        File of public keys (Ed25519, PEM). Several can be given, and a file can hold several. Nothing is loaded but
-        what was signed (sign) with the private key of one of them. By default, no signature is looked at.
+        File of public keys (Ed25519, PEM). Several can be given, and a file can hold several keys. Only what was signed
+        (command sign) with the private key of one of them is loaded. By default, no signature is checked.
     """
 
     require_signature: tuple[str, ...] | None = None  # an empty list is refused: it is no wish to trust everybody

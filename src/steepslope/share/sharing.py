@@ -77,7 +77,7 @@ def write_shared(name: str, out: Path, place: str, license: str | None = None, f
 
 
 def _own_files(folder: Path, artifact: Artifact, card: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files of a gate or an oracle, by its seal and that of a gate's oracle, and signature."""
+    """Return the names of the files that a gate or an oracle has by its seals, and of its signature if it has one."""
     names = {artifact.card, *card[FILES]}
     if (folder / (artifact.card + SIGNATURE)).is_file():
         names.add(artifact.card + SIGNATURE)
@@ -98,7 +98,7 @@ def spec_without_folders(spec: str) -> str:
 
 
 def copy_shared(made: Path, out: Path, replace: bool) -> None:
-    """Copy what is shared to where it is wanted; a copy that was killed is made again.
+    """Copy what is shared to where it is wanted, also after a copy that was killed.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Signatures, which tell whose a gate, an oracle, a trusted classifier or an exported file is. All works offline.
+"""Signatures, which tell who vouches for a gate, an oracle, a trusted classifier or an exported file. All is offline.
 
 One file is signed: the card of a folder, such as ``gate.json``, or the exported file. The seal of a card has the
-digests of the other files, and the card of an inner folder is one of them. So who signs the card signs all that is
+digests of the other files, and the card of an inner folder is one of them. So whoever signs the card signs all that is
 loaded. The signature lies next to the file, as ``gate.json.sig`` or ``gate.onnx.sig``. It has three lines: the format,
 the fingerprint of the public key, and in Base64 the Ed25519 signature of a text (:func:`_text_to_sign`).
 """
@@ -51,11 +51,11 @@ SHORT = 16  # characters of a fingerprint in errors
 
 @contextmanager
 def verified(name: str | Path, public_keys: Sequence[str | Path]) -> Iterator[str]:
-    """Give the block a private copy of a gate that one of some keys has signed; load the copy, not what was named.
+    """Check the signature of a gate, and give the block a private copy: load that, not the original.
 
-    Each file is read once, into a folder that only this user can open, and checked there. So it does not matter who
-    changes the original before, meanwhile or afterwards. The copy has what the seals name, and nothing that lies next
-    to it. It is stopped if the original is (``steepslope stop``). It is removed when the block ends.
+    Each file is read once, into a folder that only this user can open, and checked there. So no later change of the
+    original matters. The copy has the files that the seals name, and no others. It is stopped if the original is
+    (``steepslope stop``). It is removed when the block ends.
 
     Needs: pip install 'steepslope[sign]'.
 
@@ -69,8 +69,8 @@ def verified(name: str | Path, public_keys: Sequence[str | Path]) -> Iterator[st
     Raises
     ------
     SteepslopeError
-        If a file of keys has none, or another kind of key, or if there is no signature, it is another key's, or
-        anything that it covers was changed.
+        If a file of keys holds no such key; or if there is no signature, it is another key's, or anything that it
+        covers was changed.
 
     >>> with verified("runs/gate", ["public.pem"]) as gate:  # doctest: +SKIP
     ...     loaded = Gate.load(gate)
@@ -84,7 +84,7 @@ def verified(name: str | Path, public_keys: Sequence[str | Path]) -> Iterator[st
 
 
 def sign(name: str | Path, private_key: str | Path, replace: bool = False) -> Path:
-    """Sign a gate, an oracle, a trusted classifier or an exported file that is whole; return the signature's file.
+    """Sign a gate, an oracle, a trusted classifier or an exported file; return the signature's file.
 
     Needs: pip install 'steepslope[sign]'.
 
@@ -101,7 +101,8 @@ def sign(name: str | Path, private_key: str | Path, replace: bool = False) -> Pa
     Raises
     ------
     SteepslopeError
-        If the file holds no such key, what is to be signed was changed since it was written, or there is a signature.
+        If the key's file holds no such key, what is to be signed was changed since it was written, or there is another
+        signature.
     """
     key = _read_private_key(Path(private_key))
     with _private_copy(name) as (_, text, target):
@@ -117,9 +118,9 @@ def sign(name: str | Path, private_key: str | Path, replace: bool = False) -> Pa
 def _private_copy(
     name: str | Path, keys: dict[str, Ed25519PublicKey] | None = None
 ) -> Iterator[tuple[Path, bytes, Path]]:
-    """Give a checked copy under its own name, the text to sign, and the original's signature; errors tell the name.
+    """Give a checked copy, the text to sign, and the original's signature; errors name the original.
 
-    With ``keys``, the signature is checked before anything that it covers is understood.
+    With ``keys``, the signature is checked before anything that it covers is parsed.
     """
     source = folder_or_hub_snapshot(name)
     original = _file_to_sign(source)
@@ -157,7 +158,7 @@ def _text_to_sign(signed: Path, kind: str) -> bytes:
 
 
 def _copy_sealed_files(folder: Path, out: Path, card: str) -> None:
-    """Copy all that a card in ``out`` names, with its signature, and nothing else; raise unless all is as sealed."""
+    """Copy all that a card in ``out`` names, and its signature, and nothing else; raise unless all is as sealed."""
     artifact = ARTIFACTS[card]
     for name in (card + SIGNATURE, *field(read_json(out / card, artifact.what), FILES, dict, out / card)):
         if PurePath(name).is_absolute() or ".." in PurePath(name).parts:

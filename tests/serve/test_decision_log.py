@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -24,7 +25,18 @@ from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.monitoring import ServedMonitor
 from steepslope.serve.served import served_file
 from tests.conftest import Captured, make_outputs
-from tests.serve.models import INFER, PREDICT, asked, client_of, drawn, encoded, file_served, image_gate, tensor
+from tests.serve.models import (
+    INFER,
+    PREDICT,
+    FullDisk,
+    asked,
+    client_of,
+    drawn,
+    encoded,
+    file_served,
+    image_gate,
+    tensor,
+)
 
 NEW = make_outputs(60, seed=1)
 ALERTS = Path(__file__).parents[2] / "docs" / "serving-alerts.yaml"
@@ -118,6 +130,41 @@ def test_half_a_row_is_cut_off_and_other_files_are_refused(tmp_path: Path) -> No
     (tmp_path / "killed.csv").write_text("id,label,prob")  # as the header was written
     DecisionLog.open(tmp_path / "killed.csv", None).close()
     assert (tmp_path / "killed.csv").read_text().startswith("id,label,probability,")
+
+
+@pytest.mark.parametrize("rotate", ["renamed", "removed", "emptied", "its folder renamed"])
+def test_a_file_that_is_rotated_is_begun_anew(rotate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder := tmp_path / "log").mkdir()
+    path = folder / "served.csv"
+    row = {name: np.array([0.75]) for name in ("probability", "p_correct", "trust_logit")}
+    row |= {"label": np.array([1]), "accepted": np.array([True]), "decision": np.array(["accept"])}
+    log = DecisionLog.open(path, None)
+
+    def decide(name: str) -> None:
+        log.write({**row, "id": np.array([name], dtype=object)})
+
+    decide("a")
+    if rotate == "renamed":
+        path.rename(folder / "served.csv.1")
+    elif rotate == "removed":
+        path.unlink()
+    elif rotate == "emptied":
+        path.write_bytes(b"")
+    else:
+        folder.rename(tmp_path / "moved")
+    decide("b")
+    if rotate == "its folder renamed":
+        assert not log.can_write()
+        folder.mkdir()
+    assert log.can_write()
+    with monkeypatch.context() as patch:  # the next is half written, and the file goes
+        patch.setattr(os, "write", FullDisk(10))
+        decide("c")
+        path.unlink()
+    decide("d")
+    log.close()
+    assert pd.read_csv(path)["id"].tolist() == ["d"]
+    assert log.lost == 1
 
 
 def test_alerts_are_about_metrics_that_are_there(gate_folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -40,6 +41,7 @@ class DecisionLog:
     unwritten: bytearray = field(default_factory=bytearray)
     lost: int = 0
     is_failing: bool = False
+    is_within_row: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -51,23 +53,10 @@ class DecisionLog:
         SteepslopeError
             If its name does not end in .csv, it cannot be written, or it begins with other columns.
         """
-        target, header = Path(path), f"{','.join(COLUMNS)}\n".encode()
+        target = Path(path)
         if target.suffix != ".csv":
             raise SteepslopeError(f"expected a file that ends in .csv, found {target.name!r}", "decisions")
-        with explained("cannot be written", target, OSError):
-            with target.open("ab+") as before:
-                size = before.seek(0, 2)
-                before.seek(0)
-                begun = before.read(len(header))
-                if not header.startswith(begun):  # before anything of a file that is not ours is cut off
-                    raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
-                before.seek(max(0, size - CHUNK))
-                tail = before.read()
-                size = before.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-                if not size:  # now, so that of two servers that begin a file, one alone writes its header
-                    before.write(header)
-            descriptor = os.open(target, os.O_WRONLY | os.O_APPEND)
-        return cls(target, descriptor, classes, threshold)
+        return cls(target, _begun_file(target), classes, threshold)
 
     def write(self, rows: dict[str, NDArray[Any]]) -> None:
         """Add the decisions on some predictions, (m,) each by name; those of names that are no column are left out."""
@@ -93,16 +82,33 @@ class DecisionLog:
         """Write what waits, as far as that is possible; a row that is half written goes on where it ends."""
         with self.lock:
             try:
+                self._follow_rotation()
                 while self.unwritten:
-                    del self.unwritten[: os.write(self.descriptor, self.unwritten)]
-            except OSError as error:
+                    written = os.write(self.descriptor, self.unwritten)
+                    self.is_within_row = not self.unwritten[:written].endswith(b"\n")
+                    del self.unwritten[:written]
+            except (OSError, SteepslopeError) as error:
                 if not self.is_failing:
-                    LOGGER.error("%s: decisions cannot be written (%s); they wait in memory", self.path, error.strerror)
+                    LOGGER.error("%s: decisions cannot be written (%s); they wait in memory", self.path, error)
                 self.is_failing = True
                 return
             if self.is_failing:
                 LOGGER.warning("%s: decisions are written again; %s were lost", self.path, self.lost)
             self.is_failing = False
+
+    def _follow_rotation(self) -> None:
+        """Begin the file anew if it was moved, removed or emptied; the rest of a half row is no row there."""
+        with suppress(FileNotFoundError):
+            there = self.path.stat()
+            if there.st_size and os.path.samestat(there, os.fstat(self.descriptor)):
+                return
+        descriptor = _begun_file(self.path)
+        os.close(self.descriptor)
+        self.descriptor = descriptor
+        if self.is_within_row:
+            del self.unwritten[: self.unwritten.find(b"\n") + 1]
+            self.lost += 1
+            self.is_within_row = False
 
     @property
     def waiting(self) -> int:
@@ -120,3 +126,20 @@ class DecisionLog:
         if self.lost or self.unwritten:
             LOGGER.error("%s: %s decisions are lost", self.path, self.lost + self.waiting)
         os.close(self.descriptor)
+
+
+def _begun_file(path: Path) -> int:
+    """Return a descriptor to add rows to a file by, begun with the header; half a row at the file's end is cut off."""
+    header = f"{','.join(COLUMNS)}\n".encode()
+    with explained("cannot be written", path, OSError):
+        with path.open("ab+") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            if not header.startswith(file.read(len(header))):  # before anything of another's file is cut off
+                raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", path)
+            file.seek(max(0, size - CHUNK))
+            tail = file.read()
+            size = file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+            if not size:  # now, so that of two servers that begin a file, one alone writes its header
+                file.write(header)
+        return os.open(path, os.O_WRONLY | os.O_APPEND)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,6 +51,11 @@ def test_the_command_and_what_predict_and_show_say(
     assert capsys.readouterr().out.startswith("This gate is stopped (a wrong join), so nothing is accepted.")
     assert main(words) == 2  # the file is one of a gate at work
     assert main([*words, "--replace"]) == 0
+    said = capsys.readouterr().err
+    assert "This gate is stopped (a wrong join), so nothing is accepted." in said
+    assert f"{accepted.sum():,} only because it is stopped" in said
+    (gate / "calibration_rows.safetensors").unlink()  # a copy may be without them
+    assert main([*words, "--replace"]) == 0
     assert "This gate is stopped (a wrong join), so nothing is accepted." in capsys.readouterr().err
     stopped = pd.read_csv(out)
     assert not stopped["accepted"].any()
@@ -91,6 +97,41 @@ def test_the_folder_in_which_one_works_is_the_same_gate(gate: Path, monkeypatch:
         stop_gate(name, "wrong joins")
         assert reason_to_stop(gate) == Gate.load(name).stopped == "wrong joins"
         start_gate(gate)
+
+
+def test_a_trusted_classifier_is_stopped_with_the_gate_inside(tmp_path: Path) -> None:
+    from sklearn.datasets import make_classification
+    from sklearn.linear_model import LogisticRegression
+
+    features, classes = make_classification(700, random_state=0)
+    trusted = TrustedClassifier(LogisticRegression(), max_risk=0.3).fit(features, classes)
+    trusted.save(tmp_path / "trusted")
+    stop_gate(tmp_path / "trusted" / "gate", "wrong joins")
+    assert TrustedClassifier.load(tmp_path / "trusted", trusted.estimator_).gate_.stopped == "wrong joins"
+
+
+def test_a_stopped_gate_of_confidences_alone_accepts_nothing(tmp_path: Path) -> None:
+    """Such a gate has no other way to decide than these two."""
+    confidence = np.linspace(-1, 0, 400)
+    Gate.calibrate(confidence, confidence > -0.7, max_risk=0.4).save(tmp_path / "gate")
+    assert Gate.load(tmp_path / "gate").accepts(confidence).any()
+    stop_gate(tmp_path / "gate")
+    stopped = Gate.load(tmp_path / "gate")
+    assert not stopped.accepts(confidence).any()
+    assert set(stopped.decisions(confidence)) == {"review"}
+
+
+def test_a_gate_is_stopped_by_any_of_its_names(gate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a link that leads to it, as for a roll-out; and by a dot, from inside."""
+    link = tmp_path / "current"
+    link.symlink_to(gate)
+    monkeypatch.chdir(gate)
+    names = (gate, link, Path())
+    for name in names:
+        stop_gate(name, "wrong joins")
+        assert [Gate.load(other).stopped for other in names] == ["wrong joins"] * 3
+        start_gate(name)
+        assert [Gate.load(other).stopped for other in names] == [None] * 3
 
 
 def test_what_is_no_gate_is_refused(tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ MODEL_NAME = Check(
 )
 
 LOG_FORMAT = choice("text", "json")
-DAY = 86_400.0  # seconds
 
 
 @showing_first("gate", "classifier", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
@@ -101,9 +100,9 @@ def serve(
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
     require("when_changed", when_changed, WHEN_CHANGED)
-    require("stop_within", stop_within, number(1, DAY))
+    require("stop_within", stop_within, number(1))
     require("log_format", log_format, LOG_FORMAT)
-    from steepslope.gate.switch import reason_to_stop
+    from steepslope.gate.switch import reason_in_switches, switches_of_gate
     from steepslope.serve.app import Answers
     from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.logs import LOGGER, start_server_log
@@ -121,7 +120,7 @@ def serve(
         log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         hosts = (*allow_host, host, gethostname())
-        answers = Answers(served, name, max_batch, watch, log, hosts, partial(reason_to_stop, gate))
+        answers = Answers(served, name, max_batch, watch, log, hosts, partial(reason_in_switches, switches_of_gate(gate)))
         try:
             run_server(answers, bound, lambda: tell(ready), stop_within)
         finally:

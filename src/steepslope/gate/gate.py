@@ -388,8 +388,12 @@ class Gate:
     def accepts(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> Bools:
         """Return whether each prediction is accepted, booleans (m,): its confidence reaches its group's threshold.
 
-        A group that was not among the calibration rows is never accepted.
+        A group that was not among the calibration rows is never accepted, and nothing is by a gate that is stopped.
         """
+        accepted = self._accepts_at_work(confidence, groups)
+        return accepted if self.stopped is None else np.zeros_like(accepted)
+
+    def _accepts_at_work(self, confidence: ArrayLike, groups: AnyGroups | None) -> Bools:
         values = checked_numbers(confidence, "confidence")
         names = crossed_groups(groups, len(values), self.by)
         if self.has_groups != (names is not None):
@@ -403,7 +407,12 @@ class Gate:
 
     def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
         """Return accept, review or reject for each prediction, (m,); none is rejected unless ``reject`` was set."""
-        accepted, values = self.accepts(confidence, groups), checked_numbers(confidence, "confidence")
+        decided = self.decisions_at_work(confidence, groups)
+        return decided if self.stopped is None else np.where(decided == ACCEPT, REVIEW, decided)
+
+    def decisions_at_work(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
+        """Return what :meth:`decisions` does if the gate is not stopped."""
+        accepted, values = self._accepts_at_work(confidence, groups), checked_numbers(confidence, "confidence")
         lowest = -np.inf if self.rejection is None else self.rejection.threshold
         rejected = _reaches_threshold(-values, -lowest)
         return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
@@ -502,7 +511,7 @@ class Gate:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
         lacking = source.lacking(outputs.arrays)
-        decision = self.decisions(confidence, groups_to_decide_by(self.by, groups, outputs, self.classes))
+        decision = self.decisions_at_work(confidence, groups_to_decide_by(self.by, groups, outputs, self.classes))
         top_labels, top_probability = most_probable_classes(outputs, top)
         return Decisions(
             p_correct=self.p_correct(confidence),

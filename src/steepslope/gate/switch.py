@@ -1,5 +1,7 @@
 """The switch of a gate at work: while a file next to the gate is there, all predictions go to review."""
 
+from collections.abc import Iterable
+from os.path import abspath
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError, explained
@@ -8,23 +10,33 @@ from steepslope.files.hub import HUB
 SUFFIX = ".stopped"
 
 
-def switch_of_gate(gate: str | Path) -> Path:
-    """Return the file that stops a gate: next to its folder or exported file, ``GATE.stopped``.
+def switches_of_gate(gate: str | Path) -> list[Path]:
+    """Return the files of which each stops a gate: next to its folder or exported file, ``GATE.stopped``.
 
-    >>> switch_of_gate("runs/gate").as_posix()
-    'runs/gate.stopped'
+    If its name is a link, there is one next to the link and one next to the gate: servers may know it by either name.
+    A gate of the Hub has none.
+
+    >>> [switch.name for switch in switches_of_gate("runs/gate")]
+    ['gate.stopped']
     """
-    path = Path(gate)
-    if path.name in ("", ".."):  # of "." and "..", the folder has a name
-        path = path.resolve()
-    return path.parent / (path.name + SUFFIX)
+    if str(gate).startswith(HUB):
+        return []
+    places = Path(abspath(gate)), Path(gate).resolve()  # also of ".", whose name is that of its folder
+    return [place.with_name(place.name + SUFFIX) for place in dict.fromkeys(places)]
 
 
 def reason_to_stop(gate: str | Path) -> str | None:
     """Return why a gate is stopped, in one line that may be empty; None if it is at work."""
-    if str(gate).startswith(HUB):
-        return None
-    switch = switch_of_gate(gate)
+    return reason_in_switches(switches_of_gate(gate))
+
+
+def reason_in_switches(switches: Iterable[Path]) -> str | None:
+    """Return what :func:`reason_to_stop` does, of switches that were found before: a link may lead elsewhere by now."""
+    reasons = map(_reason_in_switch, switches)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _reason_in_switch(switch: Path) -> str | None:
     try:
         return " ".join(switch.read_text(encoding="utf-8", errors="replace").split())
     except FileNotFoundError:
@@ -49,12 +61,13 @@ def stop_gate(gate: str | Path, reason: str = "") -> Path:
     Raises
     ------
     SteepslopeError
-        If there is no gate, or the file cannot be written.
+        If there is no gate, or a file cannot be written.
     """
-    switch = _switch_of_known_gate(gate)
-    with explained("cannot be written", switch, OSError):
-        switch.write_text(reason + "\n", encoding="utf-8")
-    return switch
+    switches = _switches_of_known_gate(gate)
+    for switch in switches:
+        with explained("cannot be written", switch, OSError):
+            switch.write_text(reason + "\n", encoding="utf-8")
+    return switches[0]
 
 
 def start_gate(gate: str | Path) -> Path:
@@ -63,15 +76,16 @@ def start_gate(gate: str | Path) -> Path:
     Raises
     ------
     SteepslopeError
-        If there is no gate, or the file cannot be removed.
+        If there is no gate, or a file cannot be removed.
     """
-    switch = _switch_of_known_gate(gate)
-    with explained("cannot be removed", switch, OSError):
-        switch.unlink(missing_ok=True)
-    return switch
+    switches = _switches_of_known_gate(gate)
+    for switch in switches:
+        with explained("cannot be removed", switch, OSError):
+            switch.unlink(missing_ok=True)
+    return switches[0]
 
 
-def _switch_of_known_gate(gate: str | Path) -> Path:
+def _switches_of_known_gate(gate: str | Path) -> list[Path]:
     if not Path(gate).exists():
         raise SteepslopeError("expected the folder or the exported file of a gate, found nothing", gate)
-    return switch_of_gate(gate)
+    return switches_of_gate(gate)

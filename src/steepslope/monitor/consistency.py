@@ -93,7 +93,7 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
         groups = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__))
         highest = MIDDLE
     least, most = (
-        _rank_of_decision(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
+        _rank_of_decision(gate.decisions_at_work(values, groups if gate.has_groups else None)) for values in (low, high)
     )
     judged = batch.compared if predicted is None else batch.compared & (predicted != UNKNOWN)
     return np.where(judged, np.minimum(least, highest), MIDDLE), np.where(judged, most, MIDDLE)

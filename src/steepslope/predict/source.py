@@ -13,6 +13,7 @@ from steepslope.gate import Gate
 from steepslope.gate.change import CHANGE_UNKNOWN, NO_CHANGE
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
+from steepslope.gate.switch import stopped_sentence
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_signal_array, opinion_of_array
 from steepslope.outputs.options import TABLES, ReadingOptions
@@ -91,9 +92,8 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
     counts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
     counts.append(f"{review:,} to review")
-    counts += [
-        f"{getattr(summary, name):,} {words}" for name, words in FURTHER_COUNTS.items() if getattr(summary, name)
-    ]
+    words = FURTHER_COUNTS if gate.stopped is None else {**FURTHER_COUNTS, "stopped": "only because it is stopped"}
+    counts += [f"{getattr(summary, name):,} {text}" for name, text in words.items() if getattr(summary, name)]
     left = []
     if summary.unreviewed:
         over = f"{summary.unreviewed:,} of the {review:,} to review are more than can be reviewed"
@@ -107,6 +107,8 @@ def change_sentences(gate: Gate, summary: Summary) -> list[str]:
 
     There is none if the gate promises nothing, or no row was judged.
     """
+    if gate.stopped is not None:
+        return [stopped_sentence(gate.stopped)]
     if summary.rows == summary.failed or not any(each.is_given for each in gate.promises):
         return []
     return [summary.change or (CHANGE_UNKNOWN if gate.calibration_rows is None else NO_CHANGE)]

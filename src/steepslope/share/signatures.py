@@ -34,7 +34,7 @@ from steepslope.files.artifact import FILES, SIGNATURE, require_free_file
 from steepslope.files.folders import field, fingerprint, read_json, staged_folder
 from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.gate.storage import GATE
-from steepslope.gate.switch import reason_to_stop, switch_of_gate
+from steepslope.gate.switch import reason_to_stop, switches_of_gate
 from steepslope.nets.export.file import require_unchanged_onnx
 from steepslope.oracle.storage import ORACLE
 from steepslope.sklearn.storage import TRUSTED
@@ -79,7 +79,7 @@ def verified(name: str | Path, public_keys: Sequence[str | Path]) -> Iterator[st
     with _private_copy(name, keys) as (copy, _, _):
         reason = reason_to_stop(name)
         if reason is not None:
-            switch_of_gate(copy).write_text(reason, encoding="utf-8")
+            switches_of_gate(copy)[0].write_text(reason, encoding="utf-8")
         yield str(copy)
 
 

@@ -156,7 +156,8 @@ def read_trusted(folder: Path) -> tuple[TrustedCard, Features | None, Gate, Cali
     Errors name the file and the field.
     """
     card, features, gate, calibration = TRUSTED.read(folder, lambda content: _read_with_card(folder, content))
-    return card, features, replace(gate, stopped=reason_to_stop(folder)), calibration
+    reason = reason_to_stop(folder)
+    return card, features, gate if reason is None else replace(gate, stopped=reason), calibration
 
 
 def _read_with_card(folder: Path, content: Any) -> tuple[TrustedCard, Features | None, Gate, Calibration]:

@@ -120,7 +120,9 @@ def serve(
         log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         hosts = (*allow_host, host, gethostname())
-        answers = Answers(served, name, max_batch, watch, log, hosts, partial(reason_in_switches, switches_of_gate(gate)))
+        answers = Answers(
+            served, name, max_batch, watch, log, hosts, partial(reason_in_switches, switches_of_gate(gate))
+        )
         try:
             run_server(answers, bound, lambda: tell(ready), stop_within)
         finally:

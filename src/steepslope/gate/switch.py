@@ -1,7 +1,6 @@
 """The switch of a gate at work: while a file next to the gate is there, all predictions go to review."""
 
 from collections.abc import Iterable
-from os.path import abspath
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError, explained
@@ -21,8 +20,9 @@ def switches_of_gate(gate: str | Path) -> list[Path]:
     """
     if str(gate).startswith(HUB):
         return []
-    places = Path(abspath(gate)), Path(gate).resolve()  # also of ".", whose name is that of its folder
-    return [place.with_name(place.name + SUFFIX) for place in dict.fromkeys(places)]
+    path, target = Path(gate).absolute(), Path(gate).resolve()
+    places = [target] if path.name == ".." else dict.fromkeys([path, target])
+    return [place.with_name(place.name + SUFFIX) for place in places]
 
 
 def reason_to_stop(gate: str | Path) -> str | None:

@@ -149,6 +149,7 @@ def load(
     seen, pictures = Seen(), Pictures(_pictures(64, SMALL), _pictures(16, LARGE))
     Path(out).mkdir(parents=True, exist_ok=True)
     decisions = Path(out) / DECISIONS
+    decisions.unlink(missing_ok=True)  # its rows are counted
     monitor = shutil.copy(state, Path(out) / "state.sqlite")
     options = f"--decisions {decisions} --monitor {monitor}"
     with running(Path(gate), options, address_space=int(gib * GIB)) as live:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +134,25 @@ def test_a_gate_is_stopped_by_any_of_its_names(gate: Path, tmp_path: Path, monke
         assert [Gate.load(other).stopped for other in names] == ["wrong joins"] * 3
         start_gate(name)
         assert [Gate.load(other).stopped for other in names] == [None] * 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and links are POSIX's")
+def test_whatever_lies_at_the_switchs_place_stops(gate: Path) -> None:
+    """A pipe would wait for a writer, and a server with it."""
+    switch = stop_gate(gate)
+    start_gate(gate)
+
+    def stops() -> bool:
+        return (reason_to_stop(gate), stop_gate(gate, "again"), reason_to_stop(gate)) == ("", switch, "")
+
+    switch.mkdir()
+    assert stops()
+    switch.rmdir()
+    os.mkfifo(switch)
+    assert stops()
+    switch.unlink()
+    switch.symlink_to(gate / "nothing")
+    assert stops()
 
 
 def test_what_is_no_gate_is_refused(tmp_path: Path) -> None:

@@ -88,8 +88,10 @@ def listening(gate: Path, **changed: float) -> Iterator[Live]:
         server = Server(answers, is_listening.set)
         thread = threading.Thread(target=server.run, args=([bound],))
         thread.start()
-        assert is_listening.wait(30)
-        yield Live(server_address(bound))
-        server.should_exit = True
-        thread.join()
-        answers.close()
+        try:
+            assert is_listening.wait(30)
+            yield Live(server_address(bound))
+        finally:
+            server.should_exit = True
+            thread.join()
+            answers.close()

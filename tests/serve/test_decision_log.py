@@ -56,12 +56,16 @@ def test_each_answer_tells_the_id_of_its_request(tmp_path: Path) -> None:
         sent = client.post(PREDICT, content=picture, headers={REQUEST_ID: "order-7"})
         assert (sent.headers[REQUEST_ID], sent.json()["id"]) == ("order-7", "order-7")
         assert client.post(INFER, content=b"{", headers={REQUEST_ID: "order-8"}).headers[REQUEST_ID] == "order-8"
-        made = [client.post(PREDICT, content=picture, headers={REQUEST_ID: given}) for given in ("", "x" * 201, "a b")]
+        made = [client.post(PREDICT, content=picture, headers={REQUEST_ID: given}) for given in ("", "x" * 201, "a\tb")]
         ids = {one.headers[REQUEST_ID] for one in made}
         assert len(ids) == 3
         assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
         mine = client.post(INFER, content=asked(tensor(), id="mine"))
         assert (mine.json()["id"], mine.headers[REQUEST_ID]) == ("mine", "mine")
+        named = [client.post(INFER, content=asked(tensor(), id=name)) for name in ("row 17", "", "Zeile ü")]
+        assert [answer.status_code for answer in named] == [200, 200, 400]
+        assert named[0].headers[REQUEST_ID] == "row 17"
+        assert named[2].json()["error"] == "id: expected printable ASCII, 200 characters at most, found 'Zeile ü'"
         both = client.post(INFER, content=asked(tensor(), id="mine"), headers={REQUEST_ID: "order-9"})
         assert (both.json()["id"], both.headers[REQUEST_ID]) == ("mine", "order-9")
 

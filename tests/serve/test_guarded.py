@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from steepslope.errors import SteepslopeError
 from steepslope.gate.switch import start_gate, stop_gate
 from steepslope.serve.app import Answers, make_app
 from steepslope.serve.capacity import RUNNING, memory_of_server
@@ -112,6 +113,9 @@ def test_memory_is_sized_by_what_is_free(monkeypatch: pytest.MonkeyPatch) -> Non
     for free, memory, pixels in ((1 << 50, 2 << 30, 32_000_000), (1 << 30, 1 << 29, (1 << 29) // RUNNING)):
         monkeypatch.setattr("steepslope.serve.capacity.free_memory", lambda free=free: float(free))
         assert memory_of_server() == (memory, pixels)
+    monkeypatch.setattr("steepslope.serve.capacity.free_memory", lambda: float(20 << 20))
+    with pytest.raises(SteepslopeError, match="expected at least 128 MiB of free memory to serve with, found 20"):
+        memory_of_server()
 
 
 def test_a_request_that_memory_runs_out_for_is_told_to_come_later(tmp_path: Path) -> None:

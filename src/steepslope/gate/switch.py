@@ -1,12 +1,14 @@
 """The switch of a gate at work: while a file next to the gate is there, all predictions go to review."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.hub import HUB
 
 SUFFIX = ".stopped"
+LONGEST = 1_000  # characters of a reason that are read
 
 
 def switches_of_gate(gate: str | Path) -> list[Path]:
@@ -38,7 +40,11 @@ def reason_in_switches(switches: Iterable[Path]) -> str | None:
 
 def _reason_in_switch(switch: Path) -> str | None:
     try:
-        return " ".join(switch.read_text(encoding="utf-8", errors="replace").split())
+        switch.lstat()
+        if not switch.is_file():  # a folder, a pipe, which would wait for a writer, or a link that leads nowhere
+            return ""
+        with switch.open(encoding="utf-8", errors="replace") as file:
+            return " ".join(file.read(LONGEST).split())
     except FileNotFoundError:
         return None
     except OSError:
@@ -65,7 +71,11 @@ def stop_gate(gate: str | Path, reason: str = "") -> Path:
     """
     switches = _switches_of_known_gate(gate)
     for switch in switches:
+        if switch.is_symlink() or (switch.exists() and not switch.is_file()):
+            continue  # whatever it is, it stops the gate
         with explained("cannot be written", switch, OSError):
+            switch.touch()
+        with suppress(OSError):  # on a full disk, the gate is stopped without a reason
             switch.write_text(reason + "\n", encoding="utf-8")
     return switches[0]
 

@@ -61,7 +61,7 @@ JSON, BYTES = "application/json", "application/octet-stream"
 LARGE = 1 << 16  # bytes of a body that is read next to the event loop
 PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 GIVEN_UP = "the server stopped before this was answered"  # the time for stopping is over
-REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"[!-~]{1,200}")  # printable ASCII
+REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"(?! )[ -~]{1,200}(?<! )")  # printable ASCII
 LOCAL_HOST, ANY_HOST = "localhost", "*"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 NAME = "steepslope"
@@ -129,8 +129,8 @@ class Answers:
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
-            if name is not None and REQUEST_ID not in request.headers and REQUEST_IDS.fullmatch(name):
-                request.state.request_id = name
+            if name and REQUEST_ID not in request.headers:
+                request.state.request_id = _require_request_id(name)
             rows = await self._run(arrays, 1, request.state.request_id)
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
@@ -234,6 +234,13 @@ def _started_readers(count: int) -> ThreadPoolExecutor:
         raise
     all_run.wait()
     return readers
+
+
+def _require_request_id(name: str) -> str:
+    """Return the id of a request's JSON; raise for one under which its decisions could not be found."""
+    if not REQUEST_IDS.fullmatch(name):
+        raise SteepslopeError(f"expected printable ASCII, 200 characters at most, found {name[:100]!r}", "id")
+    return name
 
 
 def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from starlette.exceptions import HTTPException
 
+from steepslope.errors import SteepslopeError
 from steepslope.files.memory import free_memory
 from steepslope.serve import limits
 
@@ -24,8 +25,16 @@ def memory_of_server() -> tuple[int, int]:
     """Return how many bytes all bodies and decoded images may take, and how many pixels an image may have.
 
     Half of the free memory, of which a container or ``ulimit -v`` may leave little, is for the model at work.
+
+    Raises
+    ------
+    SteepslopeError
+        If so little is free that nearly every request would be refused.
     """
     half = min(free_memory() / 2, float(limits.MAX_MEMORY + RUNNING * limits.MAX_PIXELS))
+    if half < limits.LEAST_MEMORY:
+        least, found = 2 * limits.LEAST_MEMORY >> 20, 2 * int(half) >> 20
+        raise SteepslopeError(f"expected at least {least} MiB of free memory to serve with, found {found}")
     return int(min(limits.MAX_MEMORY, half)), int(min(limits.MAX_PIXELS, half / RUNNING))
 
 

@@ -7,6 +7,7 @@ MAX_PIXELS = 32_000_000  # of an image; larger ones are refused before they are 
 MAX_WAITING = 256  # requests under way at once
 MAX_WAIT = 30  # seconds; a request that would wait longer for its answer is refused
 MAX_MEMORY = 2 << 30  # bytes of all bodies and decoded images, where so much is free; the model takes more
+LEAST_MEMORY = 64 << 20  # likewise; with less, no server starts
 MAX_CONNECTIONS = 1024
 BODY_SECONDS = 30  # within which a request's headers, and then its body, have to arrive
 DRAIN_SECONDS = 0.5  # without a request, after which a server that was told to stop accepts no more connections

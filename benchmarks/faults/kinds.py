@@ -66,7 +66,7 @@ sys.exit(main(sys.argv[2:]))
 EXTRAS = {
     "all extras": (
         "torch,torchvision,timm,PIL,onnx,onnxruntime,onnxscript,lightning_fabric,yaml,pyarrow,fastapi,uvicorn,"
-        "prometheus_client,huggingface_hub,datasets,kornia,imagecorruptions,matplotlib,ray"
+        "prometheus_client,huggingface_hub,datasets,kornia,imagecorruptions,matplotlib,ray,cryptography"
     ),
     "pyarrow": "pyarrow",
 }

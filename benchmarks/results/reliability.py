@@ -14,12 +14,14 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+import steepslope
 from benchmarks.faults.kinds import FAULTS, Bench, killed
 from benchmarks.faults.process import claim_buffers
 from benchmarks.faults.scenarios import SCENARIOS, make_home
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run_command
 from steepslope.errors import require_known
+from steepslope.files.folders import digest_of, fingerprint
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 LOG = "rows.jsonl"
@@ -38,7 +40,9 @@ def reliability(
     moments: int = MOMENTS,
     page: str = "",
 ) -> int:
-    """Disturb every command, and write rows.json and table.md; resumes. Exit code 1 if something was not survived.
+    """Disturb every command, and write rows.json and table.md. Exit code 1 if something was not survived.
+
+    It goes on where it was killed, and begins again when the code of the package is another.
 
     Parameters
     ----------
@@ -63,8 +67,9 @@ def reliability(
     home = folder / "home"
     claim_buffers()
     make_home(home)
-    log = folder / LOG
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    log, code = folder / LOG, digest_of_code()
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    rows = [row for row in map(json.loads, lines) if row.get("code") == code]
     for name in only or SCENARIOS:
         finished = {row["fault"] for row in rows if row["command"] == name and row["case"] == "all"}
         missing = [fault for fault in faults or FAULTS if fault not in finished]
@@ -72,13 +77,19 @@ def reliability(
         for row in _tried(name, missing, moments, home, folder):
             rows.append(row)
             with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps({**row, "code": code}) + "\n")
     tried = [row for row in rows if row["case"] != "all"]
     table = reliability_table(tried)
     write_results(out, tried, table)
     if page:
         renew_page(Path(page), table)
     return int(any(row["problem"] for row in tried))
+
+
+def digest_of_code() -> str:
+    """Return what tells the code of the package from another."""
+    folder = Path(steepslope.__file__).parent
+    return digest_of({path.relative_to(folder).as_posix(): fingerprint(path) for path in sorted(folder.rglob("*.py"))})
 
 
 def _tried(name: str, faults: Sequence[str], moments: int, home: Path, folder: Path) -> Iterator[Row]:

@@ -82,7 +82,25 @@ def test_decisions_that_no_memory_is_left_for_are_counted(
         assert log.lost >= 6
         assert f"steepslope_decisions_lost {log.lost}.0" in client.get("/metrics").text
     log.close()
-    assert caplog.records[-1].message.endswith("served.csv: 10 decisions are lost")
+    assert log.lost == 10
+
+
+@pytest.mark.slow
+def test_a_server_whose_decisions_are_lost_ends_badly_and_no_other_may_write_to_their_file(tmp_path: Path) -> None:
+    gate, path = image_gate(tmp_path), tmp_path / "log" / "served.csv"
+    with running(gate, f"--decisions {path}") as live:
+        with (
+            pytest.raises(AssertionError, match=r"served.csv: another run works here"),
+            running(gate, f"--decisions {path}"),
+        ):
+            pass
+        path.parent.rename(tmp_path / "elsewhere")
+        path.parent.touch()
+        head = f"POST /predict HTTP/1.1\r\nHost: [::]\r\nContent-Length: {len(IMAGE)}\r\n\r\n"
+        assert live.raw(head.encode() + IMAGE).startswith(b"HTTP/1.1 200")
+        assert live.stopped() == 2
+        assert live.process.stderr is not None
+        assert live.process.stderr.read().endswith("served.csv: 1 decisions could not be written, and are lost\n")
 
 
 def test_an_answer_that_would_take_too_long_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from json import dumps
@@ -21,6 +23,7 @@ from steepslope.promise.objectives import REVIEW_ALL, WHEN_CHANGED, WhenChanged
 from steepslope.share.options import SignatureOptions
 
 if TYPE_CHECKING:
+    from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.monitoring import ServedMonitor
     from steepslope.serve.served import Served
 
@@ -104,7 +107,6 @@ def serve(
     require("log_format", log_format, LOG_FORMAT)
     from steepslope.gate.switch import reason_in_switches, switches_of_gate
     from steepslope.serve.app import Answers
-    from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.logs import LOGGER, start_server_log
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
@@ -117,19 +119,16 @@ def serve(
         if served.card.part != "oracle" and not served.card.accepts_any:
             tell("warning: this gate accepts nothing; see why above")
         address, watch = server_address(bound), _watch_to_serve(served, monitor, when_changed, tell)
-        log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         hosts = (*allow_host, host, gethostname())
-        answers = Answers(
-            served, name, max_batch, watch, log, hosts, partial(reason_in_switches, switches_of_gate(gate))
-        )
-        try:
-            run_server(answers, bound, lambda: tell(ready), stop_within)
-        finally:
-            if log is not None:
-                log.close()
-            if watch is not None:
-                watch.write()
+        stopped = partial(reason_in_switches, switches_of_gate(gate))
+        with _log_to_serve(decisions, served) as log:
+            answers = Answers(served, name, max_batch, watch, log, hosts, stopped)
+            try:
+                run_server(answers, bound, lambda: tell(ready), stop_within)
+            finally:
+                if watch is not None:
+                    watch.write()
 
 
 def _model_to_serve(path: Path, name: str, nets: NetSpecs, opinion: tuple[str, ...], max_batch: int) -> Served:
@@ -172,6 +171,26 @@ def stop(gate: str, /, reason: str = "", undo: bool = False) -> None:
         say(f"at work: {gate} ({start_gate(gate)} is gone)")
     else:
         say(f"stopped: {stop_gate(gate, reason)} sends all predictions of {gate} to review")
+
+
+@contextmanager
+def _log_to_serve(decisions: str | None, served: Served) -> Iterator[DecisionLog | None]:
+    """Yield the log of a server's decisions, which no other server has; raise at the end if some were lost."""
+    from steepslope.files.folders import LOCK, locked
+    from steepslope.serve.decision_log import DecisionLog
+
+    if decisions is None:
+        yield None
+        return
+    path = Path(decisions)
+    with locked(path.parent, f".{path.name}{LOCK}", stays=False):
+        log = DecisionLog.open(path, served.card.classes, served.card.threshold)
+        try:
+            yield log
+        finally:
+            log.close()
+    if log.lost:
+        raise SteepslopeError(f"{log.lost:,} decisions could not be written, and are lost", path)
 
 
 def _watch_to_serve(served: Served, state: str | None, when_changed: str, tell: Notice) -> ServedMonitor | None:

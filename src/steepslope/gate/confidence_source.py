@@ -235,12 +235,16 @@ class ConfidenceSource:
             raise SteepslopeError(f"expected at most {MOST_CLASSES:,} classes, found {num_classes:.3g}", path)
         known = vars(read_fields(StoredSource, card, path))
         if kind == ORACLE:
-            return replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
-        name = field(card, "name", str, path)
-        require_known(f"score in {path}:", name, SCORES)
-        state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
-        with located(folder / STATE):
-            return cls(name, SCORES[name].restored(state, num_classes), num_classes, **known)
+            source = replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
+        else:
+            name = field(card, "name", str, path)
+            require_known(f"score in {path}:", name, SCORES)
+            state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
+            with located(folder / STATE):
+                source = cls(name, SCORES[name].restored(state, num_classes), num_classes, **known)
+        for array in (*source.shapes, *source.lacked, *source.answers):
+            require_known(f"array in {path}:", array, source.arrays)
+        return source
 
 
 @dataclass(frozen=True)

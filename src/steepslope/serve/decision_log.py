@@ -51,11 +51,15 @@ class DecisionLog:
         Raises
         ------
         SteepslopeError
-            If its name does not end in .csv, it cannot be written, or it begins with other columns.
+            If its name does not end in .csv, it cannot be written, it begins with other columns, or a class has a line
+            break in its name, after which half a row could not be told from a whole one.
         """
         target = Path(path)
         if target.suffix != ".csv":
             raise SteepslopeError(f"expected a file that ends in .csv, found {target.name!r}", "decisions")
+        broken = next((name for name in classes or () if len(name.splitlines()) > 1), None)
+        if broken is not None:
+            raise SteepslopeError(f"expected names of classes without line breaks, found {broken!r}", "decisions")
         return cls(target, _begun_file(target), classes, threshold)
 
     def write(self, rows: dict[str, NDArray[Any]]) -> None:
@@ -121,10 +125,10 @@ class DecisionLog:
         return not self.is_failing
 
     def close(self) -> None:
-        """Write what waits for the last time; say how many decisions are lost."""
+        """Write what waits for the last time; what cannot be written then is lost."""
         self.write_waiting()
-        if self.lost or self.unwritten:
-            LOGGER.error("%s: %s decisions are lost", self.path, self.lost + self.waiting)
+        self.lost += self.waiting
+        self.unwritten.clear()
         os.close(self.descriptor)
 
 

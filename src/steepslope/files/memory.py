@@ -55,8 +55,7 @@ def _left_in_container() -> float:
             if controllers in GROUPS:  # others limit no memory
                 root, *names = GROUPS[controllers]
                 group = root / name.strip("/")
-                around = [group, *group.parents]
-                left = min(left, *(_left_in_group(folder, *names) for folder in around[: around.index(root) + 1]))
+                left = min(left, *(_left_in_group(folder, *names) for folder in (group, *group.parents)))
     return left
 
 

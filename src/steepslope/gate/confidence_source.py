@@ -242,7 +242,7 @@ class ConfidenceSource:
             state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
             with located(folder / STATE):
                 source = cls(name, SCORES[name].restored(state, num_classes), num_classes, **known)
-        for array in (*source.shapes, *source.lacked, *source.answers):
+        for array in source.lacked:
             require_known(f"array in {path}:", array, source.arrays)
         return source
 

@@ -390,11 +390,9 @@ class Gate:
 
         A group that was not among the calibration rows is never accepted, and nothing is by a gate that is stopped.
         """
-        accepted = self._accepts_at_work(confidence, groups)
-        return accepted if self.stopped is None else np.zeros_like(accepted)
-
-    def _accepts_at_work(self, confidence: ArrayLike, groups: AnyGroups | None) -> Bools:
         values = checked_numbers(confidence, "confidence")
+        if self.stopped is not None:
+            return np.zeros(len(values), np.bool_)
         names = crossed_groups(groups, len(values), self.by)
         if self.has_groups != (names is not None):
             found = "found none" if names is None else "found some, but the gate has one threshold for all"
@@ -407,12 +405,7 @@ class Gate:
 
     def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
         """Return accept, review or reject for each prediction, (m,); none is rejected unless ``reject`` was set."""
-        decided = self.decisions_at_work(confidence, groups)
-        return decided if self.stopped is None else np.where(decided == ACCEPT, REVIEW, decided)
-
-    def decisions_at_work(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
-        """Return what :meth:`decisions` does if the gate is not stopped."""
-        accepted, values = self._accepts_at_work(confidence, groups), checked_numbers(confidence, "confidence")
+        accepted, values = self.accepts(confidence, groups), checked_numbers(confidence, "confidence")
         lowest = -np.inf if self.rejection is None else self.rejection.threshold
         rejected = _reaches_threshold(-values, -lowest)
         return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
@@ -511,7 +504,8 @@ class Gate:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
         lacking = source.lacking(outputs.arrays)
-        decision = self.decisions_at_work(confidence, groups_to_decide_by(self.by, groups, outputs, self.classes))
+        groups = groups_to_decide_by(self.by, groups, outputs, self.classes)
+        decision = replace(self, stopped=None).decisions(confidence, groups)
         top_labels, top_probability = most_probable_classes(outputs, top)
         return Decisions(
             p_correct=self.p_correct(confidence),

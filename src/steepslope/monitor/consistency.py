@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,9 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     if gate.has_groups and groups is None:
         groups = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__))
         highest = MIDDLE
+    at_work = replace(gate, stopped=None)
     least, most = (
-        _rank_of_decision(gate.decisions_at_work(values, groups if gate.has_groups else None)) for values in (low, high)
+        _rank_of_decision(at_work.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
     )
     judged = batch.compared if predicted is None else batch.compared & (predicted != UNKNOWN)
     return np.where(judged, np.minimum(least, highest), MIDDLE), np.where(judged, most, MIDDLE)

@@ -33,8 +33,8 @@ def memory_of_server() -> tuple[int, int]:
     """
     half = min(free_memory() / 2, float(limits.MAX_MEMORY + RUNNING * limits.MAX_PIXELS))
     if half < limits.LEAST_MEMORY:
-        least, found = 2 * limits.LEAST_MEMORY >> 20, 2 * int(half) >> 20
-        raise SteepslopeError(f"expected at least {least} MiB of free memory to serve with, found {found}")
+        expected = f"expected at least {limits.LEAST_MEMORY >> 19} MiB of free memory to serve with"
+        raise SteepslopeError(f"{expected}, found {int(half) >> 19}")
     return int(min(limits.MAX_MEMORY, half)), int(min(limits.MAX_PIXELS, half / RUNNING))
 
 

@@ -57,9 +57,8 @@ class DecisionLog:
         target = Path(path)
         if target.suffix != ".csv":
             raise SteepslopeError(f"expected a file that ends in .csv, found {target.name!r}", "decisions")
-        broken = next((name for name in classes or () if len(name.splitlines()) > 1), None)
-        if broken is not None:
-            raise SteepslopeError(f"expected names of classes without line breaks, found {broken!r}", "decisions")
+        if any(len(name.splitlines()) > 1 for name in classes or ()):
+            raise SteepslopeError("expected names of classes without line breaks, found some with them", "decisions")
         return cls(target, _begun_file(target), classes, threshold)
 
     def write(self, rows: dict[str, NDArray[Any]]) -> None:

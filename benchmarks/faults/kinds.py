@@ -269,14 +269,14 @@ def result_problem(ending: Ending, earlier: Digests, new: Digests, now: Digests,
     """Return what is wrong with results: they are the earlier ones, the new ones, or after a kill not complete."""
     if ending.code in ENDS_WELL:
         return "" if now == new and ending.code == expected_code else f"ended with code {ending.code} and other results"
-    if ending.code != BY_SIGNAL and earlier:
-        return "" if now == earlier else f"an earlier result changed: {_difference(earlier, now)}"
-    if now in (earlier, new):
+    if not earlier or now in (earlier, new):  # what the first run left unfinished, the next one has to finish
         return ""
+    if ending.code != BY_SIGNAL:
+        return f"an earlier result changed: {_difference(earlier, now)}"
     mixed = [name for name, digest in now.items() if digest not in (earlier.get(name), new.get(name))]
     if mixed:
         return f"{mixed[0]}: neither the earlier nor the new one"
-    is_complete = bool(earlier) and (now.keys() >= earlier.keys() or now.keys() >= new.keys())
+    is_complete = now.keys() >= earlier.keys() or now.keys() >= new.keys()
     return "a mixture of earlier and new files" if is_complete else ""
 
 

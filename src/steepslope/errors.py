@@ -14,7 +14,7 @@ USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
 QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
 NO_MEMORY = re.compile(  # of libraries; a thread starts only where its stack has room
     r"(?i)out of memory|bad_alloc|(can't|cannot|failed to|unable to) allocate|can't start new thread|"
-    r"could not create a primitive"
+    r"could not create a primitive|failed to map segment"
 )
 Kinds = type[Exception] | tuple[type[Exception], ...]
 

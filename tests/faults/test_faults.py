@@ -101,19 +101,6 @@ def test_a_lost_result_is_a_problem(code: int, now: dict[str, str], problem: str
     assert result_problem(Ending(code, "", 0.1, 0), earlier, new, now, expected_code=0) == problem
 
 
-@pytest.mark.parametrize(
-    ("code", "now", "problem"),
-    [
-        (2, {}, ""),
-        (-9, {"out/a": "new"}, ""),
-        (2, {"out/a": "half"}, "out/a: neither the earlier nor the new one"),
-        (-9, {"out/a": "half"}, "out/a: neither the earlier nor the new one"),
-    ],
-)
-def test_a_half_file_where_there_was_none_is_a_problem(code: int, now: dict[str, str], problem: str) -> None:
-    assert result_problem(Ending(code, "", 0.1, 0), {}, {"out/a": "new"}, now, expected_code=0) == problem
-
-
 def test_the_table_counts_what_was_survived(tmp_path: Path) -> None:
     rows = [
         {"command": "fit", "fault": "killed", "case": "at change 3", "problem": ""},

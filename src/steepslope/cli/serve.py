@@ -107,6 +107,7 @@ def serve(
     require("log_format", log_format, LOG_FORMAT)
     from steepslope.gate.switch import reason_in_switches, switches_of_gate
     from steepslope.serve.app import Answers
+    from steepslope.serve.limits import STATE_SECONDS
     from steepslope.serve.logs import LOGGER, start_server_log
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
@@ -128,7 +129,7 @@ def serve(
                 run_server(answers, bound, lambda: tell(ready), stop_within)
             finally:
                 if watch is not None:
-                    watch.write()
+                    watch.write(STATE_SECONDS)
 
 
 def _model_to_serve(path: Path, name: str, nets: NetSpecs, opinion: tuple[str, ...], max_batch: int) -> Served:

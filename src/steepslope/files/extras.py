@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from steepslope.errors import SteepslopeError, reason_of, unknown_name
+from steepslope.errors import SteepslopeError, is_out_of_memory, reason_of, unknown_name
 
 # The extras of the libraries that some modules import plainly, for the command that needs such a module.
 EXTRAS = {
@@ -26,6 +26,8 @@ def require_extra(module: str, extra: str, need: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        if is_out_of_memory(error):
+            raise
         raise SteepslopeError(f"{need} needs {module}: pip install 'steepslope[{extra}]'") from error
 
 

@@ -1,7 +1,6 @@
 """The switch of a gate at work: while a file next to the gate is there, all predictions go to review."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError, explained
@@ -34,8 +33,7 @@ def reason_to_stop(gate: str | Path) -> str | None:
 
 def reason_in_switches(switches: Iterable[Path]) -> str | None:
     """Return what :func:`reason_to_stop` does, of switches that were found before: a link may lead elsewhere by now."""
-    reasons = map(_reason_in_switch, switches)
-    return next((reason for reason in reasons if reason is not None), None)
+    return next((reason for reason in map(_reason_in_switch, switches) if reason is not None), None)
 
 
 def _reason_in_switch(switch: Path) -> str | None:
@@ -75,7 +73,7 @@ def stop_gate(gate: str | Path, reason: str = "") -> Path:
             continue  # whatever it is, it stops the gate
         with explained("cannot be written", switch, OSError):
             switch.touch()
-        with suppress(OSError):  # on a full disk, the gate is stopped without a reason
+        with explained("stops the gate, but its reason cannot be written", switch, OSError):  # as on a full disk
             switch.write_text(reason + "\n", encoding="utf-8")
     return switches[0]
 

@@ -130,7 +130,10 @@ class Answers:
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             if name and REQUEST_ID not in request.headers:
-                request.state.request_id = _require_request_id(name)
+                if not REQUEST_IDS.fullmatch(name):  # its decisions could not be found by it
+                    expected = "expected printable ASCII, 200 characters at most"
+                    raise SteepslopeError(f"{expected}, found {name[:100]!r}", "id")
+                request.state.request_id = name
             rows = await self._run(arrays, 1, request.state.request_id)
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
@@ -234,13 +237,6 @@ def _started_readers(count: int) -> ThreadPoolExecutor:
         raise
     all_run.wait()
     return readers
-
-
-def _require_request_id(name: str) -> str:
-    """Return the id of a request's JSON; raise for one under which its decisions could not be found."""
-    if not REQUEST_IDS.fullmatch(name):
-        raise SteepslopeError(f"expected printable ASCII, 200 characters at most, found {name[:100]!r}", "id")
-    return name
 
 
 def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:

@@ -12,3 +12,4 @@ MAX_CONNECTIONS = 1024
 BODY_SECONDS = 30  # within which a request's headers, and then its body, have to arrive
 DRAIN_SECONDS = 0.5  # without a request, after which a server that was told to stop accepts no more connections
 STOP_SECONDS = 60.0  # within which a server that was told to stop answers what it has accepted
+STATE_SECONDS = 8.0  # within which it then writes the monitor's state, which another process may hold

@@ -134,7 +134,10 @@ class ServedMonitor:
     def write_in_time(self) -> None:
         """Write to the file if that is due; answers do not wait for another process."""
         if self.path is not None and time.monotonic() - self.written >= SECONDS:
-            self.write(wait=0)
+            try:
+                self.write(wait=0)
+            except SteepslopeError as error:
+                LOGGER.error("%s; what was seen waits in memory", error)
 
     def write(self, wait: float = WAIT) -> None:
         """Add what came since the last time to the file; what cannot be written now is tried again later."""

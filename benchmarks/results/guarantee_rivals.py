@@ -13,7 +13,8 @@ from scipy.special import rel_entr
 from scipy.stats import binom
 
 from steepslope.lab.benchmark import promises
-from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import rows_needed
 from steepslope.promise.draws import promised_threshold
 from steepslope.promise.sequence import Above, threshold_sequence
 

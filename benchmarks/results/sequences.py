@@ -25,7 +25,8 @@ from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUND
 from steepslope.checks import require, whole
 from steepslope.cli.main import run_command
 from steepslope.lab.paper.tables import grouped_rows
-from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import rows_needed
 from steepslope.promise.sequence import (
     Above,
     StartThreshold,

@@ -11,16 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.promise.certificate import (
-    EXACT,
-    NOTHING,
-    TRUE_CLASS,
-    Aim,
-    Certificate,
-    as_percent,
-    binomial_tail,
-    rows_needed,
-)
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed
 from steepslope.promise.sample_size import sample_size_sentence
 from steepslope.promise.sequence import Above, StartThreshold, last_passing_in_sequence, passes_by_p_value
 

@@ -24,7 +24,8 @@ from scipy.stats import binom
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.promise.certificate import Aim, Certificate, binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import Aim, Certificate, rows_needed
 from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]

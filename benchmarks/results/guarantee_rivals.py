@@ -47,7 +47,7 @@ Rival = Callable[[Draw, float, float], float]  # from a draw, a risk and delta t
 
 def ours(draw: Draw, risk: float, delta: float) -> float:
     """Test a sequence of thresholds that other rows fix, by exact tails, from the highest down."""
-    last = draw.above.last_passing(risk, delta)
+    last = draw.above.tests(risk, delta).last_passing()
     return math.inf if last is None else float(draw.thresholds[last])
 
 

@@ -109,7 +109,7 @@ def by_starts(found: Sequence[StartThreshold], draws: Draws, risk: float) -> Cou
 def ours(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Test from our start thresholds."""
     last = by_starts(find_start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
-    alone = Above(draws.n, draws.accepted, draws.errors[0]).last_passing(risk, delta)
+    alone = Above(draws.n, draws.accepted, draws.errors[0]).tests(risk, delta).last_passing()
     assert last[0] == (NONE if alone is None else alone)
     return last
 

@@ -21,14 +21,9 @@ from scipy.optimize import minimize
 
 from steepslope.cli.main import main
 from steepslope.gate.storage import digest_of_gate
-from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
-from steepslope.lab.shifts.stylizer_encoder import encoder_of
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.seeding import seeded
 from steepslope.numerics import linear, small_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.table_files import Frame
-from tests.images import folder_of
 
 if TYPE_CHECKING:
     from steepslope.nets.export.exporting import Exported
@@ -196,6 +191,8 @@ def quick_nets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write eight small images of each of three classes; tests must not write there."""
+    from tests.images import folder_of  # with nets, which tests of arrays do without
+
     return folder_of(tmp_path_factory.mktemp("images") / "data", 8)
 
 
@@ -279,6 +276,11 @@ def exported(gates: Path) -> Callable[[str], Exported]:
 @pytest.fixture(scope="session")
 def stylizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a stylizer with random weights."""
+    from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
+    from steepslope.lab.shifts.stylizer_encoder import encoder_of
+    from steepslope.nets.classifiers.specs import load_classifier
+    from steepslope.nets.seeding import seeded
+
     folder = tmp_path_factory.mktemp("stylizer")
     with seeded(0):
         backbone = load_classifier("timm:mobilenetv3_small_100?weights=random")

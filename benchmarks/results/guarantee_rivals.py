@@ -13,7 +13,8 @@ from scipy.special import rel_entr
 from scipy.stats import binom
 
 from steepslope.lab.benchmark import promises
-from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import rows_needed
 from steepslope.promise.draws import promised_threshold
 from steepslope.promise.sequence import Above, threshold_sequence
 
@@ -46,7 +47,7 @@ Rival = Callable[[Draw, float, float], float]  # from a draw, a risk and delta t
 
 def ours(draw: Draw, risk: float, delta: float) -> float:
     """Test a sequence of thresholds that other rows fix, by exact tails, from the highest down."""
-    last = draw.above.last_passing(risk, delta)
+    last = draw.above.tests(risk, delta).last_passing()
     return math.inf if last is None else float(draw.thresholds[last])
 
 

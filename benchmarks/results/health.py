@@ -26,8 +26,8 @@ from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
 from steepslope.lab.paper.tables import grouped_rows
 from steepslope.monitor import Monitor
 from steepslope.monitor.monitor import LABELS
+from steepslope.numerics.binomial import binomial_interval
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.certificate import binomial_interval
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 CORRUPTIONS = (

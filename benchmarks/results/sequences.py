@@ -25,7 +25,8 @@ from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUND
 from steepslope.checks import require, whole
 from steepslope.cli.main import run_command
 from steepslope.lab.paper.tables import grouped_rows
-from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import rows_needed
 from steepslope.promise.sequence import (
     Above,
     StartThreshold,
@@ -108,7 +109,7 @@ def by_starts(found: Sequence[StartThreshold], draws: Draws, risk: float) -> Cou
 def ours(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Test from our start thresholds."""
     last = by_starts(find_start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
-    alone = Above(draws.n, draws.accepted, draws.errors[0]).last_passing(risk, delta)
+    alone = Above(draws.n, draws.accepted, draws.errors[0]).tests(risk, delta).last_passing()
     assert last[0] == (NONE if alone is None else alone)
     return last
 

@@ -10,8 +10,9 @@ from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.numerics.binomial import binomial_tail
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
-from steepslope.promise.certificate import Certificate, binomial_tail
+from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import TAKEN, certify
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import LabelledRows

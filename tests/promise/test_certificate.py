@@ -16,14 +16,8 @@ from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.promise.certificate import (
-    Certificate,
-    as_percent,
-    binomial_interval,
-    binomial_tail,
-    risk_bound,
-    rows_needed,
-)
+from steepslope.numerics.binomial import binomial_interval, binomial_tail, risk_bound
+from steepslope.promise.certificate import Certificate, as_percent, rows_needed
 from steepslope.promise.objectives import Objectives
 from tests.promise.references import exact_tail
 

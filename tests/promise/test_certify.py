@@ -9,7 +9,8 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import rows_needed
 from steepslope.promise.certify import certify, certify_true_classes
 from steepslope.promise.rows import split_rows
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence

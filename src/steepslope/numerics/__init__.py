@@ -1,6 +1,6 @@
 """Building blocks of formulas, and solvers on arrays. They know nothing of classifiers, outputs or oracles.
 
-- ``binomial``: exact intervals of fractions.
+- ``binomial``: exact tails, bounds and intervals of counts.
 - ``blocks``: rows of large arrays in blocks.
 - ``array_shapes``: checks of stored arrays, and their short representation.
 - ``formulas``: functions for formulas on arrays and on traced tensors.

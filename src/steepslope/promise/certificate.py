@@ -17,12 +17,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom
 
 from steepslope.checks import Check, number, read_fields, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
-from steepslope.numerics.binomial import clopper_pearson
+from steepslope.numerics.binomial import binomial_interval, binomial_tail, risk_bound
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -42,36 +41,6 @@ TRUE_CLASS: Aim = "true class"
 EXACT = 6  # decimals of a promised percentage
 EDGE = 1e-12
 ROUNDING = 1e-9  # rounding of the tail may put a bound this much above the promised risk
-
-
-def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
-    """Return the probability of at most ``errors`` errors among ``accepted`` rows, each wrong with chance ``risk``.
-
-    It is the p-value against the hypothesis that the risk is ``risk`` or more; 1 for no rows.
-
-    >>> binomial_tail([0, 1], [59, 59], 0.05).round(3)
-    array([0.048, 0.199])
-    """
-    return np.asarray(binom.cdf(errors, accepted, risk))
-
-
-def risk_bound(errors: int, accepted: int, delta: float) -> float:
-    """Return the upper bound of the risk with confidence 1 − delta (Clopper & Pearson, 1934); 1 for no rows.
-
-    >>> round(risk_bound(0, 59, 0.05), 4), risk_bound(0, 0, 0.05)
-    (0.0495, 1.0)
-    """
-    return float(clopper_pearson(errors, accepted, delta)[1])
-
-
-def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a fraction of n rows (Clopper & Pearson, 1934).
-
-    >>> binomial_interval(0, 0), tuple(round(bound, 3) for bound in binomial_interval(8, 10))
-    ((0.0, 1.0), (0.444, 0.975))
-    """
-    low, high = clopper_pearson(successes, n, (1 - level) / 2)
-    return float(low), float(high)
 
 
 def log_e_value_of_strata(

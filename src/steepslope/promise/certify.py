@@ -11,18 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.promise.certificate import (
-    EXACT,
-    NOTHING,
-    TRUE_CLASS,
-    Aim,
-    Certificate,
-    as_percent,
-    binomial_tail,
-    rows_needed,
-)
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed
 from steepslope.promise.sample_size import sample_size_sentence
-from steepslope.promise.sequence import Above, StartThreshold, last_passing_in_sequence, passes_by_p_value
+from steepslope.promise.sequence import Above, FixedSequence, StartThreshold
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -59,14 +51,14 @@ def certify(
     (-0.54, 541, 4, 0.0168)
     """
     above = Above.from_rows(confidence, is_correct, thresholds)
-    last_among, count = above.tests(max_risk, delta), len(thresholds)
-    last = last_among(count if possible is None else possible)
+    tests = above.tests(max_risk, delta)
+    last = tests.last_passing(possible)
     if last is None:
-        is_taken = last_among(count) is not None
+        is_taken = tests.last_passing() is not None
         why = TAKEN[aim] if is_taken else sample_size_sentence(above, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, why)
     floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
-    if thresholds[-1] > -math.inf and floor < last and last_among(floor + 1) == floor:
+    if thresholds[-1] > -math.inf and floor < last and tests.last_passing(floor + 1) == floor:
         last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
 
@@ -108,8 +100,7 @@ def certify_true_classes(
     p_values = [binomial_tail(above.errors, above.n, max_risk) for above in counts.values() if above.n >= needed]
     last = None
     if p_values:
-        passes = passes_by_p_value(np.max(p_values, axis=0))
-        last, _ = last_passing_in_sequence([StartThreshold(0, delta, delta)], len(thresholds), passes)
+        last = FixedSequence([StartThreshold(0, delta, delta)], np.max(p_values, axis=0)).last_passing()
 
     def certificate(name: str, above: Above) -> Certificate:
         if last is not None and above.n >= needed:

@@ -36,7 +36,7 @@ from steepslope.promise.certificate import (
     log_e_value_of_strata,
 )
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import StartThreshold, last_passing_in_sequence, passes_by_p_value
+from steepslope.promise.sequence import FixedSequence, StartThreshold
 from steepslope.promise.target import Target, last_passing_on_target
 
 Floats = NDArray[np.float64]
@@ -186,8 +186,8 @@ class MixCounts:
         sizes, borne = class_mix_bets(self.weights, count, self.risk, level, times)
         values = self.weights.values
         log_e_values = times * log_e_value_of_strata(self.accepted, self.errors, values, self.risk, sizes)
-        passes = passes_by_p_value(np.exp(-log_e_values.clip(min=0)))  # by Markov's inequality
-        passed, _ = last_passing_in_sequence(class_mix_start_thresholds(borne, self.delta), count, passes)
+        p_values = np.exp(-log_e_values.clip(min=0))  # by Markov's inequality
+        passed = FixedSequence(class_mix_start_thresholds(borne, self.delta), p_values).last_passing()
         return passed, EDGE if passed is None else float(sizes[passed])
 
     def sample_size(self) -> str:

@@ -21,7 +21,7 @@ def promised_threshold(confidence: Floats, is_correct: Bools, risk: float, delta
     """Return the threshold that a gate finds on rows (n,), or ∞: 2√n of them fix the sequence, the others test it."""
     fixing, counted = split_rows(len(confidence), seed)
     sequence = threshold_sequence(confidence[fixing])
-    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).last_passing(risk, delta)
+    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).tests(risk, delta).last_passing()
     return math.inf if last is None else float(sequence[last])
 
 

@@ -24,7 +24,8 @@ from scipy.stats import binom
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.promise.certificate import Aim, Certificate, binomial_tail, rows_needed
+from steepslope.numerics.binomial import binomial_tail
+from steepslope.promise.certificate import Aim, Certificate, rows_needed
 from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]
@@ -121,9 +122,25 @@ def last_passing_in_sequence(
     return last, level_of_last
 
 
-def passes_by_p_value(p_values: Floats) -> Passes:
-    """Return the function that says whether a hypothesis passes, by the p-values (t,)."""
-    return lambda place, level: bool(p_values[place] <= level)
+@dataclass(frozen=True, eq=False)
+class FixedSequence:
+    """Hypotheses in a fixed order, by their p-values (t,), and the start thresholds at which runs of tests begin.
+
+    >>> sequence = FixedSequence(StartThreshold.sharing([0], 0.05), np.array([0.01, 0.04, 0.2, 0.001]))
+    >>> sequence.last_passing(), sequence.last_passing(count=1)
+    (1, 0)
+    """
+
+    start_thresholds: Sequence[StartThreshold]
+    p_values: Floats
+
+    def last_passing(self, count: int | None = None) -> int | None:
+        """Return the place of the last of the first ``count`` hypotheses that passes, None if none does."""
+        tested = len(self.p_values) if count is None else count
+        return last_passing_in_sequence(self.start_thresholds, tested, self._passes)[0]
+
+    def _passes(self, place: int, level: float) -> bool:
+        return bool(self.p_values[place] <= level)
 
 
 def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
@@ -225,15 +242,10 @@ class Above:
         counts = int(self.accepted[place]), int(self.errors[place])
         return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
 
-    def last_passing(self, risk: float, delta: float) -> int | None:
-        """Return the last threshold of the sequence that passes its test, or None."""
-        return self.tests(risk, delta)(len(self.accepted))
-
-    def tests(self, risk: float, delta: float) -> Callable[[int], int | None]:
-        """Return a function: from a number of first thresholds to the last of these that passes, None if none does."""
+    def tests(self, risk: float, delta: float) -> FixedSequence:
+        """Return the tests of all thresholds, each of the hypothesis that its risk is ``risk`` or more."""
         start_thresholds = find_start_thresholds(self.accepted, self.n, risk, delta)
-        passes = passes_by_p_value(binomial_tail(self.errors, self.accepted, risk))
-        return lambda count: last_passing_in_sequence(start_thresholds, count, passes)[0]
+        return FixedSequence(start_thresholds, binomial_tail(self.errors, self.accepted, risk))
 
 
 def most_passing_errors(rows: int, risk: float, level: float) -> int:

@@ -186,16 +186,21 @@ class Shares:
         (least, most), (fewest, many) = (
             clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, on_target)
         )
-        largest, second = np.sort(np.vstack([most, np.zeros(most.shape[1])]), axis=0)[:-3:-1]
+        nothing = np.zeros(most.shape[1])  # of others, where there is one class
+        second, largest = np.sort(np.vstack([nothing, most]), axis=0)[-2:]
         of_others = np.where(most == largest, second, largest)
         low, high = np.zeros(len(most)), np.ones(len(most))
         for _ in range(ROUNDS):
+            # At most: what the upper end of each prediction's count leaves if all others are at their lower ends.
             room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
             high = np.minimum(high, (low[:, None] + room).min(axis=1))
+            # At least: what its lower end lacks if all others are at their upper ends, or are as the likeliest of them.
             lacking = (fewest - (high @ most - high[:, None] * most)) / most
             above = np.divide(fewest - of_others, most - of_others, out=np.zeros_like(most), where=most > of_others)
             low = np.maximum(low, np.maximum(lacking, above).max(axis=1))
-            high, low = np.minimum(high, 1 - (low.sum() - low)), np.maximum(low, 1 - (high.sum() - high))
+            others_low, others_high = low.sum() - low, high.sum() - high  # all shares add up to 1
+            high = np.minimum(high, 1 - others_low)
+            low = np.maximum(low, 1 - others_high)
         if (low > high).any():
             raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
         return cls(low, high)

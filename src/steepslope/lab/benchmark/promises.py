@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.lab.benchmark.lines import MCP, Ranked
-from steepslope.promise.certificate import binomial_tail
+from steepslope.numerics.binomial import binomial_tail
 from steepslope.promise.draws import Way, outcome_of_promise, promised_threshold
 from steepslope.promise.sequence import Above
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics.ranking import Bools, Floats, Ranking, rank_rows
-from steepslope.numerics.binomial import clopper_pearson
+from steepslope.numerics.binomial import binomial_interval, clopper_pearson
 from steepslope.promise.calibration import ProbabilityMap
-from steepslope.promise.certificate import as_percent, binomial_interval
+from steepslope.promise.certificate import as_percent
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation
 

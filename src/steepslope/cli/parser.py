@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from re import MULTILINE, findall
 from types import UnionType
@@ -24,12 +23,12 @@ from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_orig
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
 from steepslope.losses import LOSSES, loss_parameters
+from steepslope.nets.training.recipes import training_recipes
 
 Command = Callable[..., int | None]  # returns the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 HELP_ALL = "--help-all"
 FURTHER = "further options"  # the heading of the command's own options that --help leaves out
-TRAININGS = Path(str(files("steepslope"))) / "lab" / "paper" / "trainings"  # files of options for the paper's trainings
 _first: dict[Command, tuple[str, ...]] = {}
 
 
@@ -250,7 +249,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
         has_words = len(named) < len(options)
         option.add_to(groups[option.group], has_words, is_shown=option not in left_out)
     common = parser.add_argument_group("All commands have")
-    trainings = f"YAML or JSON file of options, or a training of the paper: {', '.join(_trainings_of_paper())}."
+    trainings = f"YAML or JSON file of options, or a training of the paper: {', '.join(training_recipes())}."
     for names, action, text in (
         (["--config"], "append", trainings),
         (["--print-config"], "store_true", "Print all options as such a file, and end."),
@@ -286,13 +285,9 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     return command(*arguments) or 0
 
 
-def _trainings_of_paper() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(TRAININGS.glob("*.yaml"))}
-
-
 def _parsed_config_file(name: str, options: Sequence[Option]) -> dict[str, Any]:
     """Return the values of options in a YAML file, given by its path or as the name of one of the paper's trainings."""
-    file, trainings = Path(name), _trainings_of_paper()
+    file, trainings = Path(name), training_recipes()
     if not file.suffix and not file.exists():
         require_known("training", name, trainings)
         file = trainings[name]

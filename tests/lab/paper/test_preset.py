@@ -6,8 +6,8 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.paper import preset as presets
 from steepslope.lab.paper.preset import read_paper_preset
+from steepslope.nets.training.recipes import training_recipes
 from tests.conftest import Captured
 
 
@@ -43,7 +43,7 @@ def test_unknown_settings_are_named() -> None:
         read_paper_preset("mnist", {"recipe.0.oracle": "smal"})
 
 
-PRESETS = sorted(path.stem for path in presets.TRAININGS.glob("*.yaml"))
+PRESETS = [*training_recipes()]
 
 
 @pytest.mark.parametrize("name", PRESETS)

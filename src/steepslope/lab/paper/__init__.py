@@ -1,7 +1,7 @@
 """The paper's tables and figures, and ours, made again by ``steepslope reproduce``. Nothing but ``cli`` imports this.
 
 Everything that may be added is data. A table or figure is a YAML file in ``catalogue/``, which ``experiment.py`` reads.
-What it runs on is one in ``presets/``, and how nets are trained one in ``trainings/``; ``preset.py`` reads both.
+What it runs on is one in ``presets/``, which ``preset.py`` reads; how nets are trained is in the recipes of ``nets``.
 The paper's own numbers lie in ``published/``.
 
 ``steps.py`` has the graph of steps: each makes one folder of the ``workspace.py``, once. ``output_steps.py`` are the

@@ -1,9 +1,6 @@
 """On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each.
 
-A training is a YAML file in ``trainings/``, whose comments name the source of each number. Those for
-``train-classifier`` end in ``-classifier``. All others are for ``finetune``, and are named after the data, or after the
-data, the oracle and the classifier: ``imagenet-vit-resnet``. The command line takes the file of
-``--preset NAME`` as a config.
+It names trainings of :mod:`steepslope.nets.training.recipes`.
 """
 
 from collections.abc import Mapping
@@ -15,10 +12,10 @@ from typing import Any, Literal, Self
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
+from steepslope.nets.training.recipes import training_recipes
 from steepslope.nets.training.request import PerChannel
 
 FOLDER = Path(__file__).parent / "presets"
-TRAININGS = Path(__file__).parent / "trainings"
 INPUT = ("size", "mean", "std", "resize")
 GROUPS = ("pairs", "recipe")
 NET_CHECKS: dict[str, Check] = {
@@ -237,6 +234,6 @@ def training_settings(name: str) -> dict[str, Any]:
     >>> training_settings("mnist-classifier")["optimizer"]
     'sgd'
     """
-    known = {path.stem: path for path in sorted(TRAININGS.glob("*.yaml"))}
+    known = training_recipes()
     require_known("preset", name, known)
     return read_yaml(known[name])

@@ -1,8 +1,8 @@
 """The paper's oracles: trained on columns (``columns.py``), and on images.
 
-``request.py`` says how to train and on what, free of torch. ``launch.py`` checks a request, opens it and trains its
-stages one after another, or tells how large each is. ``on_images.py`` has the oracle that comes of it, and
-``loading.py`` reads an oracle of either kind from its folder.
+``request.py`` says how to train and on what, free of torch, and ``recipes.py`` lists the paper's trainings as files of
+options. ``launch.py`` checks a request, opens it and trains its stages one after another, or tells how large each is.
+``on_images.py`` has the oracle that comes of it, and ``loading.py`` reads an oracle of either kind from its folder.
 
 ``sources.py`` opens the fit set with its classifier, and ``images.py`` finds the images of outputs. ``prepare.py``
 makes a training of these, and ``loop.py`` takes its steps, writes its history and keeps the state of a killed one.

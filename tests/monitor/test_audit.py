@@ -80,8 +80,8 @@ def test_the_bets_on_a_count_have_a_mean_of_one() -> None:
     assert [shares.sum() for shares in (FEWER_SHARES, MORE_SHARES)] == pytest.approx([1, 1])
 
 
-def brute(known: list[Marked], n: int, first: float, least: float, alpha: float) -> tuple[float, float]:
-    """Return the interval by trying each count, with what waits as wrong above and as right below."""
+def brute(known: list[Marked], n: int, first: float, least: float, alpha: float) -> list[int]:
+    """Return all counts that are no evidence, with what waits as wrong above and as right below."""
     wrong = np.array([one.chance for one in known if one.is_correct is not None and not one.is_correct])
     all_wrong = np.array([one.chance for one in known if not one.is_correct])
     right = sum(bool(one.is_correct) for one in known)
@@ -95,7 +95,7 @@ def brute(known: list[Marked], n: int, first: float, least: float, alpha: float)
         more, fewer = (MORE_SIZES, MORE_SHARES, wrong), (FEWER_SIZES, FEWER_SHARES, all_wrong)
         if max(e_value(count, *more), e_value(count, *fewer)) < 2 / alpha:
             inside.append(count)
-    return min(inside) / n, max(inside) / n
+    return inside
 
 
 LABELLED = st.lists(st.tuples(st.floats(0.05, 1), st.sampled_from([True, True, False, None])), max_size=25)
@@ -108,9 +108,18 @@ def test_the_interval_is_that_of_trying_each_count(
     known = [Marked(0.9, chance, 1.0, right) for chance, right in drawn]
     n = len(known) + more + 1
     low, high = risk_interval_by_audit(known, n, (first, 0.04), 0.1)
-    expected = brute(known, n, first, 0.04, 0.1)
-    assert expected[0] - 1 / n - 1e-9 <= low <= expected[0] + 1e-9
-    assert expected[1] - 1e-9 <= high <= expected[1] + 1 / n + 1e-9
+    inside = brute(known, n, first, 0.04, 0.1)
+    assert 0 <= low <= high <= 1
+    if inside:
+        assert min(inside) / n - 1 / n - 1e-9 <= low <= min(inside) / n + 1e-9
+        assert max(inside) / n - 1e-9 <= high <= max(inside) / n + 1 / n + 1e-9
+
+
+def test_more_errors_than_the_audit_can_explain_are_no_interval_upside_down() -> None:
+    """Many errors were drawn with small probabilities, and few rows are there in all."""
+    known = rows(10, False, chance=0.05) + rows(3, True, chance=0.05)
+    low, high = risk_interval_by_audit(known, 14, (0.05, 0.05), 0.1)
+    assert low == high == 11 / 14
 
 
 def test_without_labels_little_is_known_and_with_all_of_them_everything() -> None:

@@ -118,7 +118,8 @@ def risk_interval_by_audit(
     )
     low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
     high = accepted if fewer(accepted) <= 0 else brentq(fewer, 0, accepted)
-    return max(low, len(wrong)) / accepted, min(high, accepted - right) / accepted
+    possible = len(wrong), accepted - right  # also where the bets are against every count
+    return float(np.clip(low, *possible)) / accepted, float(np.clip(high, *possible)) / accepted
 
 
 def _audit_evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, least: float, level: float) -> float:

@@ -67,16 +67,6 @@ def test_the_command_and_what_predict_and_show_say(
     assert pd.read_csv(out)["accepted"].tolist() == accepted.tolist()
 
 
-def test_predict_says_so_of_a_gate_without_its_calibration_rows(
-    gate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_outputs(seed=5).save(tmp_path / "new")
-    (gate / "calibration_rows.safetensors").unlink()
-    stop_gate(gate)
-    assert main(["predict", "--gate", str(gate), "--outputs", f"{tmp_path}/new", "--out", f"{tmp_path}/out.csv"]) == 0
-    assert "This gate is stopped, so nothing is accepted." in capsys.readouterr().err
-
-
 def test_a_trusted_classifier_is_stopped_by_its_own_folder(tmp_path: Path) -> None:
     from sklearn.datasets import make_classification
     from sklearn.linear_model import LogisticRegression

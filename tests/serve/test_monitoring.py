@@ -92,6 +92,9 @@ def test_what_cannot_be_written_now_is_written_later(
         watch.write_in_time()
     assert caplog.records[-1].message.endswith("(database is locked); what was seen waits in memory")
     watch.update(row)
+    with open_state(watch.path), pytest.raises(SteepslopeError, match="database is locked"):
+        watch.write(wait=0)
+    assert [len(part) for part in watch.unwritten] == [2]  # so that each further try takes them at once
     assert (Monitor.load(watch.path).rows, watch.monitor.rows) == (0, 2)
     watch.write()
     assert Monitor.load(watch.path).rows == 2

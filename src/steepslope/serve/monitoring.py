@@ -150,6 +150,7 @@ class ServedMonitor:
                 self.monitor = self._added(wait)
                 self._tell_health(before)
             except Exception as error:
+                self.unwritten = [Predicted.joined(self.unwritten)] if self.unwritten else []  # for the next try
                 self.failing_since = min(self.failing_since, self.written)
                 is_busy = getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
                 self.is_lost = not is_busy or self.written - self.failing_since > WAIT  # others may write for a while

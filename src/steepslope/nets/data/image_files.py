@@ -89,8 +89,7 @@ class ImageFiles:
 
     def image(self, row: int) -> Picture:
         """Read and decode one file completely."""
-        place = self.places[row]
-        return decode_image_file(self.root / place, place)
+        return decode_image_file(self.root / self.places[row])
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash of the ids, the labels and the files' fingerprints."""

@@ -28,7 +28,7 @@ from steepslope.outputs.arrays import require_opinion_name
 from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, OPINIONS, extraction_of_folder, ids_of_folder
 from steepslope.outputs.opinions import PLACES, Opinion, opinion_class_places
 
-SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
+_SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def extract_opinion(
     first = next(iter(sources)).parents[1]
     with located(f"opinion {name}"):
         places = opinion_class_places(Opinion.of(ClassifierOutputs.load(first)), other, classes)
-    return extract(net, sources, options.keeping(), summary_of_logits, notice, {PLACES: list(places)})
+    return extract(net, sources, options.keeping(), _summary_of_logits, notice, {PLACES: list(places)})
 
 
 def _sources_of_other_net(spec: DatasetSpec, out: Path, subfolder: Path, options: ExtractionOptions) -> Sources:
@@ -119,9 +119,9 @@ def _sources_of_other_net(spec: DatasetSpec, out: Path, subfolder: Path, options
     images = {
         folder: _images_of_output_folder(folder, data) for folder, data in _data_by_output_folder(spec, out).items()
     }
-    sources: dict[Path, tuple[str, Dataset]] = {
-        folder / subfolder: (str(spec), rows) for folder, rows in images.items()
-    }
+    sources: dict[Path, tuple[str, Dataset]] = {}
+    for folder, rows in images.items():
+        sources[folder / subfolder] = str(spec), rows
     for folder, rows in images.items():
         if (folder / AUGMENTED / MANIFEST).exists():
             copies = _copies_of_output_folder(folder / AUGMENTED, rows)
@@ -134,7 +134,7 @@ def summary_of_features(outputs: ClassifierOutputs) -> str:
     return f"{outputs.require_features().shape[1]:,} auxiliary features of {len(outputs):,} images"
 
 
-def summary_of_logits(outputs: ClassifierOutputs) -> str:
+def _summary_of_logits(outputs: ClassifierOutputs) -> str:
     """Return of how many images, and in how many classes, there is an opinion, in words."""
     return f"an opinion on {len(outputs):,} images, of {outputs.num_classes:,} classes"
 
@@ -144,7 +144,7 @@ def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     if (out / MANIFEST).exists():
         # with the names of its classes, which a table of paths may hold
         return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
-    splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
+    splits = {out / name: split for name, split in _SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
         raise SteepslopeError("expected complete outputs, to which another net's are added, found none", out)
     first = ClassifierOutputs.load(next(iter(splits)))
@@ -155,19 +155,23 @@ def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 def _images_of_output_folder(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
-        expected_shifts = extraction_of_folder(folder).get("shifts", [])
+        expected = extraction_of_folder(folder).get("shifts", [])
         shifts = shift_recipes_of(data)
-        if expected_shifts != shifts:
-            expected = f"expected images shifted as those of the outputs ({_shifts_in_words(expected_shifts)})"
-            raise SteepslopeError(f"{expected}, not {_shifts_in_words(shifts)}")
+        if shifts != expected:
+            raise SteepslopeError(
+                f"expected images shifted as those of the outputs ({_shifts_in_words(expected)}), "
+                f"not {_shifts_in_words(shifts)}"
+            )
         return Unlabelled(data, image_rows_by_id(data, ids_of_folder(folder)))
 
 
 def _shifts_in_words(recipes: Sequence[Mapping[str, Any]]) -> str:
     """Return the shifts of recipes in a few words."""
-    shown = ("method", "kind", "severity", "seed", "crop")
-    told = [", ".join(f"{name} {recipe[name]}" for name in shown if name in recipe) for recipe in recipes]
-    return " after ".join(told) or "as they are"
+    shifts = []
+    for recipe in recipes:
+        shown = [name for name in ("method", "kind", "severity", "seed", "crop") if name in recipe]
+        shifts.append(", ".join(f"{name} {recipe[name]}" for name in shown))
+    return " after ".join(shifts) or "as they are"
 
 
 def _copies_of_output_folder(folder: Path, originals: Unlabelled) -> Augmented:

@@ -276,10 +276,10 @@ def exported(gates: Path) -> Callable[[str], Exported]:
 @pytest.fixture(scope="session")
 def stylizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a stylizer with random weights."""
-    from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
-    from steepslope.lab.shifts.stylizer_encoder import encoder_of
     from steepslope.nets.classifiers.specs import load_classifier
     from steepslope.nets.seeding import seeded
+    from steepslope_lab.shifts.stylizer import Stylizer, planned_decoder
+    from steepslope_lab.shifts.stylizer_encoder import encoder_of
 
     folder = tmp_path_factory.mktemp("stylizer")
     with seeded(0):

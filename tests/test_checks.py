@@ -11,7 +11,6 @@ import pytest
 
 from steepslope.checks import Check, choice, each, number, optional, plain, require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts import options as shifts
 from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
 from steepslope.nets.classifiers import options as training
@@ -25,6 +24,7 @@ from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
 from steepslope.promise import objectives
 from steepslope.scores.neighbors import KNNDistance
+from steepslope_lab.shifts import options as shifts
 from tests.conftest import make_outputs
 
 uint8: Any = np.uint8  # to mypy, NumPy's integers are no int

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from steepslope.cli.main import COMMANDS, main
+from steepslope.cli.main import COMMANDS, all_commands, main
 from tests.conftest import Captured
 
 INTERRUPTED = """
@@ -89,7 +89,7 @@ def test_the_extras_that_help_names_are_there() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {
         name: re.findall(r"Needs: pip install 'steepslope\[(\w+)\]'", one.__doc__ or "")
-        for name, one in COMMANDS.items()
+        for name, one in all_commands().items()
     }
     needed = {name: extras for name, extras in needed.items() if extras}
     assert set(needed) == {"export", "push", "serve", "sign", "shift corrupt", "shift recolor"}

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
@@ -23,9 +23,7 @@ from steepslope.cli.fit import fit
 from steepslope.cli.importing import import_answers
 from steepslope.cli.parser import Command, Parser, parse_and_call, parsed_docstring
 from steepslope.cli.predict import predict
-from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve, stop
-from steepslope.cli.shift import corrupt, recolor, stylize, train_stylizer
 from steepslope.cli.show import show
 from steepslope.errors import RowsWarning, SteepslopeError, is_out_of_memory, reason_of, require_known
 from steepslope.files.extras import EXTRAS
@@ -33,10 +31,6 @@ from steepslope.files.extras import EXTRAS
 COMMANDS: dict[str, Command] = {
     "demo": demo,
     "train-classifier": train_classifier,
-    "shift corrupt": corrupt,
-    "shift stylize": stylize,
-    "shift train-stylizer": train_stylizer,
-    "shift recolor": recolor,
     "extract": extract,
     "import": import_answers,
     "fit": fit,
@@ -54,14 +48,24 @@ COMMANDS: dict[str, Command] = {
     "push": push,
     "monitor": monitor,
     "benchmark": benchmark,
-    "reproduce": reproduce,
 }
+LAB = ("reproduce", "shift")  # commands of the distribution steepslope-lab
 CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after one line on standard error on what is wrong."""
-    return run_command(COMMANDS, sys.argv[1:] if arguments is None else arguments, "steepslope")
+    words = sys.argv[1:] if arguments is None else arguments
+    is_known = any(name.split()[0] in words[:1] for name in COMMANDS)
+    return run_command(COMMANDS if is_known else all_commands(), words, "steepslope")
+
+
+def all_commands() -> dict[str, Command]:
+    """Return the commands of this package and those of other distributions.
+
+    These are entry points of the group ``steepslope.commands``, a command each.
+    """
+    return COMMANDS | {command.name: command.load() for command in entry_points(group="steepslope.commands")}
 
 
 def run_command(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
@@ -105,6 +109,8 @@ def _chosen_command(
         if not words or words[0].startswith("-"):
             _show_commands(commands, words, prog)
         name, *words = words
+        if name in LAB and not any(full.startswith(name) for full in commands):
+            raise SteepslopeError(f"{name} needs steepslope-lab: pip install 'steepslope[lab]'")
         require_known("command", name, dict.fromkeys(full.split()[0] for full in commands))
         inner = {full.partition(" ")[2]: command for full, command in commands.items() if full.startswith(f"{name} ")}
         commands, prog = inner or commands[name], f"{prog} {name}"

@@ -6,8 +6,8 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.paper.preset import read_paper_preset
 from steepslope.nets.training.recipes import training_recipes
+from steepslope_lab.paper.preset import read_paper_preset
 from tests.conftest import Captured
 
 

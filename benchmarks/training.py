@@ -89,9 +89,13 @@ def cached_against_live(
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         _write_images(home / "images", rows, side).save(home / "outputs")
-        shape: dict[str, Any] = {"oracle_size": side, "epochs": epochs, "data": f"imagefolder:{home / 'images'}"}
-        live: dict[str, Any] = {"classifier": f"module:benchmarks.nets:{classifier}", "classifier_size": side}
-        live |= {"classifier_mean": (0.5,) * 3, "classifier_std": (0.25,) * 3}
+        shape: dict[str, Any] = {
+            "oracle_input": f"size={side}",
+            "epochs": epochs,
+            "data": f"imagefolder:{home / 'images'}",
+        }
+        live: dict[str, Any] = {"classifier": f"module:benchmarks.nets:{classifier}"}
+        live["classifier_input"] = f"size={side}&mean=0.5&std=0.25"
         cached: dict[str, Any] = {"outputs": str(home / "outputs")}
         _finetune_seconds(**shape, **cached)
         ours, theirs = (min(_finetune_seconds(**shape, **source) for _ in range(2)) for source in (cached, live))

@@ -210,7 +210,7 @@ def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gate_on_images(gates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a gate of an oracle on images; tests must not write there."""
     home = tmp_path_factory.mktemp("on-images")
-    net = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --epochs 1"
+    net = "finetune --oracle net:digits-net --oracle-input mean=0.5&std=0.5 --data digits --epochs 1"
     assert main(f"{net} --outputs {gates}/outputs/holdout --out {home}/oracle".split()) == 0
     words = f"calibrate --oracle {home}/oracle --outputs {gates}/outputs/test --out {home}/gate --max-risk 0.5"
     assert main(words.split()) == 0

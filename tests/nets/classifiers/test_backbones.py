@@ -82,8 +82,8 @@ def test_preprocessing_stands_in_place_of_all_others() -> None:
     given = Transform((16, 16), (0.5,) * 3, (0.1, 0.2, 0.3), "squash", 0.9, "bilinear")
     net = load_classifier("module:tests.tiny_nets:tiny_convolutions")
     assert net.with_transform(preprocessing=given).transform == given
-    with pytest.raises(SteepslopeError, match="--oracle-size: expected none with --oracle-preprocessing"):
-        net.with_transform(16, preprocessing=given, role="oracle")
+    with pytest.raises(SteepslopeError, match="--image-size: expected none with --preprocessing"):
+        net.with_transform(16, preprocessing=given)
 
 
 def test_ones_own_module_may_name_its_classes() -> None:

@@ -207,7 +207,7 @@ def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) 
 
 
 def test_another_backbone_is_not_begun_with(home: Path, plain: Path, tmp_path: Path, capsys: Captured) -> None:
-    other = ["--oracle", "net:mnist-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--init", str(plain)]
+    other = ["--oracle", "net:mnist-net", "--oracle-input", "mean=0.5&std=0.5", "--init", str(plain)]
     given = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "other")]
     assert main(["finetune", *other, *given]) == 2
     assert "expected the backbone 'net:mnist-net', found 'net:digits-net?classes=10'" in capsys.readouterr().err

@@ -22,8 +22,8 @@ from steepslope.nets.training.sources import fit_set_to_train_on
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
 NORMED, EXPLODING = (f"module:{__name__}:{name}" for name in ("Normed", "Exploding"))
-SHAPE: dict[str, Any] = {"oracle_size": 8, "oracle_mean": 0.5, "oracle_std": 0.5}  # which these nets do not name
-SHAPE_WORDS = ["--oracle-size", "8", "--oracle-mean", "0.5", "--oracle-std", "0.5"]
+SHAPE = {"oracle_input": "size=8&mean=0.5&std=0.5"}  # which these nets do not name
+SHAPE_WORDS = ["--oracle-input", "size=8&mean=0.5&std=0.5"]
 
 
 class Normed(nn.Module):

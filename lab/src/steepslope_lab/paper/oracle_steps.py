@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from steepslope.checks import listed
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import digest_of, staged_folder, write_json
 from steepslope.nets.training.launch import train_stages
@@ -31,10 +32,23 @@ SWEPT = ("negatives", "positives")  # what a preset's sweep needs
 def settings_of_oracle(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any]:
     """Return all that decides an oracle but nets, data and seed: options of finetune."""
     settings = {**pair.training, **changes}
-    for role, net in (("oracle", pair.oracle), ("classifier", pair.classifier if pair.is_live else None)):
+    for role in ("oracle", "classifier"):
         settings.pop(role, None)
-        settings |= {f"{role}_{key}": value for key, value in work.preset.nets[net].input.items()} if net else {}
+    roles = {"oracle": pair.oracle, "classifier": pair.classifier} if pair.is_live else {"oracle": pair.oracle}
+    for role, net in roles.items():
+        changes_of_input = work.preset.nets[net].input
+        if changes_of_input:
+            settings[f"{role}_input"] = _spec_of_input(changes_of_input)
     return settings
+
+
+def _spec_of_input(changes: Settings) -> str:
+    """Return what is changed of a net's input as a spec.
+
+    >>> _spec_of_input({"size": 32, "mean": (0.485, 0.456, 0.406), "std": 0.5})
+    'size=32&mean=0.485,0.456,0.406&std=0.5'
+    """
+    return "&".join(f"{name}={','.join(listed(value, str))}" for name, value in changes.items())
 
 
 def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:

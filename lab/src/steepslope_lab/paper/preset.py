@@ -13,7 +13,6 @@ from steepslope.checks import SEED, Check, choice, each, optional, require_all, 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.nets.training.recipes import training_recipes
-from steepslope.nets.training.request import PerChannel
 
 FOLDER = Path(__file__).parent / "presets"
 INPUT = ("size", "mean", "std", "resize")
@@ -51,8 +50,8 @@ class Net:
     passes: int = 0
     auxiliary: str | None = None
     size: int | None = None
-    mean: PerChannel | None = None
-    std: PerChannel | None = None
+    mean: tuple[float, ...] | float | None = None
+    std: tuple[float, ...] | float | None = None
     resize: Literal["crop", "squash"] | None = None
     batch_size: int = 64
     features: Literal["float32", "float16"] = "float32"

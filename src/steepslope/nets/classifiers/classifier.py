@@ -76,8 +76,8 @@ class Classifier:
 
         ``mean`` and ``std`` are one number, or one a channel; ``preprocessing`` is all of them together, in place of
         the others. Where a net does not show its ``channels``, they are as many as the numbers given, or 3. The net is
-        run once, to see that it takes such images and gives logits. ``role`` is that of the net where options begin
-        with it, as ``--oracle-mean`` does.
+        run once, to see that it takes such images and gives logits. ``role`` is that of the net where a spec has all of
+        them, as that of ``--oracle-input``.
 
         Raises
         ------
@@ -172,10 +172,11 @@ class Classifier:
 
 
 def _input_options_of_role(role: str | None) -> dict[str, str]:
-    """Return the options that change a net's input, by what they change."""
-    begin = "--" if role is None else f"--{role}-"
-    named = {name: f"{begin}{name}" for name in ("mean", "std", "resize", "channels", "preprocessing")}
-    return {"size": f"--{role or 'image'}-size", **named}
+    """Return how each change of a net's input is typed: as an option, or in the spec of the option ``--ROLE-input``."""
+    names = ("size", "mean", "std", "resize", "channels")
+    if role is not None:
+        return {**{name: f"--{role}-input {name}=…" for name in names}, "preprocessing": f"--{role}-input"}
+    return {**{name: f"--{name}" for name in names}, "size": "--image-size", "preprocessing": "--preprocessing"}
 
 
 def _channels_given(given: Given) -> int:

@@ -42,9 +42,8 @@ def stages_of_request(request: FinetuneRequest) -> dict[str, Finetuning]:
             _require_possible_stage(request, recipe, next(iter(stages.values())))
     if request.valid is not None and all(recipe.select == "last" for recipe in stages.values()):
         raise SteepslopeError("expected none where no epoch is selected (--select)", "valid")
-    if request.outputs is not None and any(one is not None for one in request.inputs("classifier")):
-        inputs = "classifier size, mean, std, resize, channels and preprocessing"
-        raise SteepslopeError("expected none with outputs", inputs)
+    if request.outputs is not None and request.classifier_input is not None:
+        raise SteepslopeError("expected none with outputs", "classifier_input")
     if request.outputs is not None and request.classes is not None:
         raise SteepslopeError("expected none with outputs, which hold the labels", "classes")
     return stages

@@ -1,11 +1,15 @@
 """How an oracle is trained on images, and on what; free of torch, so that the command line can read it."""
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
-from steepslope.checks import SEED, Check, choice, each, number, require_all, whole
-from steepslope.errors import SteepslopeError
+from steepslope.checks import SEED, Check, choice, each, listed, number, require, require_all, whole
+from steepslope.errors import SteepslopeError, located
+from steepslope.files.extras import parse_query
 from steepslope.nets.extraction.options import Machines
 from steepslope.oracle.settings import LossOptions
 
@@ -129,11 +133,31 @@ CHECKS: dict[str, Check] = {
 
 
 NAME = "name"  # of a stage
-Resize = Literal["crop", "squash"]
-PerChannel = tuple[float, ...] | float
+INPUT: dict[str, tuple[Callable[[str], Any], Check]] = {
+    "size": (int, whole(1)),
+    "mean": (partial(listed, kind=float), each(number(-1e6, 1e6))),
+    "std": (partial(listed, kind=float), each(number(1e-12, 1e6))),
+    "resize": (str, choice("crop", "squash")),
+    "channels": (int, whole(1)),
+}  # of a net's input: how text is read, and what is allowed
 
 
-INPUT = ("size", "mean", "std", "resize", "channels", "preprocessing")  # what may be changed of a net's own input
+def parse_input(spec: str) -> dict[str, Any]:
+    """Return what a spec changes of a net's input, by name; the only change of a file's name is ``preprocessing``.
+
+    >>> parse_input("size=224&mean=0.5,0.4,0.3&std=0.5&resize=squash")
+    {'size': 224, 'mean': (0.5, 0.4, 0.3), 'std': (0.5,), 'resize': 'squash'}
+    """
+    if "=" not in spec:
+        return {"preprocessing": spec}
+    changes = {}
+    for name, text in parse_query(f"input?{spec}", INPUT)[1].items():
+        read, check = INPUT[name]
+        value: Any = text
+        with suppress(ValueError):  # the check refuses what stays text
+            value = read(text)
+        changes[name] = require(name, value, check)
+    return changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,30 +187,13 @@ class FinetuneRequest(Finetuning, Machines):
     stages
         Trainings one after another, each a name and what it changes of the settings; each begins with the oracle of the
         one before, and goes to the subfolder of its name.
-    oracle_size
-        Side of the oracle's input in pixels, in place of its own.
-    oracle_mean
-        Mean of the oracle's input, of pixels in [0, 1], one number per channel or one for all.
-    oracle_std
-        Standard deviation of the oracle's input, of pixels in [0, 1], one number per channel or one for all.
-    oracle_resize
-        How images are resized for the oracle: crop (shorter side, then the central square) or squash.
-    oracle_channels
-        Channels of the oracle's input; by default those of its first convolution.
-    oracle_preprocessing
-        JSON file with all of the oracle's input, in place of the five options above, as for extract.
-    classifier_size
-        Side of the classifier's input in pixels, in place of its own.
-    classifier_mean
-        Mean of the classifier's input, of pixels in [0, 1], one number per channel or one for all.
-    classifier_std
-        Standard deviation of the classifier's input, of pixels in [0, 1], one number per channel or one for all.
-    classifier_resize
-        How images are resized for the classifier: crop (shorter side, then the central square) or squash.
-    classifier_channels
-        Channels of the classifier's input; by default those of its first convolution.
-    classifier_preprocessing
-        JSON file with all of the classifier's input, in place of the five options above, as for extract.
+    oracle_input
+        What to change of the oracle's input, such as size=224&mean=0.5&std=0.5&resize=squash. The size is its side in
+        pixels. Mean and standard deviation are of pixels in [0, 1], one number for all channels or one each with
+        commas. It is resized by crop (shorter side, then the central square) or squash. By default it has the channels
+        of the first convolution. Or a JSON file with all of these, as --preprocessing of extract takes.
+    classifier_input
+        The same of the classifier's input.
     workers
         Processes that decode images; 0 decodes in the training process.
 
@@ -206,18 +213,8 @@ class FinetuneRequest(Finetuning, Machines):
     classes: str | None = None
     init: str | None = None
     stages: tuple[dict[str, Any], ...] = ()
-    oracle_size: int | None = None
-    oracle_mean: PerChannel | None = None
-    oracle_std: PerChannel | None = None
-    oracle_resize: Resize | None = None
-    oracle_channels: int | None = None
-    oracle_preprocessing: str | None = None
-    classifier_size: int | None = None
-    classifier_mean: PerChannel | None = None
-    classifier_std: PerChannel | None = None
-    classifier_resize: Resize | None = None
-    classifier_channels: int | None = None
-    classifier_preprocessing: str | None = None
+    oracle_input: str | None = None
+    classifier_input: str | None = None
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -232,6 +229,8 @@ class FinetuneRequest(Finetuning, Machines):
                     f"stages: expected a name of each, of letters, digits and dashes, once, found {name!r}"
                 )
         _ = self.recipes
+        for role in ("oracle", "classifier"):
+            self.input_changes(role)
 
     @property
     def recipes(self) -> dict[str, Finetuning]:
@@ -241,6 +240,9 @@ class FinetuneRequest(Finetuning, Machines):
         stages = zip(self.stages, changes, strict=True)
         return {stage[NAME]: base.changed(some) for stage, some in stages} or {"": base}
 
-    def inputs(self, role: str) -> tuple[Any, ...]:
-        """Return what to change of the own input of the oracle, or of the classifier; None changes nothing."""
-        return tuple(getattr(self, f"{role}_{name}") for name in INPUT)
+    def input_changes(self, role: str) -> dict[str, Any]:
+        """Return what to change of the own input of the oracle, or of the classifier, as :func:`parse_input` does."""
+        option = f"{role}_input"
+        spec = getattr(self, option)
+        with located(option):
+            return {} if spec is None else parse_input(spec)

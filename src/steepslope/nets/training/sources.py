@@ -34,11 +34,12 @@ TRAIN = "train"
 
 def load_net_of_role(request: FinetuneRequest, role: str) -> Classifier:
     """Load the ``oracle``'s backbone, or the live ``classifier``; an error names the options of that role."""
-    size, mean, std, resize, channels, path = request.inputs(role)
+    changes = request.input_changes(role)
     with located(role):
-        preprocessing = None if path is None else read_transform(Path(path))
+        if "preprocessing" in changes:
+            changes["preprocessing"] = read_transform(Path(changes["preprocessing"]))
         net = load_classifier(getattr(request, role))
-        return net.with_transform(size, mean, std, resize, channels, preprocessing, role)
+        return net.with_transform(changes.pop("size", None), **changes, role=role)
 
 
 @dataclass(frozen=True, eq=False)

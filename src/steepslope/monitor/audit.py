@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from steepslope.gate.change import ACCEPT_NOTHING
 from steepslope.monitor.state import Marked
-from steepslope.promise.bets import Floats, MeanBets
+from steepslope.numerics.types import Bools, Floats
+from steepslope.promise.bets import MeanBets
 
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 TOLERATED = 0.7  # the CUSUM up to which a gate that follows an audit accepts what it would by itself
@@ -147,7 +147,7 @@ def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float)
     return int(enough[0]) + 1 if len(enough) else None
 
 
-def weighted_audit_errors(is_wrong: NDArray[np.bool_], weights: Floats, promised: float) -> Floats:
+def weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
     """Return what labels are worth as evidence that more than was promised are wrong, in [0, 1], (m,).
 
     ``weights`` (m,), in (0, 1], are a constant over the probability of being drawn, so that each is as if all had been

@@ -8,12 +8,10 @@ reaches 1/level with a probability of at most that level (Ville, 1939).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.numerics.binomial import clopper_pearson
+from steepslope.numerics.types import Bools, Floats
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 LEVEL = 1e-3
 
 

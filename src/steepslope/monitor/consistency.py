@@ -12,12 +12,13 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.change import ACCEPT_NOTHING
 from steepslope.gate.decisions import ACCEPT, GROUP, PREDICTED, REJECT, REVIEW, names_of_classes
-from steepslope.monitor.predictions import DECISION, TRUST, Batch, Bools, Floats
+from steepslope.monitor.predictions import DECISION, TRUST, Batch
+from steepslope.numerics.types import Bools, Counts, Floats
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.predict.audit import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt
 from steepslope.promise.rows import checked_numbers
 
-Ranks = NDArray[np.int64]
+Counts = Counts
 ORDER = (REJECT, REVIEW, ACCEPT)
 MIDDLE, HIGHEST = 1, 2  # ranks in that order
 LEAST = 1e-6  # relative rounding that is always allowed: of single precision, or of another machine
@@ -80,7 +81,7 @@ def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Fl
     return np.where(p_correct - slack <= least, -np.inf, low), np.where(p_correct + slack >= most, np.inf, high)
 
 
-def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, Ranks]:
+def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Counts, Counts]:
     """Return the ranks of the least and the most trusting decisions that the gate may have made, (m,) each.
 
     A row that lacks an opinion, or an answer, goes to review. Where groups are not known, a row may be of any group,
@@ -101,11 +102,11 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     return np.where(judged, np.minimum(least, highest), MIDDLE), np.where(judged, most, MIDDLE)
 
 
-def _rank_of_decision(decision: NDArray[Any]) -> Ranks:
+def _rank_of_decision(decision: NDArray[Any]) -> Counts:
     return np.asarray((decision != REJECT).astype(np.int64) + (decision == ACCEPT))
 
 
-def _ranks_in_file(batch: Batch, most: Ranks) -> Ranks:
+def _ranks_in_file(batch: Batch, most: Counts) -> Counts:
     """Return the ranks of the decisions in a file, (m,); without that column, a row not accepted may be rejected."""
     accepted, decision = batch.accepted, batch.columns.get(DECISION)
     if decision is None:
@@ -114,7 +115,7 @@ def _ranks_in_file(batch: Batch, most: Ranks) -> Ranks:
     return _rank_of_decision(decision)
 
 
-def _refuse_inconsistent_ranks(batch: Batch, found: Ranks, column: str, least: Ranks, most: Ranks) -> None:
+def _refuse_inconsistent_ranks(batch: Batch, found: Counts, column: str, least: Counts, most: Counts) -> None:
     names = np.array(ORDER)
     _refuse_inconsistent(
         batch, (found < least) | (found > most), column, names[np.clip(found, least, most)], names[found]

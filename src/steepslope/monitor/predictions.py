@@ -16,13 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import DISTANCE, GROUP, LACKING, NO_CLASS, STOPPED
+from steepslope.numerics.types import Bools, Counts, Floats
 from steepslope.outputs.labels import UNKNOWN, means_unknown_label
 from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_filled, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.rows import JudgedRows, checked_numbers
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Texts = NDArray[np.object_]
 MOST_DIGITS = 9  # of the number of a class
 TRUST, DECISION = "trust_logit", "decision"
@@ -117,7 +116,7 @@ def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
     return probabilities
 
 
-def _checked_classes(values: ArrayLike) -> NDArray[np.int64]:
+def _checked_classes(values: ArrayLike) -> Counts:
     """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on, or −1 for none."""
     numbers = np.atleast_1d(np.asarray(values))
     if numbers.ndim != 1 or (len(numbers) and (numbers.dtype.kind not in "iu" or numbers.min() < UNKNOWN)):
@@ -222,7 +221,7 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     return strange
 
 
-def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
+def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> Counts | None:
     """Return the numbers of classes by their names (m,), −1 for none of the classes.
 
     None where classes have no names, and these are no numbers.

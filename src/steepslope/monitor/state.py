@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import digest_of, staging_of, undisturbed_folder
+from steepslope.numerics.types import Floats
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
@@ -104,7 +104,7 @@ class State:
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
 
-    def labelled(self) -> NDArray[np.float64]:
+    def labelled(self) -> Floats:
         """Return P(correct), and whether it is correct, of each labelled prediction, (m, 2), in their order."""
         query = "SELECT p_correct, is_correct FROM predictions WHERE is_correct IS NOT NULL ORDER BY row"
         return np.array(self.connection.execute(query).fetchall(), np.float64).reshape(-1, 2)

@@ -10,5 +10,6 @@
 - ``opinion_pool``: logarithmic and linear opinion pools.
 - ``small_net``: a net with one hidden layer, and learning rates.
 - ``trees``: boosted trees as arrays.
+- ``types``: names for the kinds of arrays, such as ``Floats``.
 - ``threads``: the number of threads that compute all of this.
 """

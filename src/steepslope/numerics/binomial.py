@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import beta, binom
 
-Floats = NDArray[np.float64]
+from steepslope.numerics.types import Floats
 
 
 def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> Floats:

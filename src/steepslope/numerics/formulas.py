@@ -41,12 +41,14 @@ def constant(array: NDArray[Any], like: Array) -> Array:
 
 def float64(values: Array) -> Array:
     """Return values in float64."""
-    return values.double() if is_traced(values) else values.astype(np.float64, copy=False)
+    xp = namespace_of(values)
+    return xp.astype(values, xp.float64, copy=False)
 
 
 def float32(values: Array) -> Array:
     """Return values in float32."""
-    return values.float() if is_traced(values) else values.astype(np.float32, copy=False)
+    xp = namespace_of(values)
+    return xp.astype(values, xp.float32, copy=False)
 
 
 def clipped(values: Array, low: float | None = None, high: float | None = None) -> Array:

@@ -17,9 +17,9 @@ from scipy.special import expit
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.formulas import log_softmax
 from steepslope.numerics.threads import in_slices
+from steepslope.numerics.types import Bools, Counts, Floats, Singles
 
-Floats = NDArray[np.float64]
-Softmax = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights (w, K) and bias (K,)
+Softmax = tuple[Singles, Singles]  # weights (w, K) and bias (K,)
 
 
 def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats, Floats]:
@@ -54,14 +54,12 @@ class Standardised:
     With ``directions`` (w, c), the columns are principal components (n, c), which are not scaled one by one.
     """
 
-    columns: NDArray[np.float32]
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    directions: NDArray[np.float32] | None = None
+    columns: Singles
+    mean: Floats
+    scale: Floats
+    directions: Singles | None = None
 
-    def for_originals(
-        self, weights: NDArray[Any], bias: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def for_originals(self, weights: NDArray[Any], bias: NDArray[Any]) -> tuple[Singles, Floats]:
         """Return weights (w, K) and bias (K,) for the originals, given those for the standardised columns.
 
         The weights are float32. The bias is float64, and compensates for their rounding, which grows with the mean.
@@ -93,9 +91,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
     return Standardised(rotated, mean, scale, directions)
 
 
-def scale_of_columns(
-    mean: NDArray[np.float64], deviation: NDArray[np.float64], dtype: DTypeLike = np.float32
-) -> NDArray[np.float64]:
+def scale_of_columns(mean: Floats, deviation: Floats, dtype: DTypeLike = np.float32) -> Floats:
     """Return the divisor of each column; 1 if the column is constant apart from rounding, which would be magnified."""
     rounding = CONSTANT_DOUBLE if dtype == np.float64 else CONSTANT
     return np.where(deviation > rounding * np.abs(mean), deviation, 1.0)
@@ -117,23 +113,15 @@ def minimise_by_lbfgs(
 
 
 def fit_standardised_softmax(
-    columns: NDArray[Any] | Standardised,
-    labels: NDArray[np.int64],
-    num_classes: int,
-    penalty: float,
-    start: Softmax | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    columns: NDArray[Any] | Standardised, labels: Counts, num_classes: int, penalty: float, start: Softmax | None = None
+) -> tuple[Singles, Floats]:
     """Return weights (w, K) and bias (K,) for columns, fitted by :func:`fit_softmax` on the standardised columns."""
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty, start))
 
 
 def fit_softmax(
-    columns: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    num_classes: int,
-    penalty: float,
-    start: Softmax | None = None,
+    columns: Singles, labels: Counts, num_classes: int, penalty: float, start: Softmax | None = None
 ) -> Softmax:
     """Return weights (w, K) and bias (K,) of a multinomial logistic regression with a ridge.
 
@@ -172,7 +160,7 @@ MOST_STEPS = 100
 CONVERGED, ROUNDING = 1e-16, 1e-14  # of the loss
 
 
-def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[float, float]:
+def fit_calibration(log_odds: Floats, is_correct: Bools) -> tuple[float, float]:
     """Return the slope > 0 and the offset with which slope · log-odds + offset are the log-odds of being correct.
 
     They minimise the mean cross entropy over the rows (n,), with a ridge around slope 1 and offset 0, so few rows
@@ -190,7 +178,7 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
     return float(slope), float(offset)
 
 
-def _calibration_by_newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, free: Floats) -> Floats:
+def _calibration_by_newton(inputs: Floats, is_correct: Bools, parameters: Floats, free: Floats) -> Floats:
     """Return the slope and offset (2,) with the least loss, by damped Newton steps in directions ``free`` (k, 2)."""
     columns, ridge = np.stack([inputs, np.ones(len(inputs))]), PRIOR / len(inputs)
 

@@ -7,6 +7,8 @@ computed again, term by term in float64. A chunk of queries with all references 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,11 +20,10 @@ from scipy.spatial.distance import cdist
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks, read_rows
-from steepslope.numerics.formulas import Array, clipped, float64, is_traced, namespace_of, quiet
+from steepslope.numerics.formulas import Array, clipped, float64, namespace_of, quiet
 from steepslope.numerics.threads import in_slices
+from steepslope.numerics.types import Bools, Counts, Floats, Singles
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
@@ -37,9 +38,22 @@ ROUNDING_64 = 1e-14  # of a squared length, by products in float64
 CACHED_ENTRIES = 2**19  # which stay in the processor's caches from one step to the next
 MANY = 32  # classes, beyond which distances to all of them are found at once
 ENOUGH = 5_000  # distances of a class in a chunk, from which on one class after another is faster even so
-# How tensors are searched for, once they are traced: a class with the searches of an index, from an index's arrays.
-GRAPH_SEARCH: dict[str, Callable[..., Any]] = {}
-Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
+
+_GRAPH_SEARCH: ContextVar[Callable[..., Any] | None] = ContextVar("graph_search", default=None)
+
+
+@contextmanager
+def neighbors_searched_by(search: Callable[..., Any]) -> Iterator[None]:
+    """Let all searches of an :class:`Index` in the block be done by what ``search`` makes of its arrays.
+
+    A graph is traced so: its queries are tensors, and it searches in its own way. ``search`` takes the arrays of an
+    index, by name, and ``exact``; what it returns has the searches of an index.
+    """
+    token = _GRAPH_SEARCH.set(search)
+    try:
+        yield
+    finally:
+        _GRAPH_SEARCH.reset(token)
 
 
 def rows_as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
@@ -62,18 +76,17 @@ def unit_rows(rows: Array) -> Array:
 class Index:
     """Reference points float32 (m, d), centred and sorted by class; ``starts`` (K + 1,) cuts them into classes.
 
-    ``squares`` float32 (m,) are the points' squared lengths. In a graph, :data:`GRAPH_SEARCH` does the searches.
+    ``squares`` float32 (m,) are the points' squared lengths. In a graph, another class does the searches
+    (:func:`neighbors_searched_by`).
     """
 
-    points: NDArray[np.float32]
-    centre: NDArray[np.float32]
-    starts: NDArray[np.int64]
-    squares: NDArray[np.float32]
+    points: Singles
+    centre: Singles
+    starts: Counts
+    squares: Singles
 
     @classmethod
-    def build(
-        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = rows_as_they_are
-    ) -> Index:
+    def build(cls, features: NDArray[Any], labels: Counts, num_classes: int, rows: Rows = rows_as_they_are) -> Index:
         """Sort the references by class, and centre them, which keeps the products and their rounding small."""
         order = np.argsort(labels, kind="stable")
         sums = [rows(read_rows(features, block)).sum(axis=0, dtype=np.float64) for block in blocks(len(order))]
@@ -89,8 +102,13 @@ class Index:
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
         """Return the index of stored arrays; raise if they are invalid, or for other classes."""
-        what, cuts = f"an index of references of {num_classes} classes", f"int64 {num_classes + 1}"
-        expected = {"points": "float32 m d", "centre": "float32 d", "starts": cuts, "squares": "float32 m"}
+        what = f"an index of references of {num_classes} classes"
+        expected = {
+            "points": "float32 m d",
+            "centre": "float32 d",
+            "starts": f"int64 {num_classes + 1}",
+            "squares": "float32 m",
+        }
         require_arrays(arrays, expected, what)
         starts = arrays["starts"]
         if starts[0] != 0 or starts[-1] != len(arrays["points"]) or (np.diff(starts) < 0).any():
@@ -113,13 +131,15 @@ class Index:
         It is infinite for a class with fewer references.
         """
         require_width(queries, len(self.centre))
-        if is_traced(queries):
-            return GRAPH_SEARCH["bins"](self.arrays, exact=True).class_distances(queries)
+        search = _GRAPH_SEARCH.get()
+        if search is not None:
+            return search(self.arrays, exact=True).class_distances(queries)
         found = np.full((len(queries), self.num_classes), np.inf)
+        classes = np.flatnonzero(np.diff(self.starts) >= RANK)
 
         def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
-            for label, start, stop in self._searched():
-                some = slice(start, stop)
+            for label in classes:
+                some = slice(*self.starts[[label, label + 1]])
                 found[part, label] = _distance_at_rank(chunk, own, self.points[some], squared[some], RANK)
 
         self._for_chunks(queries, seek)
@@ -129,8 +149,9 @@ class Index:
         """Return the distance to the k-th nearest of all references, (n, d) -> float64 (n,)."""
         self._require_at_least(k)
         require_width(queries, len(self.centre))
-        if is_traced(queries):
-            return GRAPH_SEARCH["bins"](self.arrays, exact=True).kth_distance(queries, k)
+        search = _GRAPH_SEARCH.get()
+        if search is not None:
+            return search(self.arrays, exact=True).kth_distance(queries, k)
         found = np.empty(len(queries))
 
         def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
@@ -149,9 +170,10 @@ class Index:
         """
         self._require_at_least(max(counts))
         require_width(queries, len(self.centre))
-        if is_traced(queries):
-            of_graph: tuple[Array, Array] = GRAPH_SEARCH["bins"](self.arrays).search(queries, counts)
-            return of_graph
+        search = _GRAPH_SEARCH.get()
+        if search is not None:
+            in_graph: tuple[Array, Array] = search(self.arrays, exact=False).search(queries, counts)
+            return in_graph
         entries = min(len(queries), self._rows_at_once) * len(self.points)
         by_class = self.num_classes <= MANY or entries >= ENOUGH * self.num_classes
         groups = _Groups.of(self.starts if by_class else self.starts[[0, -1]])
@@ -162,19 +184,14 @@ class Index:
             least = groups.least(squared)
             nearest = groups.smallest(squared, least, min(max(counts) + SPARE, len(self.points)))
             found[part] = self._counted(chunk, own, *nearest, counts)
-            distances[part] = (
-                distances_from_squares(own[:, None], groups.second_least(squared, least))
-                if by_class
-                else self._of_all_classes(own, squared)
-            )
+            if by_class:
+                second = groups.second_least(squared, least)
+                distances[part] = distances_from_squares(own[:, None], second)
+            else:
+                distances[part] = self._of_all_classes(own, squared)
 
         self._for_chunks(queries, seek)
         return distances, found
-
-    def _searched(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each class with enough references, and where its references begin and end."""
-        cuts = enumerate(pairwise(self.starts))
-        return ((label, start, stop) for label, (start, stop) in cuts if stop - start >= RANK)
 
     def _of_all_classes(self, own: Floats, values: Singles) -> Floats:
         """Return the distances of :meth:`search`, (n, K), for all classes at once; overwrites ``values`` (m, n)."""
@@ -194,11 +211,10 @@ class Index:
         distances[:, held] = np.sqrt(np.maximum(result + own, LEAST * own)).T
         return distances
 
-    def _counted(
-        self, chunk: Singles, own: Floats, values: Singles, places: NDArray[np.int64], counts: Sequence[int]
-    ) -> Floats:
+    def _counted(self, chunk: Singles, own: Floats, values: Singles, places: Counts, counts: Sequence[int]) -> Floats:
         """Return how many of the nearest, given by their ``places``, are of each class, (m, len(counts), K)."""
-        labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
+        total = self.num_classes
+        labels = np.repeat(np.arange(total), np.diff(self.starts))
         distances = distances_from_squares(own[:, None], values)  # ascending, as the values are
         nearest = labels[places]
         result = np.stack([_shares_of_neighbors(distances, nearest, count, total) for count in counts], axis=1)
@@ -252,7 +268,8 @@ def distances_from_squares(own: Array, squared: Array) -> Array:
     In float64, values within the rounding of the products become 0: different float32 rows are farther apart. In
     float32, values that may be rounding become the least distance that a quick search can tell.
     """
-    xp, whole = namespace_of(squared), float64(squared) + own
+    xp = namespace_of(squared)
+    whole = float64(squared) + own
     if squared.dtype == xp.float64:
         return xp.sqrt(clipped(xp.where(whole <= ROUNDING_64 * own, 0.0, whole), 0))
     return xp.sqrt(xp.maximum(whole, LEAST * own))
@@ -264,7 +281,7 @@ def require_width(rows: Array, width: int, name: str = "features") -> None:
         raise SteepslopeError(f"expected {width} columns, found {rows.shape[1]}", name)
 
 
-def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> NDArray[np.int64]:
+def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> Counts:
     """Return the places of each query's nearest references, nearest first, (n, d) and (m, d) -> (n, min(count, m)).
 
     The first of equally near ones are taken; −1 fills the places if fewer are at a finite distance. It is for a few
@@ -283,19 +300,23 @@ def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) ->
             order = np.argpartition(least[row], min(count, len(block)) - 1)
             for some in (order[:count], order[count:]):  # the first few leave little of the others
                 some = some[~(least[row, some] > squared[row, -1])]
-                found = np.append(squared[row], np.square(block[some] - wide[row]).sum(axis=1))
+                distances = np.append(squared[row], np.square(block[some] - wide[row]).sum(axis=1))
                 where = np.append(places[row], part.start + some)
-                kept = np.lexsort((where, found))[: places.shape[1]]
-                squared[row], places[row] = found[kept], where[kept]
+                nearest = np.lexsort((where, distances))[: places.shape[1]]
+                squared[row] = distances[nearest]
+                places[row] = where[nearest]
     return places
 
 
-def _least_possible_distances(queries: Floats, points: Floats) -> NDArray[np.float32]:
+def _least_possible_distances(queries: Floats, points: Floats) -> Singles:
     """Return lower bounds of squared distances, (n, m), by products in float32; NaN if these are not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        q, p = queries.astype(np.float32), points.astype(np.float32)
-        own, others = ((1 - np.float32(CAUTION)) * np.square(one).sum(axis=1) for one in (q, p))
-        return np.asarray(own[:, None] + others - 2 * (q @ p.T))
+        queries_32 = queries.astype(np.float32)
+        points_32 = points.astype(np.float32)
+        caution = 1 - np.float32(CAUTION)
+        own = caution * np.square(queries_32).sum(axis=1)
+        others = caution * np.square(points_32).sum(axis=1)
+        return np.asarray(own[:, None] + others - 2 * (queries_32 @ points_32.T))
 
 
 def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: Singles, rank: int) -> Floats:
@@ -315,20 +336,23 @@ def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: S
     return found
 
 
-def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.int64]) -> Floats:
+def _measured_distances(queries: Singles, points: Singles, places: Counts) -> Floats:
     """Return the distances of queries to the points at ``places`` (n, c), float64 (n, c)."""
-    gaps = (queries - points[place] for place in places.T)
-    found: Floats = np.sqrt(np.stack([np.einsum("nd,nd->n", gap, gap) for gap in gaps], axis=1)).astype(np.float64)
-    return found
+    squared = np.empty(places.shape, np.float32)
+    for column, place in enumerate(places.T):
+        gap = queries - points[place]
+        squared[:, column] = np.einsum("nd,nd->n", gap, gap)
+    return np.sqrt(squared).astype(np.float64)
 
 
-def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:
+def _least_distances(squared: Singles, rank: int) -> tuple[Counts, Singles]:
     """Return the places of each column's ``rank`` least values, (m, n) -> (n, rank), and the next value, (n,).
 
     Columns are read once for the least value of each group, and then in one group for each place. ``squared`` is
     overwritten.
     """
-    columns, groups = np.arange(squared.shape[1]), _Groups.of(np.array([0, len(squared)]))
+    columns = np.arange(squared.shape[1])
+    groups = _Groups.of(np.array([0, len(squared)]))
     least = groups.least(squared)
     places = []
     for _ in range(rank):
@@ -350,18 +374,20 @@ class _Groups:
     fastest.
     """
 
-    members: NDArray[np.int64]
-    cuts: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    members: Counts
+    cuts: Counts
+    starts: Counts
 
     @classmethod
-    def of(cls, starts: NDArray[np.int64]) -> _Groups:
+    def of(cls, starts: Counts) -> _Groups:
         """Group the references of classes that begin at ``starts`` (K + 1,), ``GROUP`` in each group."""
         parts = []
         for start, stop in pairwise(starts.tolist()):
-            places, groups = np.arange(start, stop), max(1, (stop - start) // GROUP)
+            places = np.arange(start, stop)
+            groups = max(1, len(places) // GROUP)
             edge = len(places) // groups * groups
-            parts += [places[:edge].reshape(-1, groups).T[: stop - start], places[edge:, None]]
+            parts.append(places[:edge].reshape(-1, groups).T[: len(places)])
+            parts.append(places[edge:, None])
         edges = np.cumsum([0, *map(len, parts)])
         members = np.full((edges[-1], max(part.shape[1] for part in parts)), -1)
         for part, first in zip(parts, edges, strict=False):
@@ -394,7 +420,7 @@ class _Groups:
             found[:, held] = np.minimum(inside, np.stack([others[:, cut].min(axis=1) for cut in cuts], axis=1))
         return found
 
-    def smallest(self, squared: Singles, least: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
+    def smallest(self, squared: Singles, least: Singles, count: int) -> tuple[Singles, Counts]:
         """Return the ``count`` least of each column, ascending, and their places, (n, count) each.
 
         They lie in the ``count`` groups with the smallest least values, so only these are sorted.
@@ -407,7 +433,7 @@ class _Groups:
         return values, np.take_along_axis(places, order, axis=1)
 
 
-def _values_at(squared: Singles, places: NDArray[np.int64]) -> Singles:
+def _values_at(squared: Singles, places: Counts) -> Singles:
     """Return the values of each column at its places, (m, n) and (n, …) -> (n, …); ∞ at −1."""
     columns = np.arange(len(places)).reshape(-1, *[1] * (places.ndim - 1))
     found = squared.ravel().take(places * len(places) + columns)  # a quarter of the time of two indices
@@ -415,14 +441,14 @@ def _values_at(squared: Singles, places: NDArray[np.int64]) -> Singles:
     return found
 
 
-def _sorted_least(values: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
+def _sorted_least(values: Singles, count: int) -> tuple[Singles, Counts]:
     places = np.argpartition(values, min(count, values.shape[1]) - 1, axis=1)[:, :count]
     some = np.take_along_axis(values, places, axis=1)
     order = np.argsort(some, axis=1, kind="stable")
     return np.take_along_axis(some, order, axis=1), np.take_along_axis(places, order, axis=1)
 
 
-def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> NDArray[np.bool_]:
+def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> Bools:
     """Return for which queries a point beyond the candidates may be as near as ``distances`` (n,), within rounding.
 
     ``own`` has the queries' squared lengths, and ``last`` the largest candidates' squared distances minus these. Only
@@ -432,19 +458,18 @@ def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> NDArray[
     return np.square(distances) >= last + own - rounding
 
 
-def _exact_distances(
-    queries: Singles, points: Singles, chosen: NDArray[np.bool_]
-) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+def _exact_distances(queries: Singles, points: Singles, chosen: Bools) -> Iterator[tuple[Counts, Floats]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
     numbers = np.flatnonzero(chosen)
     for part in blocks(len(numbers), max(1, EXACT_ENTRIES // len(points))):
         yield numbers[part], cdist(queries[numbers[part]], points)
 
 
-def _shares_of_neighbors(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:
+def _shares_of_neighbors(distances: Floats, labels: Counts, count: int, num_classes: int) -> Floats:
     """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties share the last place."""
     reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
-    inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME
+    inside = distances < reach * (1 - SAME)
+    tied = np.abs(distances - reach) <= reach * SAME
     left = (count - inside.sum(axis=1)) / tied.sum(axis=1)
     weights = inside + tied * left[:, None]
     rows = np.broadcast_to(np.arange(len(distances))[:, None], distances.shape)

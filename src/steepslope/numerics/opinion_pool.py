@@ -16,8 +16,7 @@ from scipy.special import expit, softmax
 from steepslope.numerics.formulas import Array, constant, float64, log_softmax, logsumexp, namespace_of, quiet
 from steepslope.numerics.linear import minimise_by_lbfgs
 from steepslope.numerics.log_space import top_log_odds
-
-Floats = NDArray[np.float64]
+from steepslope.numerics.types import Bools, Counts, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ def agreement_columns(opinions: Array) -> Array:
     return xp.stack(columns, axis=1)
 
 
-def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength: float) -> AgreementPool:
+def fit_agreement_pool(opinions: Floats, is_correct: Bools, strength: float) -> AgreementPool:
     """Return the pool with the least cross entropy on rows (n,), with a ridge of ``strength`` rows on others' weights.
 
     No weight is below 0, so none counts against its own answer.
@@ -133,7 +132,7 @@ def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength
     return AgreementPool(found[:-1] / scale, found[-1:])
 
 
-def fit_shrunken_regression(columns: Floats, is_correct: NDArray[np.bool_], strengths: Floats) -> Floats:
+def fit_shrunken_regression(columns: Floats, is_correct: Bools, strengths: Floats) -> Floats:
     """Return the weights >= 0 of columns (n, k), then an offset, (k + 1,), of a logistic regression of correctness.
 
     A ridge of ``strengths`` (k + 1,) rows shrinks it to the first column alone.
@@ -153,11 +152,11 @@ def fit_shrunken_regression(columns: Floats, is_correct: NDArray[np.bool_], stre
 
 def fit_opinion_pool(
     opinions: NDArray[Any],
-    classes: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    classes: Counts,
+    labels: Counts,
     num_classes: int,
     penalty: float,
-    row_weights: NDArray[np.float64] | None = None,
+    row_weights: Floats | None = None,
 ) -> OpinionPool:
     """Return the pool with the least cross entropy with the labels, shrunk by a ridge to its first opinion alone.
 

@@ -15,6 +15,7 @@ from steepslope.numerics.blocks import blocks
 from steepslope.numerics.formulas import Array, clipped, constant, float32, float64
 from steepslope.numerics.linear import Standardised, standardised
 from steepslope.numerics.threads import single_thread
+from steepslope.numerics.types import Counts, Singles
 
 
 def cosine_rate(done: float, whole: float = 1.0) -> float:
@@ -44,16 +45,11 @@ PART = 2**14  # weights that are changed at once, which stay in the processor's 
 DROPS = 8  # steps that share random numbers: for all steps, they would be learnt (LOG.md)
 LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
-Singles = NDArray[np.float32]
 NAMES = "centre", "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
-    columns: NDArray[Any] | Standardised,
-    labels: NDArray[np.int64],
-    num_classes: int,
-    width: int,
-    dropout: float | None = None,
+    columns: NDArray[Any] | Standardised, labels: Counts, num_classes: int, width: int, dropout: float | None = None
 ) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights for the original columns.
 
@@ -107,13 +103,13 @@ class _SmallNet:
         edges = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
         return [part.reshape(shape) for part, shape in zip(np.split(flat, edges), self.shapes, strict=True)]
 
-    def batches(self, n: int) -> Iterator[NDArray[np.int64]]:
+    def batches(self, n: int) -> Iterator[Counts]:
         """Yield batches of rows, in a new random order in each epoch."""
         while True:
             order = self.draw.permutation(n)
             yield from (order[rows] for rows in blocks(n, BATCH))
 
-    def step(self, columns: Singles, rows: NDArray[np.int64], labels: NDArray[np.int64], rate: float) -> None:
+    def step(self, columns: Singles, rows: Counts, labels: Counts, rate: float) -> None:
         """Update the weights by the gradient of the mean cross entropy of some rows with their labels."""
         if self.steps % DROPS == 0:
             self._draw_factors()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from steepslope.numerics.formulas import Array, constant, float32, namespace_of
+from steepslope.numerics.types import Bools, Singles
 
 DEPTH = 3
 INNER, LEAVES = 2**DEPTH - 1, 2**DEPTH  # nodes of a tree
@@ -26,7 +27,7 @@ SHAPES = {
 }
 
 
-def fit_trees(columns: NDArray[np.float32], target: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+def fit_trees(columns: Singles, target: Bools) -> dict[str, NDArray[Any]]:
     """Fit trees that predict the log-odds of a target (n,) from columns (n, w); none if either value is rare.
 
     ``features`` (t, 7) and ``thresholds`` (t, 7) are those of the nodes, ``values`` (t, 8) those of the leaves, and

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import TimeSeriesSplit
 
+from steepslope.numerics.types import Counts, Floats
 from steepslope.outputs.copies import copies_of, equal_row_codes, rows_that_agree, warn_of_copies
 from steepslope.outputs.dependence import signs_of_dependence
 from steepslope.sklearn.features import rows_to_compare
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 WHO = (
     "user|customer|client|patient|person|account|subject|session|device|sensor|participant|respondent|speaker|household"
 )
@@ -27,7 +26,7 @@ ADVICE = (
 )
 
 
-def copies_in_inputs(X: Any, columns: Floats | None = None) -> Rows:
+def copies_in_inputs(X: Any, columns: Floats | None = None) -> Counts:
     """Return a number for each row of inputs (n, …), the same for copies of a row, (n,).
 
     Equal rows are copies if chance would not make so many, or if a frame's index gives them the same name. ``columns``
@@ -43,7 +42,7 @@ def copies_in_inputs(X: Any, columns: Floats | None = None) -> Rows:
     return copies
 
 
-def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Rows, cv: Any) -> list[str]:
+def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
     """Return a caution if inputs (n, …) with labels (n,) seem to depend on one another; nothing if they do not.
 
     ``columns`` (n, d) and ``copies`` (n,) are as in :func:`copies_in_inputs`. The order of rows tells nothing if ``cv``
@@ -54,7 +53,7 @@ def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies:
     return [f"rows may depend on one another: {'; '.join(signs)}. {ADVICE}"] if signs else []
 
 
-def rows_by_index(X: Any, n: int) -> Rows:
+def rows_by_index(X: Any, n: int) -> Counts:
     """Return the n rows in the order of a frame's index, if that is numbers or dates, or else as they stand.
 
     After ``train_test_split``, the index of pandas still tells how the rows stood in their file.
@@ -65,7 +64,7 @@ def rows_by_index(X: Any, n: int) -> Rows:
     return np.arange(n)
 
 
-def signs_in_columns(X: Any, order: Rows | None = None) -> list[str]:
+def signs_in_columns(X: Any, order: Counts | None = None) -> list[str]:
     """Return a clause for each column of a frame whose name says that rows belong together, or are in order of time.
 
     Columns of identities repeat. Columns of dates rise or fall with the order (n,) of the rows, unless it is None.

@@ -36,9 +36,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, explained
+from steepslope.numerics.types import Counts, Floats
 from steepslope.outputs.copies import mixed_columns
 
-Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
 TABLE = 2  # dimensions
 NUMBER, DATE, WORD = "number", "date", "word"  # kinds of columns
@@ -329,7 +329,7 @@ def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[st
     return Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
 
 
-def _frequent_columns(seen: csc_matrix) -> NDArray[np.int64]:
+def _frequent_columns(seen: csc_matrix) -> Counts:
     """Return the columns of a sparse matrix (n, s) that count as numbers, (d,): those with entries in most rows.
 
     If all rows have length 1, as TF-IDF makes them, there are none. Each entry then depends on the others: a new row

@@ -21,13 +21,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.types import Counts
 from steepslope.oracle.cautions import RowCounts
 from steepslope.outputs.copies import one_of_each_copy
 from steepslope.promise.certificate import as_percent
 from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen
 from steepslope.sklearn.responses import Responses
 
-Rows = NDArray[np.int64]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
@@ -61,7 +61,7 @@ def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     return rows, labels
 
 
-def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Rows, seed: int) -> list[str]:
+def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Counts, seed: int) -> list[str]:
     """Return a caution for each column of a table (n, d) that alone tells the label of nearly all rows.
 
     One row of each number in ``codes`` (n,) is compared, at most 2,000 in all. Fewer than 100 tell too little.
@@ -97,7 +97,7 @@ def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any) -> RowC
     return counts if counts is None or is_frozen(estimator) else RowCounts(counts.errors, of_clones=True)
 
 
-def _rows_untold(column: NDArray[Any], classes: Rows) -> float:
+def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
     """Return of about how many rows, in random order, a column (n,) does not tell the class, (n,).
 
     If it has few values, each may mean a class. A column of numbers may also be cut into one interval for each class.
@@ -112,7 +112,7 @@ def _rows_untold(column: NDArray[Any], classes: Rows) -> float:
     return max(0.0, float(changes.sum() - classes.max())) / 2 if is_number else float(len(column))
 
 
-def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
+def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
     """Return the rows to learn from and a held-out fraction of each class, both in ascending order.
 
     Each row is held out with the same probability, even a class's only row. The classifier then does not know that
@@ -137,11 +137,11 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
 
 
 def held_out_rows(
-    labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Rows, cv: Any = None
-) -> tuple[Rows, Rows, Rows]:
+    labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Counts, cv: Any = None
+) -> tuple[Counts, Counts, Counts]:
     """Return the rows to learn from, the out-of-class rows that serve as errors, and the rows held out of both.
 
-    Rows with the same number in ``codes`` (n,) belong together: all of them are held out or none is, and one of them
+    Counts with the same number in ``codes`` (n,) belong together: all of them are held out or none is, and one of them
     counts. If ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
 
     >>> [len(rows) for rows in held_out_rows(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
@@ -164,10 +164,10 @@ def held_out_rows(
     return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
 
 
-def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> list[tuple[Rows, Rows]]:
+def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Counts) -> list[tuple[Counts, Counts]]:
     """Return the folds as pairs of row numbers: those to fit to, and those of the fold.
 
-    If ``cv`` is a number, folds are stratified. Rows with the same number in ``codes`` (n,) are in one fold. If rows
+    If ``cv`` is a number, folds are stratified. Counts with the same number in ``codes`` (n,) are in one fold. If rows
     are in order of time, the first are in no fold, nor are rows before which all are of one class. There are no folds
     if all classes but one have a single row, because classifiers refuse to be fitted to one class.
 
@@ -199,7 +199,7 @@ def out_of_fold(
     estimator: Any,
     X: Any,
     y: NDArray[Any],
-    folds: Sequence[tuple[Rows, Rows]],
+    folds: Sequence[tuple[Counts, Counts]],
     classes: NDArray[Any],
     params: Mapping[str, Any],
     n_jobs: int | None = None,
@@ -215,13 +215,19 @@ def out_of_fold(
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
 
 
-def rows_in_folds(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
+def rows_in_folds(folds: Sequence[tuple[Counts, Counts]]) -> Counts:
     """Return the rows that are in a fold, in ascending order."""
     return np.sort(np.concatenate([rows for _, rows in folds]))
 
 
 def _response_to_unseen_fold(
-    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any], params: Mapping[str, Any]
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    others: Counts,
+    rows: Counts,
+    classes: NDArray[Any],
+    params: Mapping[str, Any],
 ) -> Responses:
     """Return the responses to the rows of a fold, by a clone that is fitted to the others."""
     fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **_check_method_params(X, params, others))

@@ -16,11 +16,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.numerics.types import Counts
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_opinion_name
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.sklearn.features import is_frozen
-from steepslope.sklearn.held_out import Rows, out_of_fold
+from steepslope.sklearn.held_out import out_of_fold
 from steepslope.sklearn.responses import Responses, class_codes_by_name, gives_only_votes
 from steepslope.sklearn.storage import OpinionCard, require_saved_classes
 
@@ -91,7 +92,7 @@ def learnt_opinions(
     others: Mapping[str, Any],
     X: Any,
     labels: NDArray[Any],
-    folds: Sequence[tuple[Rows, Rows]],
+    folds: Sequence[tuple[Counts, Counts]],
     classes: NDArray[Any],
     n_jobs: int | None,
 ) -> tuple[dict[str, Opinion], dict[str, Responses]]:

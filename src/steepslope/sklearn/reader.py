@@ -13,6 +13,7 @@ from sklearn.utils.validation import _num_samples
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
+from steepslope.numerics.types import Floats
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
@@ -103,7 +104,7 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
-def signals_of_inputs(signals: Any, X: Any) -> dict[str, NDArray[np.float64]]:
+def signals_of_inputs(signals: Any, X: Any) -> dict[str, Floats]:
     """Return the arrays of signals, (m,) each, from columns of X or from a function; none without signals.
 
     Raises

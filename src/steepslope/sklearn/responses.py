@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, located
+from steepslope.numerics.types import Counts, Floats
 from steepslope.outputs.arrays import require_finite_array
 from steepslope.outputs.labels import UNKNOWN, Texts, listed_names, warn_of_unknown_labels
 from steepslope.outputs.probabilities import LARGEST, checked_probabilities
 
-Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
 MOST_PROBABLE = {  # methods that predict the class of the largest probability, which need not be computed twice
     "sklearn.calibration.CalibratedClassifierCV.predict",
@@ -25,7 +25,7 @@ MOST_PROBABLE = {  # methods that predict the class of the largest probability, 
 }
 
 
-def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
+def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
     """Return the number of each label's class, int64 (n,); −1 for a label that is none of the classes.
 
     >>> class_codes(["dog", "ant", "cat"], np.array(["cat", "dog"]))
@@ -49,7 +49,7 @@ def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label
     warn_of_unknown_labels("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
 
 
-def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
+def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
     """Return the number of each label's class, as :func:`class_codes`; other types than numbers compare as text.
 
     >>> class_codes_by_name(["1", "7"], np.array([0, 1])), class_codes_by_name([1.0, 7.0], np.array([0, 1]))
@@ -111,7 +111,7 @@ class Responses:
     """
 
     values: Floats
-    predicted: NDArray[np.int64]
+    predicted: Counts
     are_probabilities: bool
 
     @classmethod
@@ -146,7 +146,7 @@ class Responses:
         return cls(values, codes, are_probabilities)
 
     @classmethod
-    def joined(cls, folds: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:
+    def joined(cls, folds: Sequence[Responses], rows: Sequence[Counts]) -> Responses:
         """Return the responses of several folds in the order of the rows, given each fold's row numbers."""
         order = np.argsort(np.concatenate(rows))
         values = np.concatenate([fold.values for fold in folds])

@@ -24,6 +24,7 @@ from steepslope.gate.adapting import gate_for_new_source, split_to_adapt
 from steepslope.gate.change import judged_together
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.metrics.selective import Groups
+from steepslope.numerics.types import Bools, Counts, Floats
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.cautions import RowCounts
 from steepslope.oracle.evidence.fit_set import joined_outputs
@@ -66,8 +67,6 @@ from steepslope.sklearn.reader import (
 from steepslope.sklearn.responses import Responses, class_codes, require_classifier, warn_of_other_labels
 from steepslope.sklearn.storage import KEPT_ROWS, Calibration, read_trusted, require_saved_classes, write_trusted
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 LARGEST_SEED = 2**31 - 1
 SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 
@@ -509,7 +508,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         return model
 
     def _learn(
-        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: NDArray[np.int64]
+        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: Counts
     ) -> ConfidenceSource:
         """Fit all classifiers and the oracle; return the confidence source, whose thresholds these rows alone fix.
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.numerics.neighbors import GRAPH_SEARCH, SAME, SPARE, distances_from_squares
+from steepslope.numerics.neighbors import SAME, SPARE, distances_from_squares
 
 WIDEST = 2**4  # of bins: wider ones leave more places empty
 ROOM = 1.25  # the most places for a reference, where bins can be narrower
@@ -170,6 +170,3 @@ def width_of_bins(sizes: NDArray[np.int64]) -> int:
     """
     widths = [WIDEST >> step for step in range(WIDEST.bit_length())]
     return next(width for width in widths if (-(-sizes // width) * width).sum() <= ROOM * sizes.sum())
-
-
-GRAPH_SEARCH["bins"] = Bins.of

@@ -17,10 +17,11 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import PREDICTED, names_of_classes
-from steepslope.nets.export import bins as bins  # which enters how a graph searches
+from steepslope.nets.export.bins import Bins
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.formulas import highest_places
 from steepslope.numerics.log_space import in_classes_of
+from steepslope.numerics.neighbors import neighbors_searched_by
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.answer_scale import on_answer_scales
 from steepslope.oracle.evidence.states import NO_STATE
@@ -99,7 +100,7 @@ class GateGraph(nn.Module):
         rows[PREDICTIONS] = torch.where(is_unanswered(rows[LOGITS]), UNKNOWN, rows[LOGITS].argmax(dim=1))
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
-        with ExactNumbers():
+        with ExactNumbers(), neighbors_searched_by(Bins.of):
             found = trust_in_graph(self.source, rows)
             found[TRUST] = torch.where(torch.stack(usable, dim=1).all(dim=1), found[TRUST], torch.nan)
             found[TRUST] = torch.where(rows[PREDICTIONS] == UNKNOWN, -torch.inf, found[TRUST])

@@ -33,12 +33,12 @@ from steepslope.theory import decision_probability
 
 COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
 RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
-PAPER_CUT = decision_probability(1.0, 3.0)
-CURVE_POINTS = 2_000
+_PAPER_CUT = decision_probability(1.0, 3.0)
+_CURVE_POINTS = 2_000
 VS_BEST = ("auc", "aurc")
 KNOWN_COVERAGE = 90  # percent of the rows of known classes that are accepted where unknown ones are counted
-NEARLY_ALL = 0.99  # of a gate's own rows are among some others, by what it makes of them, where all are
-AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
+_NEARLY_ALL = 0.99  # of a gate's own rows are among some others, by what it makes of them, where all are
+_AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
 Drawn = Resampled[str | OperatingPoint]
 
 
@@ -72,23 +72,36 @@ class UnknownRows:
         >>> UnknownRows.from_rows(np.array([0.9, 0.8, 0.5, 0.6]), correct, unknown)
         UnknownRows(n=1, share=0.25, accepted=1.0, auc_known=1.0, auc_unknown=1.0)
         """
-        n, total = int(is_unknown.sum()), len(is_unknown)
+        n = int(is_unknown.sum())
         if n == 0:
             return None
         known = np.sort(confidence[~is_unknown])[::-1]
-        least = known[-(-KNOWN_COVERAGE * len(known) // 100) - 1] if len(known) else np.nan
-        accepted = float((confidence[is_unknown] >= least).mean()) if len(known) else np.nan
-        aucs = []
-        for rows in (~is_unknown, is_correct | is_unknown):
-            has_both = is_correct[rows].any() and not is_correct[rows].all()
-            aucs.append(auroc(confidence[rows], is_correct[rows]) if has_both else np.nan)
-        return cls(n, n / total, accepted, *aucs)
+        accepted = np.nan
+        if len(known):
+            least = known[math.ceil(KNOWN_COVERAGE * len(known) / 100) - 1]
+            accepted = float((confidence[is_unknown] >= least).mean())
+        auc_known = _auc_among(~is_unknown, confidence, is_correct)
+        auc_unknown = _auc_among(is_correct | is_unknown, confidence, is_correct)
+        return cls(n, n / len(is_unknown), accepted, auc_known, auc_unknown)
 
     def as_json(self) -> dict[str, Any]:
         """Return the numbers as JSON holds them; what is undefined is null."""
-        accepted = f"accepted_at_{KNOWN_COVERAGE}_of_known"
-        return nan_to_none({"n": self.n, "share": self.share, accepted: self.accepted,
-                            "auc_known": self.auc_known, "auc_correct_vs_unknown": self.auc_unknown})  # fmt: skip
+        numbers = {
+            "n": self.n,
+            "share": self.share,
+            f"accepted_at_{KNOWN_COVERAGE}_of_known": self.accepted,
+            "auc_known": self.auc_known,
+            "auc_correct_vs_unknown": self.auc_unknown,
+        }
+        return nan_to_none(numbers)
+
+
+def _auc_among(rows: Bools, confidence: Floats, is_correct: Bools) -> float:
+    """Return the AUC of some rows, NaN where they are all correct or all wrong."""
+    right = is_correct[rows]
+    if right.all() or not right.any():
+        return np.nan
+    return auroc(confidence[rows], right)
 
 
 class Gated(NamedTuple):
@@ -109,20 +122,30 @@ class Gated(NamedTuple):
         """Return it for the confidences of some rows (n,), and which of these are correct."""
         if gate.source is not None:
             has = ~gate.source.lacking(predictions.arrays)
-            confidence, is_correct = confidence[has], is_correct[has]
+            confidence = confidence[has]
+            is_correct = is_correct[has]
         accepted = gate.accepts(confidence)
-        promise, held = gate.promises[0], gate.calibration_rows
-        weighted = promise.weighted is not None  # then it holds some of its rows alone
-        is_own = held is not None and (weighted or len(held) == len(confidence))
-        if is_own and held is not None:
-            rows, ours = (2 * right + odds for right, odds in
-                          ((is_correct, gate.p_correct(confidence)), (held.is_correct, held.p_correct)))  # fmt: skip
-            if weighted:
-                is_own = bool(np.isin(ours.round(6), rows.round(6)).mean() > NEARLY_ALL)
-            else:
-                is_own = np.allclose(np.sort(rows), np.sort(ours))
-        wrong = int((accepted & ~is_correct).sum())
-        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, is_own, weighted)
+        promise = gate.promises[0]
+        return cls(
+            accepted=int(accepted.sum()),
+            wrong=int((accepted & ~is_correct).sum()),
+            promised=promise.max_risk if promise.is_given else None,
+            own=_was_found_on(gate, confidence, is_correct),
+            weighted=promise.weighted is not None,
+        )
+
+
+def _was_found_on(gate: Gate, confidence: Floats, is_correct: Bools) -> bool:
+    """Return whether a gate's threshold was found on these rows, by what it makes of them."""
+    held = gate.calibration_rows
+    weighted = gate.promises[0].weighted is not None  # then it holds some of its rows alone
+    if held is None or not (weighted or len(held) == len(confidence)):
+        return False
+    rows = 2 * is_correct + gate.p_correct(confidence)
+    ours = 2 * held.is_correct + held.p_correct
+    if weighted:
+        return bool(np.isin(ours.round(6), rows.round(6)).mean() > _NEARLY_ALL)
+    return np.allclose(np.sort(rows), np.sort(ours))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,26 +186,24 @@ class Row(Scored):
     @property
     def delta_auc(self) -> Difference:
         """The paired difference of the AUC to MCP's."""
-        undefined = Difference(value=np.nan, low=np.nan, high=np.nan, p=np.nan)
-        return undefined if self.vs_mcp is None else self.vs_mcp["auc"]
+        if self.vs_mcp is None:
+            return Difference(value=np.nan, low=np.nan, high=np.nan, p=np.nan)
+        return self.vs_mcp["auc"]
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as ``metrics.json`` holds it; what is undefined is null."""
+        content: dict[str, Any] = {"score": self.name, "loss": self.loss, "n": self.n}
         estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
+        for name, estimate in estimates.items():
+            content[name] = nan_to_none({bound: estimate[bound] for bound in BOUNDS})
+        content["replicates_lacking_a_class"] = self.resampled.lacking
+        content["vs_mcp"] = _differences_as_json(self.vs_mcp or {})
         best = self.vs_best_single
-        return {
-            "score": self.name,
-            "loss": self.loss,
-            "n": self.n,
-            **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
-            "replicates_lacking_a_class": self.resampled.lacking,
-            "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
-            "vs_best_single": None if best is None else {
-                "score": best.score, **{name: nan_to_none(one) for name, one in best.differences.items()}},
-            "handed_over": None if self.handed_over is None else self.handed_over.part,
-            "unknown": None if self.unknown is None else self.unknown.as_json(),
-            "gates": [one._asdict() for one in self.gated],
-        }  # fmt: skip
+        content["vs_best_single"] = best and {"score": best.score, **_differences_as_json(best.differences)}
+        content["handed_over"] = self.handed_over and self.handed_over.part
+        content["unknown"] = self.unknown and self.unknown.as_json()
+        content["gates"] = [gated._asdict() for gated in self.gated]
+        return content
 
     def details_as_json(self) -> dict[str, Any]:
         """Return the row as ``details.json`` holds it; what is undefined is null."""
@@ -190,7 +211,7 @@ class Row(Scored):
             "score": self.name,
             "risk_at_coverage": {key: nan_to_none(one) for key, one in self.risk_at_coverage.items()},
             "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
-            "threshold_at_risk": {key: json_number(one) for key, one in self.threshold_at_risk.items()},
+            "threshold_at_risk": {key: _json_number(one) for key, one in self.threshold_at_risk.items()},
             "confusion": self.confusion,
             "natural_cut": self.natural_cut,
             "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
@@ -199,18 +220,24 @@ class Row(Scored):
         }
 
 
+def _differences_as_json(differences: Mapping[str, Difference]) -> dict[str, Any]:
+    return {name: nan_to_none(difference) for name, difference in differences.items()}
+
+
 def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same with None for NaN, which JSON does not have."""
     return {name: None if value != value else value for name, value in values.items()}
 
 
-def json_number(value: float) -> float | str | None:
+def _json_number(value: float) -> float | str | None:
     """Return what JSON can hold of a number: None for NaN, and text for what is infinite.
 
-    >>> json_number(0.5), json_number(float("nan")), json_number(float("-inf"))
+    >>> _json_number(0.5), _json_number(float("nan")), _json_number(float("-inf"))
     (0.5, None, '-inf')
     """
-    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
 
 
 def evaluated_rows(
@@ -226,46 +253,52 @@ def evaluated_rows(
 
     Oracles are also compared with the best single score among those given.
 
-    TPR and TNR are also taken at the cuts of :func:`evaluation_cuts`. Whole ``clusters``, labels (n,), are resampled
+    TPR and TNR are also taken at the cuts of :func:`_cuts_of`. Whole ``clusters``, labels (n,), are resampled
     where they are given.
     """
-    rows: list[Row] = []
-    cuts, is_unknown = evaluation_cuts(scored), predictions.is_unknown
+    rows = []
+    cuts = _cuts_of(scored)
     baseline: Drawn | None = None
     for score, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
         arrays = score.confidence, predictions.is_correct
         estimates = resampled.estimates()
-        has_cut = not score.only_ranks
-        baseline = resampled if score.name == BASELINE else baseline
-        to_mcp = None if baseline is None else resampled.minus(baseline)
-        served = group_risks(*arrays, groups.codes, score.cut(), names=groups.names) if groups and has_cut else []
+        if score.name == BASELINE:
+            baseline = resampled
+        vs_mcp = None
+        if baseline is not None:
+            to_mcp = resampled.minus(baseline)
+            vs_mcp = {name: to_mcp[name] for name in METRICS}
+        at_cuts: dict[str, Any] = {"confusion": None, "cuts": {}, "groups": []}
+        if not score.only_ranks:
+            at_cuts["confusion"] = confusion.of(ranking, score.cut())
+            at_cuts["cuts"] = {cut: _rates(ranking, score.cut(cut)) for cut in cuts}
+            if groups:
+                at_cuts["groups"] = group_risks(*arrays, groups.codes, score.cut(), names=groups.names)
         row = Row(
             **vars(score),
+            **at_cuts,
             n=ranking.n,
             resampled=resampled,
             metrics={name: estimates[name] for name in METRICS},
-            vs_mcp=None if to_mcp is None else {name: to_mcp[name] for name in METRICS},
+            vs_mcp=vs_mcp,
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
-            curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
+            curve=risk_coverage_curve.of(ranking).thinned(_CURVE_POINTS),
             separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
-            confusion=confusion.of(ranking, score.cut()) if has_cut else None,
-            cuts={cut: _evaluation_rates(ranking, score.cut(cut)) for cut in cuts} if has_cut else {},
-            groups=served,
-            unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
+            unknown=UnknownRows.from_rows(*arrays, predictions.is_unknown),
             gated=tuple(Gated.of(gate, *arrays, predictions) for gate in score.gates if not gate.has_groups),
         )
         rows.append(row)
-    return _evaluated_to_best_single(rows)
+    return _compared_with_best_single(rows)
 
 
 def _resampled_to_evaluate(
     scored: Sequence[Scored], predictions: ClassifierOutputs, bootstrap: int, seed: int, clusters: ArrayLike | None
 ) -> Iterator[tuple[Scored, Ranking, Drawn]]:
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
-    for start in range(0, len(scored), AT_ONCE):
-        some = scored[start : start + AT_ONCE]
+    for start in range(0, len(scored), _AT_ONCE):
+        some = scored[start : start + _AT_ONCE]
         tables = []
         for score in some:
             measures = dict[str | OperatingPoint, Measure](measures_at(score.cut(), score.cut()).items())
@@ -276,16 +309,16 @@ def _resampled_to_evaluate(
             yield score, rows.ranking(), resampled
 
 
-def evaluation_cuts(scored: Sequence[Scored]) -> list[float]:
+def _cuts_of(scored: Sequence[Scored]) -> list[float]:
     """Return the probabilities at which all are cut: ½, and where any oracle's loss cuts, to three decimals.
 
     The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
     """
-    natural = [score.natural_cut for score in scored if score.natural_cut is not None] or [PAPER_CUT]
+    natural = [score.natural_cut for score in scored if score.natural_cut is not None] or [_PAPER_CUT]
     return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 
-def _evaluated_to_best_single(rows: Sequence[Row]) -> list[Row]:
+def _compared_with_best_single(rows: Sequence[Row]) -> list[Row]:
     """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
     singles = [row for row in rows if row.loss is None]
     if all(row.name == BASELINE for row in singles):
@@ -293,13 +326,15 @@ def _evaluated_to_best_single(rows: Sequence[Row]) -> list[Row]:
     best = min(singles, key=lambda row: row.metrics["aurc"]["value"])
     compared = []
     for row in rows:
-        differences = {} if row.loss is None else row.resampled.minus(best.resampled)
-        to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST}) if differences else None
-        compared.append(replace(row, vs_best_single=to_best))
+        if row.loss is not None:
+            differences = row.resampled.minus(best.resampled)
+            to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST})
+            row = replace(row, vs_best_single=to_best)
+        compared.append(row)
     return compared
 
 
-def _evaluation_rates(ranking: Ranking, threshold: float) -> dict[str, float]:
+def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
     return values_of_measures({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 

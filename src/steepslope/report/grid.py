@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
@@ -82,6 +82,11 @@ def grid_in_markdown(grid: Grid) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
     title = f"## {plain_in_markdown(grid.title)}" if grid.title else ""
     return "\n\n".join(part for part in (title, table, plain_in_markdown(grid.note)) if part)
+
+
+def list_in_markdown(lines: Iterable[str]) -> str:
+    """Return lines as the items of a list."""
+    return "\n".join(f"- {plain_in_markdown(line)}" for line in lines)
 
 
 def plain_in_markdown(text: str) -> str:

@@ -10,7 +10,7 @@ from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
 from steepslope.report import sentences
 from steepslope.report.evaluation import Evaluation
-from steepslope.report.grid import Grid, grid_in_markdown, plain_in_markdown
+from steepslope.report.grid import Grid, grid_in_markdown, list_in_markdown, plain_in_markdown
 from steepslope.report.runs import ROWS, write_run_rows
 from steepslope.report.sentences import Remark
 from steepslope.report.tables import class_tables, detail_tables, main_table, summary_table, table_definitions
@@ -40,16 +40,13 @@ def write_report(
 def markdown_page(evaluation: Evaluation, groups: Sequence[Grid] = ()) -> str:
     """Return the report as Markdown; ``groups`` are its tables of classes and groups."""
     rows = evaluation.rows
-    lines = "\n".join(
-        f"- {plain_in_markdown(line)}"
-        for line in (*sentences.evaluation_sentences(rows), *evaluation.notes, *evaluation.cautions)
-    )
+    lines = [*sentences.evaluation_sentences(rows), *evaluation.notes, *evaluation.cautions]
     grids = [*detail_tables(rows), *map(_shortened_for_page, groups)]
     sections = [
         plain_in_markdown(sentences.headline_sentence(rows)),
         sentences.heading_sentence(rows),
         grid_in_markdown(main_table(rows)),
-        lines,
+        list_in_markdown(lines),
         *map(grid_in_markdown, grids),
     ]
     return "\n\n".join(part for part in sections if part) + "\n"

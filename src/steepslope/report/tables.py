@@ -215,8 +215,8 @@ def cut_table(rows: Sequence[Row]) -> Grid:
                 columns += [f"{name.upper()} at p > {cut:.3g}" for name in both]
     own = f" ({', '.join(own_cuts)})" if own_cuts else ""
     note = (
-        f"The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut{own}. "
-        "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
+        f"The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut{own}. The other "
+        "losses at the same cut are its fair comparison; its own sigmoid is no probability."
     )
     return Grid("At one half, and at the cut of the steep slope loss", columns, lines, note)
 

@@ -86,7 +86,13 @@ class Index:
     squares: Singles
 
     @classmethod
-    def build(cls, features: NDArray[Any], labels: Counts, num_classes: int, rows: Rows = rows_as_they_are) -> Index:
+    def build(
+        cls,
+        features: NDArray[Any],
+        labels: Counts,
+        num_classes: int,
+        rows: Callable[[NDArray[Any]], NDArray[np.floating[Any]]] = rows_as_they_are,
+    ) -> Index:
         """Sort the references by class, and centre them, which keeps the products and their rounding small."""
         order = np.argsort(labels, kind="stable")
         sums = [rows(read_rows(features, block)).sum(axis=0, dtype=np.float64) for block in blocks(len(order))]

@@ -42,7 +42,7 @@ FEWER_SHARES = 1 / np.arange(1.0, 26) / (1 / np.arange(1.0, 26)).sum()
 class Limit:
     """A limit on P(correct): which part of the latest labels is at it or above, in [0, 1], and their estimated risk.
 
-    It is 0 where all are, and ``ACCEPT_NOTHING`` where none is; then the risk is None.
+    The limit is 0 where all are, and ``ACCEPT_NOTHING`` where none is; then the risk is None.
     """
 
     p_correct: float = 0.0
@@ -65,13 +65,14 @@ class Followed:
 class Audited:
     """What is known of ``accepted`` predictions by the ``labels`` of those that audits drew.
 
-    ``waiting`` of those drawn have no label yet, of a gate that follows also below its limit. ``risk`` is the estimated
-    fraction of the accepted that is wrong (Hájek 1971), None without labels, and ``low`` and ``high`` are an interval
-    of it that holds at all times together.
-    ``alarm`` is after how many predictions, ``alarm_labels`` after how many labels, it was found that more are wrong
-    than was promised; None while it was not. ``followed`` is what is accepted next where the gate follows the audit,
-    None where it does not: ``alarm`` is then of the risk of all so far, and gone once that is not clearly more than was
-    promised.
+    ``waiting`` of those drawn have no label yet; if the gate follows its audit, these include rows below its limit.
+    ``risk`` is the estimated fraction of the accepted that is wrong (Hájek 1971), None without labels. ``low`` and
+    ``high`` are an interval of it that holds at all times together.
+
+    ``alarm`` is the number of predictions, and ``alarm_labels`` the number of labels, after which it was found that
+    more are wrong than was promised; None while it was not. ``followed`` is what is accepted next if the gate follows
+    its audit, else None. If it follows, the alarm is about the risk of all predictions so far. It ends once this risk
+    is no longer clearly more than was promised.
     """
 
     accepted: int
@@ -87,9 +88,11 @@ class Audited:
 
 def risk_by_audit(marked: Sequence[Marked]) -> float | None:
     """Return the estimated fraction of all that is wrong, in [0, 1]; None without a label."""
-    weights = [(1 / row.chance, row.is_correct) for row in marked if row.is_correct is not None]
-    total = math.fsum(weight for weight, _ in weights)
-    return math.fsum(weight for weight, right in weights if not right) / total if weights else None
+    labelled = [row for row in marked if row.is_correct is not None]
+    if not labelled:
+        return None
+    wrong = math.fsum(1 / row.chance for row in labelled if not row.is_correct)
+    return wrong / math.fsum(1 / row.chance for row in labelled)
 
 
 def risk_interval_by_audit(
@@ -111,15 +114,17 @@ def risk_interval_by_audit(
     wrong = np.array([row.chance for row in marked if row.is_wrong])
     all_wrong = np.array([row.chance for row in marked if not row.is_correct])
     right = sum(bool(row.is_correct) for row in marked)
-    level = alpha / 2
-    more = partial(_audit_evidence, sizes=MORE_SIZES * first, shares=MORE_SHARES, wrong=wrong, least=least, level=level)
-    fewer = partial(
-        _audit_evidence, sizes=FEWER_SIZES * first, shares=FEWER_SHARES, wrong=all_wrong, least=least, level=level
-    )
-    low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
-    high = accepted if fewer(accepted) <= 0 else brentq(fewer, 0, accepted)
-    possible = len(wrong), accepted - right  # also where the bets are against every count
-    return float(np.clip(low, *possible)) / accepted, float(np.clip(high, *possible)) / accepted
+    evidence = partial(_audit_evidence, least=least, level=alpha / 2)
+    more = partial(evidence, sizes=MORE_SIZES * first, shares=MORE_SHARES, wrong=wrong)
+    fewer = partial(evidence, sizes=FEWER_SIZES * first, shares=FEWER_SHARES, wrong=all_wrong)
+    low: float = 0
+    if more(0) > 0:
+        low = accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
+    high: float = accepted
+    if fewer(accepted) > 0:
+        high = brentq(fewer, 0, accepted)
+    ends = np.clip([low, high], len(wrong), accepted - right)  # also where the bets are against every count
+    return float(ends[0]) / accepted, float(ends[1]) / accepted
 
 
 def _audit_evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, least: float, level: float) -> float:
@@ -175,22 +180,21 @@ def limit_by_audit(marked: Sequence[Marked], max_risk: float, more: float = ADDE
     """
     if not marked:
         return Limit()
-    p_correct, weights, right = (
-        np.array(column, np.float64)
-        for column in zip(*((row.p_correct, row.weight, row.is_correct) for row in marked), strict=True)
-    )
-    order = np.argsort(-p_correct, kind="stable")
-    weights, p_correct = weights[order], p_correct[order]
+    ordered = sorted(marked, key=lambda row: row.p_correct, reverse=True)
+    p_correct = np.array([row.p_correct for row in ordered])
+    weights = np.array([row.weight for row in ordered])
+    is_wrong = np.array([row.is_wrong for row in ordered])
     total = np.cumsum(weights)
     added = more * total / np.arange(1, len(total) + 1)
-    risk = (np.cumsum(weights * (1 - right[order])) + added) / (total + added)
+    risk = (np.cumsum(weights * is_wrong) + added) / (total + added)
     is_last = np.append(p_correct[1:] != p_correct[:-1], True)  # of those with the same P(correct), all or none
     enough = np.flatnonzero((risk <= max_risk) & is_last)
     if not len(enough):
         return Limit(ACCEPT_NOTHING, 0.0)
     last = int(enough[-1])
-    lowest = 0.0 if last == len(total) - 1 else float(p_correct[last])
-    return Limit(lowest, float(total[last] / total[-1]), float(risk[last]))
+    is_all = last == len(total) - 1
+    limit = 0.0 if is_all else float(p_correct[last])
+    return Limit(limit, float(total[last] / total[-1]), float(risk[last]))
 
 
 def audit_cusum(marked: Sequence[Marked], max_risk: float) -> float:
@@ -220,6 +224,8 @@ def follow_audit(marked: Sequence[Marked], max_risk: float) -> Followed:
     cusum = audit_cusum(marked, max_risk)
     if cusum <= TOLERATED:
         return Followed(cusum, Limit())
-    wanted = max_risk * max(LEAST_RISK, 1 - (cusum - TOLERATED) / (STRICTEST - TOLERATED))
-    latest = [row for row in marked if row.is_correct is not None][-latest_audited_labels(max_risk) :]
+    strictness = (cusum - TOLERATED) / (STRICTEST - TOLERATED)
+    wanted = max_risk * max(LEAST_RISK, 1 - strictness)
+    labelled = [row for row in marked if row.is_correct is not None]
+    latest = labelled[-latest_audited_labels(max_risk) :]
     return Followed(cusum, limit_by_audit(latest, wanted))

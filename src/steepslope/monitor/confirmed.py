@@ -33,11 +33,13 @@ def log_e_value_of_confirmed(p_wrong: Floats, is_wrong: Bools) -> float:
     >>> [round(log_e_value_of_confirmed(sure, each), 1) for each in (wrong, ~wrong, wrong & False)]
     [3.9, -5.2, 9.2]
     """
-    half = np.where(is_wrong, np.log(0.5), np.log1p(-p_wrong / 2) - np.log1p(-p_wrong)).sum()
+    right = -np.log1p(-p_wrong)  # the gain of a bet that all errors were confirmed
+    half = np.where(is_wrong, np.log(0.5), np.log1p(-p_wrong / 2) + right).sum()
     errors = is_wrong.sum()
     since = np.cumsum(is_wrong) == errors  # the labels after the last error, after each of which a bet begins
-    begun = -np.log1p(-p_wrong[since & ~is_wrong]).sum() - np.log((errors + 1) * (errors + 2))
-    return float(np.logaddexp.reduce([half, begun, -np.log(errors + 2)]) - np.log(2))  # the last: bets to come
+    begun = right[since & ~is_wrong].sum() - np.log((errors + 1) * (errors + 2))
+    to_come = -np.log(errors + 2)  # of bets that begin after later errors
+    return float(np.logaddexp.reduce([half, begun, to_come]) - np.log(2))
 
 
 def caution_on_confirmed(p_wrong: Floats, is_wrong: Bools, share: float) -> str:
@@ -47,6 +49,8 @@ def caution_on_confirmed(p_wrong: Floats, is_wrong: Bools, share: float) -> str:
     """
     if log_e_value_of_confirmed(share * p_wrong, is_wrong) < -np.log(LEVEL):
         return ""
-    expected = f"where by P(correct) about {p_wrong.sum():,.0f} should be"
-    remedy = "make sure that they are true labels, no copies of the predictions, nor confirmed by people who saw these"
-    return f"{is_wrong.sum():,} of {len(is_wrong):,} labels are errors, {expected}: {remedy}"
+    return (
+        f"{is_wrong.sum():,} of {len(is_wrong):,} labels are errors, where by P(correct) about {p_wrong.sum():,.0f} "
+        "should be: make sure that they are true labels, no copies of the predictions, nor confirmed by people who saw "
+        "these"
+    )

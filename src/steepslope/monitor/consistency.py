@@ -20,9 +20,11 @@ from steepslope.promise.rows import checked_numbers
 
 Counts = Counts
 ORDER = (REJECT, REVIEW, ACCEPT)
-MIDDLE, HIGHEST = 1, 2  # ranks in that order
+MIDDLE = 1  # a rank in that order
+HIGHEST = 2
 LEAST = 1e-6  # relative rounding that is always allowed: of single precision, or of another machine
-DIGITS, LARGEST = 15, 1e200  # digits of a double; the largest size whose products do not overflow
+DIGITS = 15  # of a double
+LARGEST = 1e200  # the largest size whose products do not overflow
 
 
 def rounding_in_file(values: Floats) -> Floats:
@@ -35,12 +37,17 @@ def rounding_in_file(values: Floats) -> Floats:
     """
     finite = np.clip(values, -LARGEST, LARGEST)
     sizes = 10.0 ** np.floor(np.log10(np.maximum(np.abs(finite), 1 / LARGEST)))
-    steps = np.maximum(10.0 ** -_digits_in_file(finite), sizes * 10.0 ** -_digits_in_file(finite / sizes))
+    absolute = 10.0 ** -_digits_in_file(finite)
+    relative = 10.0 ** -_digits_in_file(finite / sizes)
+    steps = np.maximum(absolute, sizes * relative)
     return np.asarray(steps / 2 + LEAST * np.abs(finite))
 
 
 def _digits_in_file(values: Floats) -> int:
-    return next((digits for digits in range(DIGITS) if np.allclose(values.round(digits), values, 1e-12, 0)), DIGITS)
+    for digits in range(DIGITS):
+        if np.allclose(values.round(digits), values, 1e-12, 0):
+            return digits
+    return DIGITS
 
 
 def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None:
@@ -51,22 +58,27 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     """
     slack = rounding_in_file(batch.p_correct)
     low, high = _consistent_confidences(gate, batch, slack)
-    p_low, p_high = gate.p_correct(low) - slack, gate.p_correct(high) + slack
+    p_low = gate.p_correct(low) - slack
+    p_high = gate.p_correct(high) + slack
     is_other = (batch.p_correct < p_low) | (batch.p_correct > p_high)
     _refuse_inconsistent(batch, is_other, "p_correct", p_high, batch.p_correct)
     least, most = _consistent_ranks(gate, batch, low, high)
     ranks = _ranks_in_file(batch, most)
+    stopped = np.zeros(len(batch), np.bool_)
     if batch.stopped is not None:
-        both = batch.accepted & batch.stopped
+        stopped = batch.stopped
+        both = batch.accepted & stopped
         _refuse_inconsistent(batch, both, "accepted", ~both, both, "a change that stops it")
-    by_gate = batch.by_gate
     if limit is None:
         limit = float(batch.p_correct[batch.accepted].min(initial=ACCEPT_NOTHING))
-    stopped = np.zeros(len(batch), np.bool_) if batch.stopped is None else batch.stopped
-    below = (by_gate & (batch.p_correct + by < limit) for by in (-slack, slack))
-    cuts = (np.where(stopped | each, MIDDLE, HIGHEST) for each in below)
-    _refuse_inconsistent_ranks(batch, ranks, DECISION, *map(np.minimum, (least, most), cuts))
-    _refuse_inconsistent_ranks(batch, np.where(by_gate, HIGHEST, np.minimum(ranks, MIDDLE)), CHANCE, least, most)
+    by_gate = batch.by_gate
+    surely_stopped = stopped | (by_gate & (batch.p_correct + slack < limit))
+    maybe_stopped = stopped | (by_gate & (batch.p_correct - slack < limit))
+    least_now = np.where(maybe_stopped, np.minimum(least, MIDDLE), least)
+    most_now = np.where(surely_stopped, np.minimum(most, MIDDLE), most)
+    _refuse_inconsistent_ranks(batch, ranks, DECISION, least_now, most_now)
+    ranks_of_gate = np.where(by_gate, HIGHEST, np.minimum(ranks, MIDDLE))
+    _refuse_inconsistent_ranks(batch, ranks_of_gate, CHANCE, least, most)
 
 
 def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:
@@ -75,10 +87,12 @@ def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Fl
         trust = checked_numbers(batch.columns[TRUST], TRUST)
         width = rounding_in_file(trust)
         return trust - width, trust + width
-    p_correct = batch.p_correct
     least, most = gate.p_correct([-np.inf, np.inf])
-    low, high = (gate.probability.inverse(np.clip(p_correct + by, least, most)) for by in (-slack, slack))
-    return np.where(p_correct - slack <= least, -np.inf, low), np.where(p_correct + slack >= most, np.inf, high)
+    p_low = batch.p_correct - slack
+    p_high = batch.p_correct + slack
+    low = gate.probability.inverse(np.clip(p_low, least, most))
+    high = gate.probability.inverse(np.clip(p_high, least, most))
+    return np.where(p_low <= least, -np.inf, low), np.where(p_high >= most, np.inf, high)
 
 
 def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Counts, Counts]:
@@ -87,19 +101,23 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     A row that lacks an opinion, or an answer, goes to review. Where groups are not known, a row may be of any group,
     also of one that is never accepted.
     """
-    groups, predicted = batch.columns.get(GROUP), batch.predicted
+    groups = batch.columns.get(GROUP)
+    predicted = batch.predicted
     highest = HIGHEST
     if gate.by == PREDICTED and predicted is not None:
         groups = names_of_classes(predicted, gate.classes)
-    if gate.has_groups and groups is None:
+    if not gate.has_groups:
+        groups = None
+    elif groups is None:
         groups = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__))
         highest = MIDDLE
     at_work = replace(gate, stopped=None)
-    least, most = (
-        _rank_of_decision(at_work.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
-    )
-    judged = batch.compared if predicted is None else batch.compared & (predicted != UNKNOWN)
-    return np.where(judged, np.minimum(least, highest), MIDDLE), np.where(judged, most, MIDDLE)
+    least = _rank_of_decision(at_work.decisions(low, groups))
+    most = _rank_of_decision(at_work.decisions(high, groups))
+    is_decided = batch.compared
+    if predicted is not None:
+        is_decided = is_decided & (predicted != UNKNOWN)
+    return np.where(is_decided, np.minimum(least, highest), MIDDLE), np.where(is_decided, most, MIDDLE)
 
 
 def _rank_of_decision(decision: NDArray[Any]) -> Counts:
@@ -108,7 +126,8 @@ def _rank_of_decision(decision: NDArray[Any]) -> Counts:
 
 def _ranks_in_file(batch: Batch, most: Counts) -> Counts:
     """Return the ranks of the decisions in a file, (m,); without that column, a row not accepted may be rejected."""
-    accepted, decision = batch.accepted, batch.columns.get(DECISION)
+    accepted = batch.accepted
+    decision = batch.columns.get(DECISION)
     if decision is None:
         return np.where(accepted, HIGHEST, np.minimum(most, MIDDLE))
     _refuse_inconsistent(batch, accepted != (decision == ACCEPT), "accepted", ~accepted, accepted)
@@ -117,9 +136,8 @@ def _ranks_in_file(batch: Batch, most: Counts) -> Counts:
 
 def _refuse_inconsistent_ranks(batch: Batch, found: Counts, column: str, least: Counts, most: Counts) -> None:
     names = np.array(ORDER)
-    _refuse_inconsistent(
-        batch, (found < least) | (found > most), column, names[np.clip(found, least, most)], names[found]
-    )
+    expected = names[np.clip(found, least, most)]
+    _refuse_inconsistent(batch, (found < least) | (found > most), column, expected, names[found])
 
 
 def _refuse_inconsistent(
@@ -128,11 +146,19 @@ def _refuse_inconsistent(
     """Raise if any row is ``wrong`` (m,), with what is expected and found in a column of the first such row."""
     if not wrong.any():
         return
-    row, known = int(wrong.argmax()), {"p_correct": batch.p_correct, **batch.columns}
-    facts = ", ".join(f"{name} {known[name][row]:.6g}" for name in ("p_correct", TRUST) if name in known)
-    told = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (expected[row], found[row])]
-    which = f"{batch.ids[row]!r} ({facts}), by {by}, found {told[1]}"
-    raise SteepslopeError(f"expected {told[0]} for {which}; {wrong.sum():,} of {len(wrong):,} rows contradict", column)
+    row = int(wrong.argmax())
+    facts = f"p_correct {batch.p_correct[row]:.6g}"
+    if TRUST in batch.columns:
+        facts += f", {TRUST} {batch.columns[TRUST][row]:.6g}"
+    raise SteepslopeError(
+        f"expected {_as_told(expected[row])} for {batch.ids[row]!r} ({facts}), by {by}, found {_as_told(found[row])}; "
+        f"{wrong.sum():,} of {len(wrong):,} rows contradict",
+        column,
+    )
+
+
+def _as_told(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
@@ -141,17 +167,19 @@ def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
     ``gate`` is the gate's digest. The sum of the probabilities is how many rows were to be labelled.
     """
     assert batch.chance is not None
-    whole = batch.chance
-    in_audit, width = whole > 0, rounding_in_file(whole)
+    width = rounding_in_file(batch.chance)
+    in_audit = batch.chance > 0
     rows = batch.subset(in_audit)
-    p_correct, chance = rows.p_correct, whole[in_audit]
+    p_correct = rows.p_correct
+    chance = batch.chance[in_audit]
     expected = audit_chances(p_correct, max_risk, max(1, round(chance.sum())))
     slack = rounding_in_file(p_correct)
-    low, high = (audit_doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
+    low = audit_doubt(np.clip(p_correct + slack, 0, 1), max_risk)
+    high = audit_doubt(np.clip(p_correct - slack, 0, 1), max_risk)
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
-    _refuse_inconsistent(
-        rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file"
-    )
-    coin, marked = audit_coins(batch.ids.tolist(), gate), batch.columns[AUDIT]
-    wrong = np.where(marked, coin >= whole + width, coin < whole - width)
+    is_other = np.abs(chance - expected) > allowed
+    _refuse_inconsistent(rows, is_other, CHANCE, expected, chance, "an audit of the whole file")
+    coin = audit_coins(batch.ids.tolist(), gate)
+    marked = batch.columns[AUDIT]
+    wrong = np.where(marked, coin >= batch.chance + width, coin < batch.chance - width)
     _refuse_inconsistent(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")

@@ -32,15 +32,21 @@ class Brief:
 
 def _shown_shapes(values: Mapping[str, Any]) -> str:
     """Return names and values on one line."""
-    nothing = {name for name, value in values.items() if value is None or (isinstance(value, EMPTY) and not value)}
-    texts = [_shown_shape(name, value) for name, value in values.items() if name not in nothing]
-    return ", ".join(text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts)
+    texts = []
+    for name, value in values.items():
+        if value is None or (isinstance(value, EMPTY) and not value):
+            continue
+        text = _shown_shape(name, value)
+        texts.append(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return ", ".join(texts)
 
 
 def _shown_shape(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{name} {{{_shown_shapes(value)}}}"
-    return f"{name} {value.shape}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
+    if isinstance(value, np.ndarray):
+        return f"{name} {value.shape}"
+    return f"{name}={value!r}"
 
 
 def require_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, str], what: str = "arrays") -> None:
@@ -60,17 +66,21 @@ def require_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, st
         _array_fits(arrays[name], text, sizes) for name, text in expected.items()
     ):
         return
-    wanted = ", ".join(f"{name} ({text})" for name, text in expected.items())
-    found = ", ".join(f"{name} ({' '.join(map(str, (array.dtype, *array.shape)))})" for name, array in arrays.items())
-    raise SteepslopeError(f"expected {what} {wanted}, all finite, found {found or 'nothing'}")
+    shapes = {name: " ".join(map(str, (array.dtype, *array.shape))) for name, array in arrays.items()}
+    found = _listed_arrays(shapes) or "nothing"
+    raise SteepslopeError(f"expected {what} {_listed_arrays(expected)}, all finite, found {found}")
+
+
+def _listed_arrays(shapes: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({text})" for name, text in shapes.items())
 
 
 def _array_fits(array: NDArray[Any], text: str, sizes: dict[str, int]) -> bool:
     types, *axes = text.split()
     if str(array.dtype) not in types.split("|") or array.ndim != len(axes):
         return False
-    lengths = [
-        int(axis) if axis.isdecimal() else sizes.setdefault(axis, size)
-        for axis, size in zip(axes, array.shape, strict=True)
-    ]
-    return lengths == list(array.shape) and 0 not in lengths and bool(np.isfinite(array).all())
+    for axis, size in zip(axes, array.shape, strict=True):
+        expected = int(axis) if axis.isdecimal() else sizes.setdefault(axis, size)
+        if size != expected or size == 0:
+            return False
+    return bool(np.isfinite(array).all())

@@ -30,7 +30,8 @@ def clopper_pearson(counts: ArrayLike, totals: ArrayLike, level: float) -> tuple
     [[0.444, 0.0], [0.975, 1.0]]
     """
     some, others = np.broadcast_arrays(np.asarray(counts, dtype=np.float64), np.subtract(totals, counts))
-    low, high = beta.ppf(level, some, others + 1), beta.ppf(1 - level, some + 1, others)
+    low = beta.ppf(level, some, others + 1)
+    high = beta.ppf(1 - level, some + 1, others)
     return np.where(some > 0, low, 0.0), np.where(others > 0, high, 1.0)
 
 

@@ -1,7 +1,8 @@
 """Functions for formulas. Each formula is written once, for NumPy arrays and for tensors that are traced.
 
 Most of a formula uses the array API (``namespace_of``). This module has what that lacks, and what costs more in a graph
-than in memory. Tensors occur only while a graph is made from a formula, so nothing here imports PyTorch.
+than in memory. There it calls a tensor's methods: the array API has no logsumexp, no largest values and no scatter, and
+its ways to clip and to gather would export other graphs. Nothing here imports PyTorch.
 """
 
 from collections.abc import Callable
@@ -33,10 +34,11 @@ def quiet(formula: Formula) -> Formula:
 
 def constant(array: NDArray[Any], like: Array) -> Array:
     """Return a learnt array in the library of ``like``, in C order; float16 becomes float32."""
-    taken = array.astype(np.float32) if array.dtype == np.float16 else array
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
     if is_traced(like):
-        return namespace_of(like).asarray(np.require(taken, requirements=["C", "W"]))
-    return np.asarray(taken, order="C")  # as it comes from a file: products round by how their factors lie in memory
+        return namespace_of(like).asarray(np.require(array, requirements=["C", "W"]))
+    return np.asarray(array, order="C")  # as it comes from a file: products round by how their factors lie in memory
 
 
 def float64(values: Array) -> Array:
@@ -53,7 +55,9 @@ def float32(values: Array) -> Array:
 
 def clipped(values: Array, low: float | None = None, high: float | None = None) -> Array:
     """Return values clipped to [``low``, ``high``]; NaN stays."""
-    return values.clamp(low, high) if is_traced(values) else np.clip(values, low, high)
+    if is_traced(values):
+        return values.clamp(low, high)
+    return np.clip(values, low, high)
 
 
 def logsumexp(values: Array, axis: int = 1, keepdims: bool = False) -> Array:
@@ -61,8 +65,10 @@ def logsumexp(values: Array, axis: int = 1, keepdims: bool = False) -> Array:
     if is_traced(values):
         return values.logsumexp(dim=axis, keepdim=keepdims)
     top = _finite_top(values, axis)
-    found = np.log(np.exp(values - top).sum(axis=axis, keepdims=True)) + top
-    return found if keepdims else found.squeeze(axis)
+    logs = np.log(np.exp(values - top).sum(axis=axis, keepdims=True)) + top
+    if keepdims:
+        return logs
+    return logs.squeeze(axis)
 
 
 def _finite_top(values: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -83,7 +89,9 @@ def in_order(values: Array) -> Array:
 
     In a graph they are not sorted, because that takes longer than everything else there.
     """
-    return values if is_traced(values) else np.sort(values, axis=1)
+    if is_traced(values):
+        return values
+    return np.sort(values, axis=1)
 
 
 def highest(values: Array, count: int) -> Array:
@@ -105,10 +113,11 @@ def highest_places(values: Array, count: int) -> Array:
     if some >= values.shape[1]:
         return np.argsort(-values, axis=1, kind="stable")[:, :count]
     candidates = np.sort(np.argpartition(-values, some - 1, axis=1)[:, :some], axis=1)
-    found = np.take_along_axis(values, candidates, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")[:, :count]
+    largest = np.take_along_axis(values, candidates, axis=1)
+    order = np.argsort(-largest, axis=1, kind="stable")[:, :count]
     places = np.take_along_axis(candidates, order, axis=1)
-    tied = np.flatnonzero(np.take_along_axis(found, order[:, -1:], axis=1)[:, 0] <= found.min(axis=1))
+    last = np.take_along_axis(largest, order[:, -1:], axis=1)[:, 0]
+    tied = np.flatnonzero(last <= largest.min(axis=1))
     places[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :count]  # as others may come first
     return places
 
@@ -121,7 +130,9 @@ def taken(values: Array, places: Array) -> Array:
 
 
 def _places_for_all(places: Array, values: Array) -> Array:
-    return places if values.ndim == 2 else places.expand(-1, values.shape[1], -1)
+    if values.ndim == 2:
+        return places
+    return places.expand(-1, values.shape[1], -1)
 
 
 def replaced(values: Array, places: Array, number: float) -> Array:
@@ -140,5 +151,6 @@ def log1p(x: Array) -> Array:
     """
     if not is_traced(x):
         return np.log1p(x)
-    xp, whole = namespace_of(x), 1 + x
+    xp = namespace_of(x)
+    whole = 1 + x
     return xp.where(whole == 1, x, xp.log(whole) * (x / (whole - 1)))

@@ -36,14 +36,16 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
     centred = values - mean
     products = in_slices(lambda some: centred[some].T @ centred[some], len(centred), centred.shape[1] * centred.size)
     covariance = sum(products) / (len(values) - 1)
-    width, kept = len(covariance), min(count, len(values) - 1, len(covariance))
-    variances, directions = eigh(covariance, subset_by_index=(width - kept, width - 1))
+    width = len(covariance)
+    components = min(count, len(values) - 1, width)
+    variances, directions = eigh(covariance, subset_by_index=(width - components, width - 1))
     return mean, directions, variances
 
 
 Bounds = Sequence[tuple[float | None, float | None]]
 # A deviation below this fraction of the mean is rounding; of float64, CONSTANT_DOUBLE.
-CONSTANT, CONSTANT_DOUBLE = 1e-6, 1e-14
+CONSTANT = 1e-6
+CONSTANT_DOUBLE = 1e-14
 COMPONENT_ROWS = 10_000
 
 
@@ -77,7 +79,8 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
     rows, evenly spread over their order.
     """
     mean = columns.mean(axis=0, dtype=np.float64)
-    changed, squares = np.empty(columns.shape, dtype=np.float32), np.zeros(len(mean))
+    changed = np.empty(columns.shape, dtype=np.float32)
+    squares = np.zeros(len(mean))
     for rows in blocks(len(columns), 4_096):
         changed[rows] = columns[rows] - mean
         squares += np.square(changed[rows], dtype=np.float64).sum(axis=0)
@@ -87,8 +90,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
         return Standardised(changed, mean, scale)
     some = np.linspace(0, len(changed) - 1, min(len(changed), COMPONENT_ROWS)).round().astype(np.int64)
     directions = principal_components(changed[some], components)[1].astype(np.float32)
-    rotated = changed @ directions
-    return Standardised(rotated, mean, scale, directions)
+    return Standardised(changed @ directions, mean, scale, directions)
 
 
 def scale_of_columns(mean: Floats, deviation: Floats, dtype: DTypeLike = np.float32) -> Floats:
@@ -131,21 +133,26 @@ def fit_softmax(
     """
     if len(columns) < columns.shape[1]:
         basis, triangle = np.linalg.qr(columns.T)
-        begun = None if start is None else (basis.T @ start[0], start[1])
-        rotated, offsets = fit_softmax(np.ascontiguousarray(triangle.T), labels, num_classes, penalty, begun)
+        if start is not None:
+            start = basis.T @ start[0], start[1]
+        rotated, offsets = fit_softmax(np.ascontiguousarray(triangle.T), labels, num_classes, penalty, start)
         return basis @ rotated, offsets
-    width, rows = columns.shape[1], np.arange(len(labels))
+    width = columns.shape[1]
+    rows = np.arange(len(labels))
 
     def objective(parameters: Floats) -> tuple[float, Floats]:
         singles = parameters.astype(np.float32)
-        weights, bias = singles[num_classes:].reshape(num_classes, width), singles[:num_classes]
+        bias = singles[:num_classes]
+        weights = singles[num_classes:].reshape(num_classes, width)
         logs = log_softmax(columns @ weights.T + bias)
         loss = -logs[rows, labels].mean(dtype=np.float64)
         residual = np.exp(logs, out=logs)
         residual[rows, labels] -= 1
         residual /= len(labels)
-        gradient = np.append(residual.sum(axis=0), (residual.T @ columns + penalty * weights).ravel())
-        return float(loss + penalty / 2 * np.square(weights).sum(dtype=np.float64)), gradient.astype(np.float64)
+        slope = residual.T @ columns + penalty * weights
+        gradient = np.append(residual.sum(axis=0), slope.ravel())
+        ridge = penalty / 2 * np.square(weights).sum(dtype=np.float64)
+        return float(loss + ridge), gradient.astype(np.float64)
 
     weights, bias = start or (np.zeros((width, num_classes)), np.zeros(num_classes))
     first = np.append(bias, weights.T.ravel()).astype(np.float64)
@@ -157,7 +164,8 @@ LEAST_SLOPE = 1e-3  # a slope below 0 would reverse the ranking
 PRIOR = 1.0  # in rows: the weight of the prior that the log-odds are calibrated already
 PRIOR_MEAN = np.array([1.0, 0.0])
 MOST_STEPS = 100
-CONVERGED, ROUNDING = 1e-16, 1e-14  # of the loss
+CONVERGED = 1e-16  # of the loss
+ROUNDING = 1e-14  # of the loss
 
 
 def fit_calibration(log_odds: Floats, is_correct: Bools) -> tuple[float, float]:
@@ -180,7 +188,8 @@ def fit_calibration(log_odds: Floats, is_correct: Bools) -> tuple[float, float]:
 
 def _calibration_by_newton(inputs: Floats, is_correct: Bools, parameters: Floats, free: Floats) -> Floats:
     """Return the slope and offset (2,) with the least loss, by damped Newton steps in directions ``free`` (k, 2)."""
-    columns, ridge = np.stack([inputs, np.ones(len(inputs))]), PRIOR / len(inputs)
+    columns = np.stack([inputs, np.ones(len(inputs))])
+    ridge = PRIOR / len(inputs)
 
     def loss_of(parameters: Floats) -> float:
         logits = parameters[0] * inputs + parameters[1]
@@ -188,9 +197,12 @@ def _calibration_by_newton(inputs: Floats, is_correct: Bools, parameters: Floats
         return float(loss + ridge / 2 * np.square(parameters - PRIOR_MEAN).sum())
 
     for _ in range(MOST_STEPS):
-        p, before = expit(parameters[0] * inputs + parameters[1]), loss_of(parameters)
-        gradient = free @ (((p - is_correct) * columns).mean(axis=1) + ridge * (parameters - PRIOR_MEAN))
-        curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(p) + ridge * np.eye(2)
+        before = loss_of(parameters)
+        p = expit(parameters[0] * inputs + parameters[1])
+        slopes = ((p - is_correct) * columns).mean(axis=1)
+        gradient = free @ (slopes + ridge * (parameters - PRIOR_MEAN))
+        curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(p)
+        curvature += ridge * np.eye(2)
         step = np.linalg.solve(free @ curvature @ free.T, gradient) @ free
         if not gradient @ free @ step > CONVERGED * before:  # also where log-odds are not finite
             break

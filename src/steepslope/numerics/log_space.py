@@ -21,7 +21,8 @@ def without(values: Array, chosen: Array) -> Array:
 
 def log_complements(logits: Array) -> Array:
     """Return ln(1 − p), (m, K) -> (m, K); for the largest p it is the log of the sum of all others."""
-    xp, top = namespace_of(logits), is_class(logits.argmax(1), logits.shape[1])
+    xp = namespace_of(logits)
+    top = is_class(logits.argmax(1), logits.shape[1])
     of_top = logsumexp(without(logits, top), keepdims=True) - logsumexp(logits, keepdims=True)
     p = xp.where(top, 0.0, xp.exp(log_softmax(logits)))
     return xp.where(top, of_top, log1p(-p))
@@ -45,7 +46,8 @@ def log_odds_of(logits: Array, classes: Array) -> Array:
 
     It is the class's logit minus the log-sum-exp of all others, so it does not saturate as p would.
     """
-    xp, chosen = namespace_of(logits), is_class(classes, logits.shape[1])
+    xp = namespace_of(logits)
+    chosen = is_class(classes, logits.shape[1])
     return xp.max(without(logits, ~chosen), axis=1) - logsumexp(in_order(without(logits, chosen)))
 
 
@@ -71,20 +73,25 @@ def in_classes_of(own: Array, other: Array, places: Sequence[int]) -> Array:
     >>> np.exp(in_classes_of(own, other, [2, 0, 0])).round(2).tolist()
     [[0.63, 0.3, 0.07]]
     """
-    xp, count = namespace_of(own), own.shape[1]
+    xp = namespace_of(own)
+    count = own.shape[1]
     if tuple(places) == tuple(range(count)):
         return log_softmax(other)
-    members: dict[int, list[int]] = {place: [] for place in sorted({*places} - {-1})}
-    for column, place in enumerate(places):
-        members.get(place, []).append(column)
-    most = max(map(len, members.values()))
-    columns = xp.asarray([[*some, *[len(places)] * (most - len(some))] for some in members.values()])
-    padded = xp.concat([other, xp.full_like(other[:, :1], -np.inf)], axis=1)  # of probability 0
-    shares = xp.reshape(xp.take(padded, xp.reshape(columns, (-1,)), axis=1), (-1, len(members), most))
-    shares = logsumexp(shares, axis=2)
-    beliefs, known = log_softmax(own), xp.asarray([*members])
-    rest = logsumexp(xp.take(beliefs, known, axis=1), keepdims=True)
-    number = {place: number for number, place in enumerate(members)}
-    order = xp.asarray([number.get(k, 0) for k in range(count)])
-    filled = xp.take(rest + log_softmax(shares), order, axis=1)
-    return xp.where(xp.asarray([k in members for k in range(count)]), filled, beliefs)
+    known = sorted({*places} - {-1})
+    members = [np.flatnonzero(np.equal(places, place)) for place in known]
+    most = max(map(len, members))
+    columns = np.full((len(known), most), len(places))  # of the last one, with probability 0
+    for row, some in zip(columns, members, strict=True):
+        row[: len(some)] = some
+    order = np.zeros(count, np.int64)
+    order[known] = np.arange(len(known))
+    is_known = np.isin(np.arange(count), known)
+    chosen = xp.asarray(columns.tolist())
+    padded = xp.concat([other, xp.full_like(other[:, :1], -np.inf)], axis=1)
+    shares = xp.take(padded, xp.reshape(chosen, (-1,)), axis=1)
+    shares = logsumexp(xp.reshape(shares, (-1, len(known), most)), axis=2)
+    beliefs = log_softmax(own)
+    rest = logsumexp(xp.take(beliefs, xp.asarray(known), axis=1), keepdims=True)
+    places_of_known = xp.asarray(order.tolist())
+    filled = xp.take(rest + log_softmax(shares), places_of_known, axis=1)
+    return xp.where(xp.asarray(is_known.tolist()), filled, beliefs)

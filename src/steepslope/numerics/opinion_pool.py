@@ -7,6 +7,7 @@ mislead elsewhere.
 """
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ class OpinionPool:
     @quiet
     def utilities(self, opinions: Array) -> Array:
         """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
-        xp, weights = namespace_of(opinions), constant(self.weights, opinions)
+        xp = namespace_of(opinions)
+        weights = constant(self.weights, opinions)
         weighted = xp.sum(float64(opinions) * weights[:, None], axis=1)
         return weighted + self._of_last(opinions)
 
@@ -50,10 +52,9 @@ class OpinionPool:
 
         It is compared with the pool's runner-up. What all further candidates take away is not included.
         """
-        rival = 1 + self.utilities(opinions)[:, 1:].argmax(axis=1)[:, None]
-        gaps = opinions[:, :, 0] - np.take_along_axis(opinions, rival[:, None], axis=2)[:, :, 0]
-        found: Floats = gaps * self.weights
-        return found
+        rival = 1 + self.utilities(opinions)[:, 1:].argmax(axis=1)
+        gaps = opinions[:, :, 0] - opinions[np.arange(len(rival)), :, rival]
+        return np.asarray(gaps * self.weights)
 
 
 class LinearPool(OpinionPool):
@@ -66,7 +67,8 @@ class LinearPool(OpinionPool):
     @quiet
     def utilities(self, opinions: Array) -> Array:
         """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
-        xp, shares = namespace_of(opinions), constant(np.log(self.weights), opinions)
+        xp = namespace_of(opinions)
+        shares = constant(np.log(self.weights), opinions)
         lacking = xp.all(opinions == 0, axis=2, keepdims=True)
         weighted = log_softmax(float64(opinions), axis=2) + shares[:, None]
         return logsumexp(xp.where(lacking, -np.inf, weighted)) + self._of_last(opinions)
@@ -79,12 +81,12 @@ class LinearPool(OpinionPool):
         """
         shares = softmax(opinions, axis=2) * self.weights[:, None] * (opinions != 0).any(axis=2, keepdims=True)
         shares[:, :, -1] *= np.exp(self.others)
-        first, others = shares[:, :, 0], shares[:, :, 1:].sum(axis=2)
-        gap = (first - others).sum(axis=1)
+        first = shares[:, :, 0]
+        advantage = first - shares[:, :, 1:].sum(axis=2)
+        gap = advantage.sum(axis=1)
         with np.errstate(invalid="ignore"):
             scale = np.where(gap == 0, 1 / first.sum(axis=1), self.log_odds(opinions) / gap)
-        found: Floats = (first - others) * scale[:, None]
-        return found
+        return np.asarray(advantage * scale[:, None])
 
 
 class AgreementPool(OpinionPool):
@@ -103,18 +105,20 @@ class AgreementPool(OpinionPool):
 
     def contributions(self, opinions: Floats) -> Floats:
         """Return what each column adds to the log-odds, (m, V, C) -> (m, V), without the offset."""
-        found: Floats = agreement_columns(opinions) * self.weights
-        return found
+        return np.asarray(agreement_columns(opinions) * self.weights)
 
 
 def agreement_columns(opinions: Array) -> Array:
     """Return the columns of an :class:`AgreementPool`, float64 (m, V, C) -> (m, V)."""
-    xp, values = namespace_of(opinions), float64(opinions)
+    xp = namespace_of(opinions)
+    values = float64(opinions)
     columns = [values[:, 0, 0] - logsumexp(values[:, 0, 1:])]
     for place in range(1, opinions.shape[1], 3):
         said = values[:, place]
-        rival, surely = xp.max(said[:, 1:], axis=1), top_log_odds(said)
-        agrees, differs = float64(said[:, 0] > rival), float64(rival > said[:, 0])
+        rival = xp.max(said[:, 1:], axis=1)
+        surely = top_log_odds(said)
+        agrees = float64(said[:, 0] > rival)
+        differs = float64(rival > said[:, 0])
         columns += [(agrees - differs) / 2, agrees * surely, -differs * surely]
     return xp.stack(columns, axis=1)
 
@@ -126,8 +130,10 @@ def fit_agreement_pool(opinions: Floats, is_correct: Bools, strength: float) -> 
     """
     columns = agreement_columns(opinions)
     scale = np.sqrt(np.square(columns).mean(axis=0))
-    scale[(scale == 0) | (np.arange(len(scale)) == 0)] = 1
-    strengths = np.array([1, *[strength] * (len(scale) - 1), 1])
+    scale[scale == 0] = 1
+    scale[0] = 1
+    strengths = np.full(len(scale) + 1, strength)
+    strengths[[0, -1]] = 1
     found = fit_shrunken_regression(columns / scale, is_correct, strengths)
     return AgreementPool(found[:-1] / scale, found[-1:])
 
@@ -137,17 +143,20 @@ def fit_shrunken_regression(columns: Floats, is_correct: Bools, strengths: Float
 
     A ridge of ``strengths`` (k + 1,) rows shrinks it to the first column alone.
     """
-    given, count = np.column_stack([columns, np.ones(len(columns))]), columns.shape[1]
-    mean, ridge = np.eye(count + 1)[0], strengths / len(columns)
+    count = columns.shape[1]
+    inputs = np.column_stack([columns, np.ones(len(columns))])
+    mean = np.eye(count + 1)[0]
+    ridge = strengths / len(columns)
 
     def objective(weights: Floats) -> tuple[float, Floats]:
-        logits = given @ weights
+        logits = inputs @ weights
         loss = np.logaddexp(0, np.where(is_correct, -logits, logits)).mean()
         pull = ridge * (weights - mean)
-        gradient = (expit(logits) - is_correct) @ given / len(given) + pull
+        gradient = (expit(logits) - is_correct) @ inputs / len(inputs) + pull
         return float(loss + pull @ (weights - mean) / 2), gradient
 
-    return minimise_by_lbfgs(objective, mean, [(0, None)] * count + [(None, None)], maxiter=500)
+    bounds = [*repeat((0, None), count), (None, None)]
+    return minimise_by_lbfgs(objective, mean, bounds, maxiter=500)
 
 
 def fit_opinion_pool(
@@ -166,11 +175,15 @@ def fit_opinion_pool(
     candidate with the number ``num_classes`` stands for all other classes, and for labels that are no candidate;
     without it, its offset stays 0.
     """
-    listed, candidates = classes == labels[:, None], classes.shape[1]
-    target = np.where(listed.any(axis=1), listed.argmax(axis=1), candidates - 1)
-    rows, count = np.arange(len(labels)), opinions.shape[1]
+    candidates = classes.shape[1]
+    is_label = classes == labels[:, None]
+    target = np.where(is_label.any(axis=1), is_label.argmax(axis=1), candidates - 1)
+    rows = np.arange(len(labels))
+    count = opinions.shape[1]
     inputs = np.ascontiguousarray(opinions.swapaxes(1, 2), dtype=np.float64).reshape(-1, count)
-    shares = np.full(len(labels), 1 / len(labels)) if row_weights is None else row_weights / row_weights.sum()
+    shares = np.full(len(labels), 1 / len(labels))
+    if row_weights is not None:
+        shares = row_weights / row_weights.sum()
     prior = np.eye(count + 1)[0]
 
     def objective(parameters: Floats) -> tuple[float, Floats]:
@@ -180,12 +193,13 @@ def fit_opinion_pool(
         residual = np.exp(logs)
         residual[rows, target] -= 1
         residual *= shares[:, None]
-        gradient = np.append(inputs.T @ residual.ravel(), residual[:, -1].sum()) + penalty * (parameters - prior)
+        gradient = np.append(inputs.T @ residual.ravel(), residual[:, -1].sum())
+        gradient += penalty * (parameters - prior)
         loss = -logs[rows, target] @ shares + penalty / 2 * np.square(parameters - prior).sum()
         return float(loss), gradient
 
-    start = np.array([1 / count] * count + [0.0])
-    free = bool((classes[:, -1] == num_classes).all())
-    bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
-    found = minimise_by_lbfgs(objective, start, bounds, maxiter=500)
+    start = np.append(np.full(count, 1 / count), 0.0)
+    has_others = (classes[:, -1] == num_classes).all()
+    of_others = (None, None) if has_others else (0, 0)
+    found = minimise_by_lbfgs(objective, start, [*repeat((0, None), count), of_others], maxiter=500)
     return OpinionPool(found[:count], found[count:])

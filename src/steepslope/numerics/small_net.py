@@ -36,13 +36,19 @@ def warm_cosine_rate(done: float) -> float:
     return min(done / 0.1, cosine_rate(max(done, 0.1) - 0.1, 0.9))
 
 
-EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
-MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
-MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart (LOG.md)
-RATE, DECAY = 2e-3, 1e-2
-BETAS, EPSILON = (0.9, 0.999), 1e-8
+EPOCHS = 16
+LEAST_STEPS = 300
+BATCH = 256
+MANY_ROWS = 20_000
+FEW_WIDTH = 256
+FEW_DROPOUT = 0.3
+MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart
+RATE = 2e-3
+DECAY = 1e-2
+BETAS = 0.9, 0.999
+EPSILON = 1e-8
 PART = 2**14  # weights that are changed at once, which stay in the processor's caches
-DROPS = 8  # steps that share random numbers: for all steps, they would be learnt (LOG.md)
+DROPS = 8  # steps that share random numbers: the same ones for all steps would be learnt
 LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 NAMES = "centre", "inner", "inner_bias", "outer", "outer_bias"
@@ -59,23 +65,27 @@ def fit_small_net(
     20,000 rows it is at most 256, and the default dropout is 0.3: a net that memorises few rows misleads where inputs
     look different.
     """
-    few = len(labels) < MANY_ROWS
-    width = min(width, FEW_WIDTH) if few else width
-    dropout = FEW_DROPOUT * few if dropout is None else dropout
+    has_few_rows = len(labels) < MANY_ROWS
+    if has_few_rows:
+        width = min(width, FEW_WIDTH)
+    if dropout is None:
+        dropout = FEW_DROPOUT * has_few_rows
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     scale = 1.0
     if inputs.directions is not None:
-        scale = 1 / max(float(np.sqrt(np.square(inputs.columns).mean(dtype=np.float64))), TINY)
-    net = _SmallNet(inputs.columns.shape[1], width, num_classes, dropout)
-    total = _steps_of_small_net(len(labels), width * (inputs.columns.shape[1] + num_classes))
+        size = np.sqrt(np.square(inputs.columns).mean(dtype=np.float64))
+        scale = 1 / max(float(size), TINY)
     scaled = inputs.columns * np.float32(scale)
+    seen = scaled.shape[1]
+    net = _SmallNet(seen, width, num_classes, dropout)
+    total = _steps_of_small_net(len(labels), width * (seen + num_classes))
     with single_thread():
         for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):
             net.step(scaled, rows, labels[rows], RATE * warm_cosine_rate((step + 1) / total))
     inner, inner_bias, outer, outer_bias = net.layers
     weights, _ = inputs.for_originals(scale * inner, inner_bias)
-    arrays = dict(zip(NAMES, (inputs.mean, weights, inner_bias, outer, outer_bias), strict=True))
-    return {name: np.array(array, order="C") for name, array in arrays.items()}
+    arrays = inputs.mean, weights, inner_bias, outer, outer_bias
+    return {name: np.array(array, order="C") for name, array in zip(NAMES, arrays, strict=True)}
 
 
 class _SmallNet:
@@ -86,17 +96,21 @@ class _SmallNet:
     """
 
     def __init__(self, inputs: int, width: int, outputs: int, dropout: float) -> None:
-        self.draw, self.kept = np.random.default_rng(0), 1 - dropout
+        self.draw = np.random.default_rng(0)
+        self.kept = 1 - dropout
         self.shapes = (inputs, width), (width,), (width, outputs), (outputs,)
         scales = np.repeat([inputs**-0.5, width**-0.5], [(inputs + 1) * width, (width + 1) * outputs])
         self.weights = (scales * self.draw.uniform(-1, 1, len(scales))).astype(np.float32)
-        self.gradient, self.mean, self.square = (np.zeros_like(self.weights) for _ in range(3))
+        self.gradient = np.zeros_like(self.weights)
+        self.mean = np.zeros_like(self.weights)
+        self.square = np.zeros_like(self.weights)
         self.layers = self._split(self.weights)
         self.slopes = self._split(self.gradient)
         self.steps = 0
         self.rooms = [np.empty((BATCH, size), np.float32) for size in (inputs, width, width, outputs)]
         self.change = np.empty(min(PART, len(self.weights)), np.float32)
-        self.random = np.empty(2 * BATCH * max(inputs, width) if dropout else 0, np.float32)
+        size = 2 * BATCH * max(inputs, width) if dropout else 0
+        self.random = np.empty(size, np.float32)
 
     def _split(self, flat: Singles) -> list[Singles]:
         """Return the weights and biases of both layers as views of a vector."""
@@ -135,7 +149,8 @@ class _SmallNet:
         self._adamw(rate)
 
     def _draw_factors(self) -> None:
-        self.factors = (self.draw.random(out=self.random, dtype=np.float32) < self.kept) / np.float32(self.kept)
+        is_kept = self.draw.random(out=self.random, dtype=np.float32) < self.kept
+        self.factors = is_kept / np.float32(self.kept)
 
     def _drop(self, values: Singles) -> None:
         """Apply dropout: multiply values by 0, or by the factor that keeps their mean, from a random place on."""
@@ -147,7 +162,8 @@ class _SmallNet:
         """Take a step of AdamW (Loshchilov & Hutter, 2019)."""
         self.steps += 1
         of_mean, of_square = ((1 - beta) / (1 - beta**self.steps) for beta in BETAS)
-        size, least = rate * of_mean / math.sqrt(of_square), EPSILON / math.sqrt(of_square)
+        size = rate * of_mean / math.sqrt(of_square)
+        least = EPSILON / math.sqrt(of_square)
         for part in blocks(len(self.weights), PART):
             gradient = self.gradient[part]
             mean = self.mean[part]

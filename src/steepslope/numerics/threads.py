@@ -24,8 +24,10 @@ class _Blas:
     """All BLAS libraries of the process. They have one thread as long as any :func:`single_thread` block is open."""
 
     def __init__(self) -> None:
-        self.lock, self.blocks = threading.Lock(), 0
-        self.modules, self.libraries = 0, list[Any]()
+        self.lock = threading.Lock()
+        self.blocks = 0
+        self.modules = 0
+        self.libraries: list[Any] = []
 
     def _find_libraries(self) -> None:
         """Look for libraries again, which takes a millisecond, if a module was imported since the last time."""
@@ -38,7 +40,7 @@ class _Blas:
         with self.lock:
             if self.blocks == 0:
                 self._find_libraries()
-                self.before = [one.num_threads for one in self.libraries]
+                self.before = [library.num_threads for library in self.libraries]
                 self.usual = max(self.before, default=1)
                 self._set([1] * len(self.before))
             self.blocks += 1
@@ -48,8 +50,9 @@ class _Blas:
             with self.lock:
                 self.blocks -= 1
                 if self.blocks == 0:  # a number that other code has set since then stays
-                    now = [one.num_threads for one in self.libraries]
-                    self._set([usual if count == 1 else count for count, usual in zip(now, self.before, strict=True)])
+                    now = [library.num_threads for library in self.libraries]
+                    pairs = zip(now, self.before, strict=True)
+                    self._set([before if count == 1 else count for count, before in pairs])
 
     def _set(self, counts: list[int]) -> None:
         for library, count in zip(self.libraries, counts, strict=True):
@@ -81,8 +84,10 @@ def in_slices(work: Callable[[slice], Any], n: int, products: float) -> list[Any
     [slice(0, 10, None)]
     """
     with single_thread():
-        count = min(_BLAS.usual, MOST_THREADS, n) if products >= LARGE else 1
-        return side_by_side(work, list(blocks(n, -(-n // count))) if count > 1 else [slice(0, n)])
+        count = min(_BLAS.usual, MOST_THREADS, n)
+        if products < LARGE or count <= 1:
+            return [work(slice(0, n))]
+        return side_by_side(work, list(blocks(n, -(-n // count))))
 
 
 def side_by_side(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

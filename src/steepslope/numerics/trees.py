@@ -16,7 +16,8 @@ from steepslope.numerics.formulas import Array, constant, float32, namespace_of
 from steepslope.numerics.types import Bools, Singles
 
 DEPTH = 3
-INNER, LEAVES = 2**DEPTH - 1, 2**DEPTH  # nodes of a tree
+INNER = 2**DEPTH - 1  # nodes of a tree
+LEAVES = 2**DEPTH
 LEAF = 20  # rows
 SETTINGS = {"max_iter": 60, "learning_rate": 0.08, "l2_regularization": 10.0, "min_samples_leaf": LEAF}
 SHAPES = {
@@ -35,7 +36,8 @@ def fit_trees(columns: Singles, target: Bools) -> dict[str, NDArray[Any]]:
     threshold, else to 2i + 2.
     """
     counts = np.bincount(target, minlength=2)
-    nodes, start = [], np.log([(counts[1] + 1) / (counts[0] + 1)])
+    nodes = []
+    start = np.log([(counts[1] + 1) / (counts[0] + 1)])
     if counts.min() >= LEAF:
         grown = HistGradientBoostingClassifier(**SETTINGS, max_depth=DEPTH, early_stopping=False, random_state=0)
         grown.fit(columns, target)
@@ -67,14 +69,17 @@ def _complete_tree(tree: dict[str, NDArray[Any]], nodes: NDArray[Any], node: int
 def _largest_single(threshold: float) -> np.float32:
     """Return the largest float32 up to a number: the same float32 values are at most as large."""
     single = np.float32(threshold)
-    return single if single <= threshold else np.nextafter(single, np.float32(-np.inf))
+    if single <= threshold:
+        return single
+    return np.nextafter(single, np.float32(-np.inf))
 
 
 def tree_log_odds(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     """Return the log-odds that trees of :func:`fit_trees` predict, (m, w) -> float64 (m,)."""
     xp = namespace_of(columns)
-    flattened = (constant(arrays[name].reshape(-1), columns) for name in ("features", "thresholds", "values"))
-    features, thresholds, values = flattened
+    features, thresholds, values = (
+        constant(arrays[name].reshape(-1), columns) for name in ("features", "thresholds", "values")
+    )
     flat = xp.reshape(float32(columns), (-1,))
     starts = xp.arange(columns.shape[0])[:, None] * columns.shape[1]
     trees = constant(np.arange(len(arrays["features"])), columns)[None, :]

@@ -37,7 +37,9 @@ def examples(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(num_classes=10)})
     rows = {"image": [Image.fromarray(pixels) for pixels in PIXELS[:2]], "label": [2, 0]}
     hub.disable_progress_bars()
-    hub.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "hub"))
+    monkeypatch.setattr(hub.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "hub").mkdir()
+    hub.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "hub" / "rows.parquet"))
     hub.enable_progress_bars()
     return {
         "digits": "digits:test",
@@ -116,8 +118,8 @@ def test_specs(spec: str, argument: str, split: str | None) -> None:
     ("spec", "message"),
     [
         ("digit", r"unknown data scheme .* did you mean 'digits'"),
-        ("wds:data-*.tar", r"unknown data scheme .* hf:FOLDER\?label=cls reads WebDataset shards"),
-        ("images:s3://key:secret@lake/a", "^'images:s3://lake/a': expected files on a disk, found a URL"),
+        ("wds:data-*.tar", r"unknown data scheme .* hf:FOLDER\?label=cls reads WebDataset shards by datasets"),
+        ("images:s3://key:secret@lake/a", "^'images:s3://lake/a': expected files on a disk, found a URL: .*datasets"),
         ("s3://lake/a", "^'s3://lake/a': expected files on a disk, found a URL"),
         ("digits:x", "expected digits, digits:train or digits:test"),
         ("imagefolder:/no/such", "expected a data set with a training and a test split"),

@@ -22,45 +22,45 @@ from steepslope.nets.data.images import ALL, Dataset, as_colour, image_in_pil
 from steepslope.nets.seeding import seed_of
 from steepslope.outputs.folder import augmented_copy_ids
 
-Floats = NDArray[np.float32]
-Places = NDArray[np.float64]  # rows and columns of pixels
-Draw = np.random.Generator
-Range = tuple[float, float]
-Kind = Callable[[Floats, Draw], Floats]
-SMALL_SIDE = 28  # pixels, at which strengths are as written
-COPY_SEED = 0  # of all draws
+_Floats = NDArray[np.float32]
+_Places = NDArray[np.float64]  # rows and columns of pixels
+_Draw = np.random.Generator
+_SMALL_SIDE = 28  # pixels, at which strengths are as written
+_COPY_SEED = 0  # of all draws
 
 
-def _augment_by_blur(image: Floats, draw: Draw) -> Floats:
+def _augment_by_blur(image: _Floats, draw: _Draw) -> _Floats:
     sigma = draw.uniform(0.5, 1.6) * _strength_zoom(image)
-    blurred: Floats = ndimage.gaussian_filter(image, (0, sigma, sigma), mode="nearest", truncate=2.5)
+    blurred: _Floats = ndimage.gaussian_filter(image, (0, sigma, sigma), mode="nearest", truncate=2.5)
     return blurred
 
 
-def _augment_by_noise(image: Floats, draw: Draw) -> Floats:
+def _augment_by_noise(image: _Floats, draw: _Draw) -> _Floats:
     deviation = np.float32(draw.uniform(0.03, 0.25))
     return image + deviation * draw.standard_normal(image.shape, dtype=np.float32)
 
 
-def _augment_contrast(image: Floats, draw: Draw) -> Floats:
+def _augment_contrast(image: _Floats, draw: _Draw) -> _Floats:
     mean = np.float32(image.mean(dtype=np.float64))
     return mean + np.float32(draw.uniform(0.3, 0.8)) * (image - mean)
 
 
-def _augment_by_rectangle(image: Floats, draw: Draw) -> Floats:
+def _augment_by_rectangle(image: _Floats, draw: _Draw) -> _Floats:
     """Fill a rectangle of 4 to 30 % of the area with one grey value, or black."""
     height, width = image.shape[-2:]
-    area, aspect = draw.uniform(0.04, 0.3) * height * width, math.exp(draw.uniform(-0.7, 0.7))
+    area = draw.uniform(0.04, 0.3) * height * width
+    aspect = math.exp(draw.uniform(-0.7, 0.7))
     tall = _side_within(math.sqrt(area * aspect), height)
     wide = _side_within(math.sqrt(area / aspect), width)
     top = draw.integers(height - tall + 1)
     left = draw.integers(width - wide + 1)
+    is_grey = draw.uniform() < 0.5
     filled = image.copy()
-    filled[:, top : top + tall, left : left + wide] = draw.uniform() if draw.uniform() < 0.5 else 0.0
+    filled[:, top : top + tall, left : left + wide] = draw.uniform() if is_grey else 0.0
     return filled
 
 
-def _augment_by_grating(image: Floats, draw: Draw) -> Floats:
+def _augment_by_grating(image: _Floats, draw: _Draw) -> _Floats:
     """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
     length = draw.uniform(2.5, 12) * _strength_zoom(image)
     angle = draw.uniform(0, math.pi)
@@ -71,20 +71,23 @@ def _augment_by_grating(image: Floats, draw: Draw) -> Floats:
     return image + wave.astype(np.float32)
 
 
-def _augment_affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
+def _augment_affine(
+    image: _Floats, draw: _Draw, angle: float = 0, log_scale: tuple[float, float] = (0, 0), shear: float = 0
+) -> _Floats:
     """Turn by up to so many degrees, scale or shear about the centre."""
     turn = math.radians(draw.uniform(-angle, angle))
     scale = math.exp(draw.uniform(*log_scale))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    # from new to old (row, column)
-    matrix = rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
+    sheared = np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]])
+    matrix = rotation @ sheared / scale  # from new to old (row, column)
     centre = (np.array(image.shape[-2:]) - 1) / 2
-    offset, outside = centre - matrix @ centre, _drawn_border_mode(draw)
+    offset = centre - matrix @ centre
+    outside = _drawn_border_mode(draw)
     moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=outside) for channel in image]
     return np.stack(moved)
 
 
-def _augment_perspective(image: Floats, draw: Draw) -> Floats:
+def _augment_perspective(image: _Floats, draw: _Draw) -> _Floats:
     """Move each corner by up to 15 % of the sides, in or out."""
     height, width = image.shape[-2:]
     corners = np.array([[0, 0], [0, width - 1], [height - 1, 0], [height - 1, width - 1]], dtype=np.float64)
@@ -95,13 +98,16 @@ def _augment_perspective(image: Floats, draw: Draw) -> Floats:
     return np.stack(channels).reshape(image.shape)
 
 
-def _homography(sources: Places, targets: Places, places: Places) -> Places:
+def _homography(sources: _Places, targets: _Places, places: _Places) -> _Places:
     """Map places (2, n) by the projection that takes four sources (4, 2) to four targets (4, 2)."""
     rows = np.zeros((4, 8))
     columns = np.zeros((4, 8))
-    rows[:, :2], rows[:, 2] = sources, 1
-    columns[:, 3:5], columns[:, 5] = sources, 1
-    rows[:, 6:], columns[:, 6:] = -targets[:, :1] * sources, -targets[:, 1:] * sources
+    rows[:, :2] = sources
+    rows[:, 2] = 1
+    rows[:, 6:] = -targets[:, :1] * sources
+    columns[:, 3:5] = sources
+    columns[:, 5] = 1
+    columns[:, 6:] = -targets[:, 1:] * sources
     system = np.concatenate([rows, columns])
     wanted = targets.T.ravel()
     matrix = np.append(np.linalg.lstsq(system, wanted)[0], 1).reshape(3, 3)  # a side of one pixel leaves it open
@@ -109,7 +115,7 @@ def _homography(sources: Places, targets: Places, places: Places) -> Places:
     return np.stack([row / depth, column / depth])
 
 
-def _drawn_border_mode(draw: Draw) -> str:
+def _drawn_border_mode(draw: _Draw) -> str:
     """Return what comes in from outside: the border again, or black, in half of the copies each."""
     return "nearest" if draw.uniform() < 0.5 else "grid-constant"
 
@@ -118,12 +124,12 @@ def _side_within(length: float, longest: int) -> int:
     return max(1, min(longest, round(length)))
 
 
-def _strength_zoom(image: Floats) -> float:
+def _strength_zoom(image: _Floats) -> float:
     """Return by how much strengths in pixels grow: with the root of the side, since large images show finer things."""
-    return math.sqrt(max(1.0, min(image.shape[-2:]) / SMALL_SIDE))
+    return math.sqrt(max(1.0, min(image.shape[-2:]) / _SMALL_SIDE))
 
 
-AUGMENTATIONS: dict[str, Kind] = {
+AUGMENTATIONS: dict[str, Callable[[_Floats, _Draw], _Floats]] = {
     "blur": _augment_by_blur,
     "noise": _augment_by_noise,
     "contrast": _augment_contrast,
@@ -136,16 +142,19 @@ AUGMENTATIONS: dict[str, Kind] = {
 }
 
 
-def augmented_image(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
+def augmented_image(image: Image.Image, kind: str, draw: _Draw) -> Image.Image:
     """Return one image changed by a kind of :data:`AUGMENTATIONS`, in the same size; grey stays grey, else RGB.
 
     >>> augmented_image(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
     'L'
     """
-    plain = image if image.mode == "L" and "transparency" not in image.info else as_colour(image)
-    pixels = np.moveaxis(np.atleast_3d(np.asarray(plain, dtype=np.float32) / np.float32(255)), 2, 0)
-    changed = (AUGMENTATIONS[kind](pixels, draw).clip(0, 1) * 255).round().astype(np.uint8)
-    return Image.fromarray(changed[0] if plain.mode == "L" else np.moveaxis(changed, 0, 2).copy())
+    is_grey = image.mode == "L" and "transparency" not in image.info
+    if not is_grey:
+        image = as_colour(image)
+    pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
+    channels = np.moveaxis(np.atleast_3d(pixels), 2, 0)
+    changed = (AUGMENTATIONS[kind](channels, draw).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(changed[0] if is_grey else np.moveaxis(changed, 0, 2).copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,19 +203,21 @@ class Augmented:
     @property
     def recipe(self) -> dict[str, Any]:
         """What makes the copies from the data, as JSON holds it."""
-        return {"copies": self.copies, "kinds": list(AUGMENTATIONS), "seed": COPY_SEED}
+        return {"copies": self.copies, "kinds": list(AUGMENTATIONS), "seed": _COPY_SEED}
 
     def image(self, row: int) -> Image.Image:
         """Decode an image and change it; an unreadable one raises as in the data set."""
         original, copy = divmod(row, self.copies)
-        draw = np.random.default_rng(seed_of(COPY_SEED, self._names[original], copy + 1))
-        kind = [*AUGMENTATIONS][draw.integers(len(AUGMENTATIONS))]
-        return augmented_image(ImageOps.exif_transpose(image_in_pil(self.data.image(original))), kind, draw)
+        draw = np.random.default_rng(seed_of(_COPY_SEED, self._names[original], copy + 1))
+        kind = list(AUGMENTATIONS)[draw.integers(len(AUGMENTATIONS))]
+        image = image_in_pil(self.data.image(original))
+        return augmented_image(ImageOps.exif_transpose(image), kind, draw)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""
         start, stop, _ = rows.indices(len(self))
-        first, last = start // self.copies, -(-stop // self.copies)
+        first = start // self.copies
+        last = math.ceil(stop / self.copies)
         of_originals = [self.data.fingerprint(slice(first, last), verify), *self._names[first:last]]
         of_copies = [self.recipe, start - first * self.copies, stop - start]
         return hashlib.sha256(repr((of_originals, of_copies)).encode()).hexdigest()

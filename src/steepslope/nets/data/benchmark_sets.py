@@ -23,7 +23,7 @@ from steepslope.nets.data.class_names import NO_NAMES, ClassNames, wordnet_label
 from steepslope.nets.data.image_files import ImageFiles, folder_of_data_spec, open_image_folder
 from steepslope.nets.data.images import Images, image_row_ids
 
-datasets = optional_library("torchvision.datasets", "nets")  # takes seconds, and specs are parsed that none opens
+_torchvision = optional_library("torchvision.datasets", "nets")  # takes seconds, and specs are parsed that none opens
 
 
 def load_digits(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
@@ -43,15 +43,15 @@ def look_at_digits(argument: str, split: str = "") -> None:
         raise SteepslopeError(f"expected digits, digits:train or digits:test, found digits:{argument}", "data")
 
 
-STEMS = {"train": "train", "test": "t10k"}
+_STEMS = {"train": "train", "test": "t10k"}
 
 
 def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
     folder = folder_of_data_spec("idx", argument)
-    images, classes = _idx_files(folder, split)
-    pixels = read_idx(images, dimensions=3)
-    labels = read_idx(classes, dimensions=1)
+    image_file, label_file = _idx_files(folder, split)
+    pixels = read_idx(image_file, dimensions=3)
+    labels = read_idx(label_file, dimensions=1)
     if len(pixels) != len(labels):
         raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
     if len(pixels) == 0:
@@ -62,20 +62,20 @@ def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
 def look_at_idx(argument: str, split: str) -> None:
     """Raise unless there is a folder with the files of one split, or without one, of both."""
     folder = folder_of_data_spec("idx", argument)
-    for name in [split] if split else STEMS:
+    for name in [split] if split else _STEMS:
         _idx_files(folder, name)
 
 
 def _idx_files(folder: Path, split: str) -> tuple[Path, Path]:
-    stem = STEMS[split]
+    stem = _STEMS[split]
     return _idx_file(folder, f"{stem}-images-idx3-ubyte"), _idx_file(folder, f"{stem}-labels-idx1-ubyte")
 
 
 def _idx_file(folder: Path, name: str) -> Path:
-    files = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
-    if not files:
-        raise SteepslopeError(f"expected a file {name} or {name}.gz, found neither", folder)
-    return files[0]
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise SteepslopeError(f"expected a file {name} or {name}.gz, found neither", folder)
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -90,8 +90,9 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     with explained("cannot be read", path, (OSError, EOFError, zlib.error)), opener(path, "rb") as file:
         header = file.read(4 + 4 * dimensions)
         if header[:4] != bytes([0, 0, 8, dimensions]) or len(header) < 4 + 4 * dimensions:
-            expected, found = f"unsigned bytes in {dimensions} dimensions", header[:4].hex(" ") or "(none)"
-            raise SteepslopeError(f"expected an IDX file of {expected}, found the first bytes {found}", path)
+            expected = f"expected an IDX file of unsigned bytes in {dimensions} dimensions"
+            found = header[:4].hex(" ") or "(none)"
+            raise SteepslopeError(f"{expected}, found the first bytes {found}", path)
         shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
         size = math.prod(shape)
         require_memory_for(path, size, path.stat().st_size)
@@ -103,29 +104,29 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
-Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
+_Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
 
 
-def torchvision_root() -> Path:
+def _torchvision_root() -> Path:
     """Return the folder of torchvision's data sets: $STEEPSLOPE_DATA, by default ~/.cache/steepslope."""
     return Path(os.environ.get("STEEPSLOPE_DATA", Path.home() / ".cache" / "steepslope"))
 
 
-def _load_by_train_flag(name: str, split: str) -> Loaded:
-    data = getattr(datasets, name)(str(torchvision_root()), train=split == "train", download=True)
+def _load_by_train_flag(name: str, split: str) -> _Loaded:
+    data = getattr(_torchvision, name)(str(_torchvision_root()), train=split == "train", download=True)
     return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
 
 
-def _load_svhn(split: str) -> Loaded:
-    data = datasets.SVHN(str(torchvision_root()), split=split, download=True)
+def _load_svhn(split: str) -> _Loaded:
+    data = _torchvision.SVHN(str(_torchvision_root()), split=split, download=True)
     return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64), tuple("0123456789")
 
 
-IN_MEMORY: dict[str, Callable[[str], Loaded]] = {
+_IN_MEMORY: dict[str, Callable[[str], _Loaded]] = {
     **{name: partial(_load_by_train_flag, name) for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")},
     "SVHN": _load_svhn,
 }
-TORCHVISION = (*IN_MEMORY, "ImageNet")
+_TORCHVISION = (*_IN_MEMORY, "ImageNet")
 
 
 def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images | ImageFiles:
@@ -135,16 +136,16 @@ def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) ->
     the folder ``imagenet`` there.
     """
     look_at_torchvision(argument)
-    missing = f"torchvision:{argument}: neither found in {torchvision_root()} nor downloaded"
+    missing = f"torchvision:{argument}: neither found in {_torchvision_root()} nor downloaded"
     with explained(missing, kinds=(OSError, RuntimeError), longest=200):
         if argument == "ImageNet":
             part = "train" if split == "train" else "val"
-            folder = datasets.ImageNet(str(torchvision_root() / "imagenet"), split=part).split_folder
+            folder = _torchvision.ImageNet(str(_torchvision_root() / "imagenet"), split=part).split_folder
             return open_image_folder(str(folder), "", ClassNames(own=wordnet_labels()))
-        pixels, labels, classes = IN_MEMORY[argument](split)
+        pixels, labels, classes = _IN_MEMORY[argument](split)
     return Images(pixels, labels, image_row_ids(split, np.arange(len(labels))), classes)
 
 
 def look_at_torchvision(argument: str, split: str = "") -> None:
     """Raise unless it is the name of a data set."""
-    require_known("torchvision data set", argument, TORCHVISION)
+    require_known("torchvision data set", argument, _TORCHVISION)

@@ -22,8 +22,7 @@ from steepslope.outputs.labels import (
 )
 
 NUM_CLASSES = 1000  # of ImageNet
-WORDNET_ID = r"n\d{8}"
-Place = Callable[[int], str]  # row -> where it stands
+_WORDNET_ID = r"n\d{8}"
 ADVICE = "give the names of its classes in the order of its labels (--classes FILE)"
 
 
@@ -51,27 +50,27 @@ class ClassNames:
     @property
     def _has_ids_alone(self) -> bool:
         """Whether all that is known are WordNet ids, which say nothing against names."""
-        return self.given is None and all(re.fullmatch(WORDNET_ID, name) for name in self.known)
+        return self.given is None and all(re.fullmatch(_WORDNET_ID, name) for name in self.known)
 
     def by_name(
-        self, texts: Texts, source: str, place: Place | None = None, numbers: bool = False
+        self, texts: Texts, source: str, place_of_row: Callable[[int], str] | None = None, numbers: bool = False
     ) -> NDArray[np.int64]:
         """Return the label of each distinct text of rows: of the class whose name it is, or −1 of an out-of-class one.
 
         With ``numbers``, whole numbers are labels too. A name that is no class is told in a warning; where no other is
-        one either, it is an error, which begins with the ``place`` of the first such row.
+        one either, it is an error, which begins with the place of the first such row.
         """
         named = {text: self.known[text] for text in texts.distinct if text in self.known}
-        known = named | {
-            text: whole for text in texts.distinct if numbers and (whole := _whole_number_label(text)) is not None
-        }
-        meaning = out_of_class_texts(texts, named) | known | named
-        for row in texts.rows_beside(meaning):
-            text = texts.distinct[texts.codes[row]]
-            message = f"expected a whole number or a class's name (see --classes), found {text!r}"
-            message = message if numbers else f"the class {text!r} is none of the classifier's (see --classes)"
-            raise SteepslopeError(message, source if place is None else place(row))
-        warn_of_unknown_labels(source, texts, known, list(self.known))
+        whole = _whole_numbers_among(texts.distinct) if numbers else {}
+        meaning = out_of_class_texts(texts, named) | whole | named
+        unclear = texts.rows_beside(meaning)
+        if len(unclear):
+            text = texts.distinct[texts.codes[unclear[0]]]
+            message = f"the class {text!r} is none of the classifier's (see --classes)"
+            if numbers:
+                message = f"expected a whole number or a class's name (see --classes), found {text!r}"
+            raise SteepslopeError(message, place_of_row(unclear[0]) if place_of_row else source)
+        warn_of_unknown_labels(source, texts, whole | named, list(self.known))
         return np.array([meaning.get(text, UNKNOWN) for text in texts.distinct], dtype=np.int64)
 
     def labels_of(self, texts: Texts, source: str) -> NDArray[np.int64]:
@@ -82,7 +81,8 @@ class ClassNames:
         the classifier.
         """
         names = texts.distinct
-        if self.known and not (self._has_ids_alone and not any(name in self.known for name in names)):
+        are_comparable = not self._has_ids_alone or any(name in self.known for name in names)
+        if self.known and are_comparable:
             return self.by_name(texts, source)
         self.require_as_many(len(names), "classes", source)
         return np.arange(len(names))
@@ -101,15 +101,17 @@ class ClassNames:
         SteepslopeError
             If both have names, and these differ in a name or in their order, or if they are not as many as the classes.
         """
+        own = self.own or {}
         for name, label in (self.given or {}).items():
-            place = (self.own or {}).get(name, label)
+            place = own.get(name, label)
             if place != label:
                 message = f"expected class {place} of the classifier to be {name!r}, found it as {label}"
                 raise SteepslopeError(message, "classes")
         known = class_names_in_order(self.known)
-        alike = known == names or (len(known or ()) == len(names or ()) and self._has_ids_alone)
-        if None not in (known, names) and not alike:
-            raise SteepslopeError(f"expected the classifier's classes, {difference(known or (), names or ())}", source)
+        if known is not None and names is not None and known != names:
+            are_other_names = len(known) == len(names) and self._has_ids_alone
+            if not are_other_names:
+                raise SteepslopeError(f"expected the classifier's classes, {difference(known, names)}", source)
         agreed = known or names
         if agreed is not None:
             self.require_as_many(len(agreed), "classes", source)
@@ -124,11 +126,12 @@ def labels_by_name(names: Sequence[str]) -> dict[str, int]:
     return {name: label for label, name in enumerate(names)}
 
 
-def _whole_number_label(text: str) -> int | None:
-    with suppress(ValueError):
-        if abs(label := int(text)) < 2**31:
-            return label
-    return None
+def _whole_numbers_among(texts: Sequence[str]) -> dict[str, int]:
+    numbers = {}
+    for text in texts:
+        with suppress(ValueError):
+            numbers[text] = int(text)
+    return {text: number for text, number in numbers.items() if abs(number) < 2**31}
 
 
 def class_names_in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
@@ -137,8 +140,9 @@ def class_names_in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
     >>> class_names_in_order({"dog": 1, "cat": 0}), class_names_in_order({"dog": 1})
     (('cat', 'dog'), None)
     """
-    names = tuple(sorted(labels, key=lambda name: labels[name]))
-    return names if names and [labels[name] for name in names] == list(range(len(names))) else None
+    if not labels or sorted(labels.values()) != list(range(len(labels))):
+        return None
+    return tuple(sorted(labels, key=labels.__getitem__))
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,16 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located, unknown_name
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import digest_of, fingerprint, read_json
 from steepslope.nets.data.class_names import ClassNames, class_names_in_order, labels_by_name
 from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, Texts
-from steepslope.outputs.table import read_table_columns
+from steepslope.outputs.table import Table, read_table_columns
 
 CARD = "shift.json"
-SPLITS = ("train", "val", "test")  # folders of class folders
+_SPLITS = ("train", "val", "test")  # folders of class folders
+_COLUMNS = ("path", "id", "label")
+_ENDINGS = (".parquet", ".csv")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ShiftCard:
         if not path.is_file():
             return None
         card = read_fields(cls, read_json(path, "shifted images"), path)
-        labels = [*card.folders.values()]
+        labels = list(card.folders.values())
         if min(labels, default=UNKNOWN) < UNKNOWN:
             raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {labels}", path)
         return card
@@ -87,18 +89,20 @@ class ImageFiles:
 
     def image(self, row: int) -> Picture:
         """Read and decode one file completely."""
-        place = self.places[row]
-        return decode_image_file(self.root / place, place)
+        return decode_image_file(self.root / self.places[row])
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash of the ids, the labels and the files' fingerprints."""
-        seen = [self._fingerprint_of_file(place, verify) for place in self.places[rows]]
-        brought_to = [] if self.brought_to is None else [self.brought_to]
-        return digest_of([self.ids[rows], seen, labels_at(self.labels, rows), *brought_to])
+        files = [self._fingerprint_of_file(place, verify) for place in self.places[rows]]
+        parts = [self.ids[rows], files, labels_at(self.labels, rows)]
+        if self.brought_to is not None:
+            parts.append(self.brought_to)
+        return digest_of(parts)
 
     def subset(self, rows: NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
-        places, ids = ([some[row] for row in rows] for some in (self.places, self.ids))
+        places = [self.places[row] for row in rows]
+        ids = [self.ids[row] for row in rows]
         return replace(self, places=places, ids=ids, labels=labels_at(self.labels, rows))
 
     def _fingerprint_of_file(self, place: str, verify: bool) -> str:
@@ -110,12 +114,13 @@ class ImageFiles:
 def require_no_url(text: str) -> None:
     """Raise if a data spec or a path is a URL.
 
-    >>> require_no_url("images:s3://lake/a")
+    >>> require_no_url("s3://lake/a")
     Traceback (most recent call last):
-    steepslope.errors.SteepslopeError: 'images:s3://lake/a': expected files on a disk, found a URL: copy or mount them
+    steepslope.errors.SteepslopeError: 's3://lake/a': expected files on a disk, found a URL: ...
     """
     if "://" in text:
-        raise SteepslopeError(f"{text!r}: expected files on a disk, found a URL: copy or mount them")
+        remedy = "copy or mount them, or load them with the library datasets (hf:NAME)"
+        raise SteepslopeError(f"{text!r}: expected files on a disk, found a URL: {remedy}")
 
 
 def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFiles:
@@ -138,17 +143,24 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
     if card is not None and (card.classes is None or not names.known):
         names = ClassNames(own=card.names)
     elif not names.known:
-        one_more = names.num_classes == len(folders) - 1
-        of_classes = [name for name in folders if not (one_more and name == UNKNOWN_NAME)]
-        names.require_as_many(len(of_classes), "class folders", root)
-        names = ClassNames.by_label(of_classes)
-    images = [_image_files_among(_file_names_below(root, name), root / name) for name in folders]
-    codes = np.repeat(np.arange(len(folders), dtype=np.int32), [len(some) for some in images])
-    texts = Texts(codes, [name if card is None else card.name_of(name) for name in folders])
+        class_folders = list(folders)
+        if names.num_classes == len(folders) - 1 and UNKNOWN_NAME in folders:
+            class_folders.remove(UNKNOWN_NAME)
+        names.require_as_many(len(class_folders), "class folders", root)
+        names = ClassNames.by_label(class_folders)
+    files: list[str] = []
+    counts = []
+    for name in folders:
+        images = _image_files_among(_file_names_below(root, name), root / name)
+        files += images
+        counts.append(len(images))
+    codes = np.repeat(np.arange(len(folders), dtype=np.int32), counts)
+    texts = Texts(codes, folders if card is None else [card.name_of(name) for name in folders])
     labels = names.by_name(texts, str(root), lambda row: f"{root}/{folders[codes[row]]}")[codes]
-    classes = class_names_in_order(names.known) if card is None or card.classes is not None else None
-    files = _opened_image_files(root, [file for some in images for file in some], card)
-    return replace(files, labels=labels, classes=classes)
+    if card is None:
+        return ImageFiles(files, files, labels, class_names_in_order(names.known), root=root)
+    classes = None if card.classes is None else class_names_in_order(names.known)
+    return ImageFiles(files, files, labels, classes, card.size, root)
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
@@ -156,8 +168,9 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
     folder = folder_of_data_spec("imagefolder", f"{argument}/{split}" if split else argument)
     folders = _folders_of_images_in(folder)
     if not folders:
-        loose = any(_is_image_file(name, SUFFIXES) for name in _file_names_below(folder))
-        found = f"images alone: images:{argument} reads images without classes" if loose else "none"
+        found = "none"
+        if any(_is_image_file(name, SUFFIXES) for name in _file_names_below(folder)):
+            found = f"images alone: images:{argument} reads images without classes"
         raise SteepslopeError(f"expected one subfolder a class, found {found}", folder)
     return folders
 
@@ -171,9 +184,11 @@ def splits_of_image_folder(argument: str) -> tuple[str, ...]:
     if not argument or not root.is_dir():
         return ()
     folders = _folders_of_images_in(root)
-    splits = tuple(name for name in SPLITS if name in folders)
-    alone = len(splits) == len(folders) > 1 and SPLITS[0] in splits
-    return splits if alone and all(_has_class_folders(root / name) for name in splits) else ()
+    if len(folders) < 2 or "train" not in folders or not set(folders) <= set(_SPLITS):
+        return ()
+    if not all(_has_class_folders(root / name) for name in folders):
+        return ()
+    return tuple(sorted(folders, key=_SPLITS.index))
 
 
 def _folders_of_images_in(folder: Path) -> list[str]:
@@ -181,15 +196,16 @@ def _folders_of_images_in(folder: Path) -> list[str]:
 
 
 def _has_class_folders(folder: Path) -> bool:
-    return bool(_folders_of_images_in(folder)) and not any(
-        _is_image_file(path.name, SUFFIXES | ARRAYS) for path in folder.iterdir()
-    )
+    has_images = any(_is_image_file(path.name, SUFFIXES | ARRAYS) for path in folder.iterdir())
+    return not has_images and bool(_folders_of_images_in(folder))
 
 
 def open_image_files(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """List all image files of a folder, at any depth, in the order of their paths; they have no labels."""
     folder = folder_of_data_spec("images", argument)
-    return _opened_image_files(folder, _image_files_among(_file_names_below(folder), folder), ShiftCard.of(folder))
+    files = _image_files_among(_file_names_below(folder), folder)
+    card = ShiftCard.of(folder)
+    return ImageFiles(files, files, brought_to=card and card.size, root=folder)
 
 
 def look_at_image_files(argument: str, split: str = "") -> None:
@@ -242,14 +258,6 @@ def _no_image_files_error(folder: Path) -> SteepslopeError:
     return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", folder)
 
 
-def _opened_image_files(root: Path, files: list[str], card: ShiftCard | None) -> ImageFiles:
-    return ImageFiles(files, files, brought_to=None if card is None else card.size, root=root)
-
-
-COLUMNS = ("path", "id", "label")
-ENDINGS = (".parquet", ".csv")
-
-
 def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """Open ``paths:FILE[?path=COLUMN&id=COLUMN&label=COLUMN]``.
 
@@ -262,48 +270,46 @@ def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
         If there is no such file or column, a cell is empty, a path is a URL, or an id is there twice.
     """
     file, options = look_at_path_table(argument)
-    table = _read_path_table(file, [options.get(name, name) for name in COLUMNS])
-    there = {*table, *options}  # a column that is named has to be there
-    paths = _path_table_texts(table, options.get("path", "path"), file)
+    names_of_columns = {role: options.get(role, role) for role in _COLUMNS}
+    table = read_table_columns(Path(file), names_of_columns.values())
+    there = {*table.columns, *options}  # a column that is named has to be there
+    paths = _texts_in_column(table, names_of_columns["path"], file)
     with located(file):
         for path in paths:
             require_no_url(path)
-    ids = _path_table_texts(table, options.get("id", "id"), file) if "id" in there else paths
+    ids = paths
+    hint = " (where a path may be there twice, give a column of ids)"
+    if "id" in there:
+        ids = _texts_in_column(table, names_of_columns["id"], file)
+        hint = ""
     name, count = Counter(ids).most_common(1)[0]
     if count > 1:
-        hint = "" if "id" in there else " (where a path may be there twice, give a column of ids)"
         raise SteepslopeError(f"expected each id once, found {name!r} {count} times{hint}", file)
     root = Path(file).parent
     if "label" not in there:
         return ImageFiles(paths, ids, root=root)
-    texts = Texts.of_rows(_path_table_texts(table, options.get("label", "label"), file))
+    texts = Texts.of_rows(_texts_in_column(table, names_of_columns["label"], file))
     labels = names.by_name(texts, file, numbers=True)[texts.codes]
     return ImageFiles(paths, ids, labels, class_names_in_order(names.known), root=root)
 
 
 def look_at_path_table(argument: str, split: str = "") -> tuple[str, dict[str, str]]:
     """Return the file of a spec and the columns that it names; raise unless there is such a file."""
-    file, options = parse_query(argument, COLUMNS)
-    if not file.lower().endswith(ENDINGS):
+    file, options = parse_query(argument, _COLUMNS)
+    if not file.lower().endswith(_ENDINGS):
         raise SteepslopeError(f"data spec 'paths:{argument}': expected a .parquet or .csv file of paths")
     if not Path(file).is_file():
         raise SteepslopeError(f"data spec 'paths:{argument}': no such file")
     return file, options
 
 
-def _read_path_table(file: str, wanted: Collection[str]) -> dict[str, list[str]]:
-    """Return the texts of the columns that are wanted, as far as they are there, and nothing of the others, by name."""
-    table = read_table_columns(Path(file), wanted)
-    columns = {name: np.array(texts.distinct, dtype=np.object_)[texts.codes] for name, texts in table.texts.items()}
-    return {name: columns[name].tolist() if name in columns else [] for name in table.columns}
-
-
-def _path_table_texts(table: Mapping[str, list[str]], column: str, file: str) -> list[str]:
-    if column not in table:
-        raise unknown_name(f"column of {file}:", column, table)
-    texts = table[column]
-    if "" in texts:
-        raise SteepslopeError(f"expected text in column {column!r}, found none in row {texts.index('')}", file)
-    if not texts:
+def _texts_in_column(table: Table, column: str, file: str) -> list[str]:
+    """Return the text of each row; raise where it is empty."""
+    require_known(f"column of {file}:", column, table.columns)
+    texts = table.texts[column]
+    if not len(texts.codes):
         raise SteepslopeError("expected a row an image, found none", file)
-    return texts
+    rows = [texts.distinct[code] for code in texts.codes.tolist()]
+    if "" in texts.distinct:
+        raise SteepslopeError(f"expected text in column {column!r}, found none in row {rows.index('')}", file)
+    return rows

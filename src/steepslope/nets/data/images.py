@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -29,21 +29,25 @@ def as_colour(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
     if image.mode.startswith("I"):  # PIL's own conversion would clip it to white
         grey = np.asarray(image).astype(np.int64)
-        scale = 1 if image.mode == "I" and grey.max(initial=0) <= 255 else 256
-        image = Image.fromarray((grey // scale).clip(0, 255).astype(np.uint8))
+        is_8_bit = image.mode == "I" and grey.max(initial=0) <= 255
+        if not is_8_bit:
+            grey //= 256
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 
 
 def as_grey(image: Image.Image) -> Image.Image:
     """Return any image as 8-bit grey."""
-    return (image if image.mode == "L" else as_colour(image)).convert("L")
+    if image.mode != "L":
+        image = as_colour(image)
+    return image.convert("L")
 
 
 ALL = slice(None)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")  # that are opened
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")  # that are opened
 ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
-DECODING = 12  # bytes a pixel while an image is decoded: its own, those of a copy, and the array's
+_DECODING = 12  # bytes a pixel while an image is decoded: its own, those of a copy, and the array's
 SHEET = "shift-contact-sheet.png"  # shows a folder's shifted images, and is none of them
 Labels = NDArray[np.int64]
 Picture = Image.Image | NDArray[Any]  # an array (H, W, C) where an image has other channels than PIL knows
@@ -110,14 +114,15 @@ class Images:
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], ids=self.ids[rows])
 
 
-MOST_BYTES = 2**31  # of pixels in memory
+_MOST_BYTES = 2**31  # of pixels in memory
 
 
 def images_in_memory(data: Dataset) -> Images:
     """Return labelled images of one size, all grey or all in colour, decoded; raise for others, or for too many."""
-    labels, first = data.labels, image_as_bytes(data.image(0))
+    labels = data.labels
     assert labels is not None
-    if len(data) * first.nbytes > MOST_BYTES:
+    first = image_as_bytes(data.image(0))
+    if len(data) * first.nbytes > _MOST_BYTES:
         raise SteepslopeError(f"expected at most 2 GiB of pixels, found {len(data):,} images like {data.ids[0]}")
     pixels = np.empty((len(data), *first.shape), dtype=np.uint8)
     for row in range(len(data)):
@@ -133,7 +138,8 @@ def image_as_bytes(image: Picture) -> NDArray[np.uint8]:
     """Return an image in 8 bits, grey (H, W) or in colour (H, W, 3)."""
     picture = image_in_pil(image)
     is_grey = picture.mode in ("1", "L") or picture.mode.startswith(("I", "F"))
-    return np.asarray(as_grey(picture) if is_grey else as_colour(picture))
+    converted = as_grey(picture) if is_grey else as_colour(picture)
+    return np.asarray(converted)
 
 
 def labels_at(labels: Labels | None, rows: slice | NDArray[np.int64]) -> Labels | None:
@@ -153,10 +159,12 @@ def image_in_pil(image: Picture) -> Image.Image:
     if isinstance(image, Image.Image):
         return image
     if image.dtype.kind != "f" or image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise SteepslopeError(
-            f"expected an image in grey or in colour to change, found an array of shape {image.shape}"
-        )
-    return Image.fromarray((image.clip(0, 1) * 255).round().astype(np.uint8).squeeze(2 if image.shape[2] == 1 else ()))
+        expected = "expected an image in grey or in colour to change"
+        raise SteepslopeError(f"{expected}, found an array of shape {image.shape}")
+    pixels = (image.clip(0, 1) * 255).round().astype(np.uint8)
+    if pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return Image.fromarray(pixels)
 
 
 def image_row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
@@ -187,20 +195,22 @@ def image_rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int
     return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
-def decode_image_file(file: Path | io.BytesIO, name: str) -> Picture:
-    """Decode the image, or the array, in a file of some name completely."""
-    return decode_image_array(file) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(file)
+def decode_image_file(file: Path) -> Picture:
+    """Decode the image, or the array, in a file completely."""
+    if file.suffix.lower() in ARRAYS:
+        return _decode_image_array(file)
+    return decode_image(file)
 
 
 @cache
 def known_image_formats() -> tuple[str, ...]:
-    """Return those of :data:`FORMATS` that this PIL knows."""
+    """Return those of :data:`_FORMATS` that this PIL knows."""
     Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def open_image(file: Path | BinaryIO) -> Image.Image:
-    """Open an image in one of :data:`FORMATS`, whatever its name says; PIL would run Ghostscript on others."""
+    """Open an image in one of :data:`_FORMATS`, whatever its name says; PIL would run Ghostscript on others."""
     return Image.open(file, formats=known_image_formats())
 
 
@@ -209,13 +219,13 @@ def decode_image(file: Path | io.BytesIO) -> Image.Image:
     with open_image(file) as image:
         if image.mode == "F":  # PIL would clip numbers of unknown range to whole ones from 0 to 255
             raise ValueError("expected whole numbers, found an image of floats: save it as .npy")
-        packed = file.getbuffer().nbytes if isinstance(file, io.BytesIO) else Path(file).stat().st_size
-        require_memory_for(Path(image.format or ""), DECODING * image.width * image.height, packed)
+        packed = Path(file).stat().st_size if not isinstance(file, io.BytesIO) else file.getbuffer().nbytes
+        require_memory_for(Path(image.format or ""), _DECODING * image.width * image.height, packed)
         image.load()
         return image.copy()
 
 
-def decode_image_array(file: Path | io.BytesIO) -> NDArray[Any]:
+def _decode_image_array(file: Path) -> NDArray[Any]:
     """Read an image (H, W) or (H, W, C) of any number of channels from a ``.npy`` file; pickles are refused."""
     array: NDArray[Any] = np.load(file, allow_pickle=False)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uif":

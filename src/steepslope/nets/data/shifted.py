@@ -81,15 +81,14 @@ class Shifted:
 
     def image(self, row: int) -> Picture:
         """Return one shifted image; an unreadable original raises as in the data set."""
-        (shifted,) = self._shifted_rows(np.array([row]))
-        return shifted
+        return self._shifted_rows(np.array([row]))[0]
 
     def shifted_block(self, number: int) -> list[Picture | Exception]:
         """Return the images of a block of neighbouring rows; in place of one that cannot be had, why not."""
         start = number * self.shift.block
         rows = np.arange(start, min(start + self.shift.block, len(self)))
         try:
-            return [*self._shifted_rows(rows)]
+            return list(self._shifted_rows(rows))
         except Exception:  # of one image, which must not spoil the others: they are shifted one by one
             return [self._image_or_error(int(row)) for row in rows]
 
@@ -119,11 +118,16 @@ def size_brought_to(data: Any) -> Size | None:
     """Return the size that all images of a data set, or of one that it holds, have been brought to; else None."""
     size: Size | None = getattr(data, "brought_to", None)
     inner = getattr(data, "data", None)
-    return size_brought_to(inner) if size is None and hasattr(inner, "image") else size
+    if size is None and hasattr(inner, "image"):
+        return size_brought_to(inner)
+    return size
 
 
 def shift_recipes_of(data: Any) -> list[dict[str, Any]]:
     """Return the recipes of all shifts of a data set, also inside of what holds it, the last one first."""
-    recipes = [data.shift.recipe] if isinstance(data, Shifted) else []
-    inner = getattr(data, "data", None)
-    return recipes + (shift_recipes_of(inner) if hasattr(inner, "image") else [])
+    recipes = []
+    while hasattr(data, "image"):
+        if isinstance(data, Shifted):
+            recipes.append(data.shift.recipe)
+        data = getattr(data, "data", None)
+    return recipes

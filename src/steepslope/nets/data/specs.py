@@ -155,7 +155,8 @@ def parse_data(text: str) -> DatasetSpec:
 def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
     """Parse a spec that begins with a shift: the name of its entry point, its argument, ``/``, and a data spec."""
     if name == "wds":
-        raise SteepslopeError(f"unknown data scheme in {text!r}: hf:FOLDER?label=cls reads WebDataset shards")
+        remedy = "hf:FOLDER?label=cls reads WebDataset shards by datasets"
+        raise SteepslopeError(f"unknown data scheme in {text!r}: {remedy}")
     shifts = shift_parsers()
     require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])
     known = rf"/(?=(?:{'|'.join(map(re.escape, [*shifts, *DATASETS]))})(?::|$))"

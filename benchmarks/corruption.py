@@ -15,8 +15,7 @@ from imagecorruptions import corrupt
 from PIL import Image
 
 from benchmarks.timing import Comparison, medians_in_turn
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_data
+from steepslope.nets.data import Shifted, parse_data
 from steepslope_lab.shifts.corruptions import Corruption
 from steepslope_lab.shifts.writing import write_shifted
 

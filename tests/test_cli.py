@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import steepslope
-from steepslope.cli.fit import copies_in_fit
-from steepslope.cli.main import COMMANDS, all_commands, main
+from steepslope.cli._fit import copies_in_fit
+from steepslope.cli._main import COMMANDS, all_commands, main
 from steepslope.losses import LOSSES
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete, make_outputs
@@ -116,7 +116,7 @@ def test_help_names_every_command_and_is_light() -> None:
     heavy = ("torch", "sklearn", "pyarrow", "matplotlib")
     check = f"import atexit, sys, os; heavy = {heavy}\n"
     check += "atexit.register(lambda: os._exit(any(name in sys.modules for name in heavy)))\n"
-    check += "from contextlib import suppress\nfrom steepslope.cli.main import COMMANDS, all_commands, main\n"
+    check += "from contextlib import suppress\nfrom steepslope.cli._main import COMMANDS, all_commands, main\n"
     check += "for name in all_commands():\n    with suppress(SystemExit):\n        main([*name.split(), '--help'])"
     subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
 

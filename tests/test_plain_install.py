@@ -34,7 +34,7 @@ FILES = {
     }
 }
 COMMANDS = """import sys
-from steepslope.cli.main import COMMANDS, main
+from steepslope.cli._main import COMMANDS, main
 
 for name in COMMANDS:
     try:

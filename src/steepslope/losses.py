@@ -22,8 +22,7 @@ import numpy as np
 
 from steepslope.checks import Check, number, plain, require
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.numerics.formulas import Array, clipped, namespace_of
-from steepslope.numerics.types import Bools, Singles
+from steepslope.numerics import Array, Bools, Singles, clipped, namespace_of
 from steepslope.theory import decision_probability
 
 Loss = Callable[..., Array]

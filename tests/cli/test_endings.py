@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from steepslope.cli.main import COMMANDS, all_commands, main
+from steepslope.cli._main import COMMANDS, all_commands, main
 from tests.conftest import Captured
 
 INTERRUPTED = """
 import sys
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
-        if name == "steepslope.cli.parser":
+        if name == "steepslope.cli._parser":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupting())
 from steepslope.__main__ import program

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import COMMANDS, all_commands, run_command
-from steepslope.cli.parser import FURTHER, loss_options, parser_options_of, showing_first
+from steepslope.cli._main import COMMANDS, all_commands, run_command
+from steepslope.cli._parser import FURTHER, loss_options, parser_options_of, showing_first
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES, loss_parameters
-from steepslope.nets.classifiers.nets import NETS
-from steepslope.nets.classifiers.specs import CLASSIFIERS
-from steepslope.nets.data.specs import DATASETS
-from steepslope.nets.extraction.options import EVIDENCE_ARRAYS, VIEW_NAMES
+from steepslope.nets.classifiers._nets import NETS
+from steepslope.nets.classifiers._specs import CLASSIFIERS
+from steepslope.nets.data._specs import DATASETS
+from steepslope.nets.extraction._options import EVIDENCE_ARRAYS, VIEW_NAMES
+from steepslope.oracle._fused_fit import LEVELS
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.fused_fit import LEVELS
 from steepslope.scores import SCORES
 from steepslope_lab.paper.experiment import experiment_names
 from steepslope_lab.paper.preset import paper_preset_names

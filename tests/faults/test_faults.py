@@ -15,7 +15,7 @@ from benchmarks.faults.process import Ending
 from benchmarks.faults.scenarios import SCENARIOS
 from benchmarks.results.reliability import BEGIN, END, reliability_table, renew_page
 
-from steepslope.cli.main import all_commands
+from steepslope.cli._main import all_commands
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("fit --replace", "calibrate", "predict CSV", "predict images", "monitor", "import")

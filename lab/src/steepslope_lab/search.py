@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.checks import require
 from steepslope.errors import SteepslopeError
 from steepslope.losses import loss_parameters, steep_slope
-from steepslope.metrics.measures import auroc, tnr, tpr
-from steepslope.metrics.ranking import checked_confidences
+from steepslope.metrics import auroc, checked_confidences, tnr, tpr
 
 
 @dataclass(frozen=True)

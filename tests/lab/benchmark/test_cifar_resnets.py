@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers._specs import load_classifier
 from steepslope_lab.benchmark.cifar_resnets import Block, CifarResNet, resnet20
 
 PLACE = "module:steepslope_lab.benchmark.cifar_resnets"

@@ -12,12 +12,12 @@ from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
-from steepslope.numerics.log_space import log_odds_of
-from steepslope.oracle.evidence.registry import arrays_of_stack
-from steepslope.oracle.evidence.stack import fit_stack
-from steepslope.oracle.evidence.values import evidence_opinions
+from steepslope.numerics._log_space import log_odds_of
+from steepslope.oracle.evidence._registry import arrays_of_stack
+from steepslope.oracle.evidence._stack import fit_stack
+from steepslope.oracle.evidence._values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
-from steepslope.score_benchmark.measured import measured_lines
+from steepslope.score_benchmark._measured import measured_lines
 from steepslope_lab.benchmark.lines import (
     AVERAGE,
     BEST,

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import silent
+from steepslope.files._progress import silent
 from steepslope.outputs import ClassifierOutputs
 from steepslope_lab.benchmark import nets
 from steepslope_lab.benchmark.nets import outputs_of_images, restricted_to_classes

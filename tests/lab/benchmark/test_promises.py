@@ -10,8 +10,8 @@ from numpy.testing import assert_array_equal
 from scipy.stats import beta, binom
 
 from steepslope.gate import Gate
-from steepslope.promise import draws
-from steepslope.promise.draws import DELTA, DRAWS, MOST_CALIBRATED, outcome_of_promise, promised_threshold
+from steepslope.promise import _draws as draws
+from steepslope.promise._draws import DELTA, DRAWS, MOST_CALIBRATED, outcome_of_promise, promised_threshold
 from steepslope_lab.benchmark import promises
 from steepslope_lab.benchmark.lines import MCP, Ranked
 from steepslope_lab.benchmark.promises import (

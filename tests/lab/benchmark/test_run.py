@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
-from steepslope.promise import draws
+from steepslope.promise import _draws as draws
 from steepslope_lab.benchmark import run
 from steepslope_lab.benchmark.estimates import MONITOR
 from steepslope_lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from scipy.stats import t
 
-from steepslope.files.folders import write_json
-from steepslope.report.grid import UNDEFINED, Grid
-from steepslope.score_benchmark.standing import Estimate, difference_cell
+from steepslope.files._folders import write_json
+from steepslope.report._grid import UNDEFINED, Grid
+from steepslope.score_benchmark._standing import Estimate, difference_cell
 from steepslope_lab.benchmark.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED
 from steepslope_lab.benchmark.summary import (
     Result,

@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import silent
+from steepslope.files._progress import silent
 from steepslope.oracle import FusedOracle
 from steepslope_lab.benchmark.estimators import ESTIMATORS
 from steepslope_lab.benchmark.preset import Preset

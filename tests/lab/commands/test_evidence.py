@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from steepslope.cli.main import main
-from steepslope.promise import draws
+from steepslope.cli._main import main
+from steepslope.promise import _draws as draws
 from steepslope_lab.benchmark.preset import evidence_preset_names, read_evidence_preset
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, files_below

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
 from steepslope_lab.shifts.stylizer import Stylizer
 from tests.cli.predictions import refuses

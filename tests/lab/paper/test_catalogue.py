@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from numpy.testing import assert_array_equal
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES
 from steepslope.outputs import ClassifierOutputs

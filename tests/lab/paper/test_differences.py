@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.files.folders import write_json
+from steepslope.files._folders import write_json
 from steepslope.metrics import compare
 from steepslope_lab.paper.differences import cases_of_scores, differences_of_lines
 from steepslope_lab.paper.methods import ARRAYS, METHODS, ROW, Wanted

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 
-from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
+from steepslope.metrics._selective import RiskCoverage, risk_coverage_curve
 from steepslope_lab.paper.figures import (
     EDGES,
     OutcomePanel,

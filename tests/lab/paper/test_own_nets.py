@@ -11,7 +11,7 @@ import sklearn.datasets
 from PIL import Image
 from safetensors.numpy import load_file
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
 from steepslope_lab.paper.preset import read_paper_preset
 

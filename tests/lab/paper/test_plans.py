@@ -14,8 +14,8 @@ import pytest
 import sklearn.datasets
 from numpy.typing import NDArray
 
-from steepslope.cli.main import main
-from steepslope.nets.training.on_images import ImageOracle
+from steepslope.cli._main import main
+from steepslope.nets.training._on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope_lab.paper.oracle_steps import _spec_of_input
 from steepslope_lab.paper.preset import read_paper_preset, training_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from steepslope.report.grid import Cell, Grid
+from steepslope.report._grid import Cell, Grid
 from steepslope_lab.paper.results import Drawing, write_results
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope_lab.paper.preset import read_paper_preset
 from steepslope_lab.paper.steps import Step, plan_lines, run_steps

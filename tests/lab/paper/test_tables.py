@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.measures import METRICS
-from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.report.grid import UNDEFINED, Grid
+from steepslope.metrics._measures import METRICS
+from steepslope.metrics._paper import PAPER_METRICS
+from steepslope.report._grid import UNDEFINED, Grid
 from steepslope_lab.paper.tables import (
     COLUMNS,
     COMPARED,

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json, write_json
-from steepslope.report.grid import Grid
+from steepslope.files._folders import read_json, write_json
+from steepslope.report._grid import Grid
 from steepslope_lab.paper import views as module
 from steepslope_lab.paper.experiment import Experiment, sweep_steps_of
 from steepslope_lab.paper.figures import SweepPanel, sweep_figure

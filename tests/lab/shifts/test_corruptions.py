@@ -10,8 +10,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.images import Images
-from steepslope.nets.data.shifted import Shifted
+from steepslope.nets.data._images import Images
+from steepslope.nets.data._shifted import Shifted
 from steepslope_lab.shifts.corruptions import CORRUPTIONS, NOISES, Corruption, corrupted, image_seed
 from steepslope_lab.shifts.pixels import cropped_picture, picture_as_floats
 

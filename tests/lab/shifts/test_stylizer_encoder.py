@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers._specs import load_classifier
 from steepslope_lab.shifts.stylizer_encoder import EncoderPlan, encoder_of, rebuilt_encoder
 
 RESNET = "timm:resnet18?weights=random"

@@ -13,11 +13,11 @@ from PIL import Image
 from skimage import data as pictures
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import LOCK
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.images import Dataset
-from steepslope.nets.data.specs import parse_data
+from steepslope.files._folders import LOCK
+from steepslope.nets.classifiers._classifier import Classifier
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._images import Dataset
+from steepslope.nets.data._specs import parse_data
 from steepslope_lab.shifts import stylizer_training
 from steepslope_lab.shifts.options import StylizerTraining
 from steepslope_lab.shifts.stylization import stylized

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import softmax
 
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.calibration import ProbabilityMap
-from steepslope.score_benchmark.measured import DIGITS
+from steepslope.promise import ProbabilityMap
+from steepslope.score_benchmark import DIGITS
 from steepslope_lab.benchmark.trial import FREE, TEST, Trial
 
 NANNYML, MONITOR = "NannyML's CBPE", "the monitor"

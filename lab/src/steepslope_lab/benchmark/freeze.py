@@ -12,16 +12,10 @@ from sklearn.decomposition import PCA
 from sklearn.utils import _safe_indexing
 
 from steepslope.checks import read_fields
-from steepslope.files.folders import staged_folder
-from steepslope.files.progress import Notice
-from steepslope.files.yaml_files import read_yaml
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
-from steepslope.score_benchmark.frozen import FILE, About, FrozenPair, save_frozen_pairs
-from steepslope.sklearn.dependence import copies_in_inputs
-from steepslope.sklearn.features import Features
-from steepslope.sklearn.reader import Reader
-from steepslope.sklearn.responses import Responses
+from steepslope.files import Notice, read_yaml, staged_folder
+from steepslope.outputs import ClassifierOutputs, is_opinion_array, opinion_of_array
+from steepslope.score_benchmark import FILE, About, FrozenPair, save_frozen_pairs
+from steepslope.sklearn import Features, Reader, Responses, copies_in_inputs
 from steepslope_lab.benchmark.estimators import ESTIMATORS
 from steepslope_lab.benchmark.nets import outputs_of_images
 from steepslope_lab.benchmark.preset import Preset, read_evidence_preset

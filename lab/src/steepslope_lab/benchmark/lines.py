@@ -16,17 +16,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
-from steepslope.numerics.linear import fit_standardised_softmax
-from steepslope.numerics.log_space import log_odds_of
-from steepslope.oracle.evidence.stack import fit_stack, stack_opinions, stacked_arrays, stacked_columns
-from steepslope.oracle.evidence.states import State
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
-from steepslope.outputs.opinions import has_opinion
-from steepslope.score_benchmark.measured import DIGITS
-from steepslope.scores import SCORES
-from steepslope.scores.own import own_confidence
-from steepslope.scores.score import rows_of
+from steepslope.numerics import fit_standardised_softmax, log_odds_of
+from steepslope.oracle.evidence import State, fit_stack, stack_opinions, stacked_arrays, stacked_columns
+from steepslope.outputs import ClassifierOutputs, has_opinion, is_opinion_array, opinion_of_array
+from steepslope.score_benchmark import DIGITS
+from steepslope.scores import SCORES, own_confidence, rows_of
 from steepslope_lab.benchmark.rivals import OTHERS
 from steepslope_lab.benchmark.trial import ALL, FREE, JudgedRows, Trial
 from steepslope_lab.paper.methods import best_score

@@ -9,23 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.progress import Notice
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import recipe_of_settings, train_classifier
-from steepslope.nets.data.augmentation import Augmented
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Dataset, Divisible
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.extraction.extraction import extract
-from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.extraction.other_nets import extract_opinion
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import OF_COPIES, array_of, is_opinion_array
-from steepslope.outputs.folder import AUGMENTED
-from steepslope.outputs.opinion_files import read_opinions
-from steepslope.outputs.opinions import Opinion, is_array_of_opinion
-from steepslope.outputs.options import ReadingOptions
+from steepslope.files import Notice
+from steepslope.nets.classifiers import Classifier, load_classifier, recipe_of_settings, train_classifier
+from steepslope.nets.data import Augmented, ClassNames, Dataset, Divisible, parse_data
+from steepslope.nets.extraction import ExtractionOptions, extract, extract_opinion
+from steepslope.outputs import (
+    AUGMENTED,
+    OF_COPIES,
+    ClassifierOutputs,
+    Opinion,
+    ReadingOptions,
+    array_of,
+    is_array_of_opinion,
+    is_opinion_array,
+    read_opinions,
+)
 from steepslope_lab.benchmark.preset import Preset
 
 LABELLED, REFERENCE, FILE = "labelled", "reference", "FILE:"

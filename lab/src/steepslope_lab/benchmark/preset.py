@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from steepslope.checks import SEED, Check, choice, each, number, optional, require, require_all, whole
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
-from steepslope.outputs.arrays import require_opinion_name
+from steepslope.files import dataclass_from_yaml, read_yaml, set_in_yaml
+from steepslope.outputs import require_opinion_name
 
 FOLDER = Path(__file__).parent / "presets"
 KINDS = ("text", "table", "sound", "image", "probabilities")

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.numerics.binomial import binomial_tail
-from steepslope.promise.draws import Way, outcome_of_promise, promised_threshold
-from steepslope.promise.sequence import Above
+from steepslope.numerics import binomial_tail
+from steepslope.promise import Above, Way, outcome_of_promise, promised_threshold
 from steepslope_lab.benchmark.lines import MCP, Ranked
 
 RISKS = 0.02, 0.05

@@ -12,10 +12,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
-from steepslope.numerics.log_space import log_odds_of
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array
-from steepslope.outputs.opinions import has_opinion
+from steepslope.numerics import log_odds_of
+from steepslope.outputs import ClassifierOutputs, has_opinion, is_opinion_array
 
 NEIGHBOURS = 25
 LAMBDAS = 0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0  # of log distances, next to a margin with a deviation of 1

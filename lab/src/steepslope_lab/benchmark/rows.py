@@ -17,7 +17,7 @@ from scipy.io import wavfile
 
 from steepslope.checks import Check, number, optional, require
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.files.extras import optional_library
+from steepslope.files import optional_library
 from steepslope_lab.benchmark.preset import NAMED
 
 if TYPE_CHECKING:

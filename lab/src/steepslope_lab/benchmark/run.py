@@ -9,11 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.extras import imported_by_name
-from steepslope.files.folders import digest_of, field, fingerprint, locked, read_json, staged_folder
-from steepslope.files.progress import Notice, silent
+from steepslope.files import (
+    Notice,
+    digest_of,
+    field,
+    fingerprint,
+    imported_by_name,
+    locked,
+    read_json,
+    silent,
+    staged_folder,
+)
 from steepslope.metrics import aurc
-from steepslope.score_benchmark.measured import DIGITS, measured_lines
+from steepslope.score_benchmark import DIGITS, measured_lines
 from steepslope_lab.benchmark.estimates import estimate_errors
 from steepslope_lab.benchmark.lines import (
     AVERAGE,

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import t as students_t
 
-from steepslope.files.folders import read_json
-from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
-from steepslope.score_benchmark.standing import PERCENT, THOUSAND, Estimate, difference_cell
+from steepslope.files import read_json
+from steepslope.report import UNDEFINED, Cell, Grid, number_cell
+from steepslope.score_benchmark import PERCENT, THOUSAND, Estimate, difference_cell
 from steepslope_lab.benchmark.lines import (
     AVERAGE,
     BEST,

@@ -17,15 +17,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 
 from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained, require_known
-from steepslope.files.progress import Notice
+from steepslope.files import Notice
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.sklearn import TrustedClassifier
-from steepslope.sklearn.dependence import copies_in_inputs
-from steepslope.sklearn.held_out import held_out_rows
-from steepslope.sklearn.reader import Reader
-from steepslope.sklearn.responses import class_codes
-from steepslope.sklearn.trusted_classifier import LARGEST_SEED
+from steepslope.sklearn import LARGEST_SEED, Reader, TrustedClassifier, class_codes, copies_in_inputs, held_out_rows
 from steepslope_lab.benchmark.estimators import ESTIMATORS
 from steepslope_lab.benchmark.nets import only_opinions, outputs_of_images
 from steepslope_lab.benchmark.preset import Preset

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steepslope.checks import require, whole
-from steepslope.cli.parser import showing_first
+from steepslope.cli import showing_first
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import say
+from steepslope.files import say
 
 if TYPE_CHECKING:
     from steepslope_lab.paper.experiment import Experiment
@@ -70,7 +70,7 @@ def reproduce(
     compare
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """
-    from steepslope.files.folders import require_no_file
+    from steepslope.files import require_no_file
 
     if experiment == EVIDENCE:
         for name, given in {"workers": workers, "dry-run": dry_run, "compare": compare}.items():
@@ -107,7 +107,7 @@ def reproduce(
 
 def show_reproduced(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
-    from steepslope.report.grid import grid_for_terminal
+    from steepslope.report import grid_for_terminal
     from steepslope_lab.paper.views import Findings, write_views
 
     for one in experiments:
@@ -125,8 +125,8 @@ def reproduce_evidence(
     changes: Mapping[str, str],
 ) -> None:
     """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets, or freeze."""
-    from steepslope.files.folders import locked
-    from steepslope.report.grid import grid_for_terminal
+    from steepslope.files import locked
+    from steepslope.report import grid_for_terminal
     from steepslope_lab.benchmark.freeze import freeze_benchmark
     from steepslope_lab.benchmark.preset import evidence_preset_names, read_evidence_preset
     from steepslope_lab.benchmark.run import run_preset

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steepslope.cli.extract import input_changes_to_extract
-from steepslope.cli.parser import showing_first
+from steepslope.cli import input_changes_to_extract, showing_first
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import say
-from steepslope.nets.extraction.options import InputOptions
+from steepslope.files import say
+from steepslope.nets.extraction import InputOptions
 from steepslope_lab.shifts.options import RecolorOptions, StylizeOptions, StylizerTraining, WritingOptions
 
 if TYPE_CHECKING:
-    from steepslope.nets.data.shifted import Shifted
+    from steepslope.nets.data import Shifted
 
 
 @showing_first("data", "kind", "severity", "out")
@@ -52,8 +51,7 @@ def corrupt(
         Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
         cut out. ImageNet-C has 224; by default images keep their size.
     """
-    from steepslope.nets.data.shifted import Shifted
-    from steepslope.nets.data.specs import parse_data
+    from steepslope.nets.data import Shifted, parse_data
     from steepslope_lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
     from steepslope_lab.shifts.writing import shifted_file_names
 
@@ -82,7 +80,7 @@ def write_shift(
     shifted: "Shifted", source: str, out: Path, options: WritingOptions, names: Sequence[str] | None = None
 ) -> None:
     """Write a data set's shifted images, and say how they are read."""
-    from steepslope.nets.data.images import SHEET
+    from steepslope.nets.data import SHEET
     from steepslope_lab.shifts.writing import write_shifted
 
     write_shifted(shifted, source, out, options, say, names)
@@ -107,8 +105,7 @@ def stylize(data: str, out: str, style: StylizeOptions, options: WritingOptions)
     options
         How the images are written.
     """
-    from steepslope.nets.data.shifted import Shifted
-    from steepslope.nets.data.specs import parse_data
+    from steepslope.nets.data import Shifted, parse_data
     from steepslope_lab.shifts.stylization import Stylization, look_at_stylizer_and_styles, style_data_spec
 
     look_at_stylizer_and_styles(style)
@@ -137,8 +134,8 @@ def train_stylizer(
     backbone
         Classifier spec of a convolutional net for colour images: timm:NAME, torchvision:NAME or checkpoint:DIR.
     """
-    from steepslope.nets.classifiers.specs import load_classifier
-    from steepslope.nets.data.specs import parse_data
+    from steepslope.nets.classifiers import load_classifier
+    from steepslope.nets.data import parse_data
     from steepslope_lab.shifts.stylization import style_data_spec
     from steepslope_lab.shifts.stylizer_training import train_stylizer as train
 
@@ -183,10 +180,8 @@ def recolor(
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
-    from steepslope.nets.classifiers.specs import load_classifier
-    from steepslope.nets.data.class_names import ClassNames, read_classes
-    from steepslope.nets.data.shifted import Shifted
-    from steepslope.nets.data.specs import parse_data
+    from steepslope.nets.classifiers import load_classifier
+    from steepslope.nets.data import ClassNames, Shifted, parse_data, read_classes
     from steepslope_lab.shifts.recolor import Recoloring
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))

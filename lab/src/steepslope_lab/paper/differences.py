@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
 from pathlib import Path
 
-from steepslope.metrics.intervals import resample_all
-from steepslope.metrics.measures import METRICS, measures_at
-from steepslope.metrics.ranking import rank_rows
-from steepslope.report.grid import Cell, Grid, estimate_cell
+from steepslope.metrics import METRICS, measures_at, rank_rows, resample_all
+from steepslope.report import Cell, Grid, estimate_cell
 from steepslope_lab.paper.methods import Wanted, confidences_of_line
 from steepslope_lab.paper.tables import decimals_shown, table_column
 from steepslope_lab.paper.workspace import Case, title_of_images

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml
-from steepslope.nets.data.specs import parse_data
+from steepslope.files import dataclass_from_yaml, read_yaml
+from steepslope.nets.data import parse_data
 from steepslope_lab.paper.methods import KINDS, Method, Wanted, method_of_line, score_step
 from steepslope_lab.paper.oracle_steps import sweep_step
 from steepslope_lab.paper.steps import Step, steps_in_order

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from steepslope.losses import Loss, cross_entropy, focal, steep_slope
-from steepslope.metrics.selective import RiskCoverage
+from steepslope.metrics import RiskCoverage
 from steepslope_lab.paper.style import (
     BLACK,
     GREY,

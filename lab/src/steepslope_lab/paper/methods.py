@@ -15,20 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.files.extras import imported_by_name
-from steepslope.files.folders import digest_of, read_json, staged_folder, write_json
+from steepslope.files import digest_of, imported_by_name, read_json, staged_folder, write_json
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, loss_parameters
-from steepslope.metrics import aurc
-from steepslope.metrics.intervals import compare, values_of_measures
-from steepslope.metrics.paper import PAPER_METRICS, float32_sigmoid, paper_tnr_cut
-from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
-from steepslope.nets.data.images import Dataset
-from steepslope.nets.training.loading import load_oracle
+from steepslope.metrics import (
+    PAPER_METRICS,
+    RiskCoverage,
+    aurc,
+    compare,
+    float32_sigmoid,
+    paper_tnr_cut,
+    risk_coverage_curve,
+    values_of_measures,
+)
+from steepslope.nets.data import Dataset
+from steepslope.nets.training import load_oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import BASELINE, Resources, Scored, confidences_of_scores
-from steepslope.report.evaluation import evaluated_rows, nan_to_none
-from steepslope.scores import SCORES, Score
-from steepslope.scores.own import own_confidence
+from steepslope.report import BASELINE, Resources, Scored, confidences_of_scores, evaluated_rows, nan_to_none
+from steepslope.scores import SCORES, Score, own_confidence
 from steepslope.theory import focal_confidence
 from steepslope_lab.paper.oracle_steps import features_oracle_step, fused_oracle_step, oracle_step
 from steepslope_lab.paper.output_steps import output_steps

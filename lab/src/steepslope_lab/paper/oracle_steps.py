@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 
 from steepslope.checks import listed
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.folders import digest_of, staged_folder, write_json
-from steepslope.nets.training.launch import train_stages
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.request import FinetuneRequest
-from steepslope.oracle import Oracle
-from steepslope.oracle.base import loss_of_settings
-from steepslope.oracle.settings import Budget
-from steepslope.oracle.storage import CARD
+from steepslope.files import digest_of, staged_folder, write_json
+from steepslope.nets.training import FinetuneRequest, ImageOracle, train_stages
+from steepslope.oracle import CARD, Budget, Oracle, loss_of_settings
 from steepslope_lab.paper.output_steps import fit_rows_step, net_steps, output_steps
 from steepslope_lab.paper.preset import Pair
 from steepslope_lab.paper.steps import Settings, Step, folder_slug, settings_in_words

@@ -10,21 +10,12 @@ import sklearn.datasets
 from PIL import Image
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.folders import staged_folder
-from steepslope.files.weights import save_arrays
-from steepslope.nets.classifiers.nets import CARD
-from steepslope.nets.classifiers.training import recipe_of_settings, train_classifier
-from steepslope.nets.data.image_files import CARD as SHIFT_CARD
-from steepslope.nets.data.images import Divisible
-from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.extraction.extraction import extract, summary_of_outputs
-from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.extraction.other_nets import Unlabelled, summary_of_features
-from steepslope.numerics.linear import fit_standardised_softmax
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import MANIFEST
-from steepslope.outputs.labels import UNKNOWN
+from steepslope.files import save_arrays, staged_folder
+from steepslope.nets.classifiers import CARD, recipe_of_settings, train_classifier
+from steepslope.nets.data import CARD as SHIFT_CARD, Divisible, Shift, Shifted, ShiftSpec, parse_data
+from steepslope.nets.extraction import ExtractionOptions, Unlabelled, extract, summary_of_features, summary_of_outputs
+from steepslope.numerics import fit_standardised_softmax
+from steepslope.outputs import MANIFEST, UNKNOWN, ClassifierOutputs
 from steepslope_lab.paper.steps import Step, settings_in_words
 from steepslope_lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope_lab.shifts.options import RecolorOptions, StylizeOptions, StylizerTraining

@@ -1,6 +1,6 @@
 """On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each.
 
-It names trainings of :mod:`steepslope.nets.training.recipes`.
+It names trainings of :mod:`steepslope.nets.training._recipes`.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
-from steepslope.nets.training.recipes import training_recipes
+from steepslope.files import dataclass_from_yaml, read_yaml, set_in_yaml
+from steepslope.nets.training import training_recipes
 
 FOLDER = Path(__file__).parent / "presets"
 INPUT = ("size", "mean", "std", "resize")

@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import field, read_json, staged_folder
-from steepslope.report.grid import Grid, grid_in_markdown
+from steepslope.files import field, read_json, staged_folder
+from steepslope.report import Grid, grid_in_markdown
 from steepslope_lab.paper.style import save_figure
 
 ENDS = ("md", "png", "svg")

@@ -7,8 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from steepslope.files.artifact import DELETE, Artifact
-from steepslope.files.folders import write_json
+from steepslope.files import DELETE, Artifact, write_json
 from steepslope_lab.paper.workspace import Workspace
 
 Settings = Mapping[str, Any]

@@ -12,10 +12,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.metrics.intervals import BOUNDS
-from steepslope.metrics.measures import METRICS, PERCENT, SEPARABILITY, Metric
-from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
+from steepslope.metrics import BOUNDS, METRICS, PAPER_METRICS, PERCENT, SEPARABILITY, Metric
+from steepslope.report import UNDEFINED, Cell, Grid, estimate_cell
 
 Row = Mapping[str, Any]
 MCP = "MCP"  # the line with which all others are compared

@@ -13,8 +13,8 @@ import numpy as np
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.folders import read_json
-from steepslope.report.grid import UNDEFINED, Cell, Grid
+from steepslope.files import read_json
+from steepslope.report import UNDEFINED, Cell, Grid
 from steepslope_lab.paper.differences import differences_of_lines
 from steepslope_lab.paper.experiment import Experiment, sweep_steps_of, wanted_lines_of
 from steepslope_lab.paper.figures import (

@@ -9,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import Notice, silent
-from steepslope.files.weights import load_arrays
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.augmentation import Augmented
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Dataset, Divisible
-from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data
-from steepslope.nets.extraction.extraction import data_by_split
+from steepslope.files import Notice, load_arrays, silent
+from steepslope.nets.classifiers import Classifier, load_classifier
+from steepslope.nets.data import (
+    SPLIT_SEED,
+    Augmented,
+    ClassNames,
+    Dataset,
+    DatasetSpec,
+    Divisible,
+    holdout_split,
+    parse_data,
+)
+from steepslope.nets.extraction import data_by_split
 from steepslope.outputs import ClassifierOutputs
 from steepslope_lab.paper.preset import Preset
 

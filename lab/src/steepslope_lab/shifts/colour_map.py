@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from steepslope.files.extras import require_extra
+from steepslope.files import require_extra
 
 # Lowest and highest L, u and v of all sRGB colours, rounded outwards: u spans −83.1…175.1, and v −134.2…107.5.
 LOWEST = (0.0, -84.0, -135.0)

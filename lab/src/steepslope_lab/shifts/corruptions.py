@@ -19,10 +19,9 @@ from PIL import Image
 
 from steepslope.checks import SEED, Check, optional, require, whole
 from steepslope.errors import require_known
-from steepslope.files.extras import require_extra, versions_of
-from steepslope.nets.data.images import Labels, Picture
-from steepslope.nets.data.shifted import Size
-from steepslope.nets.seeding import seed_of
+from steepslope.files import require_extra, versions_of
+from steepslope.nets import seed_of
+from steepslope.nets.data import Labels, Picture, Size
 from steepslope_lab.shifts.pixels import cropped_picture, picture_as_bytes, pixels_as_picture
 
 Bytes = NDArray[np.uint8]

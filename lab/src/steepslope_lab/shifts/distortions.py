@@ -16,10 +16,10 @@ from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, m
 
 from steepslope.checks import whole
 from steepslope.errors import SteepslopeError
-from steepslope.files.extras import optional_library
-from steepslope.nets.data.images import image_in_pil, open_image
-from steepslope.nets.seeding import seeded
-from steepslope.numerics.threads import single_thread
+from steepslope.files import optional_library
+from steepslope.nets import seeded
+from steepslope.nets.data import image_in_pil, open_image
+from steepslope.numerics import single_thread
 from steepslope_lab.shifts.corruptions import Bytes, ShiftByKind
 from steepslope_lab.shifts.pixels import picture_as_bytes, pixels_as_picture
 

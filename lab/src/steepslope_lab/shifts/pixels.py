@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.nets.data.images import Dataset, Picture, as_colour, image_in_pil
-from steepslope.nets.data.transforms import Transform
+from steepslope.nets.data import Dataset, Picture, Transform, as_colour, image_in_pil
 
 
 def device_at_hand() -> torch.device:

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.extras import require_extra, versions_of
-from steepslope.nets.classifiers.classifier import COLOUR, Classifier
-from steepslope.nets.data.images import Labels, Picture
-from steepslope.nets.data.shifted import Size
-from steepslope.outputs.labels import UNKNOWN
+from steepslope.files import require_extra, versions_of
+from steepslope.nets.classifiers import COLOUR, Classifier
+from steepslope.nets.data import Labels, Picture, Size
+from steepslope.outputs import UNKNOWN
 from steepslope_lab.shifts.colour_map import ColourMap, roughness
 from steepslope_lab.shifts.options import RecolorOptions
 from steepslope_lab.shifts.pixels import device_at_hand

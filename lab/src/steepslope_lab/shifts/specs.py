@@ -7,7 +7,7 @@
 from functools import partial
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.extras import parse_query
+from steepslope.files import parse_query
 from steepslope_lab.shifts.corruptions import Corruption, ShiftByKind
 from steepslope_lab.shifts.distortions import Distortion
 

@@ -12,12 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.extras import versions_of
-from steepslope.nets.data.images import Dataset, Labels, Picture
-from steepslope.nets.data.shifted import Size
-from steepslope.nets.data.specs import DATASETS, parse_data
-from steepslope.nets.data.transforms import LUMA
-from steepslope.nets.seeding import seed_of
+from steepslope.files import versions_of
+from steepslope.nets import seed_of
+from steepslope.nets.data import DATASETS, LUMA, Dataset, Labels, Picture, Size, parse_data
 from steepslope_lab.shifts.options import StylizeOptions
 from steepslope_lab.shifts.pixels import (
     Reader,

@@ -14,11 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, explained, located
-from steepslope.files.artifact import DELETE, Artifact
-from steepslope.files.extras import versions_of
-from steepslope.files.folders import digest_of, field, read_json, write_json
-from steepslope.files.yaml_files import dataclass_from_yaml
-from steepslope.nets.weights import digest_of_weights, load_weights, save_weights
+from steepslope.files import DELETE, Artifact, dataclass_from_yaml, digest_of, field, read_json, versions_of, write_json
+from steepslope.nets import digest_of_weights, load_weights, save_weights
 from steepslope_lab.shifts.stylizer_encoder import FAILURES, RGB, Encoder, EncoderPlan, rebuilt_encoder
 
 CARD = "stylizer.json"

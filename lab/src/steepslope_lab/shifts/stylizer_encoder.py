@@ -15,9 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.nets.classifiers.backbones import BeforeLastLinear
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import architecture_spec, load_classifier, spec_without_weights
+from steepslope.nets.classifiers import (
+    BeforeLastLinear,
+    Classifier,
+    architecture_spec,
+    load_classifier,
+    spec_without_weights,
+)
 
 RGB = 3
 TRIAL_SIDE = 128  # pixels: enough for 32-fold reductions, and small enough to take no time

@@ -17,13 +17,11 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import MADE
-from steepslope.files.progress import Notice, bar, silent
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.data.images import Dataset
-from steepslope.nets.seeding import seeded
-from steepslope.nets.weights import save_training_state, take_up_state
-from steepslope.numerics.small_net import warm_cosine_rate
+from steepslope.files import MADE, Notice, bar, silent
+from steepslope.nets import save_training_state, seeded, take_up_state
+from steepslope.nets.classifiers import Classifier
+from steepslope.nets.data import Dataset
+from steepslope.numerics import warm_cosine_rate
 from steepslope_lab.shifts.options import StylizerTraining
 from steepslope_lab.shifts.pixels import content_reader, cut_square, device_at_hand, style_reader
 from steepslope_lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, channel_moments, planned_decoder

@@ -17,14 +17,21 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.errors import SteepslopeError, reason_of
-from steepslope.files.artifact import DELETE, Artifact
-from steepslope.files.folders import write_json
-from steepslope.files.progress import Notice, bar, silent
-from steepslope.nets.data.image_files import CARD, ShiftCard
-from steepslope.nets.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture, open_image
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.transforms import unreadable_image, why_unreadable
-from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME
+from steepslope.files import DELETE, Artifact, Notice, bar, silent, write_json
+from steepslope.nets.data import (
+    ARRAYS,
+    CARD,
+    SHEET,
+    SUFFIXES,
+    Dataset,
+    Picture,
+    ShiftCard,
+    Shifted,
+    open_image,
+    unreadable_image,
+    why_unreadable,
+)
+from steepslope.outputs import UNKNOWN, UNKNOWN_NAME
 from steepslope_lab.shifts.options import WritingOptions
 from steepslope_lab.shifts.pixels import cropped_picture, picture_as_bytes, pixels_as_picture
 

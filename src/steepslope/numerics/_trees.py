@@ -71,7 +71,7 @@ def _largest_single(threshold: float) -> np.float32:
     single = np.float32(threshold)
     if single <= threshold:
         return single
-    return np.nextafter(single, np.float32(-np.inf))
+    return np.float32(np.nextafter(single, np.float32(-np.inf)))
 
 
 def tree_log_odds(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:

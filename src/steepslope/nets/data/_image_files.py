@@ -92,10 +92,8 @@ class ImageFiles:
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash of the ids, the labels and the files' fingerprints."""
         files = [self._fingerprint_of_file(place, verify) for place in self.places[rows]]
-        parts = [self.ids[rows], files, labels_at(self.labels, rows)]
-        if self.brought_to is not None:
-            parts.append(self.brought_to)
-        return digest_of(parts)
+        parts = (self.ids[rows], files, labels_at(self.labels, rows))
+        return digest_of(parts if self.brought_to is None else (*parts, self.brought_to))
 
     def subset(self, rows: NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
@@ -203,7 +201,7 @@ def open_image_files(argument: str, split: str, names: ClassNames) -> ImageFiles
     folder = folder_of_data_spec("images", argument)
     files = _image_files_among(_file_names_below(folder), folder)
     card = ShiftCard.of(folder)
-    return ImageFiles(files, files, brought_to=card and card.size, root=folder)
+    return ImageFiles(files, files, brought_to=None if card is None else card.size, root=folder)
 
 
 def look_at_image_files(argument: str, split: str = "") -> None:

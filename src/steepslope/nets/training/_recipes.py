@@ -14,4 +14,4 @@ def training_recipes() -> dict[str, Path]:
     >>> list(training_recipes())[:2]
     ['cifar10-classifier', 'cifar10']
     """
-    return {path.stem: path for path in sorted(Path(__file__).with_suffix("").glob("*.yaml"))}
+    return {path.stem: path for path in sorted(Path(__file__).with_name("recipes").glob("*.yaml"))}

@@ -132,7 +132,8 @@ def test_public_names_are_those_of_their_page() -> None:
         assert {*getattr(module, "__all__", shown)} == {*shown}, place
     lazy = [path.parent for path in Path(steepslope.__file__).parent.rglob("__init__.pyi")]
     top = Path(steepslope.__file__).parents[1]
-    assert {".".join(folder.relative_to(top).parts) for folder in lazy} <= {place for place, _ in rows}
+    packages = {".".join(folder.relative_to(top).parts) for folder in lazy}
+    assert {name for name in packages if import_module(name).__all__} <= {place for place, _ in rows}
     package: Any = steepslope
     with pytest.raises(AttributeError, match="oracle_of_delphi"):
         _ = package.oracle_of_delphi

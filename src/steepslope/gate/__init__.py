@@ -11,4 +11,4 @@
 import lazy_loader
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["Decisions", "Gate"]
+__all__ = ["Gate"]

@@ -16,4 +16,4 @@
 import lazy_loader
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["Certificate", "Objectives"]
+__all__: list[str] = []

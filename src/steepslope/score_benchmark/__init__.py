@@ -8,4 +8,4 @@ oracle on all pairs, as a table and as JSON, and the check of such JSON that oth
 import lazy_loader
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["load_frozen_pairs", "save_frozen_pairs"]
+__all__: list[str] = []

@@ -7,4 +7,4 @@ for them, and copies that were checked; ``_options``: whose are required.
 import lazy_loader
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["sign", "verified"]
+__all__: list[str] = []

@@ -12,4 +12,4 @@ of ImageNet.
 import lazy_loader
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["parse_data"]
+__all__: list[str] = []

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
-from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data._class_names import ClassNames
 from tests.images import PIXELS, opened, png, write_shard
 
 

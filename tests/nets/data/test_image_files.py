@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Divisible
-from steepslope.nets.data.transforms import Transform
+from steepslope.nets.data._class_names import ClassNames
+from steepslope.nets.data._images import Divisible
+from steepslope.nets.data._transforms import Transform
 from tests.images import PIXELS, folder_of, opened, png
 
 

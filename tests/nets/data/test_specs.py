@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data import specs
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Images, image_row_ids
-from steepslope.nets.data.specs import DATASETS, Source, holdout_split, parse_data, train_and_test
-from steepslope.nets.extraction.extraction import data_by_split, extract
-from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data import _specs as specs
+from steepslope.nets.data._class_names import ClassNames
+from steepslope.nets.data._images import Images, image_row_ids
+from steepslope.nets.data._specs import DATASETS, Source, holdout_split, parse_data, train_and_test
+from steepslope.nets.extraction._extraction import data_by_split, extract
+from steepslope.nets.extraction._options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
 from tests.images import PIXELS, folder_of, png, table_of

@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +71,11 @@ def timm_classifier(argument: str) -> Classifier:
         transform = transform.changed(mean=unknown, std=unknown)
         why_unknown = _OF_A_FILE
     transform = _normalised_by_spec(transform, options, f"timm:{argument}")
-    classifier = _frozen_backbone(spec, model, _TimmNet(model), transform, model.num_classes)
-    return replace(classifier, why_unknown=why_unknown)
+    num_classes = model.num_classes
+    classes = wordnet_labels() if num_classes == NUM_CLASSES else None
+    digest = module_digest(model)
+    net = _TimmNet(model).eval()
+    return Classifier(spec, net, transform, num_classes, digest, classes, why_unknown=why_unknown)
 
 
 def torchvision_classifier(argument: str) -> Classifier:
@@ -102,7 +104,9 @@ def torchvision_classifier(argument: str) -> Classifier:
         side / preset.resize_size[0],
         preset.interpolation.value,
     )
-    return _frozen_backbone(spec, model, BeforeLastLinear(model), transform, NUM_CLASSES)
+    digest = module_digest(model)
+    net = BeforeLastLinear(model).eval()
+    return Classifier(spec, net, transform, NUM_CLASSES, digest, wordnet_labels())
 
 
 def module_classifier(argument: str) -> Classifier:
@@ -126,9 +130,9 @@ def module_classifier(argument: str) -> Classifier:
     _load_spec_weights(model, options.get("weights"))
     transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of_net(model))
     transform = _normalised_by_spec(transform, options, f"module:{argument}")
-    classifier = _frozen_backbone(f"module:{name}", model, BeforeLastLinear(model), transform, None)
-    digest = _digest_with_source(classifier.digest, source)
-    return replace(classifier, digest=digest, classes=_classes_of_module(model))
+    digest = _digest_with_source(module_digest(model), source)
+    net = BeforeLastLinear(model).eval()
+    return Classifier(f"module:{name}", net, transform, None, digest, _classes_of_module(model))
 
 
 def _digest_with_source(digest: str, source: str) -> str:
@@ -150,7 +154,7 @@ def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classi
         model = TwoParts(model)
     if isinstance(model, TwoParts):
         return Classifier(spec, model.eval(), transform, None, module_digest(model.net))
-    return _frozen_backbone(spec, model, BeforeLastLinear(model), transform, None)
+    return Classifier(spec, BeforeLastLinear(model).eval(), transform, None, module_digest(model))
 
 
 class _TimmNet(nn.Module):
@@ -201,13 +205,6 @@ class BeforeLastLinear(nn.Module):
         return features.flatten(1), logits
 
 
-def _frozen_backbone(
-    spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None
-) -> Classifier:
-    classes = wordnet_labels() if num_classes == NUM_CLASSES else None
-    return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
-
-
 def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
     """Return the labels of a module's own class names, if it has an attribute ``classes`` of different names."""
     names = getattr(model, "classes", None)
@@ -236,11 +233,9 @@ def _spec_numbers_per_channel(which: str, text: str, channels: int, place: str) 
         else:
             numbers = list(map(float, text.split(",")))
     if len(numbers) not in (1, channels) or not all(0 <= value < math.inf for value in numbers):
-        others = f", or {channels} with commas between them"
-        if channels == 1:
-            others = ""
-        elif channels == COLOUR:
-            others = f", {COLOUR} with commas between them, or {_IMAGENET}"
+        others = {1: "", COLOUR: f", {COLOUR} with commas between them, or {_IMAGENET}"}.get(
+            channels, f", or {channels} with commas between them"
+        )
         raise SteepslopeError(f"expected a number{others}, found {text!r}", f"{place}: {which}")
     if len(numbers) == 1:
         numbers *= channels
@@ -258,8 +253,8 @@ def _dropout_rate_of_spec(text: str, place: str) -> float:
 
 def _create_backbone(create: Callable[[], nn.Module], spec: str) -> Any:
     missing = "its weights are not available from the hub; give ?weights=FILE or ?weights=random"
-    kinds = (OSError, RuntimeError, ValueError)
-    with explained(missing, spec, kinds, longest=200), seeded(0):  # so that random weights are the same each time
+    # seeded, so that random weights are the same each time
+    with explained(missing, spec, (OSError, RuntimeError, ValueError), longest=200), seeded(0):
         return create()
 
 

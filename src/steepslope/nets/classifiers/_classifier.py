@@ -117,36 +117,35 @@ class Classifier:
             if not has_channels:
                 missing.append(f"{options['channels']} (unless {COLOUR})")
             why = self.why_unknown or f"{self.spec} has none of its own"
-            remedy = f"{options['preprocessing']} FILE.json in place of all"
             together = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
-            raise SteepslopeError(f"have to be given, since {why}; or {remedy}", together)
+            raise SteepslopeError(
+                f"have to be given, since {why}; or {options['preprocessing']} FILE.json in place of all", together
+            )
         if min(transform.size) < 1:
             raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])
         if min(transform.std) <= 0:
             raise SteepslopeError(f"expected numbers > 0, found {transform.std}", options["std"])
 
     def _tried_with(self, transform: Transform, options: Mapping[str, str]) -> Self:
-        """Return the classifier with another transform, and with the number of classes that its net then gives."""
-        changed = replace(self, transform=transform)
-        remedy = f"{options['channels']} and {options['size']} change that"
-        return replace(changed, num_classes=changed._classes_by_trial_run(remedy))
+        """Return the classifier with another transform, and with the number of classes that its net then gives.
 
-    def _classes_by_trial_run(self, remedy: str) -> int:
-        """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
-        images = self.noise(2)
+        The net is run on two images of noise; raise unless it gives logits.
+        """
+        changed = replace(self, transform=transform)
+        images = changed.noise(2)
         size = " × ".join(map(str, images.shape))
+        message = f"cannot run on images of shape {size}: {options['channels']} and {options['size']} change that"
         # of any kind: whatever the net raises on images that it does not take
-        message = f"cannot run on images of shape {size}: {remedy}"
         with explained(message, self.spec, longest=160), torch.inference_mode():
             _, logits = self.net(images)
-        shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
+        shape = tuple(getattr(logits, "shape", ()))
         if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
             found = shape or type(logits).__name__
             raise SteepslopeError(f"expected logits of shape (n, K), K >= 2, found {found}", self.spec)
         sums = logits.float().sum(dim=1)
         if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
             raise SteepslopeError("expected logits, found probabilities (each row sums to 1)", self.spec)
-        return shape[1]
+        return replace(changed, num_classes=shape[1])
 
     def named(self, classes: Mapping[str, int] | None) -> Self:
         """Return the same with these names of its classes; None changes nothing."""
@@ -244,7 +243,8 @@ def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
 
 def module_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 of a module's layers and weights, in hex."""
-    rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
+    # timm's dropout is no layer
+    rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]
     return digest_of_weights(f"{type(module).__module__} {module!r} {rates}", module)
 
 

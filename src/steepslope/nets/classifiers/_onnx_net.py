@@ -41,8 +41,7 @@ class OnnxNet(nn.Module):
         self.open()
         inputs = self.session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _FLOAT_TYPES:
-            found = _in_words(inputs)
-            raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
+            raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {_in_words(inputs)}", source)
         self.input = inputs[0]
         self.fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
         self.logits, self.features = _onnx_output_names(self.session.get_outputs(), source)
@@ -98,8 +97,9 @@ def _onnx_output_names(outputs: Any, source: str) -> tuple[str, str | None]:
     if "logits" in flat:
         return "logits", features
     if len(flat) != 1:
-        expected = "one output of floats (n, K), or one of them named logits"
-        raise SteepslopeError(f"expected {expected}, found {_in_words(outputs)}", source)
+        raise SteepslopeError(
+            f"expected one output of floats (n, K), or one of them named logits, found {_in_words(outputs)}", source
+        )
     return flat[0], features
 
 
@@ -160,8 +160,9 @@ def _agreeing_onnx_net(exported: OnnxNet, net: nn.Module, images: Tensor) -> Onn
     if expected.shape == found.shape:
         gap = float((expected - found).abs().max())
     if not gap <= 1e-3 or not torch.equal(expected.argmax(dim=1), found.argmax(dim=1)):
-        message = f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3"
-        raise SteepslopeError(message, exported.source)
+        raise SteepslopeError(
+            f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3", exported.source
+        )
     return exported.eval()
 
 

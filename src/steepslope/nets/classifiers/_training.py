@@ -74,8 +74,9 @@ def train_classifier(
     )
     spec = parse_data(data)
     if spec.split not in (None, TRAIN):
-        message = f"a classifier trains on the training split, not on the {spec.split} split"
-        raise SteepslopeError(message, f"data {data!r}")
+        raise SteepslopeError(
+            f"a classifier trains on the training split, not on the {spec.split} split", f"data {data!r}"
+        )
     images = spec.load_into_memory(TRAIN)
     _require_image_shape(net, images, spec.name)
     if spec.is_named:
@@ -201,12 +202,10 @@ def _normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:
 def _require_image_shape(net: str, images: Images, source: str) -> None:
     """Raise unless the images have the shape that the net is built for."""
     side = NETS[net].image_size
-    kind = "grey"
-    expected: tuple[int, ...] = (side, side)
-    if NETS[net].channels == 3:
-        kind = "colour"
-        expected = (side, side, 3)
+    is_colour = NETS[net].channels == 3
+    expected = (side, side, 3) if is_colour else (side, side)
     if images.pixels.shape[1:] != expected:
+        kind = "colour" if is_colour else "grey"
         found = "×".join(map(str, images.pixels.shape[1:]))
         raise SteepslopeError(f"{net} expects {kind} images of {side}×{side} pixels, found {found}", source)
 

@@ -90,8 +90,9 @@ class ClassNames:
     def require_as_many(self, found: int, what: str, place: str | Path) -> None:
         """Raise unless there are as many as the classifier has classes: else each label could be another class."""
         if self.num_classes not in (None, found):
-            expected = f"expected {self.num_classes} {what}, as many as the classifier has"
-            raise SteepslopeError(f"{expected}, found {found}: {ADVICE}", place)
+            raise SteepslopeError(
+                f"expected {self.num_classes} {what}, as many as the classifier has, found {found}: {ADVICE}", place
+            )
 
     def agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
         """Return the names by label on which the classifier and a data set with these ``names`` agree; None if neither.

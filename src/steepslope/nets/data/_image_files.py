@@ -115,8 +115,10 @@ def require_no_url(text: str) -> None:
     steepslope.errors.SteepslopeError: 's3://lake/a': expected files on a disk, found a URL: ...
     """
     if "://" in text:
-        remedy = "copy or mount them, or load them with the library datasets (hf:NAME)"
-        raise SteepslopeError(f"{text!r}: expected files on a disk, found a URL: {remedy}")
+        raise SteepslopeError(
+            f"{text!r}: expected files on a disk, found a URL: "
+            "copy or mount them, or load them with the library datasets (hf:NAME)"
+        )
 
 
 def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFiles:

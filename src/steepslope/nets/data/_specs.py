@@ -26,7 +26,7 @@ SHIFT_GROUP = "steepslope.shifts"  # of entry points: the name of a shift -> wha
 SPLIT_SEED = 42  # of the hold-out split
 
 
-def no_splits(argument: str) -> tuple[str, ...]:
+def _no_splits(argument: str) -> tuple[str, ...]:
     """Return none, of a source whose data sets are one whole."""
     return ()
 
@@ -46,7 +46,7 @@ class Source:
 
     open: Callable[[str, str, ClassNames], Dataset]
     look: Callable[[str, str], object]
-    splits: Callable[[str], tuple[str, ...]] = no_splits
+    splits: Callable[[str], tuple[str, ...]] = _no_splits
     named: bool = True
 
 
@@ -163,8 +163,9 @@ def parse_data(text: str) -> DatasetSpec:
 def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
     """Parse a spec that begins with a shift: the name of its entry point, its argument, ``/``, and a data spec."""
     if name == "wds":
-        remedy = "hf:FOLDER?label=cls reads WebDataset shards by datasets"
-        raise SteepslopeError(f"unknown data scheme in {text!r}: {remedy}")
+        raise SteepslopeError(
+            f"unknown data scheme in {text!r}: hf:FOLDER?label=cls reads WebDataset shards by datasets"
+        )
     shifts = shift_parsers()
     require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])
     schemes = "|".join(map(re.escape, [*shifts, *DATASETS]))

@@ -22,6 +22,7 @@ from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.files import optional_library, read_json
 from steepslope.nets.data._images import Dataset, Picture, as_colour, as_grey
 from steepslope.nets.data._shifted import size_brought_to
+from steepslope.numerics import blocks
 
 _tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
@@ -257,8 +258,8 @@ def decoded_image_batches(
     SteepslopeError
         If an image cannot be read; the message names the first.
     """
-    batches_of_rows = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
-    for batch in image_batch_loader(data, transform, batches_of_rows, workers):
+    batches = [rows[block].tolist() for block in blocks(len(rows), size)]
+    for batch in image_batch_loader(data, transform, batches, workers):
         if batch.failed:
             raise unreadable_image(data, *batch.failed[0])
         assert batch.images is not None

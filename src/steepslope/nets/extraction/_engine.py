@@ -63,8 +63,11 @@ def noise_of_images(images: Tensor) -> Tensor:
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
     """Return what :func:`noise_of_images` does, with a function for the lower medians of rows, (n, w) -> (n,)."""
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
-    both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / _MASK_NORM
-    deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), medians(both) / _NORMAL_MEDIAN], 1)
+    both = down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]
+    responses = both.abs().flatten(1) / _MASK_NORM
+    by_mean = responses.mean(dim=1) * math.sqrt(math.pi / 2)
+    by_median = medians(responses) / _NORMAL_MEDIAN
+    deviations = torch.stack([by_mean, by_median], 1)
     between_rows = images.diff(dim=2).abs().mean(dim=(1, 2, 3))
     between_columns = images.diff(dim=3).abs().mean(dim=(1, 2, 3))
     differences = (between_rows + between_columns) / 2
@@ -140,8 +143,11 @@ class Engine:
     def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Self:
         """Move the classifier to the device; where it can, colour images lie there channels last, which is faster."""
         if "dropout" in options.evidence and not dropout_layers(classifier.net):
-            hint = "(?dropout=RATE gives a timm model one before its last layer)"
-            raise SteepslopeError(f"expected dropout layers for dropout passes, found none {hint}", classifier.spec)
+            raise SteepslopeError(
+                "expected dropout layers for dropout passes, found none "
+                "(?dropout=RATE gives a timm model one before its last layer)",
+                classifier.spec,
+            )
         net = fabric.to_device(classifier.net).requires_grad_(False)
         engine = cls(net, fabric, options, classifier.transform, torch.channels_last)
         if classifier.trainable and classifier.transform.channels == 3:

@@ -236,8 +236,9 @@ def _require_same_extraction(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -
                 other = first[out][name]
                 if other != value:
                     hint = " (--verify where each machine has its own copy)" if name == "fingerprint" else ""
-                    expected = f"expected the same {name} in all processes{hint}"
-                    raise SteepslopeError(f"{expected}, found {value} and {other}", out)
+                    raise SteepslopeError(
+                        f"expected the same {name} in all processes{hint}, found {value} and {other}", out
+                    )
 
 
 def _extract_job(engine: Engine, job: _Job, classes: _Classes, notice: Notice) -> None:

@@ -81,8 +81,11 @@ def _require_master_address(fabric: Fabric, nodes: int) -> None:
     alone = isinstance(environment, _fabrics.plugins.environments.LightningEnvironment)
     missing = [name for name in _MASTER if name not in os.environ]
     if nodes > 1 and alone and missing:
-        expected = f"expected torchrun --nnodes {nodes}, or {', '.join(_MASTER)} in the environment of each machine"
-        raise SteepslopeError(f"{expected}, found no {', '.join(missing)}", "num_nodes")
+        raise SteepslopeError(
+            f"expected torchrun --nnodes {nodes}, or {', '.join(_MASTER)} in the environment of each machine, "
+            f"found no {', '.join(missing)}",
+            "num_nodes",
+        )
 
 
 def _join_processes(fabric: Fabric, processes: int) -> None:
@@ -91,9 +94,12 @@ def _join_processes(fabric: Fabric, processes: int) -> None:
         fabric.launch()
     except torch.distributed.DistError as error:
         place = ":".join(os.environ.get(name, "?") for name in _MASTER[:2])
-        waited = f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain"
-        expected = "expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open"
-        raise SteepslopeError(f"{waited}: {expected} ({reason_of(error, 120)})", "num_nodes") from error
+        raise SteepslopeError(
+            f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain: "
+            "expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open "
+            f"({reason_of(error, 120)})",
+            "num_nodes",
+        ) from error
     except Exception as error:
         raise SteepslopeError(f"{_UNAVAILABLE} ({reason_of(error, 200)})", _CHOICES) from error
     if torch.distributed.is_initialized():
@@ -109,8 +115,9 @@ def _processes_and_machines(machines: Machines) -> tuple[int, int]:
     devices = machines.devices or local
     nodes = machines.num_nodes or world // local
     if devices * nodes != world:
-        message = f"expected {world} processes, as torchrun started, found {devices} × {nodes}"
-        raise SteepslopeError(message, "devices and num_nodes")
+        raise SteepslopeError(
+            f"expected {world} processes, as torchrun started, found {devices} × {nodes}", "devices and num_nodes"
+        )
     return devices, nodes
 
 

@@ -156,11 +156,12 @@ def join_shards(
 
 
 def _shard_arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
-    kinds = (OSError, ValueError, BadZipFile)
     for path in shards:
-        with explained("is damaged; delete it and run again", path, kinds), np.load(path) as archive:
-            arrays = [archive[name]] if name in archive.files else []
-        yield from arrays
+        damage = explained("is damaged; delete it and run again", path, (OSError, ValueError, BadZipFile))
+        with damage, np.load(path) as archive:
+            array = archive.get(name)
+        if array is not None:
+            yield array
 
 
 def _write_joined(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:

@@ -145,7 +145,9 @@ def module_source_digest(digest: str, place: str) -> str:
     Nothing is imported: the module ``place`` has to be there already.
     """
     module = sys.modules.get(place)
-    return digest if module is None else _digest_with_source(digest, inspect.getsource(module))
+    if module is None:
+        return digest
+    return _digest_with_source(digest, inspect.getsource(module))
 
 
 def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classifier:
@@ -211,7 +213,9 @@ def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
     labels = labels_by_name(names)
-    return labels if len(labels) == len(names) else None
+    if len(labels) < len(names):
+        return None
+    return labels
 
 
 def _normalised_by_spec(transform: Transform, options: dict[str, str], place: str) -> Transform:
@@ -298,4 +302,6 @@ def _weights_in_file(path: Path) -> dict[str, Tensor]:
 def _shape_of_weight(weight: object) -> str:
     if isinstance(weight, Tensor):
         return str(tuple(weight.shape))
-    return "none" if weight is None else type(weight).__name__
+    if weight is None:
+        return "none"
+    return type(weight).__name__

@@ -117,7 +117,8 @@ class Classifier:
             if not has_channels:
                 missing.append(f"{options['channels']} (unless {COLOUR})")
             why = self.why_unknown or f"{self.spec} has none of its own"
-            together = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+            last = missing.pop()
+            together = f"{', '.join(missing)} and {last}" if missing else last
             raise SteepslopeError(
                 f"have to be given, since {why}; or {options['preprocessing']} FILE.json in place of all", together
             )
@@ -149,7 +150,9 @@ class Classifier:
 
     def named(self, classes: Mapping[str, int] | None) -> Self:
         """Return the same with these names of its classes; None changes nothing."""
-        return self if classes is None else replace(self, classes=classes)
+        if classes is None:
+            return self
+        return replace(self, classes=classes)
 
     def agreed_classes(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
         """Return the names of the classes on which the classifier and a data set agree; see :class:`ClassNames`."""

@@ -141,9 +141,11 @@ CHECKPOINT = Artifact(  # by the fingerprint they are the same images under any 
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
     transform = _transform_of_small_net(card.net, card.mean, card.std)
-    classes = None if card.classes is None else labels_by_name(card.classes)
     digest = module_digest(net.eval())
-    return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, classes, card)
+    classifier = Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, card=card)
+    if card.classes is None:
+        return classifier
+    return classifier.named(labels_by_name(card.classes))
 
 
 def new_net(argument: str) -> Classifier:

@@ -71,10 +71,13 @@ class OnnxNet(nn.Module):
             self.open()
         pixels = images.float().cpu().numpy().astype(_FLOAT_TYPES[self.input.type])
         batch = self.fixed[0] or len(pixels)
-        names = [self.logits, self.features] if self.features else [self.logits]
+        names = [name for name in (self.logits, self.features) if name is not None]
         runs = [self._run_filled(pixels[rows], batch, names) for rows in blocks(len(pixels), batch)]
         outputs = [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*runs, strict=True)]
-        return (outputs[1].flatten(1) if self.features else None), outputs[0]
+        if self.features is None:
+            return None, outputs[0]
+        logits, features = outputs
+        return features.flatten(1), logits
 
     def _run_filled(self, pixels: Any, batch: int, names: list[str]) -> list[Any]:
         filled = np.zeros((batch, *pixels.shape[1:]), pixels.dtype)

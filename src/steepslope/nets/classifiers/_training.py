@@ -202,10 +202,12 @@ def _normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:
 def _require_image_shape(net: str, images: Images, source: str) -> None:
     """Raise unless the images have the shape that the net is built for."""
     side = NETS[net].image_size
-    is_colour = NETS[net].channels == 3
-    expected = (side, side, 3) if is_colour else (side, side)
+    kind = "grey"
+    expected: tuple[int, ...] = (side, side)
+    if NETS[net].channels == 3:
+        kind = "colour"
+        expected = (side, side, 3)
     if images.pixels.shape[1:] != expected:
-        kind = "colour" if is_colour else "grey"
         found = "×".join(map(str, images.pixels.shape[1:]))
         raise SteepslopeError(f"{net} expects {kind} images of {side}×{side} pixels, found {found}", source)
 

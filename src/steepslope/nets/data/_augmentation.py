@@ -54,9 +54,11 @@ def _augment_by_rectangle(image: _Floats, draw: _Draw) -> _Floats:
     wide = _side_within(math.sqrt(area / aspect), width)
     top = draw.integers(height - tall + 1)
     left = draw.integers(width - wide + 1)
-    is_grey = draw.uniform() < 0.5
+    grey = 0.0
+    if draw.uniform() < 0.5:
+        grey = draw.uniform()
     filled = image.copy()
-    filled[:, top : top + tall, left : left + wide] = draw.uniform() if is_grey else 0.0
+    filled[:, top : top + tall, left : left + wide] = grey
     return filled
 
 
@@ -150,7 +152,9 @@ def augmented_image(image: Image.Image, kind: str, draw: _Draw) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
     channels = np.moveaxis(np.atleast_3d(pixels), 2, 0)
     changed = (AUGMENTATIONS[kind](channels, draw).clip(0, 1) * 255).round().astype(np.uint8)
-    return Image.fromarray(changed[0] if is_grey else np.moveaxis(changed, 0, 2).copy())
+    if is_grey:
+        return Image.fromarray(changed[0])
+    return Image.fromarray(np.moveaxis(changed, 0, 2).copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +188,9 @@ class Augmented:
     @property
     def labels(self) -> Labels | None:
         """The classes of the originals, each as often as there are copies, (n × copies,); None where not known."""
-        return None if self.data.labels is None else np.repeat(self.data.labels, self.copies)
+        if self.data.labels is None:
+            return None
+        return np.repeat(self.data.labels, self.copies)
 
     @property
     def classes(self) -> tuple[str, ...] | None:

@@ -60,8 +60,9 @@ def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
 def look_at_idx(argument: str, split: str) -> None:
     """Raise unless there is a folder with the files of one split, or without one, of both."""
     folder = folder_of_data_spec("idx", argument)
-    for name in [split] if split else _STEMS:
-        _idx_files(folder, name)
+    for name in _STEMS:
+        if split in ("", name):
+            _idx_files(folder, name)
 
 
 def _idx_files(folder: Path, split: str) -> tuple[Path, Path]:
@@ -123,7 +124,7 @@ def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) ->
     missing = f"torchvision:{argument}: neither found in {root} nor downloaded"
     with explained(missing, kinds=(OSError, RuntimeError), longest=200):
         if argument == "ImageNet":
-            part = "train" if split == "train" else "val"
+            part = {"train": "train", "test": "val"}[split]
             folder = _torchvision.ImageNet(str(root / "imagenet"), split=part).split_folder
             return open_image_folder(str(folder), "", ClassNames(own=wordnet_labels()))
         if argument == "SVHN":

@@ -40,7 +40,9 @@ class ClassNames:
     @classmethod
     def by_label(cls, names: Sequence[str] | None) -> Self:
         """Return names that stand in the order of their labels; none for None."""
-        return cls(own=None if names is None else labels_by_name(names))
+        if names is None:
+            return cls()
+        return cls(own=labels_by_name(names))
 
     @property
     def known(self) -> Mapping[str, int]:

@@ -145,7 +145,9 @@ def image_as_bytes(image: Picture) -> NDArray[np.uint8]:
 
 def labels_at(labels: Labels | None, rows: slice | NDArray[np.int64]) -> Labels | None:
     """Return the labels of some rows; None where they are not known."""
-    return None if labels is None else labels[rows]
+    if labels is None:
+        return None
+    return labels[rows]
 
 
 def require_image_labels(data: Dataset, source: str) -> Labels:

@@ -124,7 +124,9 @@ class DatasetSpec:
         if self.shifts:
             raise SteepslopeError(f"data {self}: expected images that are not shifted")
         with located(f"data {self}"):
-            return images if isinstance(images, Images) else images_in_memory(images)
+            if not isinstance(images, Images):
+                images = images_in_memory(images)
+        return images
 
     def __str__(self) -> str:
         return f"{self.name}:{self.split}" if self.split else self.name

@@ -73,8 +73,8 @@ class Transform:
         if isinstance(image, Image.Image) and self.channels in (1, 3):
             upright = ImageOps.exif_transpose(image)
             picture = as_grey(upright) if self.channels == 1 else as_colour(upright)
-            pixels = torch.from_numpy(np.array(self.fitted(picture), dtype=np.float32)) / 255
-            return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
+            pixels = np.atleast_3d(np.array(self.fitted(picture), dtype=np.float32))
+            return (torch.from_numpy(pixels) / 255).permute(2, 0, 1)
         array = _recoloured_array(np.asarray(image), self.channels)
         return self.fitted(array_as_channels(array, self.channels))
 
@@ -164,7 +164,9 @@ def array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
             f"expected an image of {channels} channels, found {array.shape}: "
             "images of more channels are arrays (H, W, C) in .npy files"
         )
-    largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
+    largest = 1
+    if array.dtype.kind in "ui":
+        largest = np.iinfo(array.dtype).max
     return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(largest))
 
 

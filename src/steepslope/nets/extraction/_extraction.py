@@ -158,8 +158,11 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    copies = [out for out, (_, data) in sources.items() if isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]]
-    folders = sources.keys() - copies  # copies are locked with their originals
+    folders = []
+    for out, (_, data) in sources.items():
+        is_locked_with_originals = isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]
+        if not is_locked_with_originals:
+            folders.append(out)
     with launched_processes(options, options.backend) as fabric, alone_in_folders(folders, fabric):
         complete = _extract_all(classifier, sources, options, fabric, notice, about or {})
         outputs = {out: ClassifierOutputs.load(out) for out in complete}

@@ -70,8 +70,12 @@ class Unlabelled:
         """Return the SHA-256 of the hashes of all runs of neighbouring rows."""
         chosen = self.rows[rows]
         runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
-        digests = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1), verify) for run in runs if len(run)]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        digest = hashlib.sha256()
+        for run in runs:
+            if len(run):
+                whole_run = slice(int(run[0]), int(run[-1]) + 1)
+                digest.update(self.data.fingerprint(whole_run, verify).encode())
+        return digest.hexdigest()
 
 
 def extract_auxiliary(
@@ -117,7 +121,8 @@ def extract_opinion(
     if set(options.evidence) - {"noise", "features"}:
         raise SteepslopeError(f"of an opinion, expected logits alone, found {options.evidence}", "evidence")
     sources = _sources_of_other_net(spec, out, Path(OPINIONS, require_opinion_name(name)), options)
-    net = net if net.num_classes else net.with_transform()
+    if not net.num_classes:
+        net = net.with_transform()
     other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
     first = next(iter(sources)).parents[1]
     with located(f"opinion {name}"):
@@ -129,9 +134,9 @@ def _sources_of_other_net(spec: DatasetSpec, out: Path, subfolder: Path, options
     """Return the images whose outputs lie in ``out``, and their copies, by where another net's outputs of them go."""
     if options.augment:
         raise SteepslopeError("expected none with another net, which sees the copies of the outputs", "augment")
-    images = {
-        folder: _images_of_output_folder(folder, data) for folder, data in _data_by_output_folder(spec, out).items()
-    }
+    images = {}
+    for folder, data in _data_by_output_folder(spec, out).items():
+        images[folder] = _images_of_output_folder(folder, data)
     sources: dict[Path, tuple[str, Dataset]] = {}
     for folder, rows in images.items():
         sources[folder / subfolder] = str(spec), rows
@@ -157,13 +162,19 @@ def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     if (out / MANIFEST).exists():
         # with the names of its classes, which a table of paths may hold
         return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
-    splits = {out / name: split for name, split in _SPLIT_OF.items() if (out / name / MANIFEST).exists()}
-    if not splits:
+    folders = [out / name for name in _SPLIT_OF if (out / name / MANIFEST).exists()]
+    if not folders:
         raise SteepslopeError("expected complete outputs, to which another net's are added, found none", out)
-    first = ClassifierOutputs.load(next(iter(splits)))
+    first = ClassifierOutputs.load(folders[0])
     names = ClassNames.by_label(first.classes if spec.is_named else None)
-    opened = {split: spec.load(split, names) for split in dict.fromkeys(splits.values())}
-    return {folder: opened[split] for folder, split in splits.items()}
+    opened: dict[str, Dataset] = {}
+    data = {}
+    for folder in folders:
+        split = _SPLIT_OF[folder.name]
+        if split not in opened:
+            opened[split] = spec.load(split, names)
+        data[folder] = opened[split]
+    return data
 
 
 def _images_of_output_folder(folder: Path, data: Dataset) -> Unlabelled:

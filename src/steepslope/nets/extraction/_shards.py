@@ -54,9 +54,8 @@ def plan_shards(data: Dataset, options: ExtractionOptions, folder: Path, ending:
     for rows in blocks(len(data), options.shard_rows):
         digest = data.fingerprint(rows, options.verify)[:12]
         batches = blocks(rows.stop, options.batch_size, rows.start)
-        shards[folder / f"{rows.start:010d}-{digest}{ending}"] = [
-            list(range(batch.start, batch.stop)) for batch in batches
-        ]
+        path = folder / f"{rows.start:010d}-{digest}{ending}"
+        shards[path] = [list(range(batch.start, batch.stop)) for batch in batches]
     return shards
 
 
@@ -178,7 +177,6 @@ def _write_joined(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict
 
 def extraction_key(classifier: Classifier, data: Dataset, source: str, options: ExtractionOptions) -> dict[str, Any]:
     """Return all that decides the outputs, as JSON holds it."""
-    evidence = options.evidence
     key: dict[str, Any] = {}
     if isinstance(data, Augmented):
         key[AUGMENTED] = data.recipe
@@ -194,12 +192,15 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
     }
     if options.verify:
         key["verify"] = True
+    key["evidence"] = options.evidence
+    for name, evidence, settings in (
+        ("views", "views", options.views),
+        ("noise", "noise", ESTIMATES),
+        ("passes", "dropout", [options.passes, options.batch_size]),
+        ("features", "features", options.features),
+    ):
+        key[name] = settings if evidence in options.evidence else None
     key |= {
-        "evidence": evidence,
-        "views": options.views if "views" in evidence else None,
-        "noise": ESTIMATES if "noise" in evidence else None,
-        "passes": [options.passes, options.batch_size] if "dropout" in evidence else None,
-        "features": options.features if "features" in evidence else None,
         "precision": options.precision,
         "on_error": options.on_error,
         "shard_rows": options.shard_rows,

@@ -248,7 +248,9 @@ def module_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 of a module's layers and weights, in hex."""
     # timm's dropout is no layer
     rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]
-    return digest_of_weights(f"{type(module).__module__} {module!r} {rates}", module)
+    # outputs and checkpoints know our own nets by this name, wherever their file lies
+    place = type(module).__module__.replace("steepslope.nets.classifiers._nets", "steepslope.nets.classifiers.nets")
+    return digest_of_weights(f"{place} {module!r} {rates}", module)
 
 
 def takes_channels_last(net: nn.Module, run: Callable[[Tensor], object], images: Tensor) -> bool:

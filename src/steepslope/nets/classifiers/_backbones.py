@@ -35,8 +35,8 @@ _OF_A_FILE = (
     "a file of weights does not tell its normalisation: most nets have ImageNet's, &mean=imagenet&std=imagenet in the "
     "spec, those from TensorFlow and many transformers 0.5, &mean=0.5&std=0.5"
 )
-timm = optional_library("timm", "nets")
-models = optional_library("torchvision.models", "nets")
+_timm = optional_library("timm", "nets")
+_models = optional_library("torchvision.models", "nets")
 
 
 def timm_classifier(argument: str) -> Classifier:
@@ -47,15 +47,15 @@ def timm_classifier(argument: str) -> Classifier:
     weights does not tell its own, which need not be timm's: it has to be given there, or to the command.
     """
     name, options = parse_query(argument, ["weights", "dropout", *_NORMALISATION])
-    require_known("timm model", name.split(".")[0], timm.list_models())
+    require_known("timm model", name.split(".")[0], _timm.list_models())
     spec = f"timm:{name}"
     weights = options.get("weights")
     settings = {}
     if "dropout" in options:
         settings["drop_rate"] = _dropout_rate_of_spec(options["dropout"], f"timm:{argument}: dropout")
-    model = _create_backbone(lambda: timm.create_model(name, pretrained=weights is None, **settings), spec)
+    model = _create_backbone(lambda: _timm.create_model(name, pretrained=weights is None, **settings), spec)
     _load_spec_weights(model, weights)
-    config = timm.data.resolve_model_data_config(model)
+    config = _timm.data.resolve_model_data_config(model)
     _, height, width = config["input_size"]
     transform = Transform(
         (height, width),
@@ -84,15 +84,15 @@ def torchvision_classifier(argument: str) -> Classifier:
     A set's name is torchvision's, such as ``IMAGENET1K_V1``.
     """
     name, options = parse_query(argument, ["weights"])
-    require_known("torchvision model", name, models.list_models(module=models))
+    require_known("torchvision model", name, _models.list_models(module=_models))
     spec = f"torchvision:{name}"
     weights = options.get("weights")
-    sets = models.get_model_weights(name)
+    sets = _models.get_model_weights(name)
     chosen = sets["DEFAULT"]
     if weights in sets.__members__:
         chosen = sets[weights]
         weights = None
-    model = _create_backbone(lambda: models.get_model(name, weights=None if weights else chosen), spec)
+    model = _create_backbone(lambda: _models.get_model(name, weights=None if weights else chosen), spec)
     _load_spec_weights(model, weights)
     preset = chosen.transforms()
     side = preset.crop_size[0]
@@ -233,7 +233,7 @@ def _spec_numbers_per_channel(which: str, text: str, channels: int, place: str) 
     numbers: list[float] = []
     with suppress(ValueError):
         if text == _IMAGENET:
-            numbers = list(getattr(timm.data, f"IMAGENET_DEFAULT_{which.upper()}"))
+            numbers = list(getattr(_timm.data, f"IMAGENET_DEFAULT_{which.upper()}"))
         else:
             numbers = list(map(float, text.split(",")))
     if len(numbers) not in (1, channels) or not all(0 <= value < math.inf for value in numbers):

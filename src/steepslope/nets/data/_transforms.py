@@ -28,7 +28,7 @@ _tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
 Resize = Literal["crop", "squash", "exact"]
 _INTERPOLATIONS = "nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"
-T = TypeVar("T")
+_T = TypeVar("_T")
 _Fitted = TypeVar("_Fitted", Image.Image, torch.Tensor)
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601, as PIL makes images grey
 WIDEST = 4  # sides at most this ratio apart are enough for a central square crop
@@ -126,7 +126,7 @@ def read_transform(path: Path) -> Transform:
     SteepslopeError
         If a field is missing, unknown or not as :class:`Transform` has it.
     """
-    content = read_json(path, "a preprocessing file")
+    content: Any = read_json(path, "a preprocessing file")
     if "extraction" in content:
         content = (content["extraction"] or {}).get("transform")
     if not isinstance(content, dict):
@@ -176,7 +176,8 @@ def _recoloured_array(array: NDArray[Any], channels: int) -> NDArray[Any]:
         return array
     if channels == 3:
         return array.repeat(3, axis=2)
-    return array @ LUMA.astype(array.dtype)[:, None]
+    luma: NDArray[Any] = array @ LUMA.astype(array.dtype)[:, None]
+    return luma
 
 
 def _less_wide_image(image: _Fitted) -> _Fitted:
@@ -196,7 +197,7 @@ def transform_for_data(data: Dataset, transform: Transform) -> Transform:
     return transform
 
 
-def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
+def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], _T]) -> _T | str:
     """Return what ``use`` makes of a row's image, or what is wrong with it."""
     try:
         return use(data.image(row))

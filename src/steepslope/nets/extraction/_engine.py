@@ -158,18 +158,19 @@ class Engine:
 
     def __call__(self, images: Tensor, first_row: int) -> _Arrays:
         """Return logits float32 (m, K), and the arrays of the evidence in the options, named as in the outputs."""
+        evidence = self.options.evidence
         with torch.inference_mode():
             inputs = images.to(self.fabric.device, non_blocking=True)
             features, logits = self._run_net(inputs)
             arrays = {"logits": _array_of_tensor(logits)}
-            if "features" in self.options.evidence and features is not None:
+            if "features" in evidence and features is not None:
                 arrays["features"] = _narrowed_features(_array_of_tensor(features), self.options.features)
-            if "views" in self.options.evidence:
+            if "views" in evidence:
                 views = [self._run_net(VIEWS[name](inputs))[1] for name in self.options.views]
                 arrays["views"] = np.stack([_array_of_tensor(view) for view in views], axis=1)
-            if "noise" in self.options.evidence:
+            if "noise" in evidence:
                 arrays["noise"] = _array_of_tensor(noise_of_images(inputs))
-            if "dropout" in self.options.evidence:
+            if "dropout" in evidence:
                 arrays["dropout"] = _array_of_tensor(self._dropout_passes(inputs, first_row))
         return arrays
 
@@ -238,7 +239,8 @@ def classifier_on_backend(
     if options.backend == "auto" and not _onnx_pays(classifier, options, fabric):
         return classifier
     try:
-        net = as_onnx(classifier.net, classifier.noise(_CHECK_ROWS), classifier.spec, classifier.digest)
+        images = classifier.noise(_CHECK_ROWS)
+        net = as_onnx(classifier.net, images, classifier.spec, classifier.digest)
         return replace(classifier, net=net)
     except SteepslopeError as error:
         if options.backend == "onnx":

@@ -91,12 +91,15 @@ class Classifier:
                 raise SteepslopeError(f"expected none with {options['preprocessing']}", doubled[0])
             return self._tried_with(preprocessing, options)
         require(options["channels"], channels, optional(whole(1)))
-        known = channels or self.transform.channels or max(_channels_given(mean), _channels_given(std))
+        means = _numbers_given(mean)
+        stds = _numbers_given(std)
+        most = max(len(means or ()), len(stds or ()))
+        known = channels or self.transform.channels or (most if most > 1 else 0)
         count = known or COLOUR
         transform = self.transform.changed(
             size=None if image_size is None else (int(image_size), int(image_size)),
-            mean=_input_values_per_channel(options["mean"], mean, self.transform.mean, count),
-            std=_input_values_per_channel(options["std"], std, self.transform.std, count),
+            mean=_values_per_channel(options["mean"], means, self.transform.mean, count),
+            std=_values_per_channel(options["std"], stds, self.transform.std, count),
             resize=resize,
         )
         self._require_whole_input(transform, options, image_size, known > 0)
@@ -208,27 +211,24 @@ def _input_options_of_role(role: str | None) -> dict[str, str]:
     return {**{name: f"--{name}" for name in names}, "size": "--image-size", "preprocessing": "--preprocessing"}
 
 
-def _channels_given(given: _Given) -> int:
-    """Return how many channels numbers are for; 0 where a single one may be for all."""
-    if not isinstance(given, Iterable):
-        return 0
-    count = len(tuple(given))
-    return count if count > 1 else 0
+def _numbers_given(given: _Given) -> tuple[float, ...] | None:
+    if isinstance(given, Iterable):
+        return tuple(map(float, given))
+    return None if given is None else (float(given),)
 
 
-def _input_values_per_channel(name: str, given: _Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def _values_per_channel(
+    name: str, given: tuple[float, ...] | None, own: tuple[float, ...], channels: int
+) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
     if given is None:
         return own if len(own) == channels else (NOT_GIVEN,) * channels
-    if not isinstance(given, Iterable):
-        return (float(given),) * channels
-    values = tuple(map(float, given))
-    if len(values) == 1:
-        return values * channels
-    if len(values) != channels:
+    if len(given) == 1:
+        return given * channels
+    if len(given) != channels:
         expected = "1 number" if channels == 1 else f"1 or {channels} numbers"
-        raise SteepslopeError(f"expected {expected}, found {len(values)}", name)
-    return values
+        raise SteepslopeError(f"expected {expected}, found {len(given)}", name)
+    return given
 
 
 def channels_of_net(net: nn.Module) -> int:

@@ -57,7 +57,10 @@ def noise_of_images(images: Tensor) -> Tensor:
     if min(height, width) < SIDE:
         raise SteepslopeError(f"noise: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
     size = 1 if images.device.type == "cpu" else len(images)  # single images stay in a core's cache
-    return torch.cat([noise_estimates(images[rows].float(), _lower_medians) for rows in blocks(len(images), size)])
+    estimates = []
+    for rows in blocks(len(images), size):
+        estimates.append(noise_estimates(images[rows].float(), _lower_medians))
+    return torch.cat(estimates)
 
 
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
@@ -85,9 +88,10 @@ def _lower_medians(rows: Tensor) -> Tensor:
 def _shift_view(images: Tensor, right: int = 0, down: int = 0) -> Tensor:
     step = max(1, round(images.shape[-1] / 28))
     padded = torch.nn.functional.pad(images, (step,) * 4, mode="replicate")
+    height, width = images.shape[-2:]
     top = step * (1 - down)
     left = step * (1 - right)
-    return padded[..., top : top + images.shape[-2], left : left + images.shape[-1]]
+    return padded[..., top : top + height, left : left + width]
 
 
 def _affine_view(images: Tensor, angle: float = 0.0, scale: float = 1.0) -> Tensor:
@@ -104,7 +108,8 @@ def _contrast_view(images: Tensor, factor: float) -> Tensor:
 
 def _blur_view(images: Tensor) -> Tensor:
     sigma = 0.8 * images.shape[-1] / 28
-    blurred: Tensor = _tv.gaussian_blur(images, [2 * math.ceil(1.5 * sigma) + 1] * 2, [sigma] * 2)
+    side = 2 * math.ceil(1.5 * sigma) + 1
+    blurred: Tensor = _tv.gaussian_blur(images, [side, side], [sigma, sigma])
     return blurred
 
 

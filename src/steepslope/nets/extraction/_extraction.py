@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 _Classes = tuple[str, ...] | None  # their names by label
 _MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
-_MUCH = 0.3  # accuracy that another order of the classes would gain
-_ENOUGH = 20  # rows a class, with which luck does not gain that much
+_GAIN_BY_ORDER = 0.3  # accuracy that another order of the classes would gain
+_ROWS_A_CLASS = 20  # rows a class, with which luck does not gain that much
 _MOST_CLASSES = 2_000  # whose confusions are counted
 _Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
 
@@ -79,7 +79,8 @@ def extract_to_folder(
         notice(f"{spec} has the splits {', '.join(spec.splits)}: {found}")
     sources = {}
     for name, data in named.items():
-        sources[out / name] = f"{spec.name}:{name}" if name else str(spec), data
+        source = f"{spec.name}:{name}" if name else str(spec)
+        sources[out / name] = source, data
     copies = _copies_to_extract(spec, sources, out, options.augment)
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
@@ -110,7 +111,9 @@ def _copies_to_extract(spec: DatasetSpec, sources: Sources, out: Path, augment: 
 def _is_copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
     made = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
-    return data.labels is not None and len(data) <= _MOST_COPIED and made in (None, Augmented(data, 1).recipe)
+    if data.labels is None or len(data) > _MOST_COPIED:
+        return False
+    return made in (None, Augmented(data, 1).recipe)
 
 
 def summary_of_outputs(outputs: ClassifierOutputs) -> str:
@@ -128,11 +131,12 @@ def _order_of_classes_warning(outputs: ClassifierOutputs) -> str:
     labels = outputs.require_labels()
     k = outputs.num_classes
     known = ~outputs.is_unknown
-    if k > _MOST_CLASSES or len(outputs) < _ENOUGH * k:
+    if k > _MOST_CLASSES or len(outputs) < _ROWS_A_CLASS * k:
         return ""
-    counts = np.bincount((labels * k + outputs.predictions)[known], minlength=k * k).reshape(k, k)
+    cells = (labels * k + outputs.predictions)[known]
+    counts = np.bincount(cells, minlength=k * k).reshape(k, k)
     accuracy = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
-    if accuracy < outputs.is_correct.mean() + _MUCH:
+    if accuracy < outputs.is_correct.mean() + _GAIN_BY_ORDER:
         return ""
     return f"; WARNING: {100 * accuracy:.2f} % if its classes were in another order than the labels': {ADVICE}"
 
@@ -193,7 +197,8 @@ def _extract_all(
         jobs = []
         for out, (source, data) in sources.items():
             kept = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
-            jobs.append(_Job(out, source, data, kept, {**extraction_key(run, data, source, kept), **about}))
+            key = {**extraction_key(run, data, source, kept), **about}
+            jobs.append(_Job(out, source, data, kept, key))
     _require_same_extraction(fabric, {job.out: job.key for job in jobs})
     with failing_together(fabric):
         complete = {job.out: job.artifact.is_complete(job.out, job.key) for job in jobs}

@@ -72,7 +72,9 @@ def timm_classifier(argument: str) -> Classifier:
         why_unknown = _OF_A_FILE
     transform = _normalised_by_spec(transform, options, f"timm:{argument}")
     num_classes = model.num_classes
-    classes = wordnet_labels() if num_classes == NUM_CLASSES else None
+    classes = None
+    if num_classes == NUM_CLASSES:
+        classes = wordnet_labels()
     digest = module_digest(model)
     net = _TimmNet(model).eval()
     return Classifier(spec, net, transform, num_classes, digest, classes, why_unknown=why_unknown)

@@ -214,7 +214,9 @@ def _input_options_of_role(role: str | None) -> dict[str, str]:
 def _numbers_given(given: _Given) -> tuple[float, ...] | None:
     if isinstance(given, Iterable):
         return tuple(map(float, given))
-    return None if given is None else (float(given),)
+    if given is None:
+        return None
+    return (float(given),)
 
 
 def _values_per_channel(

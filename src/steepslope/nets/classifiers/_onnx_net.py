@@ -120,7 +120,9 @@ def onnx_classifier(argument: str) -> Classifier:
     _, channels, height, width = net.fixed
     transform = unknown_transform((height or 0, width or 0), channels or COLOUR)
     shapes = {output.name: output.shape for output in net.session.get_outputs()}
-    classes = wordnet_labels() if shapes[net.logits][-1] == NUM_CLASSES else None
+    classes = None
+    if shapes[net.logits][-1] == NUM_CLASSES:
+        classes = wordnet_labels()
     return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest.hexdigest(), classes)
 
 

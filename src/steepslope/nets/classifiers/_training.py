@@ -165,8 +165,10 @@ class _ClassifierRun:
                 save_training_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
 
     def _set_learning_rate(self, done: float) -> None:
-        fraction = cosine_rate(done) if self.recipe.schedule == "cosine" else 1.0
-        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
+        rate = self.recipe.learning_rate
+        if self.recipe.schedule == "cosine":
+            rate *= cosine_rate(done)
+        self.optimizer.param_groups[0]["lr"] = rate
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         if self.recipe.flip:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate, LoadOracle
 from steepslope.losses import CUTS
 from steepslope.metrics import SCALES
+from steepslope.numerics import Bools, Counts, Floats
 from steepslope.oracle import CARD, BaseOracle, Oracle, names_oracle
 from steepslope.oracle.evidence import require_other_rows
 from steepslope.outputs import (
@@ -68,10 +68,10 @@ class Scored:
 
     name: str
     loss: str | None
-    confidence: NDArray[np.float64]
+    confidence: Floats
     scale: str
     natural_cut: float | None = None
-    explain: Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]] | None = None
+    explain: Callable[[Counts], dict[str, Floats]] | None = None
     handed_over: HandedOver | None = None
     gates: tuple[Gate, ...] = ()
     opinions: Mapping[str, float] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Scored:
         return bool(np.isnan(self.cut()))
 
     @property
-    def unit_confidence(self) -> NDArray[np.float64]:
+    def unit_confidence(self) -> Floats:
         """The confidences in [0, 1], for pictures; saturated."""
         return SCALES[self.scale].unit(self.confidence)
 
@@ -176,7 +176,7 @@ def rows_confidences_fitted_on(
     predictions: ClassifierOutputs,
     gates: Mapping[str, Gate],
     load_oracle: LoadOracle = Oracle.load,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Return which of some predictions an oracle was fitted on, one of these names or of a gate, (n,)."""
     seen = np.zeros(len(predictions), dtype=np.bool_)
     oracles = [oracle_for_confidences(name, load_oracle) for name in names]
@@ -218,7 +218,7 @@ def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOu
     if weights is not None:
         handed_over = HandedOver(float(weights.mean()), oracle.usual_handover)
 
-    def explain(rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    def explain(rows: Counts) -> dict[str, Floats]:
         return oracle.explain(outputs.subset(rows))
 
     return Scored(
@@ -233,7 +233,7 @@ def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOu
     )
 
 
-def _defined_confidences(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+def _defined_confidences(confidence: Floats) -> Floats:
     """Return confidences that are all numbers."""
     if np.isnan(confidence).any():
         row = int(np.isnan(confidence).argmax())

@@ -134,8 +134,7 @@ def _read_run_metrics(folder: Path) -> list[dict[str, Any]]:
     path = folder / _METRICS_FILE
     with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError, RecursionError)):
         rows = json.loads(path.read_text(encoding="utf-8"))
-    named = isinstance(rows, list) and all(isinstance(row, dict) and "score" in row for row in rows)
-    if not (named and rows):
+    if not (isinstance(rows, list) and rows and all(isinstance(row, dict) and "score" in row for row in rows)):
         raise SteepslopeError("expected a report's metrics, a list with a row for each score", path)
     return rows
 

@@ -135,7 +135,7 @@ def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
     """
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    lines = []
+    lines: list[str] = []
     for row in rows[1:]:
         lines += _score_sentences(row)
     lines += luck_sentence({row.name: row.delta_auc["p"] for row in rows[1:]})

@@ -64,7 +64,7 @@ class FrozenPair:
 
     def _outputs(self, arrays: Arrays, rows: slice) -> ClassifierOutputs:
         """Return rows as outputs: floats as float32, ids as text; what changes them in place fails."""
-        typed = {}
+        typed: dict[str, NDArray[Any]] = {}
         for name, array in arrays.items():
             kind: type = np.float32 if array.dtype.kind == "f" else np.int64
             if name == "ids":

@@ -4,19 +4,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import measures_at, rank_rows, resample_all
+from steepslope.numerics import Bools, Floats
 
 COMPARED = ("auc", "aurc")
 DIGITS = 5
-Floats = NDArray[np.float64]
 
 
 def measured_lines(
     lines: Mapping[str, Floats],
-    is_correct: NDArray[np.bool_],
+    is_correct: Bools,
     rivals: Collection[str],
     metrics: Collection[str] = COMPARED,
     seed: int = 0,

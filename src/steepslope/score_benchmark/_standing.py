@@ -11,7 +11,6 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import RowsWarning, SteepslopeError, explained, located
 from steepslope.files import (
@@ -27,6 +26,7 @@ from steepslope.files import (
     write_json,
 )
 from steepslope.metrics import auroc
+from steepslope.numerics import Floats
 from steepslope.oracle import FusedOracle
 from steepslope.promise import outcome_of_promise
 from steepslope.report import UNDEFINED, Cell, Grid, grid_for_terminal
@@ -231,7 +231,7 @@ def _mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def _mean_of_intervals(intervals: NDArray[np.float64]) -> list[float]:
+def _mean_of_intervals(intervals: Floats) -> list[float]:
     """Return the mean of values with intervals, (pairs, 3), whose widths add up as those of independent pairs do."""
     middle, low, high = intervals.T
     at = middle.mean()

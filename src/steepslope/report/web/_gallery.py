@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import reason_of
 from steepslope.gate import most_probable_classes
 from steepslope.metrics import Bools, Floats
-from steepslope.numerics import nearest_rows
+from steepslope.numerics import Counts, nearest_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report._confidences import Scored
 from steepslope.report._evaluation import Evaluation, Ids, evaluation_row_numbers
@@ -44,7 +43,6 @@ _NO_LABEL = "–"
 _LONGEST = 300  # letters of why there are no images
 # Folders may have spaces in their names.
 _ABSOLUTE = re.compile(r"""(?<![\w./~])/(?:[^/\n:'"]*[^/\s:'"]/)*[^/\s:'",;)]+""")
-Numbers = NDArray[np.int64]  # of rows
 ReadImage = Callable[[], Any]  # of PIL, in 8 bits of grey or colour
 FindImages = Callable[[Sequence[str]], Sequence[ReadImage | None]]  # by their ids; None of an image that is not found
 OpenImages = Callable[[Path, str | None, ClassifierOutputs, Sequence[str]], FindImages]
@@ -101,7 +99,7 @@ def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURC
     return Gallery(cards, references, of_each, notes)
 
 
-def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
+def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Counts, int]:
     """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
 
     The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
@@ -126,14 +124,14 @@ def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leade
     return chosen, of_each
 
 
-def _extremes(confidence: Floats, is_correct: Bools) -> tuple[Numbers, Numbers]:
+def _extremes(confidence: Floats, is_correct: Bools) -> tuple[Counts, Counts]:
     """Return the errors, most trusted first, and the correct predictions, least trusted first."""
     order = np.argsort(confidence, kind="stable")
     right = is_correct[order]
     return order[~right][::-1], order[right]
 
 
-def _first_of_each(rows: Numbers, codes: Numbers) -> Numbers:
+def _first_of_each(rows: Counts, codes: Counts) -> Counts:
     """Return the first few rows of each code; the first of all codes come before the second of any."""
     here = codes[rows]
     by_code = np.argsort(here, kind="stable")
@@ -144,7 +142,7 @@ def _first_of_each(rows: Numbers, codes: Numbers) -> Numbers:
     return rows[first[np.argsort(place[first], kind="stable")]][:CARDS]
 
 
-def _cards(evaluation: Evaluation, rows: Numbers, sources: Sources) -> list[dict[str, Any]]:
+def _cards(evaluation: Evaluation, rows: Counts, sources: Sources) -> list[dict[str, Any]]:
     """Return what is known of some rows, as JSON holds it, a card each.
 
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
@@ -184,7 +182,7 @@ def _add_images(cards: Sequence[dict[str, Any]], find: FindImages, room: int, si
 
 
 def _add_nearest(
-    cards: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Numbers, sources: Sources
+    cards: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Counts, sources: Sources
 ) -> tuple[list[dict[str, Any]], str]:
     """Give each card the places of its ``near`` references in a list of all such; return that, and why it is empty."""
     reference = sources.reference

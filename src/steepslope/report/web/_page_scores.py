@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.metrics import Bools, Floats, Ranking, rank_rows
-from steepslope.numerics import binomial_interval, clopper_pearson
+from steepslope.numerics import Counts, binomial_interval, clopper_pearson
 from steepslope.promise import ProbabilityMap, as_percent
 from steepslope.report._confidences import Scored
 from steepslope.report._evaluation import Evaluation
@@ -124,8 +123,8 @@ class PagePoints:
     """
 
     threshold: Floats
-    correct: NDArray[np.int64]
-    wrong: NDArray[np.int64]
+    correct: Counts
+    wrong: Counts
 
     def at(self, threshold: float) -> int:
         """Return the place of the lowest threshold that is not below this one."""

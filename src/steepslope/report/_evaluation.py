@@ -95,15 +95,16 @@ class UnknownRows:
         auc_unknown = _auc_among(is_correct | is_unknown, confidence, is_correct)
         return cls(n, n / len(is_unknown), accepted, auc_known, auc_unknown)
 
-    def as_json(self) -> dict[str, float]:
-        """Return the numbers by their names in ``metrics.json``."""
-        return {
+    def as_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON holds them; what is undefined is null."""
+        numbers = {
             "n": self.n,
             "share": self.share,
             f"accepted_at_{KNOWN_COVERAGE}_of_known": self.accepted,
             "auc_known": self.auc_known,
             "auc_correct_vs_unknown": self.auc_unknown,
         }
+        return nan_to_none(numbers)
 
 
 def _auc_among(rows: Bools, confidence: Floats, is_correct: Bools) -> float:

@@ -27,8 +27,12 @@ _COLORS = 7  # --c0 … --c6 of the page's style
 _DASHES = ([1, 0], [6, 2], [2, 2], [7, 2, 2, 2])
 _BINS = 40
 _FIRST_SHOWN = 0.1  # of coverage, before which risks jump
-_LEAST_AXIS, _ROOM_ABOVE = 0.01, 1.15  # of the axis of risks
-_LEAST_SHOWN, _ROOM_BELOW = 0.9, 0.02  # of the axes of P(correct)
+# The axis of risks ends this much above the highest risk, and not below the least.
+_ROOM_ABOVE = 1.15
+_LEAST_AXIS = 0.01
+# The axes of P(correct) start this much below the lowest probability, and below this one in any case.
+_ROOM_BELOW = 0.02
+_LEAST_SHOWN = 0.9
 Looks = dict[str, dict[str, Any]]
 
 
@@ -97,7 +101,9 @@ def _histogram_values(confidence: Floats, is_correct: Bools) -> dict[str, Any]:
     """
     finite = confidence[np.isfinite(confidence)]
     low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 1.0)
-    spread = high - low if high > low else max(abs(low), 1.0) * 1e-3
+    spread = high - low
+    if not high > low:
+        spread = max(abs(low), 1.0) * 1e-3
     edges = np.linspace(low, low + spread, _BINS + 1)
     inside = confidence.clip(edges[0], edges[-1])
     rows = []

@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leade
     """
     order = [scored[leader], *scored[:leader], *scored[leader + 1 :]]
     kinds = [_extremes(score.confidence, predictions.is_correct) for score in order]
-    tops = [rows[:OVERALL] for pair in kinds for rows in pair]
+    tops = [rows[:OVERALL] for rows in chain.from_iterable(kinds)]
     ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
     candidates = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
     labels = predictions.require_labels() + 1  # 0 is none of the classes

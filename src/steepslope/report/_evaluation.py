@@ -132,9 +132,9 @@ class Gated(NamedTuple):
     def of(cls, gate: Gate, confidence: Floats, is_correct: Bools, predictions: ClassifierOutputs) -> Gated:
         """Return it for the confidences of some rows (n,), and which of these are correct."""
         if gate.source is not None:
-            has = ~gate.source.lacking(predictions.arrays)
-            confidence = confidence[has]
-            is_correct = is_correct[has]
+            is_complete = ~gate.source.lacking(predictions.arrays)
+            confidence = confidence[is_complete]
+            is_correct = is_correct[is_complete]
         accepted = gate.accepts(confidence)
         promise = gate.promises[0]
         return cls(
@@ -148,12 +148,12 @@ class Gated(NamedTuple):
 
 def _was_found_on(gate: Gate, confidence: Floats, is_correct: Bools) -> bool:
     """Return whether a gate's threshold was found on these rows, by what it makes of them."""
-    held = gate.calibration_rows
+    calibration = gate.calibration_rows
     weighted = gate.promises[0].weighted is not None  # then it holds some of its rows alone
-    if held is None or not (weighted or len(held) == len(confidence)):
+    if calibration is None or not (weighted or len(calibration) == len(confidence)):
         return False
     rows = 2 * is_correct + gate.p_correct(confidence)
-    ours = 2 * held.is_correct + held.p_correct
+    ours = 2 * calibration.is_correct + calibration.p_correct
     if weighted:
         return bool(np.isin(ours.round(6), rows.round(6)).mean() > _NEARLY_ALL)
     return np.allclose(np.sort(rows), np.sort(ours))
@@ -223,7 +223,7 @@ class Row(Scored):
             "score": self.name,
             "risk_at_coverage": self.risk_at_coverage,
             "coverage_at_risk": self.coverage_at_risk,
-            "threshold_at_risk": {key: _json_number(one) for key, one in self.threshold_at_risk.items()},
+            "threshold_at_risk": {risk: _json_number(at) for risk, at in self.threshold_at_risk.items()},
             "confusion": self.confusion,
             "natural_cut": self.natural_cut,
             "cuts": {f"{cut:.3f}": rates for cut, rates in self.cuts.items()},
@@ -312,13 +312,13 @@ def _resampled(
 ) -> Iterator[tuple[Scored, Ranking, Drawn]]:
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), _AT_ONCE):
-        some = scored[start : start + _AT_ONCE]
+        batch = scored[start : start + _AT_ONCE]
         tables = []
-        for score in some:
+        for score in batch:
             measures = dict[str | OperatingPoint, Measure](measures_at(score.cut(), score.cut()).items())
             measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
             tables.append((rank_rows(score.confidence, predictions.is_correct), measures))
-        for score, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+        for score, resampled in zip(batch, resample_all(tables, bootstrap, seed, clusters), strict=True):
             rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
             yield score, rows.ranking(), resampled
 

@@ -220,11 +220,11 @@ def cut_table(rows: Sequence[Row]) -> Grid:
                 columns += [f"{name.upper()} at p > {cut:.3g}" for name in rates]
                 line += map(number_cell, rates.values())
             lines.append(line)
-    own = ", ".join(f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None)
-    if own:
-        own = f" ({own})"
+    own_cuts = ", ".join(f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None)
+    if own_cuts:
+        own_cuts = f" ({own_cuts})"
     note = (
-        f"The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut{own}. The other "
+        f"The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut{own_cuts}. The other "
         "losses at the same cut are its fair comparison; its own sigmoid is no probability."
     )
     return Grid("At one half, and at the cut of the steep slope loss", columns, lines, note)

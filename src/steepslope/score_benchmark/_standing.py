@@ -173,8 +173,8 @@ def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict
     lacks = _lacks(score, pair)
     if lacks:
         score = SCORES["mcp"]
-    held = ", ".join(name for name in pair.arrays if name not in _HIDDEN)
-    with warnings.catch_warnings(), located(f"{pair.name}, which holds {held}"):
+    arrays = ", ".join(name for name in pair.arrays if name not in _HIDDEN)
+    with warnings.catch_warnings(), located(f"{pair.name}, which holds {arrays}"):
         warnings.simplefilter("ignore", RowsWarning)  # of few errors, which are the pair's and not the user's
         begun = time.process_time()
         confidence = own_confidence(score, fit_set, training, judged)

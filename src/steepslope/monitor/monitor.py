@@ -172,9 +172,10 @@ class Monitor(Brief):
             expected = "expected the classifier's own, which the calibration rows have"
             raise SteepslopeError(f"{expected}, found none", "probability")
         places = self.rows + 1 + np.arange(len(rows))
+        told = rows.compared
         for name, values in signals_of(rows).items():
             if name in self.usual:
-                self.means[name] = self.means[name].after(values[rows.compared], places[rows.compared])
+                self.means[name] = self.means[name].after(values[told], places[told])
         self.means[COVERAGE] = self.means[COVERAGE].after(rows.accepted.astype(np.float64), places)
         p_wrong = 1 - rows.p_correct[rows.accepted]
         self.means[RISK] = self.means[RISK].after(p_wrong, places[rows.accepted])

@@ -24,7 +24,8 @@ from steepslope.promise.rows import JudgedRows, checked_numbers
 
 Texts = NDArray[np.object_]
 MOST_DIGITS = 9  # of the number of a class
-TRUST, DECISION = "trust_logit", "decision"
+TRUST = "trust_logit"
+DECISION = "decision"
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
 FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH, LACKING: TRUTH}  # likewise
@@ -48,14 +49,18 @@ class Predicted(JudgedRows):
     @property
     def compared(self) -> Bools:
         """Which rows tell of a change, booleans (m,): those that do not lack a needed opinion."""
-        return np.ones(len(self), np.bool_) if self.lacking is None else ~self.lacking
+        if self.lacking is None:
+            return np.ones(len(self), np.bool_)
+        return ~self.lacking
 
     @property
     def by_gate(self) -> Bools:
         """Which the gate alone accepts, booleans (m,), even if its audit's limit or a change sends it to review."""
         if self.chance is not None:
             return self.chance > 0
-        return self.accepted if self.stopped is None else self.accepted | self.stopped
+        if self.stopped is not None:
+            return self.accepted | self.stopped
+        return self.accepted
 
     @classmethod
     def of(
@@ -68,14 +73,19 @@ class Predicted(JudgedRows):
     ) -> Self:
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
         known: dict[str, Any] = {"accepted": checked_booleans(accepted, "accepted")}
-        known["predicted"] = None if predicted is None else _checked_classes(predicted)
-        in_range = {"probability": probability, **{name: columns.pop(name, None) for name in ("chance", DISTANCE)}}
-        for name, values in in_range.items():
-            place = CHANCE if name == "chance" else name
-            known[name] = None if values is None else checked_prediction_probabilities(values, place)
+        if predicted is not None:
+            known["predicted"] = _checked_classes(predicted)
+        in_range = {
+            "probability": ("probability", probability),
+            "chance": (CHANCE, columns.pop("chance", None)),
+            DISTANCE: (DISTANCE, columns.pop(DISTANCE, None)),
+        }
+        for name, (place, values) in in_range.items():
+            if values is not None:
+                known[name] = checked_prediction_probabilities(values, place)
         rows = cls(checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
         for name, array in known.items():
-            if array is not None and len(array) != len(rows):
+            if len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
         if rows.chance is not None and (rows.chance[rows.accepted] == 0).any():
             raise SteepslopeError("expected a probability above 0 for each accepted prediction, found 0", CHANCE)
@@ -83,7 +93,7 @@ class Predicted(JudgedRows):
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return all predictions of one or several parts; what one part does not know, all do not."""
+        """Return all predictions of one or several parts; a column that is missing in one part is left out."""
         columns = {each.name: [getattr(part, each.name) for part in parts] for each in fields(cls)}
         return cls(**{name: _joined_columns(values) for name, values in columns.items()})
 
@@ -104,7 +114,9 @@ class Batch(Predicted):
 def _joined_columns(values: Sequence[Any]) -> Any:
     if isinstance(values[0], Mapping):
         return {name: np.concatenate([part[name] for part in values]) for name in values[0]}
-    return None if any(part is None for part in values) else np.concatenate(values)
+    if any(part is None for part in values):
+        return None
+    return np.concatenate(values)
 
 
 def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
@@ -136,7 +148,9 @@ def checked_booleans(values: ArrayLike, place: str) -> Bools:
 def prediction_columns(path: Path, truth: str | None = None) -> dict[str, str]:
     """Return the kinds of the columns that are read of a file of predictions; raise if one is missing."""
     names = table_file(path).names
-    needed = {**NEEDED, **({truth: TEXT} if truth else {})}
+    needed = dict(NEEDED)
+    if truth:
+        needed[truth] = TEXT
     missing = [name for name in needed if name not in names]
     if missing:
         found = f"found no {', '.join(missing)} among {', '.join(names)}"
@@ -167,21 +181,23 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
     is_missing = np.isnan(table["p_correct"])
     if table["accepted"][is_missing].any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
-    judged = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
-    may_be_empty = {name for name, kind in FURTHER.items() if kind == TEXT} | {truth, DISTANCE}
-    rows = {
-        name: column if name in may_be_empty else require_filled(column, name, PREDICTED[name])
-        for name, column in judged.items()
-    }
+    rows = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
+    for name in rows:
+        if name not in (DECISION, GROUP, DISTANCE, truth):  # cells of these may be empty
+            rows[name] = require_filled(rows[name], name, PREDICTED[name])
+    distance = rows.get(DISTANCE)
+    if distance is not None and np.isnan(distance).any():
+        distance = None
     columns = {name: rows[name] for name in FURTHER if name in rows}
-    columns |= {} if truth is None else {TRUTHS: rows[truth]}
+    if truth is not None:
+        columns[TRUTHS] = rows[truth]
     return Batch.of(
         rows["p_correct"],
         rows["accepted"],
         rows.get("probability"),
         _predicted_class_numbers(rows["label"], classes),
         chance=rows.get(CHANCE),
-        distance=None if DISTANCE not in rows or np.isnan(rows[DISTANCE]).any() else rows[DISTANCE],
+        distance=distance,
         stopped=rows.get(STOPPED),
         lacking=rows.get(LACKING),
         ids=rows["id"],
@@ -214,10 +230,10 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     counts = Counter(filter(None, truths))
     is_class = classes.__contains__ if classes else str.isdigit
     strange = Counter({label: times for label, times in counts.items() if not is_class(label)})
-    misspelt = next((label for label in strange if not means_unknown_label(label)), None)
-    if misspelt is not None and strange == counts:
+    misspelt = [label for label in strange if not means_unknown_label(label)]
+    if misspelt and strange == counts:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {misspelt!r}", place)
+        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {misspelt[0]!r}", place)
     return strange
 
 
@@ -227,11 +243,14 @@ def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> Co
     None where classes have no names, and these are no numbers.
     """
     if classes is None:
-        are_numbers = all(label.removeprefix("-").isdecimal() and len(label) <= MOST_DIGITS for label in labels)
-        return np.array([*map(int, labels)], np.int64) if are_numbers else None
-    numbers = {NO_CLASS: UNKNOWN} | {name: number for number, name in enumerate(classes)}
-    strange = next((label for label in labels if label not in numbers), None)
-    if strange is not None:
+        for label in labels:
+            if len(label) > MOST_DIGITS or not label.removeprefix("-").isdecimal():
+                return None
+        return np.array([*map(int, labels)], np.int64)
+    numbers = {NO_CLASS: UNKNOWN}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    try:
+        return np.array([numbers[label] for label in labels], np.int64)
+    except KeyError as error:
         expected = f"expected one of the classes, such as {classes[0]!r}"
-        raise SteepslopeError(f"column 'label': {expected}, found {strange!r}")
-    return np.array([numbers[label] for label in labels], np.int64)
+        raise SteepslopeError(f"column 'label': {expected}, found {error.args[0]!r}") from None

@@ -23,13 +23,15 @@ from steepslope.files.folders import digest_of, staging_of, undisturbed_folder
 from steepslope.numerics.types import Floats
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
-EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
+EXPECTED = "expected the state of a monitor"
+FAILED = "cannot be used as the state of a monitor"
 TABLES = (
     "CREATE TABLE monitor (content TEXT NOT NULL, digest TEXT NOT NULL) STRICT",
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
     "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
-PRIME, SCALE = 2_147_483_647, 2**24  # products fit into 64 bits, and single precision into integers
+PRIME = 2_147_483_647  # products fit into 64 bits
+SCALE = 2**24  # single precision fits into integers
 SUM = (  # a checksum that the edit of a row changes
     f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
     f"CAST(coalesce(chance, 2) * {SCALE} AS INTEGER) * 11 + CAST(coalesce(weight, 2) * {SCALE} AS INTEGER) * 13 + "

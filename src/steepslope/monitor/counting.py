@@ -17,14 +17,14 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor.audit import Audited, follow_audit, harm_found_by_audit, risk_by_audit, risk_interval_by_audit
-from steepslope.monitor.confirmed import caution_on_confirmed
 from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions
-from steepslope.monitor.monitor import Monitor
+from steepslope.monitor.monitor import Monitor, rows_to_calibrate_on
 from steepslope.monitor.predictions import (
     TRUTHS,
     Batch,
     Texts,
     labels_of_no_class,
+    labels_to_count,
     prediction_columns,
     read_labels_of_predictions,
     read_predictions,
@@ -32,11 +32,8 @@ from steepslope.monitor.predictions import (
 from steepslope.monitor.state import Counted, State, begin_state, open_state
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, reaches_audit_limit
 from steepslope.predict.chunks import hash_of_text, shuffled_by_ids
-from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.change import DELTA
 
 PART = 2**16  # predictions at a time
@@ -127,7 +124,7 @@ class FileCount:
     def doubt_labels(self, state: State) -> None:
         """Find a caution if the labels equal the predictions more often than P(correct) makes likely."""
         p_correct, is_correct = state.labelled().T
-        self.caution = caution_on_confirmed(1 - p_correct, is_correct == 0, self.monitor.surely_wrong)
+        self.caution = self.monitor.caution_on(1 - p_correct, is_correct == 0)
 
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""
@@ -238,12 +235,12 @@ def count_files(
     load_oracle
         Reads the gate's oracle from its folder.
     """
-    truth, file_of_labels = _labels_to_count(labels, bool(predictions))
+    truth, file_of_labels = labels_to_count(labels, bool(predictions))
     model = Gate.load(gate, load_oracle)
     digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
         _require_countable(file, truth, gate, digest)
-    rows = None if calibration is None else _calibration_rows(model, calibration)
+    rows = None if calibration is None else rows_to_calibrate_on(model, calibration)
     if not state.exists():
         with located(gate):
             begun = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
@@ -299,28 +296,6 @@ def _as_counted(batch: Batch) -> list[Counted]:
         unknown if weights is None else weights.tolist(),
     )
     return list(map(Counted, *columns))
-
-
-def _calibration_rows(gate: Gate, path: str) -> CalibrationRows:
-    """Return what a gate makes of labelled outputs in a file or folder."""
-    outputs = ClassifierOutputs.load(path, labelled=True)
-    rows = gate.decide_rows(outputs).judged_rows
-    return CalibrationRows(**vars(rows), is_correct=outputs.is_correct)
-
-
-def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
-    """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
-    if labels is None:
-        return None, None
-    if labels == "label":
-        found = f"found {labels!r}, which is what was predicted"
-        raise SteepslopeError(f"expected a column of true labels, {found}", "labels")
-    if Path(labels).suffix.lower() in TABLES:
-        return None, Path(labels)
-    if not has_predictions:
-        expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
-        raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
-    return labels, None
 
 
 def _key_of_counted_file(file: Path) -> dict[str, Any] | None:

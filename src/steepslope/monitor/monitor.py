@@ -18,6 +18,8 @@ from steepslope.monitor.confirmed import caution_on_confirmed, surely_wrong_shar
 from steepslope.monitor.predictions import Predicted, checked_booleans
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
+from steepslope.numerics.types import Bools, Floats
+from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.bets import UNIT, Bets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.change import (
@@ -234,6 +236,10 @@ class Monitor(Brief):
         count = self.labelled.count
         p_wrong = np.full(count, self.means[RISK].mean or 0.0)
         is_wrong = np.arange(count) >= count - self.labelled.total / UNIT  # in which order is not known
+        return self.caution_on(p_wrong, is_wrong)
+
+    def caution_on(self, p_wrong: Floats, is_wrong: Bools) -> str:
+        """Return the caution by labels (m,), given the estimated probabilities of errors; empty if there is none."""
         return caution_on_confirmed(p_wrong, is_wrong, self.surely_wrong)
 
     @property
@@ -355,3 +361,10 @@ def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRow
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
     return known
+
+
+def rows_to_calibrate_on(gate: Gate, path: str) -> CalibrationRows:
+    """Return what a gate makes of labelled outputs in a file or folder."""
+    outputs = ClassifierOutputs.load(path, labelled=True)
+    rows = gate.decide_rows(outputs).judged_rows
+    return CalibrationRows(**vars(rows), is_correct=outputs.is_correct)

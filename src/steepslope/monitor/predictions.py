@@ -18,6 +18,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import DISTANCE, GROUP, LACKING, NO_CLASS, STOPPED
 from steepslope.numerics.types import Bools, Counts, Floats
 from steepslope.outputs.labels import UNKNOWN, means_unknown_label
+from steepslope.outputs.options import TABLES
 from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_filled, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.rows import JudgedRows, checked_numbers
@@ -219,6 +220,21 @@ def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
         labels = [batch["label"] for batch in batches]
     nothing = np.zeros(0, dtype=np.object_)
     return np.concatenate([nothing, *ids]), np.concatenate([nothing, *labels])
+
+
+def labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
+    """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
+    if labels is None:
+        return None, None
+    if labels == "label":
+        found = f"found {labels!r}, which is what was predicted"
+        raise SteepslopeError(f"expected a column of true labels, {found}", "labels")
+    if Path(labels).suffix.lower() in TABLES:
+        return None, Path(labels)
+    if not has_predictions:
+        expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
+        raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
+    return labels, None
 
 
 def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:

@@ -6,6 +6,8 @@
 - ``responses``: what a classifier predicts, as logits or votes.
 - ``features`` and ``opinions``: what the oracle also sees, of the inputs and of other classifiers.
 - ``reader``: all of this as outputs.
+- ``learning``: the classifiers and the oracle, fitted to the rows that do not calibrate.
+- ``writing``: a file of decisions, and a report.
 - ``storage``: the class on disk.
 """
 

@@ -23,6 +23,7 @@ from sklearn.utils.validation import _check_method_params
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.types import Counts
 from steepslope.oracle.cautions import RowCounts
+from steepslope.outputs.arrays import require_arrays_in_one_order
 from steepslope.outputs.copies import one_of_each_copy
 from steepslope.promise.certificate import as_percent
 from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen
@@ -45,8 +46,12 @@ def _is_missing(label: Any) -> bool:
     return label is None or not (isinstance(same, bool | np.bool_) and same)
 
 
-def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
-    """Return inputs whose rows can be indexed, and their labels (n,); raise for invalid or missing labels."""
+def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, NDArray[Any]]:
+    """Return inputs whose rows can be indexed, and their labels (n,); raise for invalid or missing labels.
+
+    Frames may not have the same index in another order, nor may that of ``groups``.
+    """
+    require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
     labels = column_or_1d(y, warn=True)
     if missing := sum(map(_is_missing, labels.tolist())):
         raise SteepslopeError(f"expected a label for each row, found {missing:,} missing", "y")
@@ -87,14 +92,17 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Counts, see
     ]
 
 
-def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any) -> RowCounts | None:
-    """Return what was counted in a fit set of folds, as far as new rows can be compared with it.
+def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any, has_folds: bool = True) -> RowCounts | None:
+    """Return what was counted in a fit set, as far as new rows can be compared with it.
 
-    Early rows say nothing about later ones: their clones learn from few rows, and the source may change.
+    Without folds, nothing can be. Early rows say nothing about later ones: their clones learn from few rows, and the
+    source may change.
     """
-    if isinstance(cv, TimeSeriesSplit):
+    if not has_folds or isinstance(cv, TimeSeriesSplit):
         return RowCounts()
-    return counts if counts is None or is_frozen(estimator) else RowCounts(counts.errors, of_clones=True)
+    if counts is None or is_frozen(estimator):
+        return counts
+    return RowCounts(counts.errors, of_clones=True)
 
 
 def _rows_untold(column: NDArray[Any], classes: Counts) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +13,17 @@ from sklearn.utils.validation import _num_samples
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
-from steepslope.numerics.types import Floats
-from steepslope.oracle import FusedOracle
-from steepslope.oracle.evidence.states import FOLDS
+from steepslope.numerics.types import Counts, Floats
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_signal_array, opinion_of_array
 from steepslope.outputs.classifier_outputs import signal_arrays
 from steepslope.outputs.labels import EMPTY
+from steepslope.outputs.opinions import is_array_of_opinion
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.promise.rows import checked_groups
 from steepslope.sklearn.features import Features, word_of
 from steepslope.sklearn.opinions import Opinion
-from steepslope.sklearn.responses import Responses
-
-MCP_RANKS = "the classifier's own probability ranks its predictions"
+from steepslope.sklearn.responses import Responses, class_codes, warn_of_other_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +48,38 @@ class Reader:
         Responses of the classifier and ``of_others`` may be given, as those of clones; by default the fitted
         classifiers are asked.
         """
-        responses = Responses.of(self.estimator, X, self.classes) if responses is None else responses
-        features = None if self.features is None else self.features.columns(self.estimator, X)
+        if responses is None:
+            responses = Responses.of(self.estimator, X, self.classes)
+        arrays: dict[str, Any] = {"features": None}
+        if self.features is not None:
+            arrays["features"] = self.features.columns(self.estimator, X)
         logits = responses.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
         classes = names if len(names) == logits.shape[1] else None
-        signals = signals_of_inputs(self.signals, X)
-        outputs = ClassifierOutputs.of({"logits": logits, "features": features, **signals}, classes)
+        arrays |= signals_of_inputs(self.signals, X)
+        outputs = ClassifierOutputs.of({"logits": logits, **arrays}, classes)
         for name, opinion in self.opinions.items():
             response = opinion.responses(X, self.classes) if of_others is None else of_others[name]
             outputs = opinion.added(outputs, name, response, self.classes)
         return outputs
+
+    def codes(self, labels: Any) -> Counts:
+        """Return the number of each label's class, (n,); −1 for a label that is none of the classes."""
+        return class_codes(labels, self.classes)
+
+    def labelled(self, X: Any, y: Any) -> ClassifierOutputs:
+        """Return all that the oracle sees of some inputs (n, …), with their labels (n,)."""
+        return self.outputs(X).changed(labels=self.codes(y))
+
+    def checked(self, X: Any, y: Any, unknown_label: Any) -> ClassifierOutputs:
+        """Return :meth:`labelled` outputs, after a warning about labels that may be misspelt."""
+        warn_of_other_labels(y, self.classes, unknown_label)
+        return self.labelled(X, y)
+
+    def taking(self, arrays: Sequence[str]) -> Self:
+        """Return the same with only those opinions that are among the arrays that an oracle takes."""
+        taken = [name for name in self.opinions if any(is_array_of_opinion(array, name) for array in arrays)]
+        return replace(self, opinions={name: self.opinions[name] for name in taken})
 
 
 def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
@@ -157,43 +174,19 @@ def _inputs_as_text(values: Any) -> NDArray[np.str_]:
 
 def sentences_of_promises(gate: Gate) -> list[str]:
     """Return which of several risks is promised, and the promises, a line for each group."""
-    lines = [*gate.cautions, *(certificate.sentences() for certificate in gate.promises), *gate.of_overlapping]
+    lines = [*gate.cautions]
+    lines += [certificate.sentences() for certificate in gate.promises]
+    lines += gate.of_overlapping
     risks = gate.objectives.max_risk
     if len(risks) == 1:
         return lines
     named = ", ".join(as_percent(risk, EXACT) for risk in risks)
-    groups = " for the most groups" if gate.has_groups else ""
-    first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
-    lower = [each for each in gate.certificates if not each.is_given and (each.max_risk or 1) < gate.promised_risk]
-    lines += [f"{as_percent(each.max_risk or 1, EXACT)} cannot be promised: {each.advice}." for each in lower]
-    return [first if any(each.is_given for each in gate.promises) else f"None of {named} can be promised.", *lines]
-
-
-def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinions: Sequence[str]) -> str:
-    """Return what the oracle saw, whether the classifier's own probability ranks instead, and what opinions gain.
-
-    Each is a line. The gain is measured on the fit set. The reader has those of the ``opinions`` that the oracle takes.
-    """
-    if oracle is None or oracle.fitted_ is None:
-        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
-    saw = "The oracle saw the classifier's outputs alone." if reader.features is None else reader.features.saw
-    signals = [opinion_of_array(name) for name in oracle.arrays if is_signal_array(name)]
-    saw += f" It takes the signals {', '.join(signals)}." if signals else ""
-    fitted = oracle.fitted_
-    if oracle.arrays == ("logits",):
-        temperature = fitted.pool.temperature
-        tempered = "" if temperature == 1 else f", at a temperature of {temperature:.3g}"
-        saw = f"{saw} What it learnt ranks no better, so {MCP_RANKS}{tempered}."
-    if not opinions:
-        return saw
-    free = fitted.gains["free"]
-    (auc, ratio), (alone, ratio_alone) = (
-        (f"{100 * gain.auc:+.2f}", f"AURC × {gain.aurc_ratio:.3f}")
-        for gain in (fitted.gains.get("opinions", free), free)
-    )
-    gained = f"gains {auc} AUC points over MCP ({ratio}), without them {alone} ({ratio_alone})"
-    lines = [saw, f"On the fit set, the oracle with opinions {gained}."]
-    left = [name for name in opinions if name not in reader.opinions]
-    lines += [f"It takes the opinion of {', '.join(reader.opinions)}."] if reader.opinions else []
-    lines += [f"It leaves out {', '.join(left)}, whose gain is not certain."] if left else []
-    return "\n".join(lines)
+    first = f"None of {named} can be promised."
+    if any(certificate.is_given for certificate in gate.promises):
+        groups = " for the most groups" if gate.has_groups else ""
+        first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
+    for certificate in gate.certificates:
+        risk = certificate.max_risk or 1
+        if not certificate.is_given and risk < gate.promised_risk:
+            lines.append(f"{as_percent(risk, EXACT)} cannot be promised: {certificate.advice}.")
+    return [first, *lines]

@@ -53,10 +53,11 @@ def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, NDArray[A
     """
     require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
     labels = column_or_1d(y, warn=True)
-    if missing := sum(map(_is_missing, labels.tolist())):
+    missing = sum(map(_is_missing, labels.tolist()))
+    if missing:
         raise SteepslopeError(f"expected a label for each row, found {missing:,} missing", "y")
-    kinds = sorted({type(label).__name__ for label in labels.tolist()}) if labels.dtype == object else []
-    if len(kinds) > 1 and ("str" in kinds or "NoneType" in kinds):
+    kinds = sorted({type(label).__name__ for label in labels.tolist()})
+    if labels.dtype == object and len(kinds) > 1 and "str" in kinds:
         raise SteepslopeError(f"expected labels of one type, found {' and '.join(kinds)}", "y")
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
@@ -77,19 +78,21 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Counts, see
     """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(one_of_each_copy(codes, seed))[:MOST_COMPARED]  # at random, also within equal values
-    table, n = _safe_indexing(X, rows), len(rows)
+    table = _safe_indexing(X, rows)
+    n = len(rows)
     classes = np.unique(labels[rows], return_inverse=True)[1]
     rare = n - int(np.bincount(classes).max())
     if n < LEAST_COMPARED or rare < LEAST_RARE or issparse(table) or column_kinds(table) in ((), TEXTS):
         return []
-    missed = [_rows_untold(column, classes) for column in columns_of_table(table)]
+    columns = columns_of_table(table)
     most = min(ALL_BUT * n, ALL_BUT_RARE * rare)
     question = f"of {n:,} rows: is it known before the label is?"
-    return [
-        f"column {name} alone tells the label in {as_percent(1 - count / n)} {question}"
-        for name, count in zip(getattr(X, "columns", range(len(missed))), missed, strict=True)
-        if count <= most
-    ]
+    cautions = []
+    for name, column in zip(getattr(X, "columns", range(len(columns))), columns, strict=True):
+        missed = _rows_untold(column, classes)
+        if missed <= most:
+            cautions.append(f"column {name} alone tells the label in {as_percent(1 - missed / n)} {question}")
+    return cautions
 
 
 def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any, has_folds: bool = True) -> RowCounts | None:
@@ -112,12 +115,16 @@ def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
     Each row among others of another class changes the class twice.
     """
     is_number = column.dtype.kind in NUMBERS + "mM"
-    values, places = np.unique(column if is_number else [*map(str, column.tolist())], return_inverse=True)
+    if not is_number:
+        column = np.array([*map(str, column.tolist())])
+    values, places = np.unique(column, return_inverse=True)
     order = np.argsort(places, kind="stable")
     changes = np.diff(classes[order]) != 0
     if len(values) <= FEW_VALUES * len(column):
         return float(changes[np.diff(places[order]) == 0].sum()) / 2
-    return max(0.0, float(changes.sum() - classes.max())) / 2 if is_number else float(len(column))
+    if is_number:
+        return max(0.0, float(changes.sum() - classes.max())) / 2
+    return float(len(column))
 
 
 def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
@@ -136,7 +143,8 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
     order = rng.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
     held = np.zeros(len(codes), np.bool_)
-    held[order] = np.diff(np.floor(fraction * np.arange(len(codes) + 1) + rng.random())) > 0
+    taken = np.floor(fraction * np.arange(len(codes) + 1) + rng.random())  # up to each row, in that order
+    held[order] = np.diff(taken) > 0
     last = np.unique(codes[order], return_index=True)[1]
     unknown = np.bincount(codes) == np.bincount(codes[held], minlength=len(last))
     if len(last) - unknown.sum() < LEAST_CLASSES:
@@ -155,7 +163,9 @@ def held_out_rows(
     >>> [len(rows) for rows in held_out_rows(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
     [12, 6, 6]
     """
-    is_unknown = np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
+    is_unknown = np.zeros(len(labels), np.bool_)
+    if unknown_label is not None:
+        is_unknown = np.array([label == unknown_label for label in labels.tolist()], np.bool_)
     if is_unknown.all():
         raise SteepslopeError(f"expected rows of some class, found {len(labels):,} out-of-class rows alone", "y")
     each = one_of_each_copy(codes, seed)
@@ -163,10 +173,11 @@ def held_out_rows(
         held = each[len(each) - int(fraction * len(each)) :]
         before = np.arange(len(labels)) < held.min(initial=len(labels)) - cv.gap
     else:
-        sides = (each[is_unknown[each] == side] for side in (False, True))
-        held = np.concatenate(
-            [side[held_out_of_classes(labels[side], fraction, seed)[1]] for side in sides if len(side)]
-        )
+        parts = []
+        for side in (each[~is_unknown[each]], each[is_unknown[each]]):
+            if len(side):
+                parts.append(side[held_out_of_classes(labels[side], fraction, seed)[1]])
+        held = np.concatenate(parts)
         before = np.ones(len(labels), np.bool_)
     learnt = before & ~np.isin(codes, codes[held])
     return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
@@ -185,7 +196,8 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
         If a splitter does not put each row into one fold.
     """
     each = one_of_each_copy(codes, seed)  # at random, because the first copies could all be of one class
-    X, y = _safe_indexing(X, each), labels[each]
+    X = _safe_indexing(X, each)
+    y = labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
     if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
         return []
@@ -197,10 +209,15 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
         warnings.filterwarnings("ignore", "The (least populated class|groups parameter is ignored)", UserWarning)
         splits = list(splitter.split(X, y, codes[each]))
     rows = rows_in_folds(splits)
-    if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
+    first = len(y) - len(rows) if isinstance(cv, TimeSeriesSplit) else 0
+    if not np.array_equal(rows, np.arange(first, len(y))):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    folds = [[np.flatnonzero(np.isin(codes, codes[each[side]])) for side in split] for split in splits]
-    return [(others, rows) for others, rows in folds if len(np.unique(labels[others])) >= LEAST_CLASSES]
+    folds = []
+    for split in splits:
+        others, rows = (np.flatnonzero(np.isin(codes, codes[each[side]])) for side in split)
+        if len(np.unique(labels[others])) >= LEAST_CLASSES:
+            folds.append((others, rows))
+    return folds
 
 
 def out_of_fold(
@@ -219,7 +236,8 @@ def out_of_fold(
     """
     if is_frozen(estimator):
         return Responses.of(estimator, _safe_indexing(X, rows_in_folds(folds)), classes)
-    tasks = (delayed(_response_to_unseen_fold)(estimator, X, y, *fold, classes, params) for fold in folds)
+    ask = delayed(_response_to_unseen_fold)
+    tasks = [ask(estimator, X, y, others, rows, classes, params) for others, rows in folds]
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
 
 

@@ -84,7 +84,9 @@ class Reader:
 
 def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
     """Raise if the label of out-of-class rows is a class, or is spelt like one."""
-    for name in () if unknown_label is None else classes.tolist():
+    if unknown_label is None:
+        return
+    for name in classes.tolist():
         if name == unknown_label:
             expected = "expected a label that is none of the classifier's classes"
             raise SteepslopeError(f"{expected}, found {name!r}, which is one", "unknown_label")
@@ -105,10 +107,10 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
     if groups is None or (isinstance(groups, str) and groups == PREDICTED):
         return None
     if isinstance(groups, list | tuple | Mapping):
-        several = groups if isinstance(groups, Mapping) else dict(zip(groups, groups, strict=True))
-        if PREDICTED in several.values():
+        by_name = groups if isinstance(groups, Mapping) else {name: name for name in groups}
+        if PREDICTED in by_name.values():
             raise SteepslopeError("expected columns of X or functions, found 'predicted' among them", "groups")
-        return {name: groups_of_inputs(each, X) for name, each in several.items()}
+        return {name: groups_of_inputs(column, X) for name, column in by_name.items()}
     with located("groups"):
         if not isinstance(groups, str) and not callable(groups):
             found = type(groups).__name__

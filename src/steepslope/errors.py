@@ -97,10 +97,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
     unknown loss 'steepslope': did you mean 'steep_slope'? Known: focal, steep_slope
     """
     names = sorted(known)
-    close = [repr(match) for match in get_close_matches(name, names, n=1 if len(names) <= MANY else 3)]
-    hint = f"did you mean {' or '.join(close)}?" if close else ""
-    listed = f"Known: {', '.join(names)}" if len(names) <= MANY else "" if close else f"{len(names):,} others are known"
-    return SteepslopeError(f"unknown {kind} {name!r}: {' '.join(filter(None, (hint, listed)))}")
+    are_few = len(names) <= MANY
+    close = [repr(match) for match in get_close_matches(name, names, n=1 if are_few else 3)]
+    hints = []
+    if close:
+        hints.append(f"did you mean {' or '.join(close)}?")
+    if are_few:
+        hints.append(f"Known: {', '.join(names)}")
+    elif not close:
+        hints.append(f"{len(names):,} others are known")
+    return SteepslopeError(f"unknown {kind} {name!r}: {' '.join(hints)}")
 
 
 def require_known(kind: str, name: object, known: Collection[str]) -> None:

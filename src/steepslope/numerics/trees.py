@@ -69,9 +69,7 @@ def _complete_tree(tree: dict[str, NDArray[Any]], nodes: NDArray[Any], node: int
 def _largest_single(threshold: float) -> np.float32:
     """Return the largest float32 up to a number: the same float32 values are at most as large."""
     single = np.float32(threshold)
-    if single <= threshold:
-        return single
-    return np.nextafter(single, np.float32(-np.inf))
+    return single if single <= threshold else np.nextafter(single, np.float32(-np.inf))
 
 
 def tree_log_odds(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:

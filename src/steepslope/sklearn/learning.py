@@ -115,8 +115,8 @@ class Learning:
             return None
         with warnings.catch_warnings():  # the gate is calibrated, so its promise holds for any oracle
             warnings.simplefilter("ignore", FewErrorsWarning)
-            budget = "auto" if has_opinions else "free"
-            return FusedOracle(errors="crossfit", budget=budget, seed=self.seed).fit(outputs)
+            oracle = FusedOracle(errors="crossfit", budget="auto" if has_opinions else "free", seed=self.seed)
+            return oracle.fit(outputs)
 
 
 def _sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinions: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 MANY = 50  # names are too many to list
 USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
-QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
-NO_MEMORY = re.compile(  # of libraries; a thread starts only where its stack has room
+_QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
+_NO_MEMORY = re.compile(  # of libraries; a thread starts only where its stack has room
     r"(?i)out of memory|bad_alloc|(can't|cannot|failed to|unable to) allocate|can't start new thread|"
     r"could not create a primitive|failed to map segment"
 )
@@ -27,7 +27,7 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("HTTPS://host/a.png?sig=1")
     'HTTPS://host/a.png'
     """
-    return QUERY.sub(r"\1", USER.sub("", text))
+    return _QUERY.sub(r"\1", USER.sub("", text))
 
 
 class SteepslopeError(ValueError):
@@ -143,7 +143,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     >>> is_out_of_memory(RuntimeError("Failed to allocate memory for requested buffer of size 99"))
     True
     """
-    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 @contextmanager

@@ -37,9 +37,9 @@ from steepslope.predict.chunks import hash_of_text, shuffled_by_ids
 from steepslope.promise.change import DELTA
 
 PART = 2**16  # predictions at a time
-WEIGHT = "weight"  # of labels as evidence, a column that is added to files with an audit
-RELATIVE = 1e-4  # by which numbers of the same rows may differ: an oracle's own rounding
-ABSOLUTE = 1e-6
+_WEIGHT = "weight"  # of labels as evidence, a column that is added to files with an audit
+_RELATIVE = 1e-4  # by which numbers of the same rows may differ: an oracle's own rounding
+_ABSOLUTE = 1e-6
 
 
 @dataclass
@@ -149,7 +149,7 @@ class FileCount:
         require_consistent_audit(predictions, self.monitor.promised, str(self.monitor.gate))
         least = chance[chance > 0].min()
         weights = np.divide(least, chance, out=np.zeros(len(chance)), where=marked & (chance > 0))
-        return replace(predictions, columns={**predictions.columns, WEIGHT: weights})
+        return replace(predictions, columns={**predictions.columns, _WEIGHT: weights})
 
     def _count(self, state: State, batch: Batch) -> None:
         """Count the predictions of a batch that were not counted before."""
@@ -285,7 +285,7 @@ def limit_counted_in(state: Path, gate: Path) -> float:
 def _as_counted(batch: Batch) -> list[Counted]:
     """Return predictions as they are counted, with no place in the stream yet."""
     unknown = [None] * len(batch)
-    weights = batch.columns.get(WEIGHT)
+    weights = batch.columns.get(_WEIGHT)
     columns = (
         map(hash_of_text, batch.ids),
         map(hash_of_text, batch.labels),
@@ -327,5 +327,5 @@ def _require_same_rows_counted(monitor: Monitor, other: Monitor) -> None:
     """Raise unless two monitors were made with the same calibration rows, but for an oracle's own rounding."""
     means = [*monitor.usual.values(), monitor.coverage]
     expected = [*other.usual.values(), other.coverage]
-    if monitor.usual.keys() != other.usual.keys() or not np.allclose(means, expected, RELATIVE, ABSOLUTE):
+    if monitor.usual.keys() != other.usual.keys() or not np.allclose(means, expected, _RELATIVE, _ABSOLUTE):
         raise SteepslopeError("made with other calibration rows than these: begin another state")

@@ -35,11 +35,11 @@ from steepslope.promise.change import (
 )
 from steepslope.promise.objectives import INSIDE
 
-ROUNDING = 1e-3  # of P(correct) in Python, at most
+_ROUNDING = 1e-3  # of P(correct) in Python, at most
 RISK = "risk"
 COVERAGE = "coverage"
 LABELS = "labels"
-AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
+_AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
 
 
 @dataclass(repr=False)
@@ -162,7 +162,7 @@ class Monitor(Brief):
             P(correct) is below that of all thresholds of the gate. The monitor is then as before.
         """
         rows = Predicted.of(p_correct, accepted, probability, predicted, distance=distance)
-        below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
+        below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - _ROUNDING))
         if len(below):
             expected = f"expected p_correct of {self.least:.6g} or more where the gate accepts"
             raise SteepslopeError(f"{expected}, found {rows.p_correct[below[0]]:.6g} in row {below[0]}", "accepted")
@@ -357,7 +357,7 @@ def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRow
     known = gate.calibration_rows if rows is None else rows
     if known is None:
         found = "found one that was shared without them"
-        raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {AGAIN}", "gate")
+        raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {_AGAIN}", "gate")
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
     return known

@@ -27,10 +27,10 @@ Texts = NDArray[np.object_]
 MOST_DIGITS = 9  # of the number of a class
 TRUST = "trust_logit"
 DECISION = "decision"
-NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
-FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
+_NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+_FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
 FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH, LACKING: TRUTH}  # likewise
-PREDICTED = {**NEEDED, **FIELDS, **FURTHER}  # all columns that may be read, by their kinds
+PREDICTED = {**_NEEDED, **FIELDS, **_FURTHER}  # all columns that may be read, by their kinds
 TRUTHS = "truths"  # whatever their column is called
 
 
@@ -83,8 +83,8 @@ class Predicted(JudgedRows):
         }
         for name, (place, values) in in_range.items():
             if values is not None:
-                known[name] = checked_prediction_probabilities(values, place)
-        rows = cls(checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
+                known[name] = _checked_prediction_probabilities(values, place)
+        rows = cls(_checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
         for name, array in known.items():
             if len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
@@ -103,8 +103,8 @@ class Predicted(JudgedRows):
 class Batch(Predicted):
     """Some predictions of a file: also their ids and predicted labels as text, (m,) each.
 
-    ``columns`` are those of ``FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a row
-    has none. The column ``AUDIT`` is true for rows that an audit drew.
+    ``columns`` are those of ``_FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a
+    row has none. The column ``AUDIT`` is true for rows that an audit drew.
     """
 
     ids: Texts
@@ -120,7 +120,7 @@ def _joined_columns(values: Sequence[Any]) -> Any:
     return np.concatenate(values)
 
 
-def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
+def _checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
     probabilities = checked_numbers(values, place)
     outside = np.flatnonzero((probabilities < 0) | (probabilities > 1))
@@ -149,7 +149,7 @@ def checked_booleans(values: ArrayLike, place: str) -> Bools:
 def prediction_columns(path: Path, truth: str | None = None) -> dict[str, str]:
     """Return the kinds of the columns that are read of a file of predictions; raise if one is missing."""
     names = table_file(path).names
-    needed = dict(NEEDED)
+    needed = dict(_NEEDED)
     if truth:
         needed[truth] = TEXT
     missing = [name for name in needed if name not in names]
@@ -189,7 +189,7 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
     distance = rows.get(DISTANCE)
     if distance is not None and np.isnan(distance).any():
         distance = None
-    columns = {name: rows[name] for name in FURTHER if name in rows}
+    columns = {name: rows[name] for name in _FURTHER if name in rows}
     if truth is not None:
         columns[TRUTHS] = rows[truth]
     return Batch.of(

@@ -13,8 +13,8 @@ from steepslope.promise.bets import RunningMean, mean_interval_by_bets
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.change import HARMFUL, HEALTHY, SIGNALS
 
-PARTS = 1_000_000  # in which a limit on P(correct) is told
-MOST_STRANGE = 3  # labels that are no class, by name
+_PARTS = 1_000_000  # in which a limit on P(correct) is told
+_MOST_STRANGE = 3  # labels that are no class, by name
 
 
 def monitor_sentences(count: FileCount) -> list[str]:
@@ -81,8 +81,8 @@ def _count_sentences(count: FileCount) -> Iterator[str]:
     if count.contradicting:
         yield f"{count.contradicting:,} labels contradict the one that was counted before; the first counts."
     if count.strange:
-        names = [f"{name!r} ({times:,})" for name, times in count.strange.most_common(MOST_STRANGE)]
-        if len(count.strange) > MOST_STRANGE:
+        names = [f"{name!r} ({times:,})" for name, times in count.strange.most_common(_MOST_STRANGE)]
+        if len(count.strange) > _MOST_STRANGE:
             names.append("…")
         yield f"{count.strange.total():,} labels are no class, and count as errors: {', '.join(names)}."
 
@@ -149,7 +149,7 @@ def _followed_audit_sentence(monitor: Monitor) -> Iterator[str]:
 
 
 def _limit_sentence(limit: Limit) -> str:
-    number = math.ceil(limit.p_correct * PARTS) / PARTS
+    number = math.ceil(limit.p_correct * _PARTS) / _PARTS
     accepts = f"rows with p_correct of at least {number}: about {as_percent(limit.coverage)} of the latest"
     if limit.risk is not None:
         accepts += f", of which about {as_percent(limit.risk)} are wrong"

@@ -24,18 +24,18 @@ from steepslope.numerics.types import Floats
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED = "expected the state of a monitor"
-FAILED = "cannot be used as the state of a monitor"
-TABLES = (
+_FAILED = "cannot be used as the state of a monitor"
+_TABLES = (
     "CREATE TABLE monitor (content TEXT NOT NULL, digest TEXT NOT NULL) STRICT",
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
     "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
-PRIME = 2_147_483_647  # products fit into 64 bits
+_PRIME = 2_147_483_647  # products fit into 64 bits
 SCALE = 2**24  # single precision fits into integers
-SUM = (  # a checksum that the edit of a row changes
-    f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
+_SUM = (  # a checksum that the edit of a row changes
+    f"SELECT count(*), sum((label % {_PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
     f"CAST(coalesce(chance, 2) * {SCALE} AS INTEGER) * 11 + CAST(coalesce(weight, 2) * {SCALE} AS INTEGER) * 13 + "
-    f"coalesce(is_correct, 2) * 17) % {PRIME} * (id % {PRIME}) % {PRIME}) FROM predictions"
+    f"coalesce(is_correct, 2) * 17) % {_PRIME} * (id % {_PRIME}) % {_PRIME}) FROM predictions"
 )
 
 
@@ -120,13 +120,13 @@ class State:
 def begin_state(path: Path, content: Mapping[str, Any]) -> None:
     """Make a state in which nothing was counted; if another process has just made one, leave that as it is."""
     staging = staging_of(path.parent, path.name)
-    with undisturbed_folder(path.parent, path.name), explained(FAILED, path, sqlite3.Error):
+    with undisturbed_folder(path.parent, path.name), explained(_FAILED, path, sqlite3.Error):
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
         staging.mkdir(parents=True)
         made = staging / path.name
         try:
             with closing(sqlite3.connect(made, isolation_level=None)) as connection:
-                for table in TABLES:
+                for table in _TABLES:
                     connection.execute(table)
                 connection.execute("INSERT INTO monitor VALUES ('', '')")
                 State(connection, {}).write(content)
@@ -158,7 +158,7 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
     if write and staging_of(path.parent, path.name).is_dir():
         _remove_unfinished_state(path)
     with (
-        explained(FAILED, path, sqlite3.Error),
+        explained(_FAILED, path, sqlite3.Error),
         closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,  # a transaction begins where it says
     ):
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -175,13 +175,13 @@ def seal_state(connection: sqlite3.Connection) -> None:
 
 def _digest_of_state(connection: sqlite3.Connection) -> str:
     """Return the digest of what the monitor knows, and of all predictions that were counted."""
-    return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(SUM)])
+    return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(_SUM)])
 
 
 def _content_of_state(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     """Return what the monitor knows; raise for a file that is damaged or was not written by this module."""
     tables = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
-    if tuple(sql for (sql,) in tables) != TABLES:
+    if tuple(sql for (sql,) in tables) != _TABLES:
         raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()

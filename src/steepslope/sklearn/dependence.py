@@ -16,12 +16,12 @@ from steepslope.outputs.dependence import signs_of_dependence
 from steepslope.promise.rows import checked_groups
 from steepslope.sklearn.features import rows_to_compare
 
-WHO = (
+_WHO = (
     "user|customer|client|patient|person|account|subject|session|device|sensor|participant|respondent|speaker|household"
 )
-IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?)$|[a-z](Id|ID)s?$")
-DATE = re.compile(r"(?i:(^|[^a-z])(date|time|datetime|timestamp|year))$|[a-z](Date|Time)$")
-ADVICE = (
+_IDENTITY = re.compile(rf"(?i:(^|[^a-z])({_WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?)$|[a-z](Id|ID)s?$")
+_DATE = re.compile(r"(?i:(^|[^a-z])(date|time|datetime|timestamp|year))$|[a-z](Date|Time)$")
+_ADVICE = (
     "If rows belong to persons or things, pass fit(X, y, groups=…), else several of one count as independent; if they "
     "are in order of time, pass cv=TimeSeriesSplit(…)"
 )
@@ -39,7 +39,7 @@ def rows_together(X: Any, labels: NDArray[Any], groups: Any, cv: Any) -> tuple[C
     columns = rows_to_compare(X)
     copies = _copied_rows(X, columns)
     warn_of_copies(copies)
-    return copies, caution_on_dependence(X, labels, columns, copies, cv)
+    return copies, _caution_on_dependence(X, labels, columns, copies, cv)
 
 
 def copies_in_inputs(X: Any) -> Counts:
@@ -61,7 +61,7 @@ def _copied_rows(X: Any, columns: Floats) -> Counts:
     return rows_that_agree(*codes)
 
 
-def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
+def _caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
     """Return a caution if inputs (n, …) with labels (n,) seem to depend on one another; nothing if they do not.
 
     ``columns`` (n, d) and ``copies`` (n,) are as in :func:`copies_in_inputs`. The order of rows tells nothing if ``cv``
@@ -71,7 +71,7 @@ def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies:
     signs = [*signs_in_columns(X, order), *signs_of_dependence(columns, labels, copies, order)]
     if not signs:
         return []
-    return [f"rows may depend on one another: {'; '.join(signs)}. {ADVICE}"]
+    return [f"rows may depend on one another: {'; '.join(signs)}. {_ADVICE}"]
 
 
 def rows_by_index(X: Any, n: int) -> Counts:
@@ -95,11 +95,11 @@ def signs_in_columns(X: Any, order: Counts | None = None) -> list[str]:
     for name in [name for name in names if names.count(name) == 1]:
         column = nw.from_native(X[name], series_only=True)
         is_count = name.endswith("s") and column.dtype.is_numeric()
-        if IDENTITY.search(name) and not is_count:
+        if _IDENTITY.search(name) and not is_count:
             values = column.n_unique()
             if 1 < values < len(column):
                 signs.append(f"column {name} has {values:,} different values in {len(column):,} rows")
-        if order is not None and (DATE.search(name) or column.dtype.is_temporal()):
+        if order is not None and (_DATE.search(name) or column.dtype.is_temporal()):
             ordered = column[order]
             if ordered.n_unique() > 1 and (ordered.is_sorted() or ordered.is_sorted(descending=True)):
                 signs.append(f"rows are sorted by column {name}")

@@ -41,22 +41,26 @@ from steepslope.numerics.types import Counts, Floats
 from steepslope.outputs.copies import mixed_columns
 
 NUMBERS = "biuf"  # kinds of arrays
-TABLE = 2  # dimensions
-NUMBER = "number"  # kinds of columns
+_TABLE = 2  # dimensions
+_NUMBER = "number"  # kinds of columns
 DATE = "date"
-WORD = "word"
+_WORD = "word"
 TEXTS = ("text",)
-DURATION = (timedelta, np.timedelta64)
-TYPES = ((DURATION, NUMBER), ((Real, Decimal, np.bool_), NUMBER), ((date, np.datetime64), DATE))  # of a column's values
-MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
-HASHED = 2**14  # columns
+_DURATION = (timedelta, np.timedelta64)
+_TYPES = (  # of a column's values
+    (_DURATION, _NUMBER),
+    ((Real, Decimal, np.bool_), _NUMBER),
+    ((date, np.datetime64), DATE),
+)
+_MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
+_HASHED = 2**14  # columns
 COMPONENTS = 100
 MOST_COLUMNS = 1_000  # with more columns of numbers, the oracle sees their principal directions
-OFTEN = 0.5  # a sparse column with entries in more than this share of the rows counts as numbers
+_OFTEN = 0.5  # a sparse column with entries in more than this share of the rows counts as numbers
 COMPONENT_ROWS = 20_000  # from which the directions are learnt
-ROWS_TO_TRY = 300
-SHUFFLES = 3
-WORD_SUMS = 8  # numbers that stand for the words of a row; each mixes an eighth of all words
+_ROWS_TO_TRY = 300
+_SHUFFLES = 3
+_WORD_SUMS = 8  # numbers that stand for the words of a row; each mixes an eighth of all words
 
 
 def steps_before(estimator: Any) -> list[Any]:
@@ -116,10 +120,10 @@ def steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) ->
     >>> steps_ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
     1
     """
-    rows = np.unique(np.linspace(0, len(labels) - 1, ROWS_TO_TRY).astype(np.int64))
+    rows = np.unique(np.linspace(0, len(labels) - 1, _ROWS_TO_TRY).astype(np.int64))
     seen = _safe_indexing(X, rows)
     rng = np.random.default_rng(0)
-    orders = [labels[rows], *(rng.permutation(labels[rows]) for _ in range(SHUFFLES))]
+    orders = [labels[rows], *(rng.permutation(labels[rows]) for _ in range(_SHUFFLES))]
     for count, step in enumerate(steps):
         try:
             fresh = clone(step)
@@ -262,13 +266,13 @@ def _counted_things(count: int, thing: str) -> str:
 
 def rows_to_compare(X: Any) -> Floats:
     """Return numbers (n, d) that are equal for equal rows of inputs (n, …); (n, 0) if rows cannot be compared."""
-    if getattr(X, "ndim", 0) > TABLE:  # images, or windows of several series
+    if getattr(X, "ndim", 0) > _TABLE:  # images, or windows of several series
         X = X.reshape(len(X), -1)
     kinds = column_kinds(X)
     if kinds == ():
         return np.zeros((_num_samples(X), 0))
     blocks = _feature_blocks(X, kinds, {"often": np.zeros(0, np.int64)})
-    columns = mixed_columns(blocks.numbers), mixed_columns(blocks.counts, WORD_SUMS)
+    columns = mixed_columns(blocks.numbers), mixed_columns(blocks.counts, _WORD_SUMS)
     return np.concatenate(columns, axis=1)
 
 
@@ -294,7 +298,7 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
         array = np.asarray(seen)
     except ValueError:  # rows of different lengths
         return ()
-    if array.ndim != TABLE:
+    if array.ndim != _TABLE:
         return ()
     if array.dtype.kind in NUMBERS:
         return None
@@ -325,12 +329,12 @@ def _column_as_array(column: Any) -> NDArray[Any]:
 
 def _kind_of_column(column: NDArray[Any]) -> str:
     if column.dtype.kind in NUMBERS + "mM":
-        return DATE if column.dtype.kind == "M" else NUMBER
+        return DATE if column.dtype.kind == "M" else _NUMBER
     values = [value for value in _values_of_column(column) if value is not None]
-    for types, kind in TYPES:
+    for types, kind in _TYPES:
         if values and all(isinstance(value, types) for value in values):
             return kind
-    return WORD
+    return _WORD
 
 
 def _values_of_column(column: NDArray[Any]) -> list[Any]:
@@ -349,13 +353,13 @@ def word_of(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value)
-    return None if text in MISSING else text
+    return None if text in _MISSING else text
 
 
 def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
     """Return inputs of these kinds as numbers and counts."""
     if kinds == TEXTS:
-        words = HashingVectorizer(n_features=HASHED, alternate_sign=False, norm=None).transform(seen)
+        words = HashingVectorizer(n_features=_HASHED, alternate_sign=False, norm=None).transform(seen)
         return Blocks(np.zeros((words.shape[0], 0)), words)
     if kinds is not None:
         return _feature_blocks_of_table(columns_of_table(seen), kinds)
@@ -377,7 +381,7 @@ def _frequent_columns(seen: csc_matrix) -> Counts:
     lengths = np.sqrt(np.asarray(seen.multiply(seen).sum(axis=1)).ravel())
     if np.allclose(lengths[lengths > 0], 1):
         return np.zeros(0, np.int64)
-    return np.flatnonzero(np.diff(seen.indptr) > OFTEN * seen.shape[0])
+    return np.flatnonzero(np.diff(seen.indptr) > _OFTEN * seen.shape[0])
 
 
 def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[str]) -> Blocks:
@@ -386,7 +390,7 @@ def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[st
     numbers = [np.zeros((n, 0))]
     words: list[dict[str, str]] = [{} for _ in range(n)]
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
-        if kind == NUMBER:
+        if kind == _NUMBER:
             numbers.append(_features_of_numbers(column))
         elif kind == DATE:
             numbers.append(_features_of_dates(column))
@@ -394,9 +398,9 @@ def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[st
             for row, word in zip(words, map(word_of, column.tolist()), strict=True):
                 if word is not None:
                     row[str(place)] = word
-    counts = csr_matrix((n, HASHED if WORD in kinds else 0))
-    if WORD in kinds and n:
-        counts = FeatureHasher(HASHED, alternate_sign=False).transform(words)
+    counts = csr_matrix((n, _HASHED if _WORD in kinds else 0))
+    if _WORD in kinds and n:
+        counts = FeatureHasher(_HASHED, alternate_sign=False).transform(words)
     return Blocks(np.concatenate(numbers, axis=1), counts)
 
 
@@ -406,7 +410,7 @@ def _features_of_numbers(column: NDArray[Any]) -> Floats:
         return column.astype(np.float64)[:, None]
     values = _values_of_column(column)
     for row, value in enumerate(values):
-        if isinstance(value, DURATION):
+        if isinstance(value, _DURATION):
             values[row] = value / timedelta(seconds=1)
     return np.array(values, np.float64)[:, None]
 

@@ -29,15 +29,15 @@ from steepslope.promise.certificate import as_percent
 from steepslope.sklearn.features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen
 from steepslope.sklearn.responses import Responses
 
-LEAST_ROWS = 2
-LEAST_CLASSES = 2  # to which classifiers can be fitted
-LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
-FEW_VALUES = 0.05  # of the rows: a column with fewer different values may mean a class by each
-MOST_COMPARED = 2_000  # rows in which a column may tell the label
-ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
-ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
-LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
-LEAST_COMPARED = 100  # rows: of fewer, a column that rightly decides may have no exception
+_LEAST_ROWS = 2
+_LEAST_CLASSES = 2  # to which classifiers can be fitted
+_LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
+_FEW_VALUES = 0.05  # of the rows: a column with fewer different values may mean a class by each
+_MOST_COMPARED = 2_000  # rows in which a column may tell the label
+_ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
+_ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
+_LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
+_LEAST_COMPARED = 100  # rows: of fewer, a column that rightly decides may have no exception
 
 
 def _is_missing(label: Any) -> bool:
@@ -62,8 +62,8 @@ def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, NDArray[A
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     rows, _ = indexable(X, labels)
-    if len(labels) < LEAST_ROWS:
-        raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
+    if len(labels) < _LEAST_ROWS:
+        raise SteepslopeError(f"expected {_LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
     return rows, labels
 
 
@@ -77,15 +77,15 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Counts, see
     'column 1 alone tells the label in 100 % of 200 rows: is it known before the label is?'
     """
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(one_of_each_copy(codes, seed))[:MOST_COMPARED]  # at random, also within equal values
+    rows = rng.permutation(one_of_each_copy(codes, seed))[:_MOST_COMPARED]  # at random, also within equal values
     table = _safe_indexing(X, rows)
     n = len(rows)
     classes = np.unique(labels[rows], return_inverse=True)[1]
     rare = n - int(np.bincount(classes).max())
-    if n < LEAST_COMPARED or rare < LEAST_RARE or issparse(table) or column_kinds(table) in ((), TEXTS):
+    if n < _LEAST_COMPARED or rare < _LEAST_RARE or issparse(table) or column_kinds(table) in ((), TEXTS):
         return []
     columns = columns_of_table(table)
-    most = min(ALL_BUT * n, ALL_BUT_RARE * rare)
+    most = min(_ALL_BUT * n, _ALL_BUT_RARE * rare)
     question = f"of {n:,} rows: is it known before the label is?"
     cautions = []
     for name, column in zip(getattr(X, "columns", range(len(columns))), columns, strict=True):
@@ -120,21 +120,21 @@ def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
     values, places = np.unique(column, return_inverse=True)
     order = np.argsort(places, kind="stable")
     changes = np.diff(classes[order]) != 0
-    if len(values) <= FEW_VALUES * len(column):
+    if len(values) <= _FEW_VALUES * len(column):
         return float(changes[np.diff(places[order]) == 0].sum()) / 2
     if is_number:
         return max(0.0, float(changes.sum() - classes.max())) / 2
     return float(len(column))
 
 
-def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
+def _held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
     """Return the rows to learn from and a held-out fraction of each class, both in ascending order.
 
     Each row is held out with the same probability, even a class's only row. The classifier then does not know that
     class, and the row counts as an error, as target rows of unknown classes will. If fewer than two classes would be
     left to learn, each class that would be lost keeps its last row.
 
-    >>> learnt, calibration = held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
+    >>> learnt, calibration = _held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
     >>> len(learnt), len(calibration), calibration[:3] < 12
     (16, 5, array([ True,  True,  True]))
     """
@@ -147,7 +147,7 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
     held[order] = np.diff(taken) > 0
     last = np.unique(codes[order], return_index=True)[1]
     unknown = np.bincount(codes) == np.bincount(codes[held], minlength=len(last))
-    if len(last) - unknown.sum() < LEAST_CLASSES:
+    if len(last) - unknown.sum() < _LEAST_CLASSES:
         held[order[last[unknown]]] = False
     return np.flatnonzero(~held), np.flatnonzero(held)
 
@@ -176,7 +176,7 @@ def held_out_rows(
         parts = []
         for side in (each[~is_unknown[each]], each[is_unknown[each]]):
             if len(side):
-                parts.append(side[held_out_of_classes(labels[side], fraction, seed)[1]])
+                parts.append(side[_held_out_of_classes(labels[side], fraction, seed)[1]])
         held = np.concatenate(parts)
         before = np.ones(len(labels), np.bool_)
     learnt = before & ~np.isin(codes, codes[held])
@@ -199,7 +199,7 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
     X = _safe_indexing(X, each)
     y = labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
-    if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
+    if len(counts) < _LEAST_OF_A_CLASS or counts[-2] < _LEAST_OF_A_CLASS:
         return []
     if isinstance(cv, int | np.integer):
         splitter = StratifiedKFold(min(int(cv), int(counts[-1])), shuffle=True, random_state=seed)
@@ -215,7 +215,7 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
     folds = []
     for split in splits:
         others, rows = (np.flatnonzero(np.isin(codes, codes[each[side]])) for side in split)
-        if len(np.unique(labels[others])) >= LEAST_CLASSES:
+        if len(np.unique(labels[others])) >= _LEAST_CLASSES:
             folds.append((others, rows))
     return folds
 

@@ -28,7 +28,7 @@ from steepslope.sklearn.opinions import checked_opinion_classifiers, learnt_opin
 from steepslope.sklearn.reader import Reader, require_unknown_label
 from steepslope.sklearn.responses import Responses, require_classifier, warn_of_other_labels
 
-MCP_RANKS = "the classifier's own probability ranks its predictions"
+_MCP_RANKS = "the classifier's own probability ranks its predictions"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def _sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opini
     Each is a line. The gain is measured on the fit set. The reader has those of the ``opinions`` that the oracle takes.
     """
     if oracle is None or oracle.fitted_ is None:
-        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
+        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {_MCP_RANKS}."
     saw = "The oracle saw the classifier's outputs alone."
     if reader.features is not None:
         saw = reader.features.saw
@@ -136,7 +136,7 @@ def _sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opini
     if oracle.arrays == ("logits",):
         temperature = fitted.pool.temperature
         tempered = "" if temperature == 1 else f", at a temperature of {temperature:.3g}"
-        saw += f" What it learnt ranks no better, so {MCP_RANKS}{tempered}."
+        saw += f" What it learnt ranks no better, so {_MCP_RANKS}{tempered}."
     if not opinions:
         return saw
     alone = fitted.gains["free"]

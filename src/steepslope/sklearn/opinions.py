@@ -25,9 +25,9 @@ from steepslope.sklearn.held_out import out_of_fold
 from steepslope.sklearn.responses import Responses, class_codes_by_name, gives_only_votes
 from steepslope.sklearn.storage import OpinionCard, require_saved_classes
 
-PLACE = "opinions"
+_PLACE = "opinions"
 SHOWN = 3  # names of classes in an error
-NOT_FITTED = "expected a classifier, one that is fitted in FrozenEstimator"
+_NOT_FITTED = "expected a classifier, one that is fitted in FrozenEstimator"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +73,13 @@ class Opinion:
 def checked_opinion_classifiers(opinions: Any, estimator: Any) -> dict[str, Any]:
     """Return the other classifiers by name, an empty dict for None; raise for invalid names or classifiers."""
     if opinions is not None and not isinstance(opinions, Mapping):
-        raise SteepslopeError(f"expected classifiers by name, found {type(opinions).__name__}", PLACE)
+        raise SteepslopeError(f"expected classifiers by name, found {type(opinions).__name__}", _PLACE)
     others = dict(opinions or {})
     known = {_identity(estimator): "the classifier itself"}
     for name, other in others.items():
-        with located(PLACE):
+        with located(_PLACE):
             require_opinion_name(str(name))
-        with located(f"{PLACE}: {name}"):
+        with located(f"{_PLACE}: {name}"):
             if isinstance(other, type) or not (hasattr(other, "fit") and hasattr(other, "predict")):
                 raise SteepslopeError(f"expected a scikit-learn classifier, found {other!r}")
             if _identity(other) in known:
@@ -108,7 +108,7 @@ def learnt_opinions(
     learnt: dict[str, Opinion] = {}
     unseen: dict[str, Responses] = {}
     for name, other in others.items():
-        with located(f"{PLACE}: {name}"), explained(NOT_FITTED, kinds=NotFittedError):
+        with located(f"{_PLACE}: {name}"), explained(_NOT_FITTED, kinds=NotFittedError):
             fitted = other if is_frozen(other) else clone(other).fit(X, labels)
             if gives_only_votes(fitted):
                 _require_known_classes(np.unique(fitted.predict(X)), classes)
@@ -117,7 +117,7 @@ def learnt_opinions(
                 continue
             if not hasattr(fitted, "classes_"):
                 inner = fitted.estimator if is_frozen(fitted) else fitted
-                raise SteepslopeError(f"{NOT_FITTED}, found {type(inner).__name__} without classes_")
+                raise SteepslopeError(f"{_NOT_FITTED}, found {type(inner).__name__} without classes_")
             known = np.asarray(fitted.classes_)
             _require_known_classes(known, classes)
             unseen[name] = out_of_fold(other, X, labels, folds, known, {}, n_jobs)
@@ -143,17 +143,17 @@ def restored_opinions(cards: Mapping[str, OpinionCard | None], others: Mapping[s
         If a classifier that the oracle takes is missing, was not saved, or has other classes.
     """
     for name in others:
-        with located(PLACE):
+        with located(_PLACE):
             require_known("opinion", name, list(cards))
     needed = {name: card for name, card in cards.items() if card is not None}
     lacking = [name for name in needed if name not in others]
     if lacking:
-        raise SteepslopeError(f"expected the classifiers that were saved, found no {', '.join(lacking)}", PLACE)
+        raise SteepslopeError(f"expected the classifiers that were saved, found no {', '.join(lacking)}", _PLACE)
     restored: dict[str, Opinion] = {}
     for name, card in needed.items():
         other = others[name]
         if card.classes is not None or not gives_only_votes(other):
-            require_saved_classes(other, card.classes or (), f"{PLACE}: {name}")
+            require_saved_classes(other, card.classes or (), f"{_PLACE}: {name}")
         classes = None
         if card.classes is not None:
             classes = np.asarray(other.classes_)

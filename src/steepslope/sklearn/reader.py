@@ -30,7 +30,7 @@ from steepslope.sklearn.responses import Responses, class_codes, warn_of_other_l
 class Reader:
     """A fitted classifier with its ``classes`` (K,), and what else an oracle sees: features, opinions and signals.
 
-    ``log_floor`` is :attr:`Responses.log_floor`. ``signals`` are as :func:`signals_of_inputs` takes them.
+    ``log_floor`` is :attr:`Responses.log_floor`. ``signals`` are as :func:`_signals_of_inputs` takes them.
     """
 
     estimator: Any
@@ -56,7 +56,7 @@ class Reader:
         logits = responses.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
         classes = names if len(names) == logits.shape[1] else None
-        arrays |= signals_of_inputs(self.signals, X)
+        arrays |= _signals_of_inputs(self.signals, X)
         outputs = ClassifierOutputs.of({"logits": logits, **arrays}, classes)
         for name, opinion in self.opinions.items():
             response = opinion.responses(X, self.classes) if of_others is None else of_others[name]
@@ -123,7 +123,7 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
-def signals_of_inputs(signals: Any, X: Any) -> dict[str, Floats]:
+def _signals_of_inputs(signals: Any, X: Any) -> dict[str, Floats]:
     """Return the arrays of signals, (m,) each, from columns of X or from a function; none without signals.
 
     Raises

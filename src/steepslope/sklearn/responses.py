@@ -17,7 +17,7 @@ from steepslope.outputs.labels import UNKNOWN, Texts, listed_names, warn_of_unkn
 from steepslope.outputs.probabilities import LARGEST, checked_probabilities
 
 NUMBERS = "biuf"  # kinds of arrays
-MOST_PROBABLE = {  # methods that predict the class of the largest probability, which need not be computed twice
+_MOST_PROBABLE = {  # methods that predict the class of the largest probability, which need not be computed twice
     "sklearn.calibration.CalibratedClassifierCV.predict",
     "sklearn.ensemble._bagging.BaggingClassifier.predict",
     "sklearn.ensemble._forest.ForestClassifier.predict",
@@ -84,7 +84,7 @@ def _predicts_most_probable(estimator: Any) -> bool:
     while hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]
     method = estimator.predict
-    return f"{method.__module__}.{getattr(method, '__qualname__', None)}" in MOST_PROBABLE
+    return f"{method.__module__}.{getattr(method, '__qualname__', None)}" in _MOST_PROBABLE
 
 
 def _require_response_a_row(X: Any, *responses: NDArray[Any]) -> None:

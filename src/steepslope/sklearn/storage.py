@@ -40,22 +40,22 @@ STATE = "state.safetensors"
 GATE = "gate"
 CALIBRATION = "calibration"
 KEPT_ROWS = 16
-KEPT = "kept_rows"  # their file's name; a report in the same folder has others
-TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
+_KEPT = "kept_rows"  # their file's name; a report in the same folder has others
+_TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
 TRUSTED = Artifact(
     "a trusted classifier",
     CARD,
     version=5,
     inside=f"{GATE}/{GATE_CARD}",
-    varying=(f"{KEPT}.parquet", f"{KEPT}.npz", f"{KEPT}.npy", f"{KEPT}.json"),
+    varying=(f"{_KEPT}.parquet", f"{_KEPT}.npz", f"{_KEPT}.npy", f"{_KEPT}.json"),
 )
-SETTINGS = ("max_risk", "delta", "calibration_size", "groups", "signals", "when_changed")
-PARQUET = ("polars", "pyarrow")  # libraries of frames that read and write Parquet by themselves
-PANDAS = "pandas"
-SPARSE = "sparse"
-ARRAY = "array"
-OBJECTS = "objects"
-LIST = "list"
+_SETTINGS = ("max_risk", "delta", "calibration_size", "groups", "signals", "when_changed")
+_PARQUET = ("polars", "pyarrow")  # libraries of frames that read and write Parquet by themselves
+_PANDAS = "pandas"
+_SPARSE = "sparse"
+_ARRAY = "array"
+_OBJECTS = "objects"
+_LIST = "list"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Calibration:
         saved = self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None)
         for name, array in saved.arrays.items():
             other = outputs.arrays.get(name, np.zeros(0))
-            if other.shape != array.shape or not np.allclose(other, array, TOLERANCE, TOLERANCE, equal_nan=True):
+            if other.shape != array.shape or not np.allclose(other, array, _TOLERANCE, _TOLERANCE, equal_nan=True):
                 place = "opinions" if is_opinion_array(name) else "estimator"
                 raise SteepslopeError(f"expected the classifier that was saved, found one with other {name}", place)
 
@@ -135,7 +135,7 @@ def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
         if any(map(callable, values)):
             remedy = f"make the {name} columns of X and give their names"
             raise SteepslopeError(f"expected names of columns, found a function, which cannot be saved: {remedy}", name)
-    settings = {name: params[name] for name in SETTINGS}
+    settings = {name: params[name] for name in _SETTINGS}
     settings |= {name: params[name] for name in ("cv", "n_jobs", "random_state") if isinstance(params[name], int)}
     unknown = params["unknown_label"]
     if isinstance(unknown, np.generic):
@@ -204,38 +204,38 @@ def _write_kept_rows(X: Any, folder: Path) -> str | None:
     """Write some inputs as what they are, and return their kind; None for a kind that cannot be stored."""
     library = type(X).__module__.split(".")[0] if hasattr(X, "columns") else None
     if issparse(X):
-        save_npz(folder / f"{KEPT}.npz", csr_matrix(X))
-        return SPARSE
+        save_npz(folder / f"{_KEPT}.npz", csr_matrix(X))
+        return _SPARSE
     if isinstance(X, np.ndarray) and X.dtype != object:
-        np.save(folder / f"{KEPT}.npy", X, allow_pickle=False)
-        return ARRAY
+        np.save(folder / f"{_KEPT}.npy", X, allow_pickle=False)
+        return _ARRAY
     try:
-        if library in PARQUET:
-            nw.from_native(X).write_parquet(folder / f"{KEPT}.parquet")
+        if library in _PARQUET:
+            nw.from_native(X).write_parquet(folder / f"{_KEPT}.parquet")
             return library
-        text = _pandas_as_json(X) if library == PANDAS else json.dumps(np.asarray(X, dtype=object).tolist())
+        text = _pandas_as_json(X) if library == _PANDAS else json.dumps(np.asarray(X, dtype=object).tolist())
     except Exception:  # a library may raise anything for values that it cannot write
         return None
-    (folder / f"{KEPT}.json").write_text(text, encoding="utf-8")
-    if library == PANDAS:
-        return PANDAS
-    return OBJECTS if isinstance(X, np.ndarray) else LIST
+    (folder / f"{_KEPT}.json").write_text(text, encoding="utf-8")
+    if library == _PANDAS:
+        return _PANDAS
+    return _OBJECTS if isinstance(X, np.ndarray) else _LIST
 
 
 def _read_kept_rows(kind: str, folder: Path) -> Any:
     with explained("the kept rows cannot be read", folder, Exception):
-        if kind in PARQUET:
-            frame = nw.read_parquet(folder / f"{KEPT}.parquet", backend=import_module(kind))
+        if kind in _PARQUET:
+            frame = nw.read_parquet(folder / f"{_KEPT}.parquet", backend=import_module(kind))
             return frame.to_native()
-        if kind == SPARSE:
-            return load_npz(folder / f"{KEPT}.npz")
-        if kind == ARRAY:
-            return np.load(folder / f"{KEPT}.npy", allow_pickle=False)
-        text = (folder / f"{KEPT}.json").read_text(encoding="utf-8")
-        if kind == PANDAS:
+        if kind == _SPARSE:
+            return load_npz(folder / f"{_KEPT}.npz")
+        if kind == _ARRAY:
+            return np.load(folder / f"{_KEPT}.npy", allow_pickle=False)
+        text = (folder / f"{_KEPT}.json").read_text(encoding="utf-8")
+        if kind == _PANDAS:
             return _pandas_of_json(text)
         values = json.loads(text)
-        return np.array(values, dtype=object) if kind == OBJECTS else values
+        return np.array(values, dtype=object) if kind == _OBJECTS else values
 
 
 def _pandas_as_json(frame: Any) -> str:

@@ -44,7 +44,7 @@ class Decision(NamedTuple):
     accepted: Bools
 
 
-def classifier_offers(name: str) -> Callable[[Any], bool]:
+def _classifier_offers(name: str) -> Callable[[Any], bool]:
     """Return a check for ``available_if``: whether the inner classifier has a method."""
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
@@ -252,13 +252,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
-    @available_if(classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
+    @available_if(_classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Floats:
         """Return the classifier's own class probabilities, (n, K). :meth:`p_correct` is that of being correct."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
-    @available_if(classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
+    @available_if(_classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Floats:
         """Return the classifier's own decision values, (n, K), or (n,) for two classes."""
         check_is_fitted(self)

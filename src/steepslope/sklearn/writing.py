@@ -18,7 +18,7 @@ from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
 
-SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
+_SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 
 
 def write_decisions(
@@ -35,7 +35,7 @@ def write_report_on(
     """Write a report about labelled outputs: a gate, its source, and single scores."""
     evaluation = evaluate_predictions(
         outputs,
-        SINGLE_SCORES,
+        _SINGLE_SCORES,
         Resources(gates={"trusted": gate}),
         bootstrap=bootstrap,
         groups=Groups(outputs.require_labels(), outputs.label_names, LABEL),

@@ -307,7 +307,8 @@ def _one_value_each(loss: Loss, trust_logit: Array, target: Array) -> Array:
     with explained("expected a function of tensors", "loss", kinds=(TypeError, AttributeError)):
         losses = loss(trust_logit, target)
     if losses.shape != trust_logit.shape:
-        expected, found = tuple(trust_logit.shape), tuple(losses.shape)
+        expected = tuple(trust_logit.shape)
+        found = tuple(losses.shape)
         raise SteepslopeError(f"loss: expected one value for each prediction, of shape {expected}, found shape {found}")
     return losses
 

@@ -92,7 +92,8 @@ def _mean_sentences(monitor: Monitor) -> Iterator[str]:
         covered = _mean_phrase(monitor, monitor.means[COVERAGE])
         yield f"Accepted: {covered}; of the calibration rows {as_percent(monitor.coverage)}."
     for name, usual in monitor.usual.items():
-        signal, mean = SIGNALS[name], monitor.means[name]
+        signal = SIGNALS[name]
+        mean = monitor.means[name]
         if signal.low is not None and mean.count:
             phrase = _mean_phrase(monitor, mean, signal.shown)
             yield f"{signal.title}: {phrase}; of the calibration rows {as_percent(signal.shown(usual))}."

@@ -137,12 +137,6 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _remove_unfinished_state(path: Path) -> None:
-    """Remove what a run left that was killed just after it began the state; wait for other runs that begin it."""
-    with undisturbed_folder(path.parent, path.name):
-        shutil.rmtree(staging_of(path.parent, path.name), ignore_errors=True)
-
-
 @contextmanager
 def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[State]:
     """Open a state for one transaction; what the block has written holds if it ends without an error.
@@ -155,8 +149,10 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
     """
     if not path.is_file():
         raise SteepslopeError(f"{EXPECTED}, found {'a folder' if path.exists() else 'no such file'}", path)
-    if write and staging_of(path.parent, path.name).is_dir():
-        _remove_unfinished_state(path)
+    staging = staging_of(path.parent, path.name)
+    if write and staging.is_dir():  # of a run that was killed just after it began the state, or that begins it now
+        with undisturbed_folder(path.parent, path.name):
+            shutil.rmtree(staging, ignore_errors=True)
     with (
         explained(_FAILED, path, sqlite3.Error),
         closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,  # a transaction begins where it says

@@ -127,9 +127,11 @@ def read_fields(kind: type[T], content: Any, place: str | Path) -> T:
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: card.json: the field 'allows' is missing
     """
-    hints, known = get_type_hints(kind), content if isinstance(content, Mapping) else {}
+    hints = get_type_hints(kind)
+    known = content if isinstance(content, Mapping) else {}
     values = {}
-    for name in (each.name for each in fields(kind)):  # type: ignore[arg-type]
+    for field in fields(kind):  # type: ignore[arg-type]
+        name = field.name
         if name not in known:
             raise SteepslopeError(f"the field {name!r} is missing", place)
         values[name] = _as_hinted(hints[name], known[name], name, place)
@@ -138,7 +140,8 @@ def read_fields(kind: type[T], content: Any, place: str | Path) -> T:
 
 def _as_hinted(hint: Any, value: Any, name: str, place: str | Path) -> Any:
     """Return a value from JSON as its hinted Python type; raise if it has another type."""
-    arguments, origin = get_args(hint), get_origin(hint) or hint
+    arguments = get_args(hint)
+    origin = get_origin(hint) or hint
     if origin is Literal:
         require_known(f"{name} in {place}:", value, arguments)
         return value

@@ -11,8 +11,8 @@ from pathlib import Path
 
 MANY = 50  # names are too many to list
 USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
-QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
-NO_MEMORY = re.compile(  # of libraries; a thread starts only where its stack has room
+_QUERY = re.compile(r"((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # may be a signature
+_NO_MEMORY = re.compile(  # of libraries; a thread starts only where its stack has room
     r"(?i)out of memory|bad_alloc|(can't|cannot|failed to|unable to) allocate|can't start new thread|"
     r"could not create a primitive|failed to map segment"
 )
@@ -27,7 +27,7 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("HTTPS://host/a.png?sig=1")
     'HTTPS://host/a.png'
     """
-    return QUERY.sub(r"\1", USER.sub("", text))
+    return _QUERY.sub(r"\1", USER.sub("", text))
 
 
 class SteepslopeError(ValueError):
@@ -97,10 +97,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
     unknown loss 'steepslope': did you mean 'steep_slope'? Known: focal, steep_slope
     """
     names = sorted(known)
-    close = [repr(match) for match in get_close_matches(name, names, n=1 if len(names) <= MANY else 3)]
-    hint = f"did you mean {' or '.join(close)}?" if close else ""
-    listed = f"Known: {', '.join(names)}" if len(names) <= MANY else "" if close else f"{len(names):,} others are known"
-    return SteepslopeError(f"unknown {kind} {name!r}: {' '.join(filter(None, (hint, listed)))}")
+    are_few = len(names) <= MANY
+    close = [repr(match) for match in get_close_matches(name, names, n=1 if are_few else 3)]
+    hints = []
+    if close:
+        hints.append(f"did you mean {' or '.join(close)}?")
+    if are_few:
+        hints.append(f"Known: {', '.join(names)}")
+    elif not close:
+        hints.append(f"{len(names):,} others are known")
+    return SteepslopeError(f"unknown {kind} {name!r}: {' '.join(hints)}")
 
 
 def require_known(kind: str, name: object, known: Collection[str]) -> None:
@@ -137,7 +143,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     >>> is_out_of_memory(RuntimeError("Failed to allocate memory for requested buffer of size 99"))
     True
     """
-    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 @contextmanager

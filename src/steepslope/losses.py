@@ -98,7 +98,8 @@ def steep_slope(trust_logit: Array, target: Array, *, alpha_pos: Slope = 1.0, al
     if not (alpha_pos > 0 and alpha_neg > 0):
         raise SteepslopeError(f"alpha_pos and alpha_neg must be > 0, but are {alpha_pos} and {alpha_neg}")
     wrongness = _wrongness(trust_logit, target)
-    xp, well_placed = namespace_of(wrongness), wrongness <= 0
+    xp = namespace_of(wrongness)
+    well_placed = wrongness <= 0
     tail = 1 / (1 + xp.where(well_placed, -wrongness, wrongness))  # 1 − |s|, exact for large |z|
     alpha = _by_side(wrongness, target, alpha_pos, alpha_neg)
     floor = _by_side(wrongness, target, math.exp(-alpha_pos), math.exp(-alpha_neg))
@@ -161,8 +162,10 @@ def class_balanced_weights(class_counts: tuple[int, int], beta: float) -> tuple[
 
 
 def _loss_precision(trust_logit: Array) -> Array:
+    if trust_logit.dtype.itemsize >= 4:
+        return trust_logit
     xp = namespace_of(trust_logit)
-    return xp.astype(trust_logit, xp.float32) if trust_logit.dtype.itemsize < 4 else trust_logit
+    return xp.astype(trust_logit, xp.float32)
 
 
 def _as(like: Array, values: Array) -> Array:
@@ -251,8 +254,9 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         require_known("loss", self.name, LOSSES)
-        losses = (*LOSSES, self.name)  # whose own limits count, where others have a parameter of that name
-        known = {name: check for loss in losses for name, (_, check) in loss_parameters(loss).items()}
+        known: dict[str, Check] = {}
+        for loss in (*LOSSES, self.name):  # whose own limits count, where others have a parameter of that name
+            known |= {name: check for name, (_, check) in loss_parameters(loss).items()}
         for name, value in self.parameters.items():
             require_known("parameter of a loss", name, known)
             require(name, value, known[name])
@@ -278,7 +282,9 @@ class LossSettings:
     @property
     def cut(self) -> float:
         """The probability of being correct above which a well-fitted trust logit is > 0, in (0, 1)."""
-        return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
+        if self.name not in CUTS:
+            return 0.5
+        return CUTS[self.name](**self.parameters)
 
     def target(self, predictions: Any) -> Singles | Bools:
         """Return the target for trust logits (n,), given predictions such as :class:`ClassifierOutputs`."""
@@ -288,7 +294,8 @@ class LossSettings:
 
     def bind(self, predictions: Any = None) -> Callable[[Array, Array], Array]:
         """Return the loss with its parameters, and with the class counts of a fit set if that is given."""
-        loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
+        loss = LOSSES[self.name]
+        bound: dict[str, Any] = dict(self.parameters)
         if predictions is not None and self.needs_counts:
             correct = int(predictions.is_correct.sum())
             bound["class_counts"] = len(predictions.is_correct) - correct, correct
@@ -299,7 +306,8 @@ def _one_value_each(loss: Loss, trust_logit: Array, target: Array) -> Array:
     with explained("expected a function of tensors", "loss", kinds=(TypeError, AttributeError)):
         losses = loss(trust_logit, target)
     if losses.shape != trust_logit.shape:
-        expected, found = tuple(trust_logit.shape), tuple(losses.shape)
+        expected = tuple(trust_logit.shape)
+        found = tuple(losses.shape)
         raise SteepslopeError(f"loss: expected one value for each prediction, of shape {expected}, found shape {found}")
     return losses
 

@@ -64,11 +64,16 @@ def focal_confidence(probability: float, gamma: float) -> float:
         raise SteepslopeError(
             f"expected a probability in (0, 1) and gamma from 0 to 100, found {probability} and {gamma}"
         )
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     for _ in range(60):  # halvings: more than a float holds
         middle = (low + high) / 2
-        right, wrong = _focal_slope(middle, gamma), _focal_slope(1 - middle, gamma)
-        low, high = (middle, high) if wrong < probability * (right + wrong) else (low, middle)
+        right = _focal_slope(middle, gamma)
+        wrong = _focal_slope(1 - middle, gamma)
+        if wrong < probability * (right + wrong):
+            low = middle
+        else:
+            high = middle
     return (low + high) / 2
 
 

@@ -9,15 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope import TrustedClassifier
+from steepslope.sklearn._learning import Learning
 
 Floats = NDArray[np.float64]
+
+
+class _LearningWithoutOracle(Learning):
+    def oracle_of(self, *_: Any) -> None:
+        return None
 
 
 class WithoutOracle(TrustedClassifier):
     """The same, quickly fitted: the classifier's own probability ranks its predictions."""
 
-    def _oracle_of(self, *_: Any) -> None:
-        return None
+    _learning = _LearningWithoutOracle
 
 
 WORDS = ("red", "green", "blue")

@@ -24,11 +24,11 @@ from steepslope.monitor._state import Marked
 from steepslope.numerics import Bools, Floats
 from steepslope.promise import MeanBets
 
-ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
+_ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 TOLERATED = 0.7  # the CUSUM up to which a gate that follows an audit accepts what it would by itself
 STRICTEST = 3.5  # the CUSUM from which on it wants the lowest risk
-LEAST_RISK = 0.5  # which is this fraction of the promised one
-ADDED = 0.5  # errors that it counts more than were found, so that few labels do not make a risk low
+_LEAST_RISK = 0.5  # which is this fraction of the promised one
+_ADDED = 0.5  # errors that it counts more than were found, so that few labels do not make a risk low
 
 # Bets on how many are wrong have sizes in units of the least probability of a first audit, and shares of an e-value.
 # Sizes go far down, since later audits may draw with lower probabilities.
@@ -147,12 +147,12 @@ def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float)
     """
     is_wrong = np.array([row.is_wrong for row in marked], np.bool_)
     weights = np.array([row.weight for row in marked])
-    _, evidence = MeanBets(limit=promised).after(weighted_audit_errors(is_wrong, weights, promised))
+    _, evidence = MeanBets(limit=promised).after(_weighted_audit_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
     return int(enough[0]) + 1 if len(enough) else None
 
 
-def weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
+def _weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
     """Return what labels are worth as evidence that more than was promised are wrong, in [0, 1], (m,).
 
     ``weights`` (m,), in (0, 1], are a constant over the probability of being drawn, so that each is as if all had been
@@ -165,10 +165,10 @@ def weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> 
 
 def latest_audited_labels(max_risk: float) -> int:
     """Return how many of the latest labels tell how strict to be."""
-    return math.ceil(ERRORS / max_risk)
+    return math.ceil(_ERRORS / max_risk)
 
 
-def limit_by_audit(marked: Sequence[Marked], max_risk: float, more: float = ADDED) -> Limit:
+def limit_by_audit(marked: Sequence[Marked], max_risk: float, more: float = _ADDED) -> Limit:
     """Return the lowest limit on P(correct) at which the risk of predictions with labels is as low as it has to be.
 
     That risk is estimated, counting so many errors ``more`` than were found, so that few labels do not make it low. A
@@ -225,7 +225,7 @@ def follow_audit(marked: Sequence[Marked], max_risk: float) -> Followed:
     if cusum <= TOLERATED:
         return Followed(cusum, Limit())
     strictness = (cusum - TOLERATED) / (STRICTEST - TOLERATED)
-    wanted = max_risk * max(LEAST_RISK, 1 - strictness)
+    wanted = max_risk * max(_LEAST_RISK, 1 - strictness)
     labelled = [row for row in marked if row.is_correct is not None]
     latest = labelled[-latest_audited_labels(max_risk) :]
     return Followed(cusum, limit_by_audit(latest, wanted))

@@ -11,7 +11,7 @@ import numpy as np
 
 from steepslope.numerics import Bools, Floats, clopper_pearson
 
-LEVEL = 1e-3
+_LEVEL = 1e-3
 
 
 def surely_wrong_share(is_correct: Bools) -> float:
@@ -21,7 +21,7 @@ def surely_wrong_share(is_correct: Bools) -> float:
     (0.54, 0.0)
     """
     errors = (~is_correct).sum()
-    return float(clopper_pearson(errors, len(is_correct), LEVEL)[0] * len(is_correct) / max(errors, 1))
+    return float(clopper_pearson(errors, len(is_correct), _LEVEL)[0] * len(is_correct) / max(errors, 1))
 
 
 def log_e_value_of_confirmed(p_wrong: Floats, is_wrong: Bools) -> float:
@@ -46,7 +46,7 @@ def caution_on_confirmed(p_wrong: Floats, is_wrong: Bools, share: float) -> str:
 
     Only a ``share`` of ``p_wrong``, the estimated probabilities of errors, is counted on.
     """
-    if log_e_value_of_confirmed(share * p_wrong, is_wrong) < -np.log(LEVEL):
+    if log_e_value_of_confirmed(share * p_wrong, is_wrong) < -np.log(_LEVEL):
         return ""
     return (
         f"{is_wrong.sum():,} of {len(is_wrong):,} labels are errors, where by P(correct) about {p_wrong.sum():,.0f} "

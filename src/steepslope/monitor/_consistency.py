@@ -16,13 +16,12 @@ from steepslope.outputs import UNKNOWN
 from steepslope.predict import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt
 from steepslope.promise import checked_numbers
 
-Counts = Counts
-ORDER = (REJECT, REVIEW, ACCEPT)
-MIDDLE = 1  # a rank in that order
-HIGHEST = 2
-LEAST = 1e-6  # relative rounding that is always allowed: of single precision, or of another machine
-DIGITS = 15  # of a double
-LARGEST = 1e200  # the largest size whose products do not overflow
+_ORDER = (REJECT, REVIEW, ACCEPT)
+_MIDDLE = 1  # a rank in that order
+_HIGHEST = 2
+_LEAST = 1e-6  # relative rounding that is always allowed: of single precision, or of another machine
+_DIGITS = 15  # of a double
+_LARGEST = 1e200  # the largest size whose products do not overflow
 
 
 def rounding_in_file(values: Floats) -> Floats:
@@ -33,19 +32,19 @@ def rounding_in_file(values: Floats) -> Floats:
     >>> rounding_in_file(np.array([0.123, 2.5])).round(6).tolist()
     [0.0005, 0.005002]
     """
-    finite = np.clip(values, -LARGEST, LARGEST)
-    sizes = 10.0 ** np.floor(np.log10(np.maximum(np.abs(finite), 1 / LARGEST)))
+    finite = np.clip(values, -_LARGEST, _LARGEST)
+    sizes = 10.0 ** np.floor(np.log10(np.maximum(np.abs(finite), 1 / _LARGEST)))
     absolute = 10.0 ** -_digits_in_file(finite)
     relative = 10.0 ** -_digits_in_file(finite / sizes)
     steps = np.maximum(absolute, sizes * relative)
-    return np.asarray(steps / 2 + LEAST * np.abs(finite))
+    return np.asarray(steps / 2 + _LEAST * np.abs(finite))
 
 
 def _digits_in_file(values: Floats) -> int:
-    for digits in range(DIGITS):
+    for digits in range(_DIGITS):
         if np.allclose(values.round(digits), values, 1e-12, 0):
             return digits
-    return DIGITS
+    return _DIGITS
 
 
 def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None:
@@ -72,10 +71,10 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     by_gate = batch.by_gate
     surely_stopped = stopped | (by_gate & (batch.p_correct + slack < limit))
     maybe_stopped = stopped | (by_gate & (batch.p_correct - slack < limit))
-    least_now = np.where(maybe_stopped, np.minimum(least, MIDDLE), least)
-    most_now = np.where(surely_stopped, np.minimum(most, MIDDLE), most)
+    least_now = np.where(maybe_stopped, np.minimum(least, _MIDDLE), least)
+    most_now = np.where(surely_stopped, np.minimum(most, _MIDDLE), most)
     _refuse_inconsistent_ranks(batch, ranks, DECISION, least_now, most_now)
-    ranks_of_gate = np.where(by_gate, HIGHEST, np.minimum(ranks, MIDDLE))
+    ranks_of_gate = np.where(by_gate, _HIGHEST, np.minimum(ranks, _MIDDLE))
     _refuse_inconsistent_ranks(batch, ranks_of_gate, CHANCE, least, most)
 
 
@@ -101,21 +100,21 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     """
     groups = batch.columns.get(GROUP)
     predicted = batch.predicted
-    highest = HIGHEST
+    highest = _HIGHEST
     if gate.by == PREDICTED and predicted is not None:
         groups = names_of_classes(predicted, gate.classes)
     if not gate.has_groups:
         groups = None
     elif groups is None:
         groups = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__))
-        highest = MIDDLE
+        highest = _MIDDLE
     at_work = replace(gate, stopped=None)
     least = _rank_of_decision(at_work.decisions(low, groups))
     most = _rank_of_decision(at_work.decisions(high, groups))
     is_decided = batch.compared
     if predicted is not None:
         is_decided = is_decided & (predicted != UNKNOWN)
-    return np.where(is_decided, np.minimum(least, highest), MIDDLE), np.where(is_decided, most, MIDDLE)
+    return np.where(is_decided, np.minimum(least, highest), _MIDDLE), np.where(is_decided, most, _MIDDLE)
 
 
 def _rank_of_decision(decision: NDArray[Any]) -> Counts:
@@ -127,13 +126,13 @@ def _ranks_in_file(batch: Batch, most: Counts) -> Counts:
     accepted = batch.accepted
     decision = batch.columns.get(DECISION)
     if decision is None:
-        return np.where(accepted, HIGHEST, np.minimum(most, MIDDLE))
+        return np.where(accepted, _HIGHEST, np.minimum(most, _MIDDLE))
     _refuse_inconsistent(batch, accepted != (decision == ACCEPT), "accepted", ~accepted, accepted)
     return _rank_of_decision(decision)
 
 
 def _refuse_inconsistent_ranks(batch: Batch, found: Counts, column: str, least: Counts, most: Counts) -> None:
-    names = np.array(ORDER)
+    names = np.array(_ORDER)
     expected = names[np.clip(found, least, most)]
     _refuse_inconsistent(batch, (found < least) | (found > most), column, expected, names[found])
 

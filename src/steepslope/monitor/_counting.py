@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -15,14 +15,14 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.files import read_json
 from steepslope.gate import Gate, LoadOracle, digest_of_gate
 from steepslope.monitor._audit import Audited, follow_audit, harm_found_by_audit, risk_by_audit, risk_interval_by_audit
-from steepslope.monitor._confirmed import caution_on_confirmed
 from steepslope.monitor._consistency import require_consistent_audit, require_consistent_decisions
-from steepslope.monitor._monitor import Monitor
+from steepslope.monitor._monitor import Monitor, rows_to_calibrate_on
 from steepslope.monitor._predictions import (
     TRUTHS,
     Batch,
     Texts,
     labels_of_no_class,
+    labels_to_count,
     prediction_columns,
     read_labels_of_predictions,
     read_predictions,
@@ -30,13 +30,13 @@ from steepslope.monitor._predictions import (
 from steepslope.monitor._state import Counted, State, begin_state, open_state
 from steepslope.numerics import blocks
 from steepslope.oracle import Oracle
-from steepslope.outputs import TABLES, ClassifierOutputs
 from steepslope.predict import AUDIT, CHANCE, LIMIT, hash_of_text, reaches_audit_limit, shuffled_by_ids
-from steepslope.promise import DELTA, CalibrationRows
+from steepslope.promise import DELTA
 
 PART = 2**16  # predictions at a time
-WEIGHT = "weight"  # of labels as evidence, a column that is added to files with an audit
-RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
+_WEIGHT = "weight"  # of labels as evidence, a column that is added to files with an audit
+_RELATIVE = 1e-4  # by which numbers of the same rows may differ: an oracle's own rounding
+_ABSOLUTE = 1e-6
 
 
 @dataclass
@@ -97,38 +97,47 @@ class FileCount:
         monitor = self.monitor
         if not monitor.under_audit:
             return
-        promised, before = monitor.promised, monitor.audit
+        promised = monitor.promised
         drawn = state.marked()
-        marked = [row for row in drawn if row.accepted]
-        labels = sum(row.is_correct is not None for row in marked)
-        waiting = sum(row.is_correct is None for row in drawn)
-        low, high = risk_interval_by_audit(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
-        alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
-        if monitor.follows and low <= promised:
-            alarm = (None, None)  # what was too much is made good
-        elif alarm[0] is None and harm_found_by_audit(marked, promised, monitor.labelled.level) is not None:
-            alarm = (monitor.rows, labels)
-        follows = follow_audit(drawn, promised) if monitor.follows else None
-        risk = risk_by_audit(marked)
-        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk, low, high, *alarm, follows)
+        accepted = [row for row in drawn if row.accepted]
+        low, high = risk_interval_by_audit(accepted, monitor.under_audit, monitor.least_chances, monitor.delta)
+        audit = Audited(
+            accepted=monitor.under_audit,
+            labels=sum(row.is_correct is not None for row in accepted),
+            waiting=sum(row.is_correct is None for row in drawn),
+            risk=risk_by_audit(accepted),
+            low=low,
+            high=high,
+            followed=follow_audit(drawn, promised) if monitor.follows else None,
+        )
+        is_made_good = monitor.follows and low <= promised
+        before = monitor.audit
+        if not is_made_good and before is not None and before.alarm is not None:
+            audit = replace(audit, alarm=before.alarm, alarm_labels=before.alarm_labels)
+        elif not is_made_good and harm_found_by_audit(accepted, promised, monitor.labelled.level) is not None:
+            audit = replace(audit, alarm=monitor.rows, alarm_labels=audit.labels)
+        monitor.audit = audit
 
     def doubt_labels(self, state: State) -> None:
         """Find a caution if the labels equal the predictions more often than P(correct) makes likely."""
         p_correct, is_correct = state.labelled().T
-        self.caution = caution_on_confirmed(1 - p_correct, is_correct == 0, self.monitor.surely_wrong)
+        self.caution = self.monitor.caution_on(1 - p_correct, is_correct == 0)
 
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""
         key = _key_of_counted_file(path)
-        limit = (key or {}).get(LIMIT)
-        return None if key is None and self.monitor.follows else limit if isinstance(limit, float) else 0.0
+        if key is None:
+            return None if self.monitor.follows else 0.0
+        limit = key.get(LIMIT)
+        return limit if isinstance(limit, float) else 0.0
 
     def _weighed(self, predictions: Batch) -> Batch:
         """Return the predictions of a file with what the label of each counts as evidence, in [0, 1].
 
         0 if it is not drawn, else the least probability in the file over its own. Without an audit, there is no weight.
         """
-        chance, marked = predictions.chance, predictions.columns.get(AUDIT)
+        chance = predictions.chance
+        marked = predictions.columns.get(AUDIT)
         if chance is None or marked is None or not (chance > 0).any():
             return replace(predictions, chance=None)
         if self.monitor.labelled.count:
@@ -137,19 +146,11 @@ class FileCount:
         require_consistent_audit(predictions, self.monitor.promised, str(self.monitor.gate))
         least = chance[chance > 0].min()
         weights = np.divide(least, chance, out=np.zeros(len(chance)), where=marked & (chance > 0))
-        return replace(predictions, columns={**predictions.columns, WEIGHT: weights})
+        return replace(predictions, columns={**predictions.columns, _WEIGHT: weights})
 
     def _count(self, state: State, batch: Batch) -> None:
         """Count the predictions of a batch that were not counted before."""
-        chances, weights = (
-            repeat(None) if column is None else column.tolist() for column in (batch.chance, batch.columns.get(WEIGHT))
-        )
-        ids, labels = (map(hash_of_text, texts) for texts in (batch.ids, batch.labels))
-        p_correct = batch.p_correct.astype(np.float32).tolist()
-        columns: Iterable[Any] = zip(
-            ids, labels, p_correct, batch.accepted.tolist(), repeat(0), chances, weights, strict=False
-        )
-        predictions = [Counted(*facts) for facts in columns]
+        predictions = _as_counted(batch)
         counted = state.counted(prediction.id for prediction in predictions)
         fresh: dict[int, Counted] = {}
         for number, prediction in enumerate(predictions):
@@ -164,9 +165,10 @@ class FileCount:
                 raise SteepslopeError(f"expected {known}, found another", CHANCE)
         new = batch.subset(np.array([*fresh], np.int64))
         if self.monitor.follows:
-            in_audit = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
-            is_limited = in_audit & reaches_audit_limit(new.p_correct, self.monitor.limit)
-            self.not_following += int((new.accepted & ~is_limited).sum())
+            follows = np.zeros(len(new), np.bool_)
+            if new.chance is not None:
+                follows = (new.chance > 0) & reaches_audit_limit(new.p_correct, self.monitor.limit)
+            self.not_following += int((new.accepted & ~follows).sum())
         self.monitor.take(new)
         state.add(fresh.values())
         self.new += len(fresh)
@@ -175,10 +177,11 @@ class FileCount:
     def _label(self, state: State, ids: Texts, truths: Texts, path: Path) -> None:
         """Count the labels of a file, (m,), "" where a row has none; raise if none of them is a class."""
         self.strange += labels_of_no_class(truths, self.gate.classes, path)
-        truths_by_id = [(hash_of_text(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
-        counted = state.counted(id_ for id_, _ in truths_by_id)
+        has_label = truths != ""
+        hashes = list(map(hash_of_text, ids[has_label]))
+        counted = state.counted(hashes)
         fresh: dict[int, bool] = {}
-        for id_, truth in truths_by_id:
+        for id_, truth in zip(hashes, truths[has_label], strict=True):
             prediction = counted.get(id_)
             if prediction is None:
                 self.labels_unknown += 1
@@ -229,14 +232,12 @@ def count_files(
     load_oracle
         Reads the gate's oracle from its folder.
     """
-    truth, file_of_labels = _labels_to_count(labels, bool(predictions))
+    truth, file_of_labels = labels_to_count(labels, bool(predictions))
     model = Gate.load(gate, load_oracle)
     digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
-        if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
-            raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
-        prediction_columns(file, truth)
-    rows = None if calibration is None else _calibration_rows(model, calibration)
+        _require_countable(file, truth, gate, digest)
+    rows = None if calibration is None else rows_to_calibrate_on(model, calibration)
     if not state.exists():
         with located(gate):
             begun = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
@@ -278,32 +279,36 @@ def limit_counted_in(state: Path, gate: Path) -> float:
     return monitor.limit
 
 
-def _calibration_rows(gate: Gate, path: str) -> CalibrationRows:
-    """Return what a gate makes of labelled outputs in a file or folder."""
-    outputs = ClassifierOutputs.load(path, labelled=True)
-    rows = gate.decide_rows(outputs).judged_rows
-    return CalibrationRows(**vars(rows), is_correct=outputs.is_correct)
-
-
-def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
-    """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
-    if labels is None:
-        return None, None
-    if labels == "label":
-        found = f"found {labels!r}, which is what was predicted"
-        raise SteepslopeError(f"expected a column of true labels, {found}", "labels")
-    if Path(labels).suffix.lower() in TABLES:
-        return None, Path(labels)
-    if not has_predictions:
-        expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
-        raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
-    return labels, None
+def _as_counted(batch: Batch) -> list[Counted]:
+    """Return predictions as they are counted, with no place in the stream yet."""
+    unknown = [None] * len(batch)
+    weights = batch.columns.get(_WEIGHT)
+    columns = (
+        map(hash_of_text, batch.ids),
+        map(hash_of_text, batch.labels),
+        batch.p_correct.astype(np.float32).tolist(),
+        batch.accepted.tolist(),
+        repeat(0),
+        unknown if batch.chance is None else batch.chance.tolist(),
+        unknown if weights is None else weights.tolist(),
+    )
+    return list(map(Counted, *columns))
 
 
 def _key_of_counted_file(file: Path) -> dict[str, Any] | None:
     """Return what decided a file of predictions, by the summary next to it; None without one."""
     card = file.with_name(f"{file.name}.json")
-    return (read_json(card, "a summary of predictions").get("key") or {}) if card.exists() else None
+    if not card.exists():
+        return None
+    return read_json(card, "a summary of predictions").get("key") or {}
+
+
+def _require_countable(file: Path, truth: str | None, gate: Path, digest: str) -> None:
+    """Raise unless a file has the columns of predictions, and its summary, if there is one, names the gate."""
+    key = _key_of_counted_file(file) or {}
+    if key.get("gate") not in (None, digest):
+        raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
+    prediction_columns(file, truth)
 
 
 def _require_same_count(monitor: Monitor, delta: float | None, follow: bool | None) -> None:
@@ -317,7 +322,7 @@ def _require_same_count(monitor: Monitor, delta: float | None, follow: bool | No
 
 def _require_same_rows_counted(monitor: Monitor, other: Monitor) -> None:
     """Raise unless two monitors were made with the same calibration rows, but for an oracle's own rounding."""
-    if monitor.usual.keys() != other.usual.keys() or not np.allclose(
-        [*monitor.usual.values(), monitor.coverage], [*other.usual.values(), other.coverage], RELATIVE, ABSOLUTE
-    ):
+    means = [*monitor.usual.values(), monitor.coverage]
+    expected = [*other.usual.values(), other.coverage]
+    if monitor.usual.keys() != other.usual.keys() or not np.allclose(means, expected, _RELATIVE, _ABSOLUTE):
         raise SteepslopeError("made with other calibration rows than these: begin another state")

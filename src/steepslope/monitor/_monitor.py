@@ -17,7 +17,8 @@ from steepslope.monitor._audit import Audited
 from steepslope.monitor._confirmed import caution_on_confirmed, surely_wrong_share
 from steepslope.monitor._predictions import Predicted, checked_booleans
 from steepslope.monitor._state import begin_state, open_state
-from steepslope.numerics import Brief
+from steepslope.numerics import Bools, Brief, Floats
+from steepslope.outputs import ClassifierOutputs
 from steepslope.promise import (
     CHANGED,
     DELTA,
@@ -37,9 +38,11 @@ from steepslope.promise import (
     signals_of,
 )
 
-ROUNDING = 1e-3  # of P(correct) in Python, at most
-RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
-AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
+_ROUNDING = 1e-3  # of P(correct) in Python, at most
+RISK = "risk"
+COVERAGE = "coverage"
+LABELS = "labels"
+_AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
 
 
 @dataclass(repr=False)
@@ -117,15 +120,18 @@ class Monitor(Brief):
         promised = gate.promised_risk
         values = signals_of(compared)
         level = level_of_signal(len(values), delta)
-        means = {name: RunningMean(bets, level) for name, bets in begun_bets(compared).items()}
-        means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
-        usual = {name: float(each.mean()) for name, each in values.items()}
+        bets = {**begun_bets(compared), COVERAGE: Bets(), RISK: Bets()}
         return cls(
-            digest, promised, float(compared.accepted.mean()), delta, usual, means,
-            RunningMean(MeanBets(limit=promised), delta / 2),
+            digest,
+            promised,
+            coverage=float(compared.accepted.mean()),
+            delta=delta,
+            usual={name: float(signal.mean()) for name, signal in values.items()},
+            means={name: RunningMean(bet, level) for name, bet in bets.items()},
+            labelled=RunningMean(MeanBets(limit=promised), delta / 2),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
             surely_wrong=surely_wrong_share(compared.is_correct),
-        )  # fmt: skip
+        )
 
     def update(
         self,
@@ -159,7 +165,7 @@ class Monitor(Brief):
             P(correct) is below that of all thresholds of the gate. The monitor is then as before.
         """
         rows = Predicted.of(p_correct, accepted, probability, predicted, distance=distance)
-        below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
+        below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - _ROUNDING))
         if len(below):
             expected = f"expected p_correct of {self.least:.6g} or more where the gate accepts"
             raise SteepslopeError(f"{expected}, found {rows.p_correct[below[0]]:.6g} in row {below[0]}", "accepted")
@@ -170,13 +176,14 @@ class Monitor(Brief):
         if rows.probability is None and "probability" in self.usual:
             expected = "expected the classifier's own, which the calibration rows have"
             raise SteepslopeError(f"{expected}, found none", "probability")
-        values = {name: each for name, each in signals_of(rows).items() if name in self.usual}
-        values |= {COVERAGE: rows.accepted.astype(np.float64)}
         places = self.rows + 1 + np.arange(len(rows))
-        for name, each in values.items():
-            told = rows.compared if name in self.usual else slice(None)
-            self.means[name] = self.means[name].after(each[told], places[told])
-        self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
+        told = rows.compared
+        for name, values in signals_of(rows).items():
+            if name in self.usual:
+                self.means[name] = self.means[name].after(values[told], places[told])
+        self.means[COVERAGE] = self.means[COVERAGE].after(rows.accepted.astype(np.float64), places)
+        p_wrong = 1 - rows.p_correct[rows.accepted]
+        self.means[RISK] = self.means[RISK].after(p_wrong, places[rows.accepted])
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
         if rows.chance is not None and rows.accepted.any():
@@ -193,8 +200,11 @@ class Monitor(Brief):
         promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
         where in the stream; by default, all count as of the last prediction.
         """
-        right, used = checked_booleans(is_correct, "is_correct"), checked_booleans(accepted, "accepted")
-        places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
+        right = checked_booleans(is_correct, "is_correct")
+        used = checked_booleans(accepted, "accepted")
+        places = np.full(len(right), self.rows)
+        if rows is not None:
+            places = np.asarray(rows, np.int64)
         if not len(right) == len(used) == len(places):
             raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
         self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used], now=self.rows)
@@ -209,15 +219,16 @@ class Monitor(Brief):
     @property
     def alarms(self) -> dict[str, int]:
         """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
-        by_labels = self.labelled.alarm if self.audit is None else self.audit.alarm
-        rows = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
+        rows = {name: self.means[name].alarm for name in self.usual}
+        rows[LABELS] = self.labelled.alarm if self.audit is None else self.audit.alarm
         return {name: row for name, row in rows.items() if row is not None}
 
     @property
     def limit(self) -> float:
         """The limit on P(correct) at which a gate accepts that follows its audit; 0 is none."""
-        known = None if self.audit is None else self.audit.followed
-        return 0.0 if known is None else known.limit.p_correct
+        if self.audit is None or self.audit.followed is None:
+            return 0.0
+        return self.audit.followed.limit.p_correct
 
     @property
     def caution(self) -> str:
@@ -225,9 +236,14 @@ class Monitor(Brief):
 
         The command compares each label with its own P(correct).
         """
-        labels = np.zeros(self.labelled.count)
-        is_wrong = np.arange(len(labels)) >= len(labels) - self.labelled.total / UNIT  # in which order is not known
-        return caution_on_confirmed(labels + (self.means[RISK].mean or 0), is_wrong, self.surely_wrong)
+        count = self.labelled.count
+        p_wrong = np.full(count, self.means[RISK].mean or 0.0)
+        is_wrong = np.arange(count) >= count - self.labelled.total / UNIT  # in which order is not known
+        return self.caution_on(p_wrong, is_wrong)
+
+    def caution_on(self, p_wrong: Floats, is_wrong: Bools) -> str:
+        """Return the caution by labels (m,), given the estimated probabilities of errors; empty if there is none."""
+        return caution_on_confirmed(p_wrong, is_wrong, self.surely_wrong)
 
     @property
     def health(self) -> str:
@@ -237,7 +253,9 @@ class Monitor(Brief):
         drawn as the calibration rows were, so the promise cannot be relied on. ``healthy``: there is not enough
         evidence of either.
         """
-        return HARMFUL if LABELS in self.alarms else CHANGED if self.alarms else HEALTHY
+        if LABELS in self.alarms:
+            return HARMFUL
+        return CHANGED if self.alarms else HEALTHY
 
     @property
     def coverage_interval(self) -> tuple[float, float]:
@@ -255,26 +273,35 @@ class Monitor(Brief):
     @property
     def change(self) -> Change:
         """What has changed, with the means of the latest rows if there are enough of them."""
-        alarms = {name: row for name, row in self.alarms.items() if name != LABELS}
-        means: dict[str, float | None] = {name: self.means[name].mean for name in alarms}
-        latest = {name: tail[1] for name in alarms if (tail := self.means[name].latest) is not None}
-        is_latest = len(latest) == len(alarms)
-        return Change(alarms, latest if is_latest else means, self.usual, is_latest)
+        alarms = self.alarms
+        alarms.pop(LABELS, None)
+        changed = {name: self.means[name] for name in alarms}
+        means = {name: mean.mean for name, mean in changed.items()}
+        is_latest = all(mean.latest is not None for mean in changed.values())
+        if is_latest:
+            means = {name: _latest_mean(mean) for name, mean in changed.items()}
+        return Change(alarms, means, self.usual, is_latest)
 
     def standing(self) -> dict[str, Any]:
         """Return all that is known as JSON holds it: the state, and what follows from it.
 
         The risk by P(correct) holds only without a change, so it is left out after one.
         """
-        shown = {name: mean for name, mean in self.means.items() if not (self.change and name == RISK)}
+        shown = dict(self.means)
+        if self.change:
+            del shown[RISK]
         return {
-            "health": self.health, "alarms": self.alarms, "accuracy": self.accuracy,
+            "health": self.health,
+            "alarms": self.alarms,
+            "accuracy": self.accuracy,
             "coverage_interval": list(self.coverage_interval),
             "means": {name: mean.mean for name, mean in shown.items()},
-            "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in shown.items()},
-            "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
-            "audit": None if self.audit is None else asdict(self.audit), "state": self.as_json(),
-        }  # fmt: skip
+            "latest": {name: _latest_mean(mean) for name, mean in shown.items()},
+            "labelled_risk": self.labelled.mean,
+            "labelled_interval": list(self.labelled.interval(self.delta)),
+            "audit": None if self.audit is None else asdict(self.audit),
+            "state": self.as_json(),
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON holds it."""
@@ -285,16 +312,16 @@ class Monitor(Brief):
         """Return the monitor that JSON holds; an error names the place where that was."""
         wrong = (AttributeError, KeyError, TypeError, ValueError)
         with explained("expected what a monitor knows, found something else", place, wrong, longest=160):
-            return cls(**{
-                **content,
-                "usual": {name: float(content["usual"][name]) for name in SIGNALS if name in content["usual"]},
-                "means": {
-                    name: RunningMean.read(content["means"][name]) for name in (*content["usual"], COVERAGE, RISK)
-                },
-                "labelled": RunningMean.read(content["labelled"]),
-                "least_chances": tuple(map(float, content["least_chances"])),
-                "audit": None if content["audit"] is None else read_fields(Audited, content["audit"], place),
-            })  # fmt: skip
+            fields = dict(content)
+            usual = content["usual"]
+            fields["usual"] = {name: float(usual[name]) for name in SIGNALS if name in usual}
+            means = content["means"]
+            fields["means"] = {name: RunningMean.read(means[name]) for name in (*usual, COVERAGE, RISK)}
+            fields["labelled"] = RunningMean.read(content["labelled"])
+            fields["least_chances"] = tuple(map(float, content["least_chances"]))
+            if content["audit"] is not None:
+                fields["audit"] = read_fields(Audited, content["audit"], place)
+            return cls(**fields)
 
     def save(self, path: str | Path) -> None:
         """Write the state to one SQLite file, or leave the earlier one as it is.
@@ -321,14 +348,26 @@ class Monitor(Brief):
             return cls.read(state.content, path)
 
 
+def _latest_mean(mean: RunningMean) -> float | None:
+    """Return the mean of the latest values; None if there are too few of them."""
+    return None if mean.latest is None else mean.latest[1]
+
+
 def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:
     """Return the calibration rows to compare with; raise where there is nothing to compare, or to monitor."""
-    if not any(one.is_given for one in gate.promises):
+    if not any(promise.is_given for promise in gate.promises):
         raise SteepslopeError(f"expected a gate that accepts predictions, found one that cannot: {gate.advice}", "gate")
     known = gate.calibration_rows if rows is None else rows
     if known is None:
         found = "found one that was shared without them"
-        raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {AGAIN}", "gate")
+        raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {_AGAIN}", "gate")
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
     return known
+
+
+def rows_to_calibrate_on(gate: Gate, path: str) -> CalibrationRows:
+    """Return what a gate makes of labelled outputs in a file or folder."""
+    outputs = ClassifierOutputs.load(path, labelled=True)
+    rows = gate.decide_rows(outputs).judged_rows
+    return CalibrationRows(**vars(rows), is_correct=outputs.is_correct)

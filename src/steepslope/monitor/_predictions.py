@@ -17,17 +17,28 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import DISTANCE, GROUP, LACKING, NO_CLASS, STOPPED
 from steepslope.numerics import Bools, Counts, Floats
-from steepslope.outputs import NUMBER, TEXT, TRUTH, UNKNOWN, Frame, means_unknown_label, require_filled, table_file
+from steepslope.outputs import (
+    NUMBER,
+    TABLES,
+    TEXT,
+    TRUTH,
+    UNKNOWN,
+    Frame,
+    means_unknown_label,
+    require_filled,
+    table_file,
+)
 from steepslope.predict import AUDIT, CHANCE
 from steepslope.promise import JudgedRows, checked_numbers
 
 Texts = NDArray[np.object_]
 MOST_DIGITS = 9  # of the number of a class
-TRUST, DECISION = "trust_logit", "decision"
-NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
-FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
+TRUST = "trust_logit"
+DECISION = "decision"
+_NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+_FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
 FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH, LACKING: TRUTH}  # likewise
-PREDICTED = {**NEEDED, **FIELDS, **FURTHER}  # all columns that may be read, by their kinds
+PREDICTED = {**_NEEDED, **FIELDS, **_FURTHER}  # all columns that may be read, by their kinds
 TRUTHS = "truths"  # whatever their column is called
 
 
@@ -47,14 +58,18 @@ class Predicted(JudgedRows):
     @property
     def compared(self) -> Bools:
         """Which rows tell of a change, booleans (m,): those that do not lack a needed opinion."""
-        return np.ones(len(self), np.bool_) if self.lacking is None else ~self.lacking
+        if self.lacking is None:
+            return np.ones(len(self), np.bool_)
+        return ~self.lacking
 
     @property
     def by_gate(self) -> Bools:
         """Which the gate alone accepts, booleans (m,), even if its audit's limit or a change sends it to review."""
         if self.chance is not None:
             return self.chance > 0
-        return self.accepted if self.stopped is None else self.accepted | self.stopped
+        if self.stopped is not None:
+            return self.accepted | self.stopped
+        return self.accepted
 
     @classmethod
     def of(
@@ -67,14 +82,19 @@ class Predicted(JudgedRows):
     ) -> Self:
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
         known: dict[str, Any] = {"accepted": checked_booleans(accepted, "accepted")}
-        known["predicted"] = None if predicted is None else _checked_classes(predicted)
-        in_range = {"probability": probability, **{name: columns.pop(name, None) for name in ("chance", DISTANCE)}}
-        for name, values in in_range.items():
-            place = CHANCE if name == "chance" else name
-            known[name] = None if values is None else checked_prediction_probabilities(values, place)
-        rows = cls(checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
+        if predicted is not None:
+            known["predicted"] = _checked_classes(predicted)
+        in_range = {
+            "probability": ("probability", probability),
+            "chance": (CHANCE, columns.pop("chance", None)),
+            DISTANCE: (DISTANCE, columns.pop(DISTANCE, None)),
+        }
+        for name, (place, values) in in_range.items():
+            if values is not None:
+                known[name] = _checked_prediction_probabilities(values, place)
+        rows = cls(_checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
         for name, array in known.items():
-            if array is not None and len(array) != len(rows):
+            if len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
         if rows.chance is not None and (rows.chance[rows.accepted] == 0).any():
             raise SteepslopeError("expected a probability above 0 for each accepted prediction, found 0", CHANCE)
@@ -82,7 +102,7 @@ class Predicted(JudgedRows):
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return all predictions of one or several parts; what one part does not know, all do not."""
+        """Return all predictions of one or several parts; a column that is missing in one part is left out."""
         columns = {each.name: [getattr(part, each.name) for part in parts] for each in fields(cls)}
         return cls(**{name: _joined_columns(values) for name, values in columns.items()})
 
@@ -91,8 +111,8 @@ class Predicted(JudgedRows):
 class Batch(Predicted):
     """Some predictions of a file: also their ids and predicted labels as text, (m,) each.
 
-    ``columns`` are those of ``FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a row
-    has none. The column ``AUDIT`` is true for rows that an audit drew.
+    ``columns`` are those of ``_FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a
+    row has none. The column ``AUDIT`` is true for rows that an audit drew.
     """
 
     ids: Texts
@@ -103,10 +123,12 @@ class Batch(Predicted):
 def _joined_columns(values: Sequence[Any]) -> Any:
     if isinstance(values[0], Mapping):
         return {name: np.concatenate([part[name] for part in values]) for name in values[0]}
-    return None if any(part is None for part in values) else np.concatenate(values)
+    if any(part is None for part in values):
+        return None
+    return np.concatenate(values)
 
 
-def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
+def _checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
     probabilities = checked_numbers(values, place)
     outside = np.flatnonzero((probabilities < 0) | (probabilities > 1))
@@ -135,7 +157,9 @@ def checked_booleans(values: ArrayLike, place: str) -> Bools:
 def prediction_columns(path: Path, truth: str | None = None) -> dict[str, str]:
     """Return the kinds of the columns that are read of a file of predictions; raise if one is missing."""
     names = table_file(path).names
-    needed = {**NEEDED, **({truth: TEXT} if truth else {})}
+    needed = dict(_NEEDED)
+    if truth:
+        needed[truth] = TEXT
     missing = [name for name in needed if name not in names]
     if missing:
         found = f"found no {', '.join(missing)} among {', '.join(names)}"
@@ -166,21 +190,23 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
     is_missing = np.isnan(table["p_correct"])
     if table["accepted"][is_missing].any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
-    judged = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
-    may_be_empty = {name for name, kind in FURTHER.items() if kind == TEXT} | {truth, DISTANCE}
-    rows = {
-        name: column if name in may_be_empty else require_filled(column, name, PREDICTED[name])
-        for name, column in judged.items()
-    }
-    columns = {name: rows[name] for name in FURTHER if name in rows}
-    columns |= {} if truth is None else {TRUTHS: rows[truth]}
+    rows = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
+    for name in rows:
+        if name not in (DECISION, GROUP, DISTANCE, truth):  # cells of these may be empty
+            rows[name] = require_filled(rows[name], name, PREDICTED[name])
+    distance = rows.get(DISTANCE)
+    if distance is not None and np.isnan(distance).any():
+        distance = None
+    columns = {name: rows[name] for name in _FURTHER if name in rows}
+    if truth is not None:
+        columns[TRUTHS] = rows[truth]
     return Batch.of(
         rows["p_correct"],
         rows["accepted"],
         rows.get("probability"),
         _predicted_class_numbers(rows["label"], classes),
         chance=rows.get(CHANCE),
-        distance=None if DISTANCE not in rows or np.isnan(rows[DISTANCE]).any() else rows[DISTANCE],
+        distance=distance,
         stopped=rows.get(STOPPED),
         lacking=rows.get(LACKING),
         ids=rows["id"],
@@ -204,6 +230,21 @@ def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
     return np.concatenate([nothing, *ids]), np.concatenate([nothing, *labels])
 
 
+def labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
+    """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
+    if labels is None:
+        return None, None
+    if labels == "label":
+        found = f"found {labels!r}, which is what was predicted"
+        raise SteepslopeError(f"expected a column of true labels, {found}", "labels")
+    if Path(labels).suffix.lower() in TABLES:
+        return None, Path(labels)
+    if not has_predictions:
+        expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
+        raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
+    return labels, None
+
+
 def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
     """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
@@ -213,10 +254,10 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     counts = Counter(filter(None, truths))
     is_class = classes.__contains__ if classes else str.isdigit
     strange = Counter({label: times for label, times in counts.items() if not is_class(label)})
-    misspelt = next((label for label in strange if not means_unknown_label(label)), None)
-    if misspelt is not None and strange == counts:
+    misspelt = [label for label in strange if not means_unknown_label(label)]
+    if misspelt and strange == counts:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {misspelt!r}", place)
+        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {misspelt[0]!r}", place)
     return strange
 
 
@@ -226,11 +267,14 @@ def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> Co
     None where classes have no names, and these are no numbers.
     """
     if classes is None:
-        are_numbers = all(label.removeprefix("-").isdecimal() and len(label) <= MOST_DIGITS for label in labels)
-        return np.array([*map(int, labels)], np.int64) if are_numbers else None
-    numbers = {NO_CLASS: UNKNOWN} | {name: number for number, name in enumerate(classes)}
-    strange = next((label for label in labels if label not in numbers), None)
-    if strange is not None:
+        for label in labels:
+            if len(label) > MOST_DIGITS or not label.removeprefix("-").isdecimal():
+                return None
+        return np.array([*map(int, labels)], np.int64)
+    numbers = {NO_CLASS: UNKNOWN}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    try:
+        return np.array([numbers[label] for label in labels], np.int64)
+    except KeyError as error:
         expected = f"expected one of the classes, such as {classes[0]!r}"
-        raise SteepslopeError(f"column 'label': {expected}, found {strange!r}")
-    return np.array([numbers[label] for label in labels], np.int64)
+        raise SteepslopeError(f"column 'label': {expected}, found {error.args[0]!r}") from None

@@ -11,8 +11,8 @@ from steepslope.monitor._counting import FileCount
 from steepslope.monitor._monitor import COVERAGE, LABELS, RISK, Monitor
 from steepslope.promise import HARMFUL, HEALTHY, SIGNALS, RunningMean, as_percent, mean_interval_by_bets
 
-PARTS = 1_000_000  # in which a limit on P(correct) is told
-MOST_STRANGE = 3  # labels that are no class, by name
+_PARTS = 1_000_000  # in which a limit on P(correct) is told
+_MOST_STRANGE = 3  # labels that are no class, by name
 
 
 def monitor_sentences(count: FileCount) -> list[str]:
@@ -29,7 +29,9 @@ def health_sentences(monitor: Monitor) -> list[str]:
     if lines:
         return lines
     labels = monitor.labelled.count if monitor.audit is None else monitor.audit.labels
-    return [f"{HEALTHY.upper()}: there is not enough evidence of a change or of harm." if labels else NO_CHANGE]
+    if labels:
+        return [f"{HEALTHY.upper()}: there is not enough evidence of a change or of harm."]
+    return [NO_CHANGE]
 
 
 def _harm_sentence(monitor: Monitor) -> Iterator[str]:
@@ -54,25 +56,33 @@ def _change_sentence(monitor: Monitor) -> Iterator[str]:
         return
     lines = [monitor.change.sentence(), "So the promise cannot be relied on."]
     if LABELS not in monitor.alarms and not (monitor.audit and monitor.audit.labels):
-        rows = "the rows that the audit marks" if monitor.under_audit else "some of the accepted (`predict --audit`)"
+        rows = "some of the accepted (`predict --audit`)"
+        if monitor.under_audit:
+            rows = "the rows that the audit marks"
         lines.append(f"Labels of {rows} tell whether it is broken.")
     yield " ".join([*lines, GOING_ON, OTHER_MIX])
 
 
 def _count_sentences(count: FileCount) -> Iterator[str]:
     monitor = count.monitor
-    known = f", {count.repeated:,} were known already" if count.repeated else ""
-    yield f"{monitor.rows:,} predictions, {count.new:,} of them new{known}."
+    predictions = [f"{monitor.rows:,} predictions", f"{count.new:,} of them new"]
+    if count.repeated:
+        predictions.append(f"{count.repeated:,} were known already")
+    yield f"{', '.join(predictions)}."
+    labels = [f"{monitor.labels:,} labels", f"{count.labels:,} of them new"]
+    if count.labels_repeated:
+        labels.append(f"{count.labels_repeated:,} were known already")
+    if count.labels_unknown:
+        labels.append(f"{count.labels_unknown:,} are of no prediction that is known")
     if count.labels or count.labels_repeated or count.labels_unknown:
-        others = f", {count.labels_repeated:,} were known already" if count.labels_repeated else ""
-        lost = f", {count.labels_unknown:,} are of no prediction that is known" if count.labels_unknown else ""
-        yield f"{monitor.labels:,} labels, {count.labels:,} of them new{others}{lost}."
+        yield f"{', '.join(labels)}."
     if count.contradicting:
         yield f"{count.contradicting:,} labels contradict the one that was counted before; the first counts."
     if count.strange:
-        names = ", ".join(f"{name!r} ({times:,})" for name, times in count.strange.most_common(MOST_STRANGE))
-        more = ", …" if len(count.strange) > MOST_STRANGE else ""
-        yield f"{sum(count.strange.values()):,} labels are no class, and count as errors: {names}{more}."
+        names = [f"{name!r} ({times:,})" for name, times in count.strange.most_common(_MOST_STRANGE)]
+        if len(count.strange) > _MOST_STRANGE:
+            names.append("…")
+        yield f"{count.strange.total():,} labels are no class, and count as errors: {', '.join(names)}."
 
 
 def _mean_sentences(monitor: Monitor) -> Iterator[str]:
@@ -80,14 +90,15 @@ def _mean_sentences(monitor: Monitor) -> Iterator[str]:
         covered = _mean_phrase(monitor, monitor.means[COVERAGE])
         yield f"Accepted: {covered}; of the calibration rows {as_percent(monitor.coverage)}."
     for name, usual in monitor.usual.items():
-        signal, mean = SIGNALS[name], monitor.means[name]
+        signal = SIGNALS[name]
+        mean = monitor.means[name]
         if signal.low is not None and mean.count:
             phrase = _mean_phrase(monitor, mean, signal.shown)
             yield f"{signal.title}: {phrase}; of the calibration rows {as_percent(signal.shown(usual))}."
-    risks = {f"{monitor.labelled.count:,} labels": monitor.labelled}
-    if not monitor.change:  # after a change, P(correct) may be wrong
-        risks = {"P(correct)": monitor.means[RISK], **risks}
-    for source, risk in risks.items():
+    risks = [("P(correct)", monitor.means[RISK]), (f"{monitor.labelled.count:,} labels", monitor.labelled)]
+    if monitor.change:  # after a change, P(correct) may be wrong
+        del risks[0]
+    for source, risk in risks:
         if risk.count:
             phrase = _mean_phrase(monitor, risk)
             yield f"Risk of the accepted, by {source}: {phrase}; promised {as_percent(monitor.promised)}."
@@ -118,13 +129,13 @@ def _followed_audit_sentence(monitor: Monitor) -> Iterator[str]:
     """Yield what a gate accepts next that follows its audit."""
     if not monitor.follows:
         return
-    followed = None if monitor.audit is None else monitor.audit.followed
-    if followed is None:
+    if monitor.audit is None or monitor.audit.followed is None:
         yield (
             "The gate follows its audit, but no audited predictions have been counted yet: run `predict --audit N "
             "--follow STATE`."
         )
         return
+    followed = monitor.audit.followed
     begin = f"The gate follows its audit. CUSUM of errors over the promise, weighted: {followed.cusum:.1f}"
     if followed.cusum <= TOLERATED:
         yield f"{begin}; up to {TOLERATED:g}, `predict --follow` accepts all that the gate accepts."
@@ -137,12 +148,11 @@ def _followed_audit_sentence(monitor: Monitor) -> Iterator[str]:
 
 
 def _limit_sentence(limit: Limit) -> str:
-    number = math.ceil(limit.p_correct * PARTS) / PARTS
-    risk = "" if limit.risk is None else f", of which about {as_percent(limit.risk)} are wrong"
-    return (
-        f"rows with p_correct of at least {number}: about {as_percent(limit.coverage)} of the latest{risk}. This is an "
-        "estimate from the latest labels of the audit, and no promise."
-    )
+    number = math.ceil(limit.p_correct * _PARTS) / _PARTS
+    accepts = f"rows with p_correct of at least {number}: about {as_percent(limit.coverage)} of the latest"
+    if limit.risk is not None:
+        accepts += f", of which about {as_percent(limit.risk)} are wrong"
+    return f"{accepts}. This is an estimate from the latest labels of the audit, and no promise."
 
 
 def _accuracy_sentences(monitor: Monitor) -> Iterator[str]:
@@ -166,5 +176,7 @@ def _mean_phrase(monitor: Monitor, mean: RunningMean, shown: Callable[[float], f
 
 def _with_interval(monitor: Monitor, mean: float, interval: tuple[float, float]) -> str:
     """Return a mean, with its interval as long as the gate is healthy: it holds if nothing changes."""
-    low, high = map(as_percent, interval)
-    return as_percent(mean) if monitor.alarms else f"{as_percent(mean)} ({low} to {high})"
+    if monitor.alarms:
+        return as_percent(mean)
+    low, high = interval
+    return f"{as_percent(mean)} ({as_percent(low)} to {as_percent(high)})"

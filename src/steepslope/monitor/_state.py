@@ -23,17 +23,19 @@ from steepslope.files import digest_of, staging_of, undisturbed_folder
 from steepslope.numerics import Floats
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
-EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
-TABLES = (
+EXPECTED = "expected the state of a monitor"
+_FAILED = "cannot be used as the state of a monitor"
+_TABLES = (
     "CREATE TABLE monitor (content TEXT NOT NULL, digest TEXT NOT NULL) STRICT",
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
     "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
-PRIME, SCALE = 2_147_483_647, 2**24  # products fit into 64 bits, and single precision into integers
-SUM = (  # a checksum that the edit of a row changes
-    f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
+_PRIME = 2_147_483_647  # products fit into 64 bits
+SCALE = 2**24  # single precision fits into integers
+_SUM = (  # a checksum that the edit of a row changes
+    f"SELECT count(*), sum((label % {_PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
     f"CAST(coalesce(chance, 2) * {SCALE} AS INTEGER) * 11 + CAST(coalesce(weight, 2) * {SCALE} AS INTEGER) * 13 + "
-    f"coalesce(is_correct, 2) * 17) % {PRIME} * (id % {PRIME}) % {PRIME}) FROM predictions"
+    f"coalesce(is_correct, 2) * 17) % {_PRIME} * (id % {_PRIME}) % {_PRIME}) FROM predictions"
 )
 
 
@@ -118,13 +120,13 @@ class State:
 def begin_state(path: Path, content: Mapping[str, Any]) -> None:
     """Make a state in which nothing was counted; if another process has just made one, leave that as it is."""
     staging = staging_of(path.parent, path.name)
-    with undisturbed_folder(path.parent, path.name), explained(FAILED, path, sqlite3.Error):
+    with undisturbed_folder(path.parent, path.name), explained(_FAILED, path, sqlite3.Error):
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
         staging.mkdir(parents=True)
         made = staging / path.name
         try:
             with closing(sqlite3.connect(made, isolation_level=None)) as connection:
-                for table in TABLES:
+                for table in _TABLES:
                     connection.execute(table)
                 connection.execute("INSERT INTO monitor VALUES ('', '')")
                 State(connection, {}).write(content)
@@ -133,12 +135,6 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
                 os.link(made, path)  # unlike a rename, it replaces nothing
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-
-
-def _remove_unfinished_state(path: Path) -> None:
-    """Remove what a run left that was killed just after it began the state; wait for other runs that begin it."""
-    with undisturbed_folder(path.parent, path.name):
-        shutil.rmtree(staging_of(path.parent, path.name), ignore_errors=True)
 
 
 @contextmanager
@@ -153,10 +149,12 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
     """
     if not path.is_file():
         raise SteepslopeError(f"{EXPECTED}, found {'a folder' if path.exists() else 'no such file'}", path)
-    if write and staging_of(path.parent, path.name).is_dir():
-        _remove_unfinished_state(path)
+    staging = staging_of(path.parent, path.name)
+    if write and staging.is_dir():  # of a run that was killed just after it began the state, or that begins it now
+        with undisturbed_folder(path.parent, path.name):
+            shutil.rmtree(staging, ignore_errors=True)
     with (
-        explained(FAILED, path, sqlite3.Error),
+        explained(_FAILED, path, sqlite3.Error),
         closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,  # a transaction begins where it says
     ):
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -173,13 +171,13 @@ def seal_state(connection: sqlite3.Connection) -> None:
 
 def _digest_of_state(connection: sqlite3.Connection) -> str:
     """Return the digest of what the monitor knows, and of all predictions that were counted."""
-    return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(SUM)])
+    return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(_SUM)])
 
 
 def _content_of_state(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     """Return what the monitor knows; raise for a file that is damaged or was not written by this module."""
     tables = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
-    if tuple(sql for (sql,) in tables) != TABLES:
+    if tuple(sql for (sql,) in tables) != _TABLES:
         raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 
-LONGEST = 80  # characters that are shown of one value
-EMPTY = (str, tuple, list, Mapping)  # types whose values are left out where they are empty; arrays never are
+_LONGEST = 80  # characters that are shown of one value
+_EMPTY = (str, tuple, list, Mapping)  # types whose values are left out where they are empty; arrays never are
 
 
 class Brief:
@@ -34,10 +34,10 @@ def _shown_shapes(values: Mapping[str, Any]) -> str:
     """Return names and values on one line."""
     texts = []
     for name, value in values.items():
-        if value is None or (isinstance(value, EMPTY) and not value):
+        if value is None or (isinstance(value, _EMPTY) and not value):
             continue
         text = _shown_shape(name, value)
-        texts.append(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+        texts.append(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
     return ", ".join(texts)
 
 

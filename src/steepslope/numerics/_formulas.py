@@ -22,7 +22,7 @@ def namespace_of(values: Array) -> Any:
     return array_namespace(values)
 
 
-def is_traced(values: Array) -> bool:
+def _is_traced(values: Array) -> bool:
     """Return whether a formula is being traced for a graph, and not computed."""
     return not isinstance(values, np.ndarray)
 
@@ -36,7 +36,7 @@ def constant(array: NDArray[Any], like: Array) -> Array:
     """Return a learnt array in the library of ``like``, in C order; float16 becomes float32."""
     if array.dtype == np.float16:
         array = array.astype(np.float32)
-    if is_traced(like):
+    if _is_traced(like):
         return namespace_of(like).asarray(np.require(array, requirements=["C", "W"]))
     return np.asarray(array, order="C")  # as it comes from a file: products round by how their factors lie in memory
 
@@ -55,14 +55,14 @@ def float32(values: Array) -> Array:
 
 def clipped(values: Array, low: float | None = None, high: float | None = None) -> Array:
     """Return values clipped to [``low``, ``high``]; NaN stays."""
-    if is_traced(values):
+    if _is_traced(values):
         return values.clamp(low, high)
     return np.clip(values, low, high)
 
 
 def logsumexp(values: Array, axis: int = 1, keepdims: bool = False) -> Array:
     """Return ln Σ eˣ along an axis; −∞ if all values are −∞."""
-    if is_traced(values):
+    if _is_traced(values):
         return values.logsumexp(dim=axis, keepdim=keepdims)
     top = _finite_top(values, axis)
     logs = np.log(np.exp(values - top).sum(axis=axis, keepdims=True)) + top
@@ -78,7 +78,7 @@ def _finite_top(values: NDArray[Any], axis: int) -> NDArray[Any]:
 
 def log_softmax(values: Array, axis: int = 1) -> Array:
     """Return ln p of the softmax along an axis."""
-    if is_traced(values):
+    if _is_traced(values):
         return values.log_softmax(dim=axis)
     relative = values - _finite_top(values, axis)  # first, so that logarithms near 0 keep their digits
     return relative - np.log(np.exp(relative).sum(axis=axis, keepdims=True))
@@ -89,7 +89,7 @@ def in_order(values: Array) -> Array:
 
     In a graph they are not sorted, because that takes longer than everything else there.
     """
-    if is_traced(values):
+    if _is_traced(values):
         return values
     return np.sort(values, axis=1)
 
@@ -97,7 +97,7 @@ def in_order(values: Array) -> Array:
 def highest(values: Array, count: int) -> Array:
     """Return each row's highest values, highest first, (m, K) -> (m, min(count, K))."""
     count = min(count, values.shape[1])
-    if is_traced(values):
+    if _is_traced(values):
         return values.topk(count, dim=1).values
     return -np.sort(np.partition(-values, count - 1, axis=1)[:, :count], axis=1)
 
@@ -107,7 +107,7 @@ def highest_places(values: Array, count: int) -> Array:
 
     Equal values keep their order, as in a graph's own search.
     """
-    if is_traced(values):
+    if _is_traced(values):
         return values.topk(min(count, values.shape[1]), dim=1).indices
     some = count + SPARE
     if some >= values.shape[1]:
@@ -124,7 +124,7 @@ def highest_places(values: Array, count: int) -> Array:
 
 def taken(values: Array, places: Array) -> Array:
     """Return the values at some places along the last axis: (m, K) at (m, C), or (m, V, K) at (m, 1, C)."""
-    if is_traced(values):
+    if _is_traced(values):
         return values.gather(-1, _places_for_all(places, values))
     return np.take_along_axis(values, places, -1)
 
@@ -137,7 +137,7 @@ def _places_for_all(places: Array, values: Array) -> Array:
 
 def replaced(values: Array, places: Array, number: float) -> Array:
     """Return the values with a number at some places along the last axis; shapes are those of :func:`taken`."""
-    if is_traced(values):
+    if _is_traced(values):
         return values.scatter(-1, _places_for_all(places, values), number)
     changed = values.copy()
     np.put_along_axis(changed, places, number, -1)
@@ -149,7 +149,7 @@ def log1p(x: Array) -> Array:
 
     The rounding error of 1 + x is divided out again (Kahan).
     """
-    if not is_traced(x):
+    if not _is_traced(x):
         return np.log1p(x)
     xp = namespace_of(x)
     whole = 1 + x

@@ -42,10 +42,10 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
     return mean, directions, variances
 
 
-Bounds = Sequence[tuple[float | None, float | None]]
+_Bounds = Sequence[tuple[float | None, float | None]]
 # A deviation below this fraction of the mean is rounding; of float64, CONSTANT_DOUBLE.
-CONSTANT = 1e-6
-CONSTANT_DOUBLE = 1e-14
+_CONSTANT = 1e-6
+_CONSTANT_DOUBLE = 1e-14
 COMPONENT_ROWS = 10_000
 
 
@@ -95,12 +95,12 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
 
 def scale_of_columns(mean: Floats, deviation: Floats, dtype: DTypeLike = np.float32) -> Floats:
     """Return the divisor of each column; 1 if the column is constant apart from rounding, which would be magnified."""
-    rounding = CONSTANT_DOUBLE if dtype == np.float64 else CONSTANT
+    rounding = _CONSTANT_DOUBLE if dtype == np.float64 else _CONSTANT
     return np.where(deviation > rounding * np.abs(mean), deviation, 1.0)
 
 
 def minimise_by_lbfgs(
-    objective: Callable[[Floats], tuple[float, Floats]], start: Floats, bounds: Bounds | None = None, **options: float
+    objective: Callable[[Floats], tuple[float, Floats]], start: Floats, bounds: _Bounds | None = None, **options: float
 ) -> Floats:
     """Return the parameters (p,) where the objective is least, by L-BFGS-B from ``start`` (p,).
 
@@ -162,9 +162,9 @@ def fit_softmax(
 
 LEAST_SLOPE = 1e-3  # a slope below 0 would reverse the ranking
 PRIOR = 1.0  # in rows: the weight of the prior that the log-odds are calibrated already
-PRIOR_MEAN = np.array([1.0, 0.0])
-MOST_STEPS = 100
-CONVERGED = 1e-16  # of the loss
+_PRIOR_MEAN = np.array([1.0, 0.0])
+_MOST_STEPS = 100
+_CONVERGED = 1e-16  # of the loss
 ROUNDING = 1e-14  # of the loss
 
 
@@ -180,7 +180,7 @@ def fit_calibration(log_odds: Floats, is_correct: Bools) -> tuple[float, float]:
     0.75
     """
     inputs = np.asarray(log_odds, dtype=np.float64)
-    slope, offset = _calibration_by_newton(inputs, is_correct, PRIOR_MEAN, np.eye(2))
+    slope, offset = _calibration_by_newton(inputs, is_correct, _PRIOR_MEAN, np.eye(2))
     if slope < LEAST_SLOPE:  # the objective is convex, so its minimum lies on the bound
         slope, offset = _calibration_by_newton(inputs, is_correct, np.array([LEAST_SLOPE, 0.0]), np.eye(2)[1:])
     return float(slope), float(offset)
@@ -194,17 +194,17 @@ def _calibration_by_newton(inputs: Floats, is_correct: Bools, parameters: Floats
     def loss_of(parameters: Floats) -> float:
         logits = parameters[0] * inputs + parameters[1]
         loss = np.logaddexp(0, np.where(is_correct, -logits, logits)).mean()
-        return float(loss + ridge / 2 * np.square(parameters - PRIOR_MEAN).sum())
+        return float(loss + ridge / 2 * np.square(parameters - _PRIOR_MEAN).sum())
 
-    for _ in range(MOST_STEPS):
+    for _ in range(_MOST_STEPS):
         before = loss_of(parameters)
         p = expit(parameters[0] * inputs + parameters[1])
         slopes = ((p - is_correct) * columns).mean(axis=1)
-        gradient = free @ (slopes + ridge * (parameters - PRIOR_MEAN))
+        gradient = free @ (slopes + ridge * (parameters - _PRIOR_MEAN))
         curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(p)
         curvature += ridge * np.eye(2)
         step = np.linalg.solve(free @ curvature @ free.T, gradient) @ free
-        if not gradient @ free @ step > CONVERGED * before:  # also where log-odds are not finite
+        if not gradient @ free @ step > _CONVERGED * before:  # also where log-odds are not finite
             break
         while loss_of(parameters - step) > (1 + ROUNDING) * before:
             step = step / 2

@@ -6,7 +6,7 @@ import numpy as np
 
 from steepslope.numerics._formulas import Array, clipped, in_order, log1p, log_softmax, logsumexp, namespace_of
 
-TINY_LOG = -37.0  # below ln(2⁻⁵³), 1 + x rounds to 1
+_TINY_LOG = -37.0  # below ln(2⁻⁵³), 1 + x rounds to 1
 
 
 def is_class(classes: Array, count: int) -> Array:
@@ -28,17 +28,17 @@ def log_complements(logits: Array) -> Array:
     return xp.where(top, of_top, log1p(-p))
 
 
-def log_minus_log(log_p: Array, log_complement: Array) -> Array:
+def _log_minus_log(log_p: Array, log_complement: Array) -> Array:
     """Return ln(−ln p) from ln p and ln(1 − p); for a large p, the complement is more exact."""
     xp = namespace_of(log_p)
-    of_large = xp.where(log_complement < TINY_LOG, log_complement, xp.log(-log1p(-xp.exp(log_complement))))
+    of_large = xp.where(log_complement < _TINY_LOG, log_complement, xp.log(-log1p(-xp.exp(log_complement))))
     return xp.where(log_p > -0.5, of_large, xp.log(-log_p))
 
 
 def log_entropy(logits: Array) -> Array:
     """Return the log of the entropy in nats, (m, K) -> (m,)."""
     log_p = log_softmax(logits)
-    return logsumexp(log_p + log_minus_log(log_p, log_complements(logits)))
+    return logsumexp(log_p + _log_minus_log(log_p, log_complements(logits)))
 
 
 def log_odds_of(logits: Array, classes: Array) -> Array:

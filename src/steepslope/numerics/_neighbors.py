@@ -25,18 +25,18 @@ from steepslope.numerics._threads import in_slices
 from steepslope.numerics._types import Bools, Counts, Floats, Singles
 
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
-EXACT_ENTRIES = 2**23  # in float64
+_EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
-CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
+_CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
 GROUP = 16  # references whose least distance is found first
 LARGEST = float(np.finfo(np.float32).max)
-RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
+_RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 SAME = 1e-6  # distances this close, relatively, are ties
-LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
+_LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
 SPARE = 8  # candidates beyond those wanted
-ROUNDING_64 = 1e-14  # of a squared length, by products in float64
-CACHED_ENTRIES = 2**19  # which stay in the processor's caches from one step to the next
-MANY = 32  # classes, beyond which distances to all of them are found at once
+_ROUNDING_64 = 1e-14  # of a squared length, by products in float64
+_CACHED_ENTRIES = 2**19  # which stay in the processor's caches from one step to the next
+_MANY = 32  # classes, beyond which distances to all of them are found at once
 ENOUGH = 5_000  # distances of a class in a chunk, from which on one class after another is faster even so
 
 _GRAPH_SEARCH: ContextVar[Callable[..., Any] | None] = ContextVar("graph_search", default=None)
@@ -141,12 +141,12 @@ class Index:
         if search is not None:
             return search(self.arrays, exact=True).class_distances(queries)
         found = np.full((len(queries), self.num_classes), np.inf)
-        classes = np.flatnonzero(np.diff(self.starts) >= RANK)
+        classes = np.flatnonzero(np.diff(self.starts) >= _RANK)
 
         def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
             for label in classes:
                 some = slice(*self.starts[[label, label + 1]])
-                found[part, label] = _distance_at_rank(chunk, own, self.points[some], squared[some], RANK)
+                found[part, label] = _distance_at_rank(chunk, own, self.points[some], squared[some], _RANK)
 
         self._for_chunks(queries, seek)
         return found
@@ -181,7 +181,7 @@ class Index:
             in_graph: tuple[Array, Array] = search(self.arrays, exact=False).search(queries, counts)
             return in_graph
         entries = min(len(queries), self._rows_at_once) * len(self.points)
-        by_class = self.num_classes <= MANY or entries >= ENOUGH * self.num_classes
+        by_class = self.num_classes <= _MANY or entries >= ENOUGH * self.num_classes
         groups = _Groups.of(self.starts if by_class else self.starts[[0, -1]])
         distances = np.empty((len(queries), self.num_classes))
         found = np.empty((len(queries), len(counts), self.num_classes))
@@ -205,16 +205,16 @@ class Index:
         held = np.flatnonzero(sizes)
         result = np.full((len(held), values.shape[1]), np.inf)
         seen = np.zeros(result.shape, dtype=np.int64)
-        for _ in range(RANK):
+        for _ in range(_RANK):
             least = np.minimum.reduceat(values, self.starts[held], axis=0)
             there = values == np.repeat(least, sizes[held], axis=0)
             before = seen.copy()
             seen += np.add.reduceat(there, self.starts[held], axis=0, dtype=np.int64)
-            chosen = (before < RANK) & (seen >= RANK)
+            chosen = (before < _RANK) & (seen >= _RANK)
             result[chosen] = least[chosen]
             values[there] = np.inf
         distances = np.full((len(own), self.num_classes), np.inf)
-        distances[:, held] = np.sqrt(np.maximum(result + own, LEAST * own)).T
+        distances[:, held] = np.sqrt(np.maximum(result + own, _LEAST * own)).T
         return distances
 
     def _counted(self, chunk: Singles, own: Floats, values: Singles, places: Counts, counts: Sequence[int]) -> Floats:
@@ -227,7 +227,7 @@ class Index:
         if places.shape[1] < len(self.points):
             unsure = distances[:, -1] <= distances[:, max(counts) - 1] * (1 + SAME)
             for rows, exact in _exact_distances(chunk, self.points, unsure):
-                all_distances = np.maximum(exact, np.sqrt(LEAST * own[rows, None]))
+                all_distances = np.maximum(exact, np.sqrt(_LEAST * own[rows, None]))
                 everything = np.broadcast_to(labels, all_distances.shape)
                 for number, count in enumerate(counts):
                     result[rows, number] = _shares_of_neighbors(all_distances, everything, count, total)
@@ -252,7 +252,7 @@ class Index:
                         raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
                 columns = np.ascontiguousarray(-2 * chunk.T)
                 squared = room[: len(self.points) * len(chunk)].reshape(-1, len(chunk))
-                for block in blocks(len(squared), max(1, CACHED_ENTRIES // len(chunk))):
+                for block in blocks(len(squared), max(1, _CACHED_ENTRIES // len(chunk))):
                     np.matmul(self.points[block], columns, out=squared[block])
                     squared[block] += self.squares[block, None]
                 work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), squared)
@@ -277,8 +277,8 @@ def distances_from_squares(own: Array, squared: Array) -> Array:
     xp = namespace_of(squared)
     whole = float64(squared) + own
     if squared.dtype == xp.float64:
-        return xp.sqrt(clipped(xp.where(whole <= ROUNDING_64 * own, 0.0, whole), 0))
-    return xp.sqrt(xp.maximum(whole, LEAST * own))
+        return xp.sqrt(clipped(xp.where(whole <= _ROUNDING_64 * own, 0.0, whole), 0))
+    return xp.sqrt(xp.maximum(whole, _LEAST * own))
 
 
 def require_width(rows: Array, width: int, name: str = "features") -> None:
@@ -319,7 +319,7 @@ def _least_possible_distances(queries: Floats, points: Floats) -> Singles:
     with np.errstate(over="ignore", invalid="ignore"):
         queries_32 = queries.astype(np.float32)
         points_32 = points.astype(np.float32)
-        caution = 1 - np.float32(CAUTION)
+        caution = 1 - np.float32(_CAUTION)
         own = caution * np.square(queries_32).sum(axis=1)
         others = caution * np.square(points_32).sum(axis=1)
         return np.asarray(own[:, None] + others - 2 * (queries_32 @ points_32.T))
@@ -467,7 +467,7 @@ def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> Bools:
 def _exact_distances(queries: Singles, points: Singles, chosen: Bools) -> Iterator[tuple[Counts, Floats]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
     numbers = np.flatnonzero(chosen)
-    for part in blocks(len(numbers), max(1, EXACT_ENTRIES // len(points))):
+    for part in blocks(len(numbers), max(1, _EXACT_ENTRIES // len(points))):
         yield numbers[part], cdist(queries[numbers[part]], points)
 
 

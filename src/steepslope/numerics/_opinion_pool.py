@@ -100,15 +100,15 @@ class AgreementPool(OpinionPool):
     @quiet
     def log_odds(self, opinions: Array) -> Array:
         """Return the log-odds that the first candidate, the prediction, is right, (m, V, C) -> (m,)."""
-        columns = agreement_columns(opinions)
+        columns = _agreement_columns(opinions)
         return columns @ constant(self.weights, columns) + constant(self.others, columns)[0]
 
     def contributions(self, opinions: Floats) -> Floats:
         """Return what each column adds to the log-odds, (m, V, C) -> (m, V), without the offset."""
-        return np.asarray(agreement_columns(opinions) * self.weights)
+        return np.asarray(_agreement_columns(opinions) * self.weights)
 
 
-def agreement_columns(opinions: Array) -> Array:
+def _agreement_columns(opinions: Array) -> Array:
     """Return the columns of an :class:`AgreementPool`, float64 (m, V, C) -> (m, V)."""
     xp = namespace_of(opinions)
     values = float64(opinions)
@@ -128,7 +128,7 @@ def fit_agreement_pool(opinions: Floats, is_correct: Bools, strength: float) -> 
 
     No weight is below 0, so none counts against its own answer.
     """
-    columns = agreement_columns(opinions)
+    columns = _agreement_columns(opinions)
     scale = np.sqrt(np.square(columns).mean(axis=0))
     scale[scale == 0] = 1
     scale[0] = 1

@@ -41,15 +41,15 @@ LEAST_STEPS = 300
 BATCH = 256
 MANY_ROWS = 20_000
 FEW_WIDTH = 256
-FEW_DROPOUT = 0.3
+_FEW_DROPOUT = 0.3
 MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart
-RATE = 2e-3
+_RATE = 2e-3
 DECAY = 1e-2
-BETAS = 0.9, 0.999
-EPSILON = 1e-8
-PART = 2**14  # weights that are changed at once, which stay in the processor's caches
+_BETAS = 0.9, 0.999
+_EPSILON = 1e-8
+_PART = 2**14  # weights that are changed at once, which stay in the processor's caches
 DROPS = 8  # steps that share random numbers: the same ones for all steps would be learnt
-LINE = 16  # numbers that lie together in a processor's cache
+_LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 NAMES = "centre", "inner", "inner_bias", "outer", "outer_bias"
 
@@ -69,7 +69,7 @@ def fit_small_net(
     if has_few_rows:
         width = min(width, FEW_WIDTH)
     if dropout is None:
-        dropout = FEW_DROPOUT * has_few_rows
+        dropout = _FEW_DROPOUT * has_few_rows
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     scale = 1.0
     if inputs.directions is not None:
@@ -81,7 +81,7 @@ def fit_small_net(
     total = _steps_of_small_net(len(labels), width * (seen + num_classes))
     with single_thread():
         for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):
-            net.step(scaled, rows, labels[rows], RATE * warm_cosine_rate((step + 1) / total))
+            net.step(scaled, rows, labels[rows], _RATE * warm_cosine_rate((step + 1) / total))
     inner, inner_bias, outer, outer_bias = net.layers
     weights, _ = inputs.for_originals(scale * inner, inner_bias)
     arrays = inputs.mean, weights, inner_bias, outer, outer_bias
@@ -108,7 +108,7 @@ class _SmallNet:
         self.slopes = self._split(self.gradient)
         self.steps = 0
         self.rooms = [np.empty((BATCH, size), np.float32) for size in (inputs, width, width, outputs)]
-        self.change = np.empty(min(PART, len(self.weights)), np.float32)
+        self.change = np.empty(min(_PART, len(self.weights)), np.float32)
         size = 2 * BATCH * max(inputs, width) if dropout else 0
         self.random = np.empty(size, np.float32)
 
@@ -155,23 +155,23 @@ class _SmallNet:
     def _drop(self, values: Singles) -> None:
         """Apply dropout: multiply values by 0, or by the factor that keeps their mean, from a random place on."""
         if len(self.factors):
-            start = LINE * int(self.draw.integers((len(self.factors) - values.size) // LINE))
+            start = _LINE * int(self.draw.integers((len(self.factors) - values.size) // _LINE))
             values *= self.factors[start : start + values.size].reshape(values.shape)
 
     def _adamw(self, rate: float) -> None:
         """Take a step of AdamW (Loshchilov & Hutter, 2019)."""
         self.steps += 1
-        of_mean, of_square = ((1 - beta) / (1 - beta**self.steps) for beta in BETAS)
+        of_mean, of_square = ((1 - beta) / (1 - beta**self.steps) for beta in _BETAS)
         size = rate * of_mean / math.sqrt(of_square)
-        least = EPSILON / math.sqrt(of_square)
-        for part in blocks(len(self.weights), PART):
+        least = _EPSILON / math.sqrt(of_square)
+        for part in blocks(len(self.weights), _PART):
             gradient = self.gradient[part]
             mean = self.mean[part]
             square = self.square[part]
             change = np.square(gradient, out=self.change[: len(gradient)])
-            mean *= BETAS[0]
+            mean *= _BETAS[0]
             mean += gradient
-            square *= BETAS[1]
+            square *= _BETAS[1]
             square += change
             np.sqrt(square, out=change)
             change += least

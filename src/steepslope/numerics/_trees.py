@@ -16,14 +16,14 @@ from steepslope.numerics._formulas import Array, constant, float32, namespace_of
 from steepslope.numerics._types import Bools, Singles
 
 DEPTH = 3
-INNER = 2**DEPTH - 1  # nodes of a tree
-LEAVES = 2**DEPTH
+_INNER = 2**DEPTH - 1  # nodes of a tree
+_LEAVES = 2**DEPTH
 LEAF = 20  # rows
 SETTINGS = {"max_iter": 60, "learning_rate": 0.08, "l2_regularization": 10.0, "min_samples_leaf": LEAF}
 SHAPES = {
-    "features": f"int64 t {INNER}",
-    "thresholds": f"float32 t {INNER}",
-    "values": f"float64 t {LEAVES}",
+    "features": f"int64 t {_INNER}",
+    "thresholds": f"float32 t {_INNER}",
+    "values": f"float64 t {_LEAVES}",
     "start": "float64 1",
 }
 
@@ -44,9 +44,9 @@ def fit_trees(columns: Singles, target: Bools) -> dict[str, NDArray[Any]]:
         nodes = [predictor.nodes for (predictor,) in grown._predictors]
         start = np.ravel(grown._baseline_prediction)
     arrays = {
-        "features": np.zeros((len(nodes), INNER), np.int64),
-        "thresholds": np.full((len(nodes), INNER), np.finfo(np.float32).max),
-        "values": np.zeros((len(nodes), LEAVES)),
+        "features": np.zeros((len(nodes), _INNER), np.int64),
+        "thresholds": np.full((len(nodes), _INNER), np.finfo(np.float32).max),
+        "values": np.zeros((len(nodes), _LEAVES)),
     }
     for tree, of_tree in enumerate(nodes):
         _complete_tree({name: array[tree] for name, array in arrays.items()}, of_tree, 0, 0)
@@ -55,8 +55,8 @@ def fit_trees(columns: Singles, target: Bools) -> dict[str, NDArray[Any]]:
 
 def _complete_tree(tree: dict[str, NDArray[Any]], nodes: NDArray[Any], node: int, place: int) -> None:
     """Copy a node of scikit-learn's, and all below it, to its place in a complete tree."""
-    if place >= INNER:
-        tree["values"][place - INNER] = nodes[node]["value"]
+    if place >= _INNER:
+        tree["values"][place - _INNER] = nodes[node]["value"]
     elif nodes[node]["is_leaf"]:
         _complete_tree(tree, nodes, node, 2 * place + 1)
     else:
@@ -69,9 +69,7 @@ def _complete_tree(tree: dict[str, NDArray[Any]], nodes: NDArray[Any], node: int
 def _largest_single(threshold: float) -> np.float32:
     """Return the largest float32 up to a number: the same float32 values are at most as large."""
     single = np.float32(threshold)
-    if single <= threshold:
-        return single
-    return np.float32(np.nextafter(single, np.float32(-np.inf)))
+    return single if single <= threshold else np.nextafter(single, np.float32(-np.inf))
 
 
 def tree_log_odds(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
@@ -85,7 +83,7 @@ def tree_log_odds(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     trees = constant(np.arange(len(arrays["features"])), columns)[None, :]
     place = trees * 0
     for _ in range(DEPTH):
-        node = trees * INNER + place
+        node = trees * _INNER + place
         is_right = flat[starts + features[node]] > thresholds[node]
         place = 2 * place + 1 + is_right
-    return xp.sum(values[trees * LEAVES + place - INNER], axis=1) + float(arrays["start"][0])
+    return xp.sum(values[trees * _LEAVES + place - _INNER], axis=1) + float(arrays["start"][0])

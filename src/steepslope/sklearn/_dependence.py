@@ -12,36 +12,55 @@ from sklearn.model_selection import TimeSeriesSplit
 
 from steepslope.numerics import Counts, Floats
 from steepslope.outputs import copies_of, equal_row_codes, rows_that_agree, signs_of_dependence, warn_of_copies
+from steepslope.promise import checked_groups
 from steepslope.sklearn._features import rows_to_compare
 
-WHO = (
+_WHO = (
     "user|customer|client|patient|person|account|subject|session|device|sensor|participant|respondent|speaker|household"
 )
-IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?)$|[a-z](Id|ID)s?$")
-DATE = re.compile(r"(?i:(^|[^a-z])(date|time|datetime|timestamp|year))$|[a-z](Date|Time)$")
-ADVICE = (
+_IDENTITY = re.compile(rf"(?i:(^|[^a-z])({_WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?)$|[a-z](Id|ID)s?$")
+_DATE = re.compile(r"(?i:(^|[^a-z])(date|time|datetime|timestamp|year))$|[a-z](Date|Time)$")
+_ADVICE = (
     "If rows belong to persons or things, pass fit(X, y, groups=…), else several of one count as independent; if they "
     "are in order of time, pass cv=TimeSeriesSplit(…)"
 )
 
 
-def copies_in_inputs(X: Any, columns: Floats | None = None) -> Counts:
+def rows_together(X: Any, labels: NDArray[Any], groups: Any, cv: Any) -> tuple[Counts, list[str]]:
+    """Return a number for each row of inputs (n, …), the same for rows that belong together, and cautions.
+
+    These are rows of the same group, by ``groups`` (n,); without groups they are copies, and a caution says if rows
+    seem to depend on one another in other ways.
+    """
+    names = checked_groups(groups, len(labels))
+    if names is not None:
+        return rows_that_agree(names), []
+    columns = rows_to_compare(X)
+    copies = _copied_rows(X, columns)
+    warn_of_copies(copies)
+    return copies, _caution_on_dependence(X, labels, columns, copies, cv)
+
+
+def copies_in_inputs(X: Any) -> Counts:
     """Return a number for each row of inputs (n, …), the same for copies of a row, (n,).
 
-    Equal rows are copies if chance would not make so many, or if a frame's index gives them the same name. ``columns``
-    (n, d) are those of ``rows_to_compare``, if they are made already.
+    Equal rows are copies if chance would not make so many, or if a frame's index gives them the same name.
     """
-    columns = rows_to_compare(X) if columns is None else columns
-    index: Any = getattr(X, "index", None)
-    codes = [copies_of(columns)]
-    if hasattr(index, "factorize") and index.has_duplicates:
-        codes.append(equal_row_codes(np.column_stack([columns, index.factorize()[0]])))
-    copies = rows_that_agree(*codes)
+    copies = _copied_rows(X, rows_to_compare(X))
     warn_of_copies(copies)
     return copies
 
 
-def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
+def _copied_rows(X: Any, columns: Floats) -> Counts:
+    """Return the numbers of :func:`copies_in_inputs`, given the columns (n, d) of ``rows_to_compare``."""
+    index: Any = getattr(X, "index", None)
+    codes = [copies_of(columns)]
+    if hasattr(index, "factorize") and index.has_duplicates:
+        codes.append(equal_row_codes(np.column_stack([columns, index.factorize()[0]])))
+    return rows_that_agree(*codes)
+
+
+def _caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
     """Return a caution if inputs (n, …) with labels (n,) seem to depend on one another; nothing if they do not.
 
     ``columns`` (n, d) and ``copies`` (n,) are as in :func:`copies_in_inputs`. The order of rows tells nothing if ``cv``
@@ -49,7 +68,9 @@ def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies:
     """
     order = None if isinstance(cv, TimeSeriesSplit) else rows_by_index(X, len(labels))
     signs = [*signs_in_columns(X, order), *signs_of_dependence(columns, labels, copies, order)]
-    return [f"rows may depend on one another: {'; '.join(signs)}. {ADVICE}"] if signs else []
+    if not signs:
+        return []
+    return [f"rows may depend on one another: {'; '.join(signs)}. {_ADVICE}"]
 
 
 def rows_by_index(X: Any, n: int) -> Counts:
@@ -73,9 +94,11 @@ def signs_in_columns(X: Any, order: Counts | None = None) -> list[str]:
     for name in [name for name in names if names.count(name) == 1]:
         column = nw.from_native(X[name], series_only=True)
         is_count = name.endswith("s") and column.dtype.is_numeric()
-        if IDENTITY.search(name) and not is_count and 1 < (values := column.n_unique()) < len(column):
-            signs.append(f"column {name} has {values:,} different values in {len(column):,} rows")
-        if order is not None and (DATE.search(name) or column.dtype.is_temporal()):
+        if _IDENTITY.search(name) and not is_count:
+            values = column.n_unique()
+            if 1 < values < len(column):
+                signs.append(f"column {name} has {values:,} different values in {len(column):,} rows")
+        if order is not None and (_DATE.search(name) or column.dtype.is_temporal()):
             ordered = column[order]
             if ordered.n_unique() > 1 and (ordered.is_sorted() or ordered.is_sorted(descending=True)):
                 signs.append(f"rows are sorted by column {name}")

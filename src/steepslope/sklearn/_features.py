@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -40,19 +41,26 @@ from steepslope.numerics import Counts, Floats
 from steepslope.outputs import mixed_columns
 
 NUMBERS = "biuf"  # kinds of arrays
-TABLE = 2  # dimensions
-NUMBER, DATE, WORD = "number", "date", "word"  # kinds of columns
+_TABLE = 2  # dimensions
+_NUMBER = "number"  # kinds of columns
+DATE = "date"
+_WORD = "word"
 TEXTS = ("text",)
-DURATION = (timedelta, np.timedelta64)
-TYPES = ((DURATION, NUMBER), ((Real, Decimal, np.bool_), NUMBER), ((date, np.datetime64), DATE))  # of a column's values
-MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
-HASHED = 2**14  # columns
+_DURATION = (timedelta, np.timedelta64)
+_TYPES = (  # of a column's values
+    (_DURATION, _NUMBER),
+    ((Real, Decimal, np.bool_), _NUMBER),
+    ((date, np.datetime64), DATE),
+)
+_MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
+_HASHED = 2**14  # columns
 COMPONENTS = 100
 MOST_COLUMNS = 1_000  # with more columns of numbers, the oracle sees their principal directions
-OFTEN = 0.5  # a sparse column with entries in more than this share of the rows counts as numbers
+_OFTEN = 0.5  # a sparse column with entries in more than this share of the rows counts as numbers
 COMPONENT_ROWS = 20_000  # from which the directions are learnt
-ROWS_TO_TRY, SHUFFLES = 300, 3
-WORD_SUMS = 8  # numbers that stand for the words of a row; each mixes an eighth of all words
+_ROWS_TO_TRY = 300
+_SHUFFLES = 3
+_WORD_SUMS = 8  # numbers that stand for the words of a row; each mixes an eighth of all words
 
 
 def steps_before(estimator: Any) -> list[Any]:
@@ -67,16 +75,21 @@ def steps_before(estimator: Any) -> list[Any]:
     """
     if isinstance(estimator, Pipeline):
         *before, (_, last) = estimator.steps
-        return [*(single for _, step in before for single in _single_steps(step)), *steps_before(last)]
+        singles = [_single_steps(step) for _, step in before]
+        return [*chain.from_iterable(singles), *steps_before(last)]
     inside = _classifier_inside(estimator)
-    return [] if inside is None else steps_before(inside)
+    if inside is None:
+        return []
+    return steps_before(inside)
 
 
 def _single_steps(step: Any) -> list[Any]:
     """Return the steps of a pipeline that is itself a step, and any other step alone; none for a passthrough."""
     if isinstance(step, Pipeline):
-        return [single for _, inner in step.steps for single in _single_steps(inner)]
-    return [] if step is None or step == "passthrough" else [step]
+        return list(chain.from_iterable(_single_steps(inner) for _, inner in step.steps))
+    if step is None or step == "passthrough":
+        return []
+    return [step]
 
 
 def _classifier_inside(estimator: Any) -> Any:
@@ -85,7 +98,9 @@ def _classifier_inside(estimator: Any) -> Any:
         return estimator.calibrated_classifiers_[0].estimator
     if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
         return estimator.estimator_
-    return estimator.estimator if is_frozen(estimator) else getattr(estimator, "best_estimator_", None)
+    if is_frozen(estimator):
+        return estimator.estimator
+    return getattr(estimator, "best_estimator_", None)
 
 
 def is_frozen(estimator: Any) -> bool:
@@ -105,9 +120,10 @@ def steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) ->
     >>> steps_ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
     1
     """
-    rows = np.unique(np.linspace(0, len(labels) - 1, ROWS_TO_TRY).astype(np.int64))
-    seen, rng = _safe_indexing(X, rows), np.random.default_rng(0)
-    orders = [labels[rows], *(rng.permutation(labels[rows]) for _ in range(SHUFFLES))]
+    rows = np.unique(np.linspace(0, len(labels) - 1, _ROWS_TO_TRY).astype(np.int64))
+    seen = _safe_indexing(X, rows)
+    rng = np.random.default_rng(0)
+    orders = [labels[rows], *(rng.permutation(labels[rows]) for _ in range(_SHUFFLES))]
     for count, step in enumerate(steps):
         try:
             fresh = clone(step)
@@ -129,7 +145,8 @@ def _same_features(features: Any, other: Any) -> bool:
         return False
     if issparse(features):
         return bool(abs(features - other).max() <= 1e-6 * abs(features).max())
-    first, second = np.asarray(features), np.asarray(other)
+    first = np.asarray(features)
+    second = np.asarray(other)
     if first.dtype.kind in NUMBERS and second.dtype.kind in NUMBERS:
         return bool(np.allclose(first, second, rtol=1e-6, equal_nan=True))
     return bool((first.astype(np.str_) == second.astype(np.str_)).all())
@@ -164,7 +181,9 @@ class Features:
     def of(cls, estimator: Any, X: Any, labels: NDArray[Any], seed: int) -> Features | None:
         """Learn the columns from the rows (n, …) that a classifier was fitted on; None if an oracle can see nothing."""
         before = steps_before(estimator)
-        steps = len(before) if is_frozen(estimator) else steps_ignoring_labels(before, X, labels)
+        steps = len(before)
+        if not is_frozen(estimator):
+            steps = steps_ignoring_labels(before, X, labels)
         seen = _through_steps(before[:steps], X)
         kinds = column_kinds(seen)
         if kinds == ():
@@ -177,7 +196,9 @@ class Features:
         arrays |= _learnt_directions(_features_to_count(blocks, arrays), kinds == TEXTS, seed)
         columns = 1 if kinds == TEXTS else np.shape(seen)[1]
         learnt = cls(steps, kinds, columns, arrays, _sentence_of_columns(kinds, columns, steps, len(before)))
-        return learnt if learnt.width else None
+        if not learnt.width:
+            return None
+        return learnt
 
     @property
     def card(self) -> dict[str, Any]:
@@ -187,8 +208,10 @@ class Features:
     @property
     def width(self) -> int:
         """The number of columns that the oracle sees."""
-        numbers = 0 if self._is_wide else len(self.arrays["mean"]) + len(self.arrays["missing"])
-        return numbers + len(self.arrays.get("components", self.arrays["used"]))
+        width = len(self.arrays.get("components", self.arrays["used"]))
+        if not self._is_wide:
+            width += len(self.arrays["mean"]) + len(self.arrays["missing"])
+        return width
 
     @property
     def _is_wide(self) -> bool:
@@ -226,22 +249,31 @@ def _sentence_of_columns(kinds: tuple[str, ...] | None, columns: int, steps: int
     >>> _sentence_of_columns(None, 5_012, 1, 2)
     'The oracle saw 5,012 columns after 1 step of the pipeline, since a step after these may use labels.'
     """
-    what = "the words" if kinds == TEXTS else f"{columns:,} column{'s' * (columns != 1)}"
-    where = f"after {steps:,} step{'s' * (steps != 1)} of the pipeline" if steps else "of X"
-    where = "before the last step" if 0 < steps == before else where
-    why = "" if steps == before else ", since a step after these may use labels"
-    return f"The oracle saw {what} {where}{why}."
+    what = "the words" if kinds == TEXTS else _counted_things(columns, "column")
+    where = "of X"
+    if steps:
+        where = f"after {_counted_things(steps, 'step')} of the pipeline"
+    if steps < before:
+        return f"The oracle saw {what} {where}, since a step after these may use labels."
+    if steps:
+        where = "before the last step"
+    return f"The oracle saw {what} {where}."
+
+
+def _counted_things(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def rows_to_compare(X: Any) -> Floats:
     """Return numbers (n, d) that are equal for equal rows of inputs (n, …); (n, 0) if rows cannot be compared."""
-    if getattr(X, "ndim", 0) > TABLE:  # images, or windows of several series
+    if getattr(X, "ndim", 0) > _TABLE:  # images, or windows of several series
         X = X.reshape(len(X), -1)
     kinds = column_kinds(X)
     if kinds == ():
         return np.zeros((_num_samples(X), 0))
     blocks = _feature_blocks(X, kinds, {"often": np.zeros(0, np.int64)})
-    return np.concatenate([mixed_columns(blocks.numbers), mixed_columns(blocks.counts, WORD_SUMS)], axis=1)
+    columns = mixed_columns(blocks.numbers), mixed_columns(blocks.counts, _WORD_SUMS)
+    return np.concatenate(columns, axis=1)
 
 
 def _through_steps(steps: Sequence[Any], X: Any) -> Any:
@@ -259,16 +291,18 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
     if issparse(seen):
         return None
     if hasattr(seen, "columns"):
-        return tuple(_kind_of_column(column) for column in columns_of_table(seen))
+        return tuple(map(_kind_of_column, columns_of_table(seen)))
     if np.ndim(seen[:1]) == 1 and len(seen) and all(isinstance(text, str) for text in seen):
         return TEXTS  # their lengths differ too much for an array
     try:
         array = np.asarray(seen)
     except ValueError:  # rows of different lengths
         return ()
-    if array.ndim != TABLE:
+    if array.ndim != _TABLE:
         return ()
-    return None if array.dtype.kind in NUMBERS else tuple(_kind_of_column(column) for column in columns_of_table(seen))
+    if array.dtype.kind in NUMBERS:
+        return None
+    return tuple(map(_kind_of_column, columns_of_table(seen)))
 
 
 def columns_of_table(table: Any) -> list[NDArray[Any]]:
@@ -283,18 +317,24 @@ def _column_as_array(column: Any) -> NDArray[Any]:
         series = nw.from_native(column, series_only=True)
         if series.dtype == nw.Datetime:
             series = series.dt.replace_time_zone(None)
-        is_plain = series.dtype != nw.Categorical and not series.dtype.is_nested()
-        column = series.to_numpy() if is_plain else np.fromiter(series.to_list(), np.object_)
+        if series.dtype == nw.Categorical or series.dtype.is_nested():
+            column = np.fromiter(series.to_list(), np.object_)
+        else:
+            column = series.to_numpy()
     kind = column.dtype.kind
-    return np.asarray(column, f"{kind}8[us]" if kind in "mM" else None)
+    if kind in "mM":
+        return np.asarray(column, f"{kind}8[us]")
+    return np.asarray(column)
 
 
 def _kind_of_column(column: NDArray[Any]) -> str:
     if column.dtype.kind in NUMBERS + "mM":
-        return DATE if column.dtype.kind == "M" else NUMBER
+        return DATE if column.dtype.kind == "M" else _NUMBER
     values = [value for value in _values_of_column(column) if value is not None]
-    kinds = (kind for types, kind in TYPES if values and all(isinstance(value, types) for value in values))
-    return next(kinds, WORD)
+    for types, kind in _TYPES:
+        if values and all(isinstance(value, types) for value in values):
+            return kind
+    return _WORD
 
 
 def _values_of_column(column: NDArray[Any]) -> list[Any]:
@@ -310,21 +350,24 @@ def word_of(value: Any) -> str | None:
     """
     if isinstance(value, str):
         return str(value)
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    return None if text in MISSING else text
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value)
+    return None if text in _MISSING else text
 
 
 def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
     """Return inputs of these kinds as numbers and counts."""
     if kinds == TEXTS:
-        words = HashingVectorizer(n_features=HASHED, alternate_sign=False, norm=None).transform(seen)
+        words = HashingVectorizer(n_features=_HASHED, alternate_sign=False, norm=None).transform(seen)
         return Blocks(np.zeros((words.shape[0], 0)), words)
     if kinds is not None:
         return _feature_blocks_of_table(columns_of_table(seen), kinds)
     if not issparse(seen):
         table = np.asarray(seen, dtype=np.float64)
         return Blocks(table, csr_matrix((len(table), 0)))
-    columns, often = csc_matrix(seen, dtype=np.float64), np.zeros(seen.shape[1], np.bool_)
+    columns = csc_matrix(seen, dtype=np.float64)
+    often = np.zeros(seen.shape[1], np.bool_)
     often[arrays["often"]] = True
     return Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
 
@@ -338,21 +381,26 @@ def _frequent_columns(seen: csc_matrix) -> Counts:
     lengths = np.sqrt(np.asarray(seen.multiply(seen).sum(axis=1)).ravel())
     if np.allclose(lengths[lengths > 0], 1):
         return np.zeros(0, np.int64)
-    return np.flatnonzero(np.diff(seen.indptr) > OFTEN * seen.shape[0])
+    return np.flatnonzero(np.diff(seen.indptr) > _OFTEN * seen.shape[0])
 
 
 def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[str]) -> Blocks:
     """Return the numbers and dates of a table, and the hashed words of its other columns."""
     n = len(columns[0])
-    numbers, words = [np.zeros((n, 0))], dict[str, list[str | None]]()
+    numbers = [np.zeros((n, 0))]
+    words: list[dict[str, str]] = [{} for _ in range(n)]
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
-        if kind == WORD:
-            words[str(place)] = [word_of(value) for value in column.tolist()]
+        if kind == _NUMBER:
+            numbers.append(_features_of_numbers(column))
+        elif kind == DATE:
+            numbers.append(_features_of_dates(column))
         else:
-            numbers.append(_features_of_dates(column) if kind == DATE else _features_of_numbers(column))
-    rows = [{place: texts[row] for place, texts in words.items() if texts[row] is not None} for row in range(n)]
-    hasher = FeatureHasher(HASHED, alternate_sign=False)
-    counts = hasher.transform(rows) if words and n else csr_matrix((n, HASHED * bool(words)))
+            for row, word in zip(words, map(word_of, column.tolist()), strict=True):
+                if word is not None:
+                    row[str(place)] = word
+    counts = csr_matrix((n, _HASHED if _WORD in kinds else 0))
+    if _WORD in kinds and n:
+        counts = FeatureHasher(_HASHED, alternate_sign=False).transform(words)
     return Blocks(np.concatenate(numbers, axis=1), counts)
 
 
@@ -360,18 +408,24 @@ def _features_of_numbers(column: NDArray[Any]) -> Floats:
     """Return a column as numbers, (n, 1), durations in seconds."""
     if column.dtype.kind in NUMBERS:
         return column.astype(np.float64)[:, None]
-    second, values = timedelta(seconds=1), _values_of_column(column)
-    return np.array([[value / second if isinstance(value, DURATION) else value] for value in values], np.float64)
+    values = _values_of_column(column)
+    for row, value in enumerate(values):
+        if isinstance(value, _DURATION):
+            values[row] = value / timedelta(seconds=1)
+    return np.array(values, np.float64)[:, None]
 
 
 def _features_of_dates(column: NDArray[Any]) -> Floats:
     """Return days since 1970, month, day of the week (Monday is 0) and hour of dates, (n, 4)."""
     if column.dtype.kind != "M":
         values = _values_of_column(column)
-        local = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in values]
-        column = np.array(local, "M8[us]")
+        for row, value in enumerate(values):
+            if isinstance(value, datetime):
+                values[row] = value.replace(tzinfo=None)
+        column = np.array(values, "M8[us]")
     months, days, hours = (column.astype(f"M8[{unit}]").astype(np.int64) for unit in "MDh")
-    features = np.column_stack([column.astype(np.int64) / 86_400e6, months % 12 + 1, (days + 3) % 7, hours % 24])
+    days_since_1970 = column.astype(np.int64) / 86_400e6
+    features = np.column_stack([days_since_1970, months % 12 + 1, (days + 3) % 7, hours % 24])
     features[np.isnat(column)] = np.nan
     return features
 
@@ -381,16 +435,20 @@ def _learnt_standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
     finite = np.isfinite(numbers)
     missing = np.flatnonzero(~finite.all(axis=0) & finite.any(axis=0))
     if not numbers.size:
-        return {"mean": np.zeros(numbers.shape[1]), "scale": np.ones(numbers.shape[1]), "missing": missing}
+        width = numbers.shape[1]
+        return {"mean": np.zeros(width), "scale": np.ones(width), "missing": missing}
     with np.errstate(invalid="ignore"):  # a column may have no number
         scaler = StandardScaler().fit(np.where(finite, numbers, np.nan))
-    return {"mean": np.nan_to_num(scaler.mean_), "scale": np.nan_to_num(scaler.scale_, nan=1.0), "missing": missing}
+    mean = np.nan_to_num(scaler.mean_)
+    scale = np.nan_to_num(scaler.scale_, nan=1.0)
+    return {"mean": mean, "scale": scale, "missing": missing}
 
 
 def _standardised_features(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     """Return numbers (n, d) standardised, 0 where one is missing, and then columns that mark the missing ones."""
     finite = np.isfinite(numbers)
-    columns = np.where(finite, (np.where(finite, numbers, 0) - arrays["mean"]) / arrays["scale"], 0.0)
+    centred = np.where(finite, numbers, 0) - arrays["mean"]
+    columns = np.where(finite, centred / arrays["scale"], 0.0)
     return np.concatenate([columns, ~finite[:, arrays["missing"]]], axis=1)
 
 
@@ -398,7 +456,8 @@ def _features_to_count(blocks: Blocks, arrays: Mapping[str, NDArray[Any]]) -> cs
     """Return the columns that are reduced to directions: the counts, and very many numbers too."""
     if len(arrays["mean"]) <= MOST_COLUMNS:
         return blocks.counts
-    return csr_matrix(hstack([csr_matrix(_standardised_features(blocks.numbers, arrays)), blocks.counts]))
+    numbers = _standardised_features(blocks.numbers, arrays)
+    return csr_matrix(hstack([csr_matrix(numbers), blocks.counts]))
 
 
 def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDArray[Any]]:
@@ -420,4 +479,6 @@ def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[st
 
 def _weighted_features(counts: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
     weighted = csr_matrix(counts.multiply(arrays["weights"]))
-    return normalize(weighted) if of_texts and weighted.shape[0] else weighted
+    if of_texts and weighted.shape[0]:
+        return normalize(weighted)
+    return weighted

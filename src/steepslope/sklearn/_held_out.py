@@ -23,20 +23,20 @@ from sklearn.utils.validation import _check_method_params
 from steepslope.errors import SteepslopeError
 from steepslope.numerics import Counts
 from steepslope.oracle import RowCounts
-from steepslope.outputs import one_of_each_copy
+from steepslope.outputs import one_of_each_copy, require_arrays_in_one_order
 from steepslope.promise import as_percent
 from steepslope.sklearn._features import NUMBERS, TEXTS, column_kinds, columns_of_table, is_frozen
 from steepslope.sklearn._responses import Responses
 
-LEAST_ROWS = 2
-LEAST_CLASSES = 2  # to which classifiers can be fitted
-LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
-FEW_VALUES = 0.05  # of the rows: a column with fewer different values may mean a class by each
-MOST_COMPARED = 2_000  # rows in which a column may tell the label
-ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
-ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
-LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
-LEAST_COMPARED = 100  # rows: of fewer, a column that rightly decides may have no exception
+_LEAST_ROWS = 2
+_LEAST_CLASSES = 2  # to which classifiers can be fitted
+_LEAST_OF_A_CLASS = 2  # rows of a class, so that every fold leaves some to fit to
+_FEW_VALUES = 0.05  # of the rows: a column with fewer different values may mean a class by each
+_MOST_COMPARED = 2_000  # rows in which a column may tell the label
+_ALL_BUT = 0.005  # of the rows: a column tells the label if it does not of at most so many
+_ALL_BUT_RARE = 0.05  # and of at most this share of the rows that are not of the most frequent class
+_LEAST_RARE = 10  # rows of other classes: of fewer, a column may tell the label by luck
+_LEAST_COMPARED = 100  # rows: of fewer, a column that rightly decides may have no exception
 
 
 def _is_missing(label: Any) -> bool:
@@ -45,19 +45,24 @@ def _is_missing(label: Any) -> bool:
     return label is None or not (isinstance(same, bool | np.bool_) and same)
 
 
-def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
-    """Return inputs whose rows can be indexed, and their labels (n,); raise for invalid or missing labels."""
+def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, NDArray[Any]]:
+    """Return inputs whose rows can be indexed, and their labels (n,); raise for invalid or missing labels.
+
+    Frames may not have the same index in another order, nor may that of ``groups``.
+    """
+    require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
     labels = column_or_1d(y, warn=True)
-    if missing := sum(map(_is_missing, labels.tolist())):
+    missing = sum(map(_is_missing, labels.tolist()))
+    if missing:
         raise SteepslopeError(f"expected a label for each row, found {missing:,} missing", "y")
-    kinds = sorted({type(label).__name__ for label in labels.tolist()}) if labels.dtype == object else []
-    if len(kinds) > 1 and ("str" in kinds or "NoneType" in kinds):
+    kinds = sorted({type(label).__name__ for label in labels.tolist()})
+    if labels.dtype == object and len(kinds) > 1 and "str" in kinds:
         raise SteepslopeError(f"expected labels of one type, found {' and '.join(kinds)}", "y")
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     rows, _ = indexable(X, labels)
-    if len(labels) < LEAST_ROWS:
-        raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
+    if len(labels) < _LEAST_ROWS:
+        raise SteepslopeError(f"expected {_LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
     return rows, labels
 
 
@@ -71,30 +76,35 @@ def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Counts, see
     'column 1 alone tells the label in 100 % of 200 rows: is it known before the label is?'
     """
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(one_of_each_copy(codes, seed))[:MOST_COMPARED]  # at random, also within equal values
-    table, n = _safe_indexing(X, rows), len(rows)
+    rows = rng.permutation(one_of_each_copy(codes, seed))[:_MOST_COMPARED]  # at random, also within equal values
+    table = _safe_indexing(X, rows)
+    n = len(rows)
     classes = np.unique(labels[rows], return_inverse=True)[1]
     rare = n - int(np.bincount(classes).max())
-    if n < LEAST_COMPARED or rare < LEAST_RARE or issparse(table) or column_kinds(table) in ((), TEXTS):
+    if n < _LEAST_COMPARED or rare < _LEAST_RARE or issparse(table) or column_kinds(table) in ((), TEXTS):
         return []
-    missed = [_rows_untold(column, classes) for column in columns_of_table(table)]
-    most = min(ALL_BUT * n, ALL_BUT_RARE * rare)
+    columns = columns_of_table(table)
+    most = min(_ALL_BUT * n, _ALL_BUT_RARE * rare)
     question = f"of {n:,} rows: is it known before the label is?"
-    return [
-        f"column {name} alone tells the label in {as_percent(1 - count / n)} {question}"
-        for name, count in zip(getattr(X, "columns", range(len(missed))), missed, strict=True)
-        if count <= most
-    ]
+    cautions = []
+    for name, column in zip(getattr(X, "columns", range(len(columns))), columns, strict=True):
+        missed = _rows_untold(column, classes)
+        if missed <= most:
+            cautions.append(f"column {name} alone tells the label in {as_percent(1 - missed / n)} {question}")
+    return cautions
 
 
-def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any) -> RowCounts | None:
-    """Return what was counted in a fit set of folds, as far as new rows can be compared with it.
+def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any, has_folds: bool = True) -> RowCounts | None:
+    """Return what was counted in a fit set, as far as new rows can be compared with it.
 
-    Early rows say nothing about later ones: their clones learn from few rows, and the source may change.
+    Without folds, nothing can be. Early rows say nothing about later ones: their clones learn from few rows, and the
+    source may change.
     """
-    if isinstance(cv, TimeSeriesSplit):
+    if not has_folds or isinstance(cv, TimeSeriesSplit):
         return RowCounts()
-    return counts if counts is None or is_frozen(estimator) else RowCounts(counts.errors, of_clones=True)
+    if counts is None or is_frozen(estimator):
+        return counts
+    return RowCounts(counts.errors, of_clones=True)
 
 
 def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
@@ -104,22 +114,26 @@ def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
     Each row among others of another class changes the class twice.
     """
     is_number = column.dtype.kind in NUMBERS + "mM"
-    values, places = np.unique(column if is_number else [*map(str, column.tolist())], return_inverse=True)
+    if not is_number:
+        column = np.array([*map(str, column.tolist())])
+    values, places = np.unique(column, return_inverse=True)
     order = np.argsort(places, kind="stable")
     changes = np.diff(classes[order]) != 0
-    if len(values) <= FEW_VALUES * len(column):
+    if len(values) <= _FEW_VALUES * len(column):
         return float(changes[np.diff(places[order]) == 0].sum()) / 2
-    return max(0.0, float(changes.sum() - classes.max())) / 2 if is_number else float(len(column))
+    if is_number:
+        return max(0.0, float(changes.sum() - classes.max())) / 2
+    return float(len(column))
 
 
-def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
+def _held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
     """Return the rows to learn from and a held-out fraction of each class, both in ascending order.
 
     Each row is held out with the same probability, even a class's only row. The classifier then does not know that
     class, and the row counts as an error, as target rows of unknown classes will. If fewer than two classes would be
     left to learn, each class that would be lost keeps its last row.
 
-    >>> learnt, calibration = held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
+    >>> learnt, calibration = _held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
     >>> len(learnt), len(calibration), calibration[:3] < 12
     (16, 5, array([ True,  True,  True]))
     """
@@ -128,10 +142,11 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
     order = rng.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
     held = np.zeros(len(codes), np.bool_)
-    held[order] = np.diff(np.floor(fraction * np.arange(len(codes) + 1) + rng.random())) > 0
+    taken = np.floor(fraction * np.arange(len(codes) + 1) + rng.random())  # up to each row, in that order
+    held[order] = np.diff(taken) > 0
     last = np.unique(codes[order], return_index=True)[1]
     unknown = np.bincount(codes) == np.bincount(codes[held], minlength=len(last))
-    if len(last) - unknown.sum() < LEAST_CLASSES:
+    if len(last) - unknown.sum() < _LEAST_CLASSES:
         held[order[last[unknown]]] = False
     return np.flatnonzero(~held), np.flatnonzero(held)
 
@@ -147,7 +162,9 @@ def held_out_rows(
     >>> [len(rows) for rows in held_out_rows(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
     [12, 6, 6]
     """
-    is_unknown = np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
+    is_unknown = np.zeros(len(labels), np.bool_)
+    if unknown_label is not None:
+        is_unknown = np.array([label == unknown_label for label in labels.tolist()], np.bool_)
     if is_unknown.all():
         raise SteepslopeError(f"expected rows of some class, found {len(labels):,} out-of-class rows alone", "y")
     each = one_of_each_copy(codes, seed)
@@ -155,10 +172,11 @@ def held_out_rows(
         held = each[len(each) - int(fraction * len(each)) :]
         before = np.arange(len(labels)) < held.min(initial=len(labels)) - cv.gap
     else:
-        sides = (each[is_unknown[each] == side] for side in (False, True))
-        held = np.concatenate(
-            [side[held_out_of_classes(labels[side], fraction, seed)[1]] for side in sides if len(side)]
-        )
+        parts = []
+        for side in (each[~is_unknown[each]], each[is_unknown[each]]):
+            if len(side):
+                parts.append(side[_held_out_of_classes(labels[side], fraction, seed)[1]])
+        held = np.concatenate(parts)
         before = np.ones(len(labels), np.bool_)
     learnt = before & ~np.isin(codes, codes[held])
     return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
@@ -177,9 +195,10 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
         If a splitter does not put each row into one fold.
     """
     each = one_of_each_copy(codes, seed)  # at random, because the first copies could all be of one class
-    X, y = _safe_indexing(X, each), labels[each]
+    X = _safe_indexing(X, each)
+    y = labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
-    if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
+    if len(counts) < _LEAST_OF_A_CLASS or counts[-2] < _LEAST_OF_A_CLASS:
         return []
     if isinstance(cv, int | np.integer):
         splitter = StratifiedKFold(min(int(cv), int(counts[-1])), shuffle=True, random_state=seed)
@@ -189,10 +208,15 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
         warnings.filterwarnings("ignore", "The (least populated class|groups parameter is ignored)", UserWarning)
         splits = list(splitter.split(X, y, codes[each]))
     rows = rows_in_folds(splits)
-    if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
+    first = len(y) - len(rows) if isinstance(cv, TimeSeriesSplit) else 0
+    if not np.array_equal(rows, np.arange(first, len(y))):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    folds = [[np.flatnonzero(np.isin(codes, codes[each[side]])) for side in split] for split in splits]
-    return [(others, rows) for others, rows in folds if len(np.unique(labels[others])) >= LEAST_CLASSES]
+    folds = []
+    for split in splits:
+        others, rows = (np.flatnonzero(np.isin(codes, codes[each[side]])) for side in split)
+        if len(np.unique(labels[others])) >= _LEAST_CLASSES:
+            folds.append((others, rows))
+    return folds
 
 
 def out_of_fold(
@@ -211,7 +235,8 @@ def out_of_fold(
     """
     if is_frozen(estimator):
         return Responses.of(estimator, _safe_indexing(X, rows_in_folds(folds)), classes)
-    tasks = (delayed(_response_to_unseen_fold)(estimator, X, y, *fold, classes, params) for fold in folds)
+    ask = delayed(_response_to_unseen_fold)
+    tasks = [ask(estimator, X, y, others, rows, classes, params) for others, rows in folds]
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
 
 

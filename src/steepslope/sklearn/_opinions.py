@@ -23,9 +23,9 @@ from steepslope.sklearn._held_out import out_of_fold
 from steepslope.sklearn._responses import Responses, class_codes_by_name, gives_only_votes
 from steepslope.sklearn._storage import OpinionCard, require_saved_classes
 
-PLACE = "opinions"
+_PLACE = "opinions"
 SHOWN = 3  # names of classes in an error
-NOT_FITTED = "expected a classifier, one that is fitted in FrozenEstimator"
+_NOT_FITTED = "expected a classifier, one that is fitted in FrozenEstimator"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,35 +48,40 @@ class Opinion:
         self, outputs: ClassifierOutputs, name: str, responses: Responses, trusted: NDArray[Any]
     ) -> ClassifierOutputs:
         """Return the outputs, whose classes are the ``trusted`` ones, with this opinion on the same inputs."""
-        places = np.arange(len(trusted)) if self.classes is None else class_codes_by_name(self.classes, trusted)
-        names = [None if place == UNKNOWN else outputs.class_names[place] for place in places]
-        mapping: dict[int, str | None] = dict(enumerate(names))
-        if self.classes is None or len(self.classes) == 1:  # the last vote, or column, stands for any other class
-            mapping[len(places)] = None
+        mapping: dict[int, str | None]
         if self.classes is None:
-            votes = np.where(responses.predicted == UNKNOWN, len(places), responses.predicted)
+            count = len(trusted)
+            votes = np.where(responses.predicted == UNKNOWN, count, responses.predicted)
+            mapping = {**dict(enumerate(outputs.class_names)), count: None}  # the last vote is for any other class
             return outputs.with_opinion(name, votes, mapping)
+        mapping = {}
+        for column, place in enumerate(class_codes_by_name(self.classes, trusted)):
+            mapping[column] = None if place == UNKNOWN else outputs.class_names[place]
+        if len(self.classes) == 1:  # the last column stands for any other class
+            mapping[1] = None
         return outputs.with_opinion(name, ClassifierOutputs(responses.logits(self.log_floor)), mapping)
 
     @property
     def card(self) -> dict[str, Any]:
         """All but the classifier, as JSON holds it."""
-        return {"classes": None if self.classes is None else self.classes.tolist(), "log_floor": self.log_floor}
+        classes = None if self.classes is None else self.classes.tolist()
+        return {"classes": classes, "log_floor": self.log_floor}
 
 
 def checked_opinion_classifiers(opinions: Any, estimator: Any) -> dict[str, Any]:
     """Return the other classifiers by name, an empty dict for None; raise for invalid names or classifiers."""
     if opinions is not None and not isinstance(opinions, Mapping):
-        raise SteepslopeError(f"expected classifiers by name, found {type(opinions).__name__}", PLACE)
-    others, known = dict(opinions or {}), {_identity(estimator): "the classifier itself"}
+        raise SteepslopeError(f"expected classifiers by name, found {type(opinions).__name__}", _PLACE)
+    others = dict(opinions or {})
+    known = {_identity(estimator): "the classifier itself"}
     for name, other in others.items():
-        with located(PLACE):
+        with located(_PLACE):
             require_opinion_name(str(name))
-        with located(f"{PLACE}: {name}"):
+        with located(f"{_PLACE}: {name}"):
             if isinstance(other, type) or not (hasattr(other, "fit") and hasattr(other, "predict")):
                 raise SteepslopeError(f"expected a scikit-learn classifier, found {other!r}")
-            if (same := known.get(_identity(other))) is not None:
-                raise SteepslopeError(f"expected another classifier, found {same}")
+            if _identity(other) in known:
+                raise SteepslopeError(f"expected another classifier, found {known[_identity(other)]}")
         known[_identity(other)] = f"that of {name} again"
     return {str(name): other for name, other in others.items()}
 
@@ -98,21 +103,33 @@ def learnt_opinions(
 
     Frozen classifiers are not fitted.
     """
-    learnt, unseen = dict[str, Opinion](), dict[str, Responses]()
+    learnt: dict[str, Opinion] = {}
+    unseen: dict[str, Responses] = {}
     for name, other in others.items():
-        with located(f"{PLACE}: {name}"), explained(NOT_FITTED, kinds=NotFittedError):
+        with located(f"{_PLACE}: {name}"), explained(_NOT_FITTED, kinds=NotFittedError):
             fitted = other if is_frozen(other) else clone(other).fit(X, labels)
-            votes = gives_only_votes(fitted)
-            if not votes and not hasattr(fitted, "classes_"):
-                kind = type(fitted.estimator if is_frozen(fitted) else fitted).__name__
-                raise SteepslopeError(f"{NOT_FITTED}, found {kind} without classes_")
-            known = np.unique(fitted.predict(X)) if votes else np.asarray(fitted.classes_)
-            if (class_codes_by_name(known, classes) == UNKNOWN).all():
-                shown = ", ".join(map(repr, known[:SHOWN].tolist())) + (", …" if len(known) > SHOWN else "")
-                raise SteepslopeError(f"expected some of the trusted classifier's classes, found {shown}")
-            unseen[name] = out_of_fold(other, X, labels, folds, classes if votes else known, {}, n_jobs)
-            learnt[name] = Opinion(fitted, None, 0.0) if votes else Opinion(fitted, known, unseen[name].log_floor)
+            if gives_only_votes(fitted):
+                _require_known_classes(np.unique(fitted.predict(X)), classes)
+                unseen[name] = out_of_fold(other, X, labels, folds, classes, {}, n_jobs)
+                learnt[name] = Opinion(fitted, None, 0.0)
+                continue
+            if not hasattr(fitted, "classes_"):
+                inner = fitted.estimator if is_frozen(fitted) else fitted
+                raise SteepslopeError(f"{_NOT_FITTED}, found {type(inner).__name__} without classes_")
+            known = np.asarray(fitted.classes_)
+            _require_known_classes(known, classes)
+            unseen[name] = out_of_fold(other, X, labels, folds, known, {}, n_jobs)
+            learnt[name] = Opinion(fitted, known, unseen[name].log_floor)
     return learnt, unseen
+
+
+def _require_known_classes(known: NDArray[Any], classes: NDArray[Any]) -> None:
+    """Raise unless some of the classes that another classifier knows are the trusted classifier's."""
+    if (class_codes_by_name(known, classes) == UNKNOWN).all():
+        shown = list(map(repr, known[:SHOWN].tolist()))
+        if len(known) > SHOWN:
+            shown.append("…")
+        raise SteepslopeError(f"expected some of the trusted classifier's classes, found {', '.join(shown)}")
 
 
 def restored_opinions(cards: Mapping[str, OpinionCard | None], others: Mapping[str, Any]) -> dict[str, Opinion]:
@@ -124,17 +141,19 @@ def restored_opinions(cards: Mapping[str, OpinionCard | None], others: Mapping[s
         If a classifier that the oracle takes is missing, was not saved, or has other classes.
     """
     for name in others:
-        with located(PLACE):
+        with located(_PLACE):
             require_known("opinion", name, list(cards))
     needed = {name: card for name, card in cards.items() if card is not None}
     lacking = [name for name in needed if name not in others]
     if lacking:
-        raise SteepslopeError(f"expected the classifiers that were saved, found no {', '.join(lacking)}", PLACE)
-    restored = dict[str, Opinion]()
+        raise SteepslopeError(f"expected the classifiers that were saved, found no {', '.join(lacking)}", _PLACE)
+    restored: dict[str, Opinion] = {}
     for name, card in needed.items():
         other = others[name]
         if card.classes is not None or not gives_only_votes(other):
-            require_saved_classes(other, card.classes or (), f"{PLACE}: {name}")
-        classes = None if card.classes is None else np.asarray(other.classes_)
+            require_saved_classes(other, card.classes or (), f"{_PLACE}: {name}")
+        classes = None
+        if card.classes is not None:
+            classes = np.asarray(other.classes_)
         restored[name] = Opinion(other, classes, card.log_floor)
     return restored

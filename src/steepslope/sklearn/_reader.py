@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +12,19 @@ from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import PREDICTED, Gate
-from steepslope.numerics import Floats
-from steepslope.oracle import FusedOracle
-from steepslope.oracle.evidence import FOLDS
-from steepslope.outputs import (
-    EMPTY,
-    ClassifierOutputs,
-    is_signal_array,
-    opinion_of_array,
-    require_ids_once,
-    signal_arrays,
-)
+from steepslope.numerics import Counts, Floats
+from steepslope.outputs import EMPTY, ClassifierOutputs, is_array_of_opinion, require_ids_once, signal_arrays
 from steepslope.promise import EXACT, as_percent, checked_groups
 from steepslope.sklearn._features import Features, word_of
 from steepslope.sklearn._opinions import Opinion
-from steepslope.sklearn._responses import Responses
-
-MCP_RANKS = "the classifier's own probability ranks its predictions"
+from steepslope.sklearn._responses import Responses, class_codes, warn_of_other_labels
 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
     """A fitted classifier with its ``classes`` (K,), and what else an oracle sees: features, opinions and signals.
 
-    ``log_floor`` is :attr:`Responses.log_floor`. ``signals`` are as :func:`signals_of_inputs` takes them.
+    ``log_floor`` is :attr:`Responses.log_floor`. ``signals`` are as :func:`_signals_of_inputs` takes them.
     """
 
     estimator: Any
@@ -53,22 +42,45 @@ class Reader:
         Responses of the classifier and ``of_others`` may be given, as those of clones; by default the fitted
         classifiers are asked.
         """
-        responses = Responses.of(self.estimator, X, self.classes) if responses is None else responses
-        features = None if self.features is None else self.features.columns(self.estimator, X)
+        if responses is None:
+            responses = Responses.of(self.estimator, X, self.classes)
+        arrays: dict[str, Any] = {"features": None}
+        if self.features is not None:
+            arrays["features"] = self.features.columns(self.estimator, X)
         logits = responses.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
         classes = names if len(names) == logits.shape[1] else None
-        signals = signals_of_inputs(self.signals, X)
-        outputs = ClassifierOutputs.of({"logits": logits, "features": features, **signals}, classes)
+        arrays |= _signals_of_inputs(self.signals, X)
+        outputs = ClassifierOutputs.of({"logits": logits, **arrays}, classes)
         for name, opinion in self.opinions.items():
             response = opinion.responses(X, self.classes) if of_others is None else of_others[name]
             outputs = opinion.added(outputs, name, response, self.classes)
         return outputs
 
+    def codes(self, labels: Any) -> Counts:
+        """Return the number of each label's class, (n,); −1 for a label that is none of the classes."""
+        return class_codes(labels, self.classes)
+
+    def labelled(self, X: Any, y: Any) -> ClassifierOutputs:
+        """Return all that the oracle sees of some inputs (n, …), with their labels (n,)."""
+        return self.outputs(X).changed(labels=self.codes(y))
+
+    def checked(self, X: Any, y: Any, unknown_label: Any) -> ClassifierOutputs:
+        """Return :meth:`labelled` outputs, after a warning about labels that may be misspelt."""
+        warn_of_other_labels(y, self.classes, unknown_label)
+        return self.labelled(X, y)
+
+    def taking(self, arrays: Sequence[str]) -> Self:
+        """Return the same with only those opinions that are among the arrays that an oracle takes."""
+        taken = [name for name in self.opinions if any(is_array_of_opinion(array, name) for array in arrays)]
+        return replace(self, opinions={name: self.opinions[name] for name in taken})
+
 
 def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
     """Raise if the label of out-of-class rows is a class, or is spelt like one."""
-    for name in () if unknown_label is None else classes.tolist():
+    if unknown_label is None:
+        return
+    for name in classes.tolist():
         if name == unknown_label:
             expected = "expected a label that is none of the classifier's classes"
             raise SteepslopeError(f"{expected}, found {name!r}, which is one", "unknown_label")
@@ -89,10 +101,10 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
     if groups is None or (isinstance(groups, str) and groups == PREDICTED):
         return None
     if isinstance(groups, list | tuple | Mapping):
-        several = groups if isinstance(groups, Mapping) else dict(zip(groups, groups, strict=True))
-        if PREDICTED in several.values():
+        by_name = groups if isinstance(groups, Mapping) else {name: name for name in groups}
+        if PREDICTED in by_name.values():
             raise SteepslopeError("expected columns of X or functions, found 'predicted' among them", "groups")
-        return {name: groups_of_inputs(each, X) for name, each in several.items()}
+        return {name: groups_of_inputs(column, X) for name, column in by_name.items()}
     with located("groups"):
         if not isinstance(groups, str) and not callable(groups):
             found = type(groups).__name__
@@ -105,7 +117,7 @@ def groups_of_inputs(groups: Any, X: Any) -> Any:
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
-def signals_of_inputs(signals: Any, X: Any) -> dict[str, Floats]:
+def _signals_of_inputs(signals: Any, X: Any) -> dict[str, Floats]:
     """Return the arrays of signals, (m,) each, from columns of X or from a function; none without signals.
 
     Raises
@@ -158,43 +170,19 @@ def _inputs_as_text(values: Any) -> NDArray[np.str_]:
 
 def sentences_of_promises(gate: Gate) -> list[str]:
     """Return which of several risks is promised, and the promises, a line for each group."""
-    lines = [*gate.cautions, *(certificate.sentences() for certificate in gate.promises), *gate.of_overlapping]
+    lines = [*gate.cautions]
+    lines += [certificate.sentences() for certificate in gate.promises]
+    lines += gate.of_overlapping
     risks = gate.objectives.max_risk
     if len(risks) == 1:
         return lines
     named = ", ".join(as_percent(risk, EXACT) for risk in risks)
-    groups = " for the most groups" if gate.has_groups else ""
-    first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
-    lower = [each for each in gate.certificates if not each.is_given and (each.max_risk or 1) < gate.promised_risk]
-    lines += [f"{as_percent(each.max_risk or 1, EXACT)} cannot be promised: {each.advice}." for each in lower]
-    return [first if any(each.is_given for each in gate.promises) else f"None of {named} can be promised.", *lines]
-
-
-def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinions: Sequence[str]) -> str:
-    """Return what the oracle saw, whether the classifier's own probability ranks instead, and what opinions gain.
-
-    Each is a line. The gain is measured on the fit set. The reader has those of the ``opinions`` that the oracle takes.
-    """
-    if oracle is None or oracle.fitted_ is None:
-        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
-    saw = "The oracle saw the classifier's outputs alone." if reader.features is None else reader.features.saw
-    signals = [opinion_of_array(name) for name in oracle.arrays if is_signal_array(name)]
-    saw += f" It takes the signals {', '.join(signals)}." if signals else ""
-    fitted = oracle.fitted_
-    if oracle.arrays == ("logits",):
-        temperature = fitted.pool.temperature
-        tempered = "" if temperature == 1 else f", at a temperature of {temperature:.3g}"
-        saw = f"{saw} What it learnt ranks no better, so {MCP_RANKS}{tempered}."
-    if not opinions:
-        return saw
-    free = fitted.gains["free"]
-    (auc, ratio), (alone, ratio_alone) = (
-        (f"{100 * gain.auc:+.2f}", f"AURC × {gain.aurc_ratio:.3f}")
-        for gain in (fitted.gains.get("opinions", free), free)
-    )
-    gained = f"gains {auc} AUC points over MCP ({ratio}), without them {alone} ({ratio_alone})"
-    lines = [saw, f"On the fit set, the oracle with opinions {gained}."]
-    left = [name for name in opinions if name not in reader.opinions]
-    lines += [f"It takes the opinion of {', '.join(reader.opinions)}."] if reader.opinions else []
-    lines += [f"It leaves out {', '.join(left)}, whose gain is not certain."] if left else []
-    return "\n".join(lines)
+    first = f"None of {named} can be promised."
+    if any(certificate.is_given for certificate in gate.promises):
+        groups = " for the most groups" if gate.has_groups else ""
+        first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
+    for certificate in gate.certificates:
+        risk = certificate.max_risk or 1
+        if not certificate.is_given and risk < gate.promised_risk:
+            lines.append(f"{as_percent(risk, EXACT)} cannot be promised: {certificate.advice}.")
+    return [first, *lines]

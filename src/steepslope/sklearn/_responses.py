@@ -23,7 +23,7 @@ from steepslope.outputs import (
 )
 
 NUMBERS = "biuf"  # kinds of arrays
-MOST_PROBABLE = {  # methods that predict the class of the largest probability, which need not be computed twice
+_MOST_PROBABLE = {  # methods that predict the class of the largest probability, which need not be computed twice
     "sklearn.calibration.CalibratedClassifierCV.predict",
     "sklearn.ensemble._bagging.BaggingClassifier.predict",
     "sklearn.ensemble._forest.ForestClassifier.predict",
@@ -37,7 +37,8 @@ def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
     >>> class_codes(["dog", "ant", "cat"], np.array(["cat", "dog"]))
     array([ 1, -1,  0])
     """
-    values, order = np.asarray(labels), np.argsort(classes, kind="stable")
+    values = np.asarray(labels)
+    order = np.argsort(classes, kind="stable")
     places = np.searchsorted(classes, values, sorter=order)
     codes = order[np.minimum(places, len(classes) - 1)]
     return np.where(classes[codes] == values, codes, UNKNOWN)
@@ -45,12 +46,14 @@ def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
 
 def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> None:
     """Warn about labels (n,) that are none of the classes and may be misspelt; raise if no label is a class."""
-    values, names = np.asarray(labels), list(map(str, classes.tolist()))
+    values = np.asarray(labels)
+    names = list(map(str, classes.tolist()))
     texts = Texts.of_rows(list(map(str, values.tolist())))
     if len(values) and (class_codes(values, classes) == UNKNOWN).all():
-        others = listed_names([text for text in texts.distinct if text != str(unknown_label)])
-        kinds = f" ({values.dtype} in place of {classes.dtype})" if values.dtype.kind != classes.dtype.kind else ""
-        found = f"{others or 'out-of-class rows alone'}{kinds}"
+        others = [text for text in texts.distinct if text != str(unknown_label)]
+        found = listed_names(others) or "out-of-class rows alone"
+        if values.dtype.kind != classes.dtype.kind:
+            found += f" ({values.dtype} in place of {classes.dtype})"
         raise SteepslopeError(f"expected labels among the classes ({listed_names(names)}), found {found}", "y")
     warn_of_unknown_labels("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
 
@@ -87,15 +90,18 @@ def _predicts_most_probable(estimator: Any) -> bool:
     while hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]
     method = estimator.predict
-    return f"{method.__module__}.{getattr(method, '__qualname__', None)}" in MOST_PROBABLE
+    return f"{method.__module__}.{getattr(method, '__qualname__', None)}" in _MOST_PROBABLE
 
 
 def _require_response_a_row(X: Any, *responses: NDArray[Any]) -> None:
-    expected, columns = _num_samples(X), getattr(X, "columns", ())
-    count = next((len(response) for response in responses if len(response) != expected), expected)
-    if count != expected:
-        remedy = "; if texts are a frame's only column, pass that column" if len(columns) == count == 1 else ""
-        raise SteepslopeError(f"expected {expected:,} predictions, one a row, found {count:,}{remedy}", "estimator")
+    expected = _num_samples(X)
+    for count in map(len, responses):
+        if count == expected:
+            continue
+        message = f"expected {expected:,} predictions, one a row, found {count:,}"
+        if len(getattr(X, "columns", ())) == count == 1:
+            message += "; if texts are a frame's only column, pass that column"
+        raise SteepslopeError(message, "estimator")
 
 
 def _require_valid_response(response: NDArray[Any], are_probabilities: bool) -> None:
@@ -133,9 +139,12 @@ class Responses:
             predicted = np.asarray(estimator.predict(X))
             return cls(np.zeros((len(predicted), 0)), class_codes_by_name(predicted, classes), False)
         are_probabilities = hasattr(estimator, "predict_proba")
-        response = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
-        most_probable = response.ndim == 2 and are_probabilities and _predicts_most_probable(estimator)
-        predicted = estimator.classes_[response.argmax(axis=1)] if most_probable else np.asarray(estimator.predict(X))
+        ask = estimator.predict_proba if are_probabilities else estimator.decision_function
+        response = np.asarray(ask(X))
+        if response.ndim == 2 and are_probabilities and _predicts_most_probable(estimator):
+            predicted = estimator.classes_[response.argmax(axis=1)]
+        else:
+            predicted = np.asarray(estimator.predict(X))
         _require_response_a_row(X, response, predicted)
         if response.ndim == 1:  # the decision for the second of two classes
             response = np.column_stack([np.zeros(len(response)), response])
@@ -143,7 +152,8 @@ class Responses:
         if response.shape != (len(response), len(columns)):
             found = f"found shape {response.shape}"
             raise SteepslopeError(f"expected a column for each of {len(columns)} classes, {found}", "estimator")
-        values = np.full((len(response), len(classes)), 0.0 if are_probabilities else -np.inf)
+        unseen = 0.0 if are_probabilities else -np.inf
+        values = np.full((len(response), len(classes)), unseen)
         values[:, columns] = response
         codes = class_codes(predicted, classes)
         if (codes == UNKNOWN).any():
@@ -180,10 +190,10 @@ class Responses:
         else:
             logits = self.values.astype(np.float64)
             unseen = np.isneginf(logits)
-            logits = np.where(unseen, np.where(unseen, np.inf, logits).min(axis=1, keepdims=True), logits)
+            lowest = np.where(unseen, np.inf, logits).min(axis=1, keepdims=True)
+            logits = np.where(unseen, lowest, logits)
         if logits.shape[1] == 1:
             logits = np.column_stack([logits, logits + log_floor])
-        rows, predicted = np.arange(len(logits)), self.predicted
-        others = np.flatnonzero(logits.argmax(axis=1) != predicted)
-        logits[rows[others], predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)
+        others = np.flatnonzero(logits.argmax(axis=1) != self.predicted)
+        logits[others, self.predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)
         return logits

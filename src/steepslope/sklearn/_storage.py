@@ -30,17 +30,27 @@ from steepslope.sklearn._features import Features, word_of
 if TYPE_CHECKING:
     from steepslope.sklearn._trusted_classifier import TrustedClassifier
 
-CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
+CARD = "trusted.json"
+STATE = "state.safetensors"
+GATE = "gate"
+CALIBRATION = "calibration"
 KEPT_ROWS = 16
-KEPT = "kept_rows"  # their file's name; a report in the same folder has others
-TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
+_KEPT = "kept_rows"  # their file's name; a report in the same folder has others
+_TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
 TRUSTED = Artifact(
-    "a trusted classifier", CARD, version=5, inside=f"{GATE}/{GATE_CARD}",
-    varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
-)  # fmt: skip
-SETTINGS = ("max_risk", "delta", "calibration_size", "groups", "signals", "when_changed")
-PARQUET = ("polars", "pyarrow")  # libraries of frames that read and write Parquet by themselves
-PANDAS, SPARSE, ARRAY, OBJECTS, LIST = "pandas", "sparse", "array", "objects", "list"
+    "a trusted classifier",
+    CARD,
+    version=5,
+    inside=f"{GATE}/{GATE_CARD}",
+    varying=(f"{_KEPT}.parquet", f"{_KEPT}.npz", f"{_KEPT}.npy", f"{_KEPT}.json"),
+)
+_SETTINGS = ("max_risk", "delta", "calibration_size", "groups", "signals", "when_changed")
+_PARQUET = ("polars", "pyarrow")  # libraries of frames that read and write Parquet by themselves
+_PANDAS = "pandas"
+_SPARSE = "sparse"
+_ARRAY = "array"
+_OBJECTS = "objects"
+_LIST = "list"
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,15 @@ class Calibration:
 
         Its own risk is the first of several that can be promised, or the one that can be promised to most groups.
         """
-        risks, delta = objectives.max_risk, objectives.delta
-        gate = Gate.of(source, self.outputs, risks, delta, **options)
-        first = max(risks, key=lambda risk: sum(each.is_given for each in gate.certificates if each.max_risk == risk))
+        risks = objectives.max_risk
+        gate = Gate.of(source, self.outputs, risks, objectives.delta, **options)
+        given = [certificate.max_risk for certificate in gate.certificates if certificate.is_given]
+        first = max(risks, key=given.count)
         if first == risks[0]:
             return gate
         reordered = tuple(sorted(risks, key=lambda risk: risk != first))
-        return replace(Gate.of(source, self.outputs, reordered, delta, **options), objectives=objectives)
+        gate = Gate.of(source, self.outputs, reordered, objectives.delta, **options)
+        return replace(gate, objectives=objectives)
 
     def require_same(self, read: Callable[[Any], ClassifierOutputs]) -> None:
         """Raise unless the outputs that classifiers ``read`` of the kept rows are those that were saved."""
@@ -96,11 +108,10 @@ class Calibration:
             return
         with explained("expected the classifier that was saved, found one that refuses the kept rows", "estimator"):
             outputs = read(self.rows)
-        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None).arrays.items():
+        saved = self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None)
+        for name, array in saved.arrays.items():
             other = outputs.arrays.get(name, np.zeros(0))
-            if other.shape != array.shape or not np.allclose(
-                other, array, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
-            ):
+            if other.shape != array.shape or not np.allclose(other, array, _TOLERANCE, _TOLERANCE, equal_nan=True):
                 place = "opinions" if is_opinion_array(name) else "estimator"
                 raise SteepslopeError(f"expected the classifier that was saved, found one with other {name}", place)
 
@@ -115,31 +126,37 @@ def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name in ("groups", "signals"):
         value = params[name]
-        if any(map(callable, value.values() if isinstance(value, Mapping) else [value])):
+        values = value.values() if isinstance(value, Mapping) else [value]
+        if any(map(callable, values)):
             remedy = f"make the {name} columns of X and give their names"
             raise SteepslopeError(f"expected names of columns, found a function, which cannot be saved: {remedy}", name)
-    unknown = params["unknown_label"]
-    unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
-    settings = {name: params[name] for name in SETTINGS}
+    settings = {name: params[name] for name in _SETTINGS}
     settings |= {name: params[name] for name in ("cv", "n_jobs", "random_state") if isinstance(params[name], int)}
-    return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
+    unknown = params["unknown_label"]
+    if isinstance(unknown, np.generic):
+        unknown = unknown.item()
+    if isinstance(unknown, int | float | str):
+        settings["unknown_label"] = unknown
+    return settings
 
 
 def write_trusted(folder: Path, model: TrustedClassifier) -> None:
     """Write all files of a fitted model, or none. The card is last, and an earlier model there is replaced."""
-    calibration, reader = model.calibration_, model.reader_
+    calibration = model.calibration_
+    reader = model.reader_
+    features = reader.features
     with TRUSTED.staged(folder) as staging:
         model.gate_.save(staging / GATE)
         calibration.outputs.save(staging / CALIBRATION)
-        save_arrays({} if reader.features is None else reader.features.arrays, staging / STATE)
-        cards = {name: opinion.card for name, opinion in reader.opinions.items()}
+        save_arrays({} if features is None else features.arrays, staging / STATE)
+        opinions = {name: opinion.card for name, opinion in reader.opinions.items()}
         card = {
             "settings": saved_settings(model.get_params(deep=False)),
             "classes": np.asarray(model.classes_).tolist(),
             "saw": model.saw_,
             "log_floor": reader.log_floor,
-            "features": None if reader.features is None else reader.features.card,
-            "opinions": {name: cards.get(name) for name in model.opinions_},
+            "features": None if features is None else features.card,
+            "opinions": {name: opinions.get(name) for name in model.opinions_},
             "rows": _write_kept_rows(calibration.rows, staging),
         }
         TRUSTED.seal(staging, card)
@@ -152,14 +169,21 @@ def read_trusted(folder: Path) -> tuple[TrustedCard, Features | None, Gate, Cali
     """
     card, features, gate, calibration = TRUSTED.read(folder, lambda content: _read_with_card(folder, content))
     reason = reason_to_stop(folder)
-    return card, features, gate if reason is None else replace(gate, stopped=reason), calibration
+    if reason is not None:
+        gate = replace(gate, stopped=reason)
+    return card, features, gate, calibration
 
 
 def _read_with_card(folder: Path, content: Any) -> tuple[TrustedCard, Features | None, Gate, Calibration]:
-    path, arrays = folder / CARD, load_arrays(folder / STATE)
+    path = folder / CARD
+    arrays = load_arrays(folder / STATE)
     card = read_fields(TrustedCard, content, path)
-    features = None if card.features is None else read_fields(Features, {**card.features, "arrays": arrays}, path)
-    rows = None if card.rows is None else _read_kept_rows(card.rows, folder)
+    features = None
+    if card.features is not None:
+        features = read_fields(Features, {**card.features, "arrays": arrays}, path)
+    rows = None
+    if card.rows is not None:
+        rows = _read_kept_rows(card.rows, folder)
     outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True, labelled=True)
     return card, features, Gate.load(folder / GATE), Calibration(outputs, rows)
 
@@ -175,34 +199,38 @@ def _write_kept_rows(X: Any, folder: Path) -> str | None:
     """Write some inputs as what they are, and return their kind; None for a kind that cannot be stored."""
     library = type(X).__module__.split(".")[0] if hasattr(X, "columns") else None
     if issparse(X):
-        save_npz(folder / f"{KEPT}.npz", csr_matrix(X))
-        return SPARSE
+        save_npz(folder / f"{_KEPT}.npz", csr_matrix(X))
+        return _SPARSE
     if isinstance(X, np.ndarray) and X.dtype != object:
-        np.save(folder / f"{KEPT}.npy", X, allow_pickle=False)
-        return ARRAY
+        np.save(folder / f"{_KEPT}.npy", X, allow_pickle=False)
+        return _ARRAY
     try:
-        if library in PARQUET:
-            nw.from_native(X).write_parquet(folder / f"{KEPT}.parquet")
+        if library in _PARQUET:
+            nw.from_native(X).write_parquet(folder / f"{_KEPT}.parquet")
             return library
-        text = _pandas_as_json(X) if library == PANDAS else json.dumps(np.asarray(X, dtype=object).tolist())
+        text = _pandas_as_json(X) if library == _PANDAS else json.dumps(np.asarray(X, dtype=object).tolist())
     except Exception:  # a library may raise anything for values that it cannot write
         return None
-    (folder / f"{KEPT}.json").write_text(text, encoding="utf-8")
-    return PANDAS if library == PANDAS else OBJECTS if isinstance(X, np.ndarray) else LIST
+    (folder / f"{_KEPT}.json").write_text(text, encoding="utf-8")
+    if library == _PANDAS:
+        return _PANDAS
+    return _OBJECTS if isinstance(X, np.ndarray) else _LIST
 
 
 def _read_kept_rows(kind: str, folder: Path) -> Any:
     with explained("the kept rows cannot be read", folder, Exception):
-        if kind in PARQUET:
-            return nw.read_parquet(folder / f"{KEPT}.parquet", backend=import_module(kind)).to_native()
-        if kind == SPARSE:
-            return load_npz(folder / f"{KEPT}.npz")
-        if kind == ARRAY:
-            return np.load(folder / f"{KEPT}.npy", allow_pickle=False)
-        text = (folder / f"{KEPT}.json").read_text(encoding="utf-8")
-        if kind == PANDAS:
+        if kind in _PARQUET:
+            frame = nw.read_parquet(folder / f"{_KEPT}.parquet", backend=import_module(kind))
+            return frame.to_native()
+        if kind == _SPARSE:
+            return load_npz(folder / f"{_KEPT}.npz")
+        if kind == _ARRAY:
+            return np.load(folder / f"{_KEPT}.npy", allow_pickle=False)
+        text = (folder / f"{_KEPT}.json").read_text(encoding="utf-8")
+        if kind == _PANDAS:
             return _pandas_of_json(text)
-        return np.array(json.loads(text), dtype=object) if kind == OBJECTS else json.loads(text)
+        values = json.loads(text)
+        return np.array(values, dtype=object) if kind == _OBJECTS else values
 
 
 def _pandas_as_json(frame: Any) -> str:
@@ -222,9 +250,10 @@ def _series_as_json(series: Any) -> dict[str, Any]:
 
 
 def _pandas_of_json(text: str) -> Any:
-    pandas, card = import_module("pandas"), json.loads(text)
+    card = json.loads(text)
     names = [tuple(name) if isinstance(name, list) else name for name in card["names"]]
-    return pandas.DataFrame(dict(enumerate(map(_series_of_json, card["columns"])))).set_axis(names, axis=1)
+    columns = map(_series_of_json, card["columns"])
+    return import_module("pandas").DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
 
 
 def _series_of_json(card: Mapping[str, Any]) -> Any:

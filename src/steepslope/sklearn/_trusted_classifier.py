@@ -11,57 +11,28 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_method_params, _num_samples, check_is_fitted
+from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 import sklearn
 from steepslope.checks import require, whole
-from steepslope.errors import CautionWarning, ChangedWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
-from steepslope.gate import ConfidenceSource, gate_for_new_source, judged_together, split_to_adapt
-from steepslope.metrics import Groups
-from steepslope.numerics import Bools, Counts, Floats
-from steepslope.oracle import FusedOracle, RowCounts
-from steepslope.oracle.evidence import FOLDS, joined_outputs
-from steepslope.outputs import (
-    LABEL,
-    UNKNOWN,
-    ClassifierOutputs,
-    is_array_of_opinion,
-    require_arrays_in_one_order,
-    rows_that_agree,
-)
-from steepslope.predict import PredictOptions, require_prediction_file, write_decisions_on_outputs
+from steepslope.errors import CautionWarning, ChangedWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.gate import gate_for_new_source, judged_together, split_to_adapt
+from steepslope.numerics import Bools, Floats
+from steepslope.predict import require_prediction_file
 from steepslope.promise import INSIDE, WHEN_CHANGED, Objectives, WhenChanged, checked_groups
-from steepslope.report import Resources, evaluate_predictions, write_report
-from steepslope.scores import MCP
-from steepslope.sklearn._dependence import caution_on_dependence, copies_in_inputs
-from steepslope.sklearn._features import Features, is_frozen, rows_to_compare
-from steepslope.sklearn._held_out import (
-    cautions_on_telling_columns,
-    checked_rows_and_labels,
-    counts_to_compare,
-    folds_without_leaks,
-    held_out_rows,
-    out_of_fold,
-    rows_in_folds,
-)
-from steepslope.sklearn._opinions import checked_opinion_classifiers, learnt_opinions, restored_opinions
-from steepslope.sklearn._reader import (
-    Reader,
-    groups_of_inputs,
-    ids_of_inputs,
-    require_unknown_label,
-    sentences_of_promises,
-    sentences_of_what_is_seen,
-)
-from steepslope.sklearn._responses import Responses, class_codes, require_classifier, warn_of_other_labels
+from steepslope.sklearn._dependence import rows_together
+from steepslope.sklearn._held_out import cautions_on_telling_columns, checked_rows_and_labels, held_out_rows
+from steepslope.sklearn._learning import Learning
+from steepslope.sklearn._opinions import checked_opinion_classifiers, restored_opinions
+from steepslope.sklearn._reader import Reader, groups_of_inputs, ids_of_inputs, sentences_of_promises
 from steepslope.sklearn._storage import KEPT_ROWS, Calibration, read_trusted, require_saved_classes, write_trusted
+from steepslope.sklearn._writing import write_decisions, write_report_on
 
 LARGEST_SEED = 2**31 - 1
-SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 
 
 class Decision(NamedTuple):
@@ -71,7 +42,7 @@ class Decision(NamedTuple):
     accepted: Bools
 
 
-def classifier_offers(name: str) -> Callable[[Any], bool]:
+def _classifier_offers(name: str) -> Callable[[Any], bool]:
     """Return a check for ``available_if``: whether the inner classifier has a method."""
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
@@ -175,6 +146,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     Frames, sparse matrices and lists of texts work, too.
     """
 
+    _learning = Learning
+
     def __init__(
         self,
         estimator: Any,
@@ -241,34 +214,33 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             require("cv", self.cv, whole(2))
         checked_opinion_classifiers(self.opinions, self.estimator)
         groups_of_inputs(self.groups, X)  # raises before anything is fitted
-        require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
-        X, labels = checked_rows_and_labels(X, y)
+        X, labels = checked_rows_and_labels(X, y, groups)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        names = checked_groups(groups, len(labels))
-        dependence: list[str] = []
-        if names is None:
-            columns = rows_to_compare(X)
-            codes = copies_in_inputs(X, columns)
-            dependence = caution_on_dependence(X, labels, columns, codes, self.cv)
-        else:
-            codes = rows_that_agree(names)
+        codes, cautions = rows_together(X, labels, groups, self.cv)
         telling = cautions_on_telling_columns(X, labels, codes, seed)
         size = self.calibration_size
-        learnt, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
+        rows, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on besides those of two classes, {found}", "X")
-        params = _check_method_params(X, self._routed(fit_params), learnt)
-        of_learnt = codes[np.concatenate([learnt, errors])]
+        params = _check_method_params(X, self._routed(fit_params), rows)
+        learning = self._learning(
+            self.estimator, self.opinions, self.unknown_label, self.signals, self.cv, self.n_jobs, seed, params
+        )
         unknown = _safe_indexing(X, errors)
-        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
-        X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
-        outputs = self.reader_.outputs(X).changed(ids=calibration, labels=truths)
-        self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
+        of_learnt = codes[np.concatenate([rows, errors])]
+        learnt = learning.fit(_safe_indexing(X, rows), labels[rows], unknown, of_learnt)
+        self._keep_classifiers(learnt.reader.estimator, learnt.classifiers)
+        self.reader_ = learnt.reader
+        self.oracle_ = learnt.oracle
+        self.saw_ = learnt.saw
+        X = _safe_indexing(X, calibration)
+        outputs = self.reader_.labelled(X, labels[calibration]).changed(ids=calibration)
+        self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(outputs)))))
         by = self.groups if isinstance(self.groups, str) else None
         in_groups = groups_of_inputs(self.groups, X)
-        self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
-        for caution in (*telling, *dependence, *self.gate_.require_source().cautions(outputs)):
+        self.gate_ = self.calibration_.gate(learnt.source, objectives, by=by, groups=in_groups, seed=seed)
+        for caution in (*telling, *cautions, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
         self._warn_of_nothing(stacklevel=3)
         return self
@@ -278,13 +250,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
-    @available_if(classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
+    @available_if(_classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Floats:
         """Return the classifier's own class probabilities, (n, K). :meth:`p_correct` is that of being correct."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
-    @available_if(classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
+    @available_if(_classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Floats:
         """Return the classifier's own decision values, (n, K), or (n,) for two classes."""
         check_is_fitted(self)
@@ -331,11 +303,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """
         check_is_fitted(self)
         require_prediction_file(str(Path(path).absolute()))
-        names, groups = ids_of_inputs(ids, X), groups_of_inputs(self.groups, X)
+        names = ids_of_inputs(ids, X)
+        groups = groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
         self._warn_of_nothing(stacklevel=3)
-        options = PredictOptions(audit=audit, when_changed=self.when_changed)
-        change = write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), options).change
+        change = write_decisions(self.gate_, outputs, groups, Path(path), audit, self.when_changed)
         if change:
             warnings.warn(change, ChangedWarning, stacklevel=2)
 
@@ -386,19 +358,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
         outputs = self.calibration_.outputs
         if X is not None:
-            warn_of_other_labels(y, self.classes_, self.unknown_label)
-            outputs = self.reader_.outputs(X).changed(labels=class_codes(y, self.classes_))
+            outputs = self.reader_.checked(X, y, self.unknown_label)
         notes = self.summary_.splitlines()
-        notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
-        evaluation = evaluate_predictions(
-            outputs,
-            SINGLE_SCORES,
-            Resources(gates={"trusted": self.gate_}),
-            bootstrap=bootstrap,
-            groups=Groups(outputs.require_labels(), outputs.label_names, LABEL),
-        )
-        title = f"Trust in {type(self.estimator_).__name__}"
-        write_report(replace(evaluation, title=title, notes=notes), path, {"command": "report"})
+        if not self.gate_.has_groups:
+            del notes[-1]  # the report shows the promise for all rows elsewhere
+        write_report_on(self.gate_, outputs, path, f"Trust in {type(self.estimator_).__name__}", notes, bootstrap)
 
     def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
         """Return the same classifier with a gate for another class mix, calibrated on the held-out rows.
@@ -419,15 +383,17 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """
         check_is_fitted(self)
         if (class_mix is None) == (target is None):
-            place, found = ("class_mix", "neither") if target is None else ("target", "both")
-            raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
+            if target is None:
+                raise SteepslopeError("expected either class_mix or target, found neither", "class_mix")
+            raise SteepslopeError("expected either class_mix or target, found both", "target")
         if self.gate_.has_groups:
             raise SteepslopeError("expected one promise for all rows, found one for each group", "groups")
         outputs = None if target is None else self.reader_.outputs(target)
         if isinstance(class_mix, Mapping):
             unknown = self.calibration_.outputs.label_names[-1]
             class_mix = {unknown if name == self.unknown_label else name: share for name, share in class_mix.items()}
-        source, moved = self.gate_.require_source(), copy(self)
+        source = self.gate_.require_source()
+        moved = copy(self)
         moved.gate_ = self.calibration_.gate(source, self.gate_.objectives, class_mix=class_mix, target=outputs)
         return moved
 
@@ -453,16 +419,16 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             If there are fewer than 20 rows, or this classifier has a promise for each group.
         """
         check_is_fitted(self)
-        outputs = self.reader_.outputs(X).changed(labels=class_codes(column_or_1d(y), self.classes_))
+        outputs = self.reader_.labelled(X, column_or_1d(y))
         names = checked_groups(groups, len(outputs))
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         moved = copy(self)
         adapting, calibrating = split_to_adapt(outputs, names, seed)
-        parts = outputs.subset(adapting), outputs.subset(calibrating)
-        moved.gate_ = gate_for_new_source(self.gate_, *parts, max_risk, seed)
+        held_out = outputs.subset(calibrating)
+        moved.gate_ = gate_for_new_source(self.gate_, outputs.subset(adapting), held_out, max_risk, seed)
         moved.oracle_ = moved.gate_.require_source().oracle  # type: ignore[assignment]
-        kept = _safe_indexing(X, calibrating[:KEPT_ROWS])
-        moved.calibration_ = Calibration(outputs.subset(calibrating).changed(ids=calibrating), kept)
+        first = _safe_indexing(X, calibrating[:KEPT_ROWS])
+        moved.calibration_ = Calibration(held_out.changed(ids=calibrating), first)
         return moved
 
     def save(self, path: str | Path) -> None:
@@ -495,68 +461,17 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         model._keep_classifiers(estimator, others)
         restored = restored_opinions(card.opinions, others)
         model.reader_ = Reader(estimator, model.classes_, card.log_floor, features, restored, model.signals)
-        model.gate_, model.calibration_, model.saw_ = gate, calibration, card.saw
+        model.gate_ = gate
+        model.calibration_ = calibration
+        model.saw_ = card.saw
         model.oracle_ = gate.require_source().oracle  # type: ignore[assignment]
         calibration.require_same(model.reader_.outputs)
         return model
 
-    def _learn(
-        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: Counts
-    ) -> ConfidenceSource:
-        """Fit all classifiers and the oracle; return the confidence source, whose thresholds these rows alone fix.
-
-        The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows with the same number in ``codes``,
-        (n + u,), belong together.
-        """
-        fitted = clone(self.estimator).fit(X, labels, **params)
-        require_classifier(fitted)
-        self._keep_classifiers(fitted, {})
-        require_unknown_label(self.unknown_label, self.classes_)
-        features = Features.of(fitted, X, labels, seed)
-        folds = folds_without_leaks(X, labels, self.cv, seed, codes[: len(labels)])
-        warn_of_other_labels(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
-        if folds:
-            unseen = out_of_fold(self.estimator, X, labels, folds, self.classes_, params, self.n_jobs)
-        else:
-            unseen = Responses.of(fitted, X, self.classes_)
-        others = checked_opinion_classifiers(self.opinions, self.estimator) if folds else {}
-        opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
-        self.opinions_ = {name: opinion.estimator for name, opinion in opinions.items()}
-        judged = rows_in_folds(folds) if folds else np.arange(len(labels))
-        self.reader_ = Reader(fitted, self.classes_, unseen.log_floor, features, opinions, self.signals)
-        outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
-        truths = class_codes(labels[judged], self.classes_)
-        if _num_samples(unknown):
-            outputs = joined_outputs([outputs, self.reader_.outputs(unknown)])
-            truths = np.concatenate([truths, np.full(_num_samples(unknown), UNKNOWN)])
-        groups = np.concatenate([codes[judged], codes[len(labels) :]])
-        names = np.char.add("row ", groups.astype(np.str_))  # copies have one name, and are not sought again
-        learnt = outputs.changed(labels=truths, ids=names)
-        self.oracle_ = self._oracle_of(learnt, seed) if folds else None
-        seen = () if self.oracle_ is None else self.oracle_.arrays
-        taken = [name for name in opinions if any(is_array_of_opinion(array, name) for array in seen)]
-        self.reader_ = replace(self.reader_, opinions={name: opinions[name] for name in taken})
-        self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
-        fit_set = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # with out-of-fold errors
-        source = ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
-        counts = counts_to_compare(source.counts, self.estimator, self.cv) if folds else RowCounts()
-        if self.oracle_ is not None:
-            self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)  # type: ignore[type-var]
-        return replace(source, counts=counts)
-
-    def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
-        """Return an oracle fitted to the clones' predictions; None for fewer errors, or correct ones, than folds."""
-        errors = int((~learnt.is_correct).sum())
-        if min(errors, len(learnt) - errors) < FOLDS:
-            return None
-        with warnings.catch_warnings():  # the gate is calibrated, so its promise holds for any oracle
-            warnings.simplefilter("ignore", FewErrorsWarning)
-            oracle = FusedOracle(errors="crossfit", budget="auto" if self.opinions_ else "free", seed=seed)
-            return oracle.fit(learnt)
-
     def _keep_classifiers(self, fitted: Any, others: dict[str, Any]) -> None:
         """Keep the fitted classifier with its attributes for inputs, and others by name."""
-        self.estimator_, self.opinions_ = fitted, others
+        self.estimator_ = fitted
+        self.opinions_ = others
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
@@ -581,12 +496,15 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
 
-        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        classifiers = self.opinions.values() if isinstance(self.opinions, Mapping) else ()
-        others = [get_tags(one) for one in classifiers if hasattr(one, "__sklearn_tags__")]
-        inputs = [one.input_tags for one in (inner, *others)]
-        sparse, allow_nan = (all(getattr(one, name) for one in inputs) for name in ("sparse", "allow_nan"))
-        tags.input_tags = replace(inner.input_tags, sparse=sparse, allow_nan=allow_nan)
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        inputs = [inner.input_tags]
+        if isinstance(self.opinions, Mapping):
+            others = [other for other in self.opinions.values() if hasattr(other, "__sklearn_tags__")]
+            inputs += [get_tags(other).input_tags for other in others]
+        tags.input_tags = replace(
+            inner.input_tags, sparse=all(tag.sparse for tag in inputs), allow_nan=all(tag.allow_nan for tag in inputs)
+        )
         if inner.classifier_tags is not None:  # with several labels a row, none could be trusted alone
             tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags

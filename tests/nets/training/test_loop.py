@@ -20,9 +20,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.training.learner import set_layer_modes
-from steepslope.nets.training.loop import LAST, UNFINISHED, TrainingRun
+from steepslope.nets.training.loop import LAST, UNFINISHED, TrainingRun, validation_score
 from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.prepare import validation_score
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.storage import ORACLE
 from steepslope.outputs import ClassifierOutputs

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, positive
 from steepslope.files.hub import folder_or_hub_snapshot
-from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, loss_parameters
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
@@ -42,7 +41,9 @@ class ImageOracleNet(nn.Module):
 
     def __init__(self, backbone: nn.Module, size: tuple[int, int], top: OracleNet) -> None:
         super().__init__()
-        self.backbone, self.size, self.top = backbone, size, top
+        self.backbone = backbone
+        self.size = size
+        self.top = top
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the trust logits, float32."""
@@ -70,7 +71,6 @@ def build_image_oracle_net(backbone: Classifier, hidden: Sequence[int], head: st
 
     ``seed`` fixes the new weights.
     """
-    require_known("head", head, HEADS)
     transform = backbone.transform
     images = torch.zeros((2, transform.channels, *transform.size))
     features = backbone.net.requires_grad_(True)(images)[0]
@@ -129,7 +129,9 @@ class ImageOracle(BaseOracle):
         self._require_fitted_for(outputs, self.num_classes)
         if self.images is None:
             raise SteepslopeError("this oracle needs the images: name their data set (--data)")
-        images = self.images(outputs) if callable(self.images) else self.images
+        images = self.images
+        if callable(images):
+            images = images(outputs)
         rows = image_rows_by_id(images, outputs.ids)
         device = next(self.net.parameters()).device
         batches = decoded_image_batches(images, rows, self.transform, BATCH, self.workers)
@@ -154,11 +156,9 @@ class ImageOracle(BaseOracle):
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :func:`steepslope.nets.training.loading.load_oracle`."""
-        if not is_image_oracle(folder):
-            raise SteepslopeError(
-                "expected an oracle on images, found one on outputs", folder_or_hub_snapshot(folder) / CARD
-            )
         local = folder_or_hub_snapshot(folder)
+        if not is_image_oracle(folder):
+            raise SteepslopeError("expected an oracle on images, found one on outputs", local / CARD)
         return ORACLE.read(local, lambda card: cls.from_card(local, card, backbones))
 
     @classmethod

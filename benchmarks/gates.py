@@ -20,7 +20,7 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import IMAGES
 from steepslope.nets.export.graphs import joined_graphs
-from steepslope.nets.export.nets import LOGITS, net_piece, preparing_piece
+from steepslope.nets.export.nets import net_piece, preparing_piece
 from steepslope.nets.extraction.engine import Engine, classifier_on_backend
 from steepslope.nets.extraction.machines import launched_processes
 from steepslope.nets.extraction.options import ExtractionOptions
@@ -31,6 +31,7 @@ from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.oracle.fused_fit import FusedFit
 from steepslope.oracle.handover import FeatureHandover
 from steepslope.oracle.pooling import Pool
+from steepslope.scores.score import LOGITS
 
 REFERENCES, NET_ROWS, SIDE = 50_000, 2_000, 256
 FREE_INPUTS: dict[str, int] = {"logits": 1, "neighbors": 3, "feature_opinion": 1}  # with as many opinions each

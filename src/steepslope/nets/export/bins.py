@@ -19,8 +19,8 @@ from torch import Tensor
 
 from steepslope.numerics.neighbors import GRAPH_SEARCH, SAME, SPARE, distances_from_squares
 
-WIDEST = 2**4  # of bins: wider ones leave more places empty
-ROOM = 1.25  # the most places for a reference, where bins can be narrower
+_WIDEST = 2**4  # of bins: wider ones leave more places empty
+_ROOM = 1.25  # the most places for a reference, where bins can be narrower
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Bins:
     def of(cls, index: Mapping[str, NDArray[Any]], exact: bool = False) -> Bins:
         """Lay the references of an index, by the names of its arrays, out in bins."""
         sizes = np.diff(index["starts"])
-        width = width_of_bins(sizes)
+        width = _width_of_bins(sizes)
         bins = np.maximum(1, -(-sizes // width))
         owner = np.repeat(np.arange(len(sizes)), bins)
         number = np.arange(len(owner)) - np.repeat(np.cumsum(bins) - bins, bins)  # of a bin in its class
@@ -145,8 +145,10 @@ def _tensor(array: NDArray[Any]) -> Tensor:
 def _limits_of_ties(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """Return from where on, and up to where, squared distances less ``own`` are tied with the ``last``, (m, C) each."""
     reach = distances_from_squares(own, last)
-    near, far = (((reach * factor).square() - own).to(last.dtype) for factor in (1 - SAME, 1 + SAME))
-    near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
+    near = ((reach * (1 - SAME)).square() - own).to(last.dtype)
+    far = ((reach * (1 + SAME)).square() - own).to(last.dtype)
+    near = torch.minimum(near, last)  # whatever is rounded, the last is tied
+    far = torch.maximum(far, last)
     of_copies = distances_from_squares(own, (-own).to(last.dtype))
     return torch.where(reach * (1 - SAME) > of_copies, near, -torch.inf), far  # of the least there are, all are
 
@@ -162,14 +164,16 @@ def _parts_of_bins(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -
     return within + tied * left[:, :, None]
 
 
-def width_of_bins(sizes: NDArray[np.int64]) -> int:
+def _width_of_bins(sizes: NDArray[np.int64]) -> int:
     """Return the width of bins for classes of some sizes: the largest that leaves few places empty.
 
-    >>> width_of_bins(np.array([5_000, 5_000])), width_of_bins(np.array([5, 6, 9]))
+    >>> _width_of_bins(np.array([5_000, 5_000])), _width_of_bins(np.array([5, 6, 9]))
     (16, 2)
     """
-    widths = [WIDEST >> step for step in range(WIDEST.bit_length())]
-    return next(width for width in widths if (-(-sizes // width) * width).sum() <= ROOM * sizes.sum())
+    width = _WIDEST
+    while (-(-sizes // width) * width).sum() > _ROOM * sizes.sum():
+        width //= 2
+    return width
 
 
 GRAPH_SEARCH["bins"] = Bins.of

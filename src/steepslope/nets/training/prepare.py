@@ -79,12 +79,8 @@ def prepare_training(
     loss = loss_of_settings(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
-    key: dict[str, Any] = {
-        "oracle": [request.oracle, backbone.digest],
-        **fit_set.identity(),
-        **oracle.card(),
-        "valid": None,
-    }
+    key: dict[str, Any] = {"oracle": [request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key["valid"] = None
     compared = None if recipe.select == "last" else fit_set.validation
     if compared is not None:
         key["valid"] = digest_of_outputs(compared[1])

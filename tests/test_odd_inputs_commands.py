@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import files_below, make_outputs

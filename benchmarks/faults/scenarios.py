@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from benchmarks.faults.process import run
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.score_benchmark.frozen import load_frozen_pairs, save_frozen_pairs
+from steepslope.score_benchmark import load_frozen_pairs, save_frozen_pairs
 
 CLASSES, FEATURES = 4, 6
 PHOTOS = 24

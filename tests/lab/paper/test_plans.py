@@ -14,11 +14,11 @@ import pytest
 import sklearn.datasets
 from numpy.typing import NDArray
 
-from steepslope.cli.main import main
-from steepslope.lab.paper.oracle_steps import _spec_of_input
-from steepslope.lab.paper.preset import read_paper_preset, training_settings
-from steepslope.nets.training.on_images import ImageOracle
+from steepslope.cli._main import main
+from steepslope.nets.training._on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope_lab.paper.oracle_steps import _spec_of_input
+from steepslope_lab.paper.preset import read_paper_preset, training_settings
 from tests.conftest import Captured, write_idx
 
 TRAIN, TEST, HELD_OUT_HERE = 600, 200, 150  # images here

@@ -13,12 +13,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.backbones import load_backbone_weights
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Transform
-from steepslope.nets.extraction.engine import dropout_layers
+from steepslope.nets.classifiers._backbones import load_backbone_weights
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._transforms import Transform
+from steepslope.nets.extraction._engine import dropout_layers
 from steepslope.outputs import ClassifierOutputs
 from tests.images import EFFICIENTNET, extract_folder, extracted, folder_of
 from tests.tiny_nets import COLOUR, squeezed, tiny, tiny_convolutions

@@ -11,12 +11,12 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LossSettings
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.benchmark_sets import load_digits
-from steepslope.nets.training.examples import (
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._benchmark_sets import load_digits
+from steepslope.nets.training._examples import (
     CachedTargets,
     DroppedFeatures,
     Example,
@@ -25,9 +25,9 @@ from steepslope.nets.training.examples import (
     LiveTargets,
     Steps,
 )
-from steepslope.nets.training.learner import set_layer_modes
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.request import Finetuning
+from steepslope.nets.training._learner import set_layer_modes
+from steepslope.nets.training._on_images import ImageOracle
+from steepslope.nets.training._request import Finetuning
 from steepslope.outputs import ClassifierOutputs
 from tests.nets.training.trainings import trained, training_of
 

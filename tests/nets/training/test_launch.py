@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.losses import class_balanced
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.training import sources
-from steepslope.nets.training.launch import train_stages
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.request import FinetuneRequest
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.training import _sources as sources
+from steepslope.nets.training._launch import train_stages
+from steepslope.nets.training._on_images import ImageOracle
+from steepslope.nets.training._request import FinetuneRequest
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import Captured
 from tests.images import folder_of

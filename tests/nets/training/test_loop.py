@@ -15,15 +15,15 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.amp import MixedPrecision
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.training.learner import set_layer_modes
-from steepslope.nets.training.loop import LAST, UNFINISHED, TrainingRun, validation_score
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.numerics.threads import single_thread
-from steepslope.oracle.storage import ORACLE
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.training._learner import set_layer_modes
+from steepslope.nets.training._loop import LAST, UNFINISHED, TrainingRun, validation_score
+from steepslope.nets.training._on_images import ImageOracle
+from steepslope.numerics._threads import single_thread
+from steepslope.oracle._storage import ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import Captured, kill_once_there
 from tests.files.sealing import seal_again

@@ -8,9 +8,9 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES, loss_parameters
-from steepslope.nets.training.launch import stages_of_request
-from steepslope.nets.training.request import CHECKS, FinetuneRequest, Finetuning
-from steepslope.oracle.base import loss_of_settings
+from steepslope.nets.training._launch import stages_of_request
+from steepslope.nets.training._request import CHECKS, FinetuneRequest, Finetuning
+from steepslope.oracle._base import loss_of_settings
 
 
 def test_what_is_not_checked_is_a_flag_or_known_below() -> None:

@@ -12,12 +12,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from steepslope.cli.main import main
-from steepslope.nets.training.launch import stages_of_request
-from steepslope.nets.training.loop import HISTORY
-from steepslope.nets.training.prepare import Training, prepare_training
-from steepslope.nets.training.request import FinetuneRequest
-from steepslope.nets.training.sources import fit_set_to_train_on
+from steepslope.cli._main import main
+from steepslope.nets.training._launch import stages_of_request
+from steepslope.nets.training._loop import HISTORY
+from steepslope.nets.training._prepare import Training, prepare_training
+from steepslope.nets.training._request import FinetuneRequest
+from steepslope.nets.training._sources import fit_set_to_train_on
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from steepslope.errors import located
 from steepslope.files import Notice, silent
 from steepslope.gate import REVIEW, Gate
+from steepslope.nets.classifiers import Classifier
 from steepslope.nets.data import ClassNames, Dataset, DatasetSpec, labels_by_name
 from steepslope.nets.extraction import (
     Batches,
@@ -92,12 +93,14 @@ class FromImages:
         """Return the nets on this process's device: the classifier, and the others."""
         precision = self.image_gate.options.precision
         fabric = single_device(precision)
-        nets = [(self.image_gate.classifier, self.image_gate.options)]
-        nets += [(other.net, other.options(precision)) for other in self.image_gate.others.values()]
-        engines = []
-        for net, of_net in nets:
+
+        def engine(net: Classifier, of_net: ExtractionOptions) -> Engine:
             options = self._options_of_net(of_net)
-            engines.append(Engine.on(classifier_on_backend(net, options, fabric, notice), options, fabric))
+            return Engine.on(classifier_on_backend(net, options, fabric, notice), options, fabric)
+
+        engines = [engine(self.image_gate.classifier, self.image_gate.options)]
+        for other in self.image_gate.others.values():
+            engines.append(engine(other.net, other.options(precision)))
         return engines
 
     def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
@@ -135,19 +138,22 @@ class FromImages:
             tables.append(self._decisions_of_rows(rows, batches, others))
         if failed:  # they are not accepted, and have the reason
             count = len(failed)
-            ids = np.array([str(self.data.ids[row]) for row in failed])
+            ids = self._ids(failed)
             reasons = np.array(list(failed.values()))
             review = np.full(count, REVIEW)
             tables.append({"id": ids, "accepted": np.zeros(count, np.bool_), "decision": review, ERROR: reasons})
         order = np.argsort([*rows, *failed], kind="stable")
         return _joined_tables(tables, order, self.options.on_error == "keep")
 
+    def _ids(self, rows: Iterable[int]) -> NDArray[np.str_]:
+        ids = self.data.ids
+        return np.array([str(ids[row]) for row in rows])
+
     def _decisions_of_rows(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Frame:
         arrays = _joined_batches(batches, rows)
         for (name, net), batches_of_net in zip(self.image_gate.others.items(), others, strict=True):
             arrays[name] = net.array(arrays["logits"], _joined_batches(batches_of_net, rows))
-        ids = self.data.ids
-        arrays["ids"] = np.array([str(ids[row]) for row in rows])
+        arrays["ids"] = self._ids(rows)
         groups = None if self.groups is None else groups_of_chunk_ids(self.groups, arrays["ids"])
         outputs = self.image_gate.as_outputs(arrays)
         gate = self.image_gate.seeing(self.data)

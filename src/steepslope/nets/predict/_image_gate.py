@@ -232,13 +232,18 @@ class ImageGate:
         origin = gate.origin
         arrays = gate.require_source().arrays
         evidence = tuple(name for name in EVIDENCE_ARRAYS if name in arrays)
-        recorded: dict[str, Any] = {name: getattr(origin, name) for name in _RECORDED}
-        known = {name: value for name, value in recorded.items() if value is not None}
-        options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
+        recorded: dict[str, Any] = {}
+        for name in _RECORDED:
+            if getattr(origin, name) is not None:
+                recorded[name] = getattr(origin, name)
+        options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **recorded)
         named = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
         _require_opinion_nets(origin, arrays, named)
         net = _load_gate_net(origin.classifier, classifier, "classifier")
-        others = {name: _opinion_net(name, gate, named.get(name), net) for name in arrays if is_opinion_array(name)}
+        others = {}
+        for name in arrays:
+            if is_opinion_array(name):
+                others[name] = _opinion_net(name, gate, named.get(name), net)
         if AUXILIARY in arrays:
             others[AUXILIARY] = _OtherNet(_load_gate_net(origin.auxiliary, auxiliary, AUXILIARY))
         elif auxiliary is not None:
@@ -351,7 +356,7 @@ def _require_opinion_nets(origin: Origin, arrays: Collection[str], given: Mappin
         if f"{VOTE}{name}" in needed:
             raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
         if array not in needed:
-            counted = ", ".join(opinion_of_array(name) for name in needed) or "none"
+            counted = ", ".join(map(opinion_of_array, needed)) or "none"
             raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _opinion_in_errors(array))
     for array in needed:
         name = opinion_of_array(array)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from steepslope.nets.training._loading import OpenImages, require_allowed_backbo
 from steepslope.oracle import CARD, IMAGES, ORACLE, WEIGHTS, BaseOracle, FitRecord, is_image_oracle
 from steepslope.outputs import ClassifierOutputs
 
-BATCH = 64
+_BATCH = 64
 
 
 class ImageOracleNet(nn.Module):
@@ -60,6 +60,21 @@ class ImageOracleNet(nn.Module):
     def resized(self, images: Tensor) -> Tensor:
         """Return the images at the backbone's size."""
         return images if images.shape[-2:] == self.size else interpolate(images, self.size, mode="nearest")
+
+
+def run_on_images(
+    run: Callable[[Tensor], Tensor],
+    net: nn.Module,
+    transform: Transform,
+    images: Dataset,
+    rows: NDArray[np.int64],
+    workers: int = 0,
+) -> Tensor:
+    """Return what ``run`` makes of some rows' images, without a gradient, (m, ...), on the device of a ``net``."""
+    device = next(net.parameters()).device
+    batches = decoded_image_batches(images, rows, transform, _BATCH, workers)
+    with torch.no_grad():
+        return torch.cat([run(batch.to(device)) for batch in batches])
 
 
 def build_image_oracle_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:
@@ -129,10 +144,8 @@ class ImageOracle(BaseOracle):
         if callable(images):
             images = images(outputs)
         rows = image_rows_by_id(images, outputs.ids)
-        device = next(self.net.parameters()).device
-        batches = decoded_image_batches(images, rows, self.transform, BATCH, self.workers)
-        with torch.inference_mode():
-            return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
+        z = run_on_images(self.net, self.net, self.transform, images, rows, self.workers)
+        return z.double().cpu().numpy()
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Raise: what a net sees in an image cannot be split by evidence."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LossSettings
 from steepslope.nets.classifiers import Classifier, TwoParts, architecture_spec
-from steepslope.nets.data import Dataset, decoded_image_batches, image_rows_by_id, transform_for_data
+from steepslope.nets.data import Dataset, image_rows_by_id, transform_for_data
 from steepslope.nets.training._examples import (
     CachedTargets,
     DroppedFeatures,
@@ -26,9 +26,9 @@ from steepslope.nets.training._examples import (
     Targets,
 )
 from steepslope.nets.training._learner import features_stay, learns_of_dropped, take_init_weights
-from steepslope.nets.training._on_images import ImageOracle, build_image_oracle_net
+from steepslope.nets.training._on_images import ImageOracle, build_image_oracle_net, run_on_images
 from steepslope.nets.training._request import FinetuneRequest, Finetuning
-from steepslope.nets.training._sources import BATCH, FitSet, digest_of_outputs, load_net_of_role
+from steepslope.nets.training._sources import FitSet, digest_of_outputs, load_net_of_role
 from steepslope.oracle import loss_of_settings, require_errors
 from steepslope.outputs import ClassifierOutputs
 
@@ -120,7 +120,8 @@ def _source_of_examples(
     if learns_of_dropped(oracle.net, recipe):
         return _dropped_source(oracle, recipe, fit_set, names, workers)
     if features_stay(oracle.net, recipe):
-        return Features(_run_once_on_images(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
+        features = run_on_images(oracle.net.features, oracle.net, oracle.transform, fit_set.data, fit_set.rows, workers)
+        return Features(features.float())
     for_oracle = for_classifier = None
     if recipe.oracle_sees == "image":
         for_oracle = transform_for_data(fit_set.data, oracle.transform)
@@ -144,21 +145,11 @@ def _dropped_source(
             def run(images: Tensor) -> Tensor:
                 return backbone.before_dropout(oracle.net.resized(images))
 
-            inputs = Features(_run_once_on_images(run, oracle, fit_set.data, fit_set.rows, workers))
-            return DroppedFeatures(inputs, backbone.from_dropout, device)
+            inputs = run_on_images(run, oracle.net, oracle.transform, fit_set.data, fit_set.rows, workers)
+            return DroppedFeatures(Features(inputs.float()), backbone.from_dropout, device)
     transform = transform_for_data(fit_set.data, oracle.transform)
     images = Examples(fit_set.data, fit_set.rows, recipe, transform, None)
     return DroppedFeatures(images, oracle.net.features_and_logits, device)
-
-
-def _run_once_on_images(
-    run: Callable[[Tensor], Tensor], oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int
-) -> Tensor:
-    """Return what a part of an oracle's net makes of images, (n, ...), on its device."""
-    device = next(oracle.net.parameters()).device
-    batches = decoded_image_batches(data, rows, oracle.transform, BATCH, workers)
-    with torch.no_grad():
-        return torch.cat([run(images.to(device)).float() for images in batches])
 
 
 def _prepared_targets(
@@ -183,10 +174,11 @@ def _validation_of_epochs(
     """
     if recipe.trainable == "head":
         places = image_rows_by_id(images, outputs.ids)
-        features = _run_once_on_images(oracle.net.features, oracle, images, places, workers)
+        net = oracle.net
+        features = run_on_images(net.features, net, oracle.transform, images, places, workers).float()
 
         def trust_logit(rows: Tensor) -> Tensor:
-            z: Tensor = oracle.net.top(features[rows.to(features.device)])
+            z: Tensor = net.top(features[rows.to(features.device)])
             return z.double().cpu()
     else:
         on_images = oracle.on(images, workers)

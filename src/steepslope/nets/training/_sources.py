@@ -8,28 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.nets.classifiers import Classifier, load_classifier
-from steepslope.nets.data import (
-    Dataset,
-    decoded_image_batches,
-    labels_at,
-    parse_data,
-    read_classes,
-    read_transform,
-    require_image_labels,
-)
+from steepslope.nets.data import Dataset, labels_at, parse_data, read_classes, read_transform, require_image_labels
 from steepslope.nets.extraction import data_by_split
 from steepslope.nets.training._images import HOLDOUT, images_of_outputs
+from steepslope.nets.training._on_images import run_on_images
 from steepslope.nets.training._request import FinetuneRequest
 from steepslope.oracle import FitRecord
 from steepslope.outputs import ClassifierOutputs, RowHashes, require_folders_of_one_classifier, require_same_class_names
 
-BATCH = 64
 TRAIN = "train"
 
 
@@ -171,9 +162,7 @@ def _outputs_of_live_classifier(
     classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int
 ) -> ClassifierOutputs:
     """Return a classifier's outputs on some images, as they are."""
-    device = next(classifier.net.parameters()).device
-    batches = decoded_image_batches(data, rows, classifier.transform, BATCH, workers)
-    with torch.inference_mode():
-        logits = torch.cat([classifier.net(images.to(device))[1].float().cpu() for images in batches])
+    net = classifier.net
+    logits = run_on_images(lambda images: net(images)[1], net, classifier.transform, data, rows, workers)
     ids = np.array([str(data.ids[row]) for row in rows])
-    return ClassifierOutputs(logits.numpy(), labels_at(data.labels, rows), ids=ids)
+    return ClassifierOutputs(logits.float().cpu().numpy(), labels_at(data.labels, rows), ids=ids)

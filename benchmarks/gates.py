@@ -16,12 +16,13 @@ from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, median_seconds, medians_in_turn
 from steepslope import ClassifierOutputs, Oracle
 from steepslope.gate import ConfidenceSource, Gate
-from steepslope.nets.export import IMAGES, LOGITS, export_gate, joined_graphs, net_piece, preparing_piece
+from steepslope.nets.export import IMAGES, export_gate, joined_graphs, net_piece, preparing_piece
 from steepslope.nets.extraction import Engine, ExtractionOptions, classifier_on_backend, launched_processes
 from steepslope.nets.predict import ImageGate
 from steepslope.numerics import LinearPool, OpinionPool
 from steepslope.oracle import FeatureHandover, FusedFit, FusedOracle, Pool
 from steepslope.oracle.evidence import EVIDENCE
+from steepslope.scores import LOGITS
 
 REFERENCES, NET_ROWS, SIDE = 50_000, 2_000, 256
 FREE_INPUTS: dict[str, int] = {"logits": 1, "neighbors": 3, "feature_opinion": 1}  # with as many opinions each

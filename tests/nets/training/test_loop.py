@@ -20,9 +20,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.nets.data._specs import parse_data
 from steepslope.nets.training._learner import set_layer_modes
-from steepslope.nets.training._loop import LAST, UNFINISHED, TrainingRun
+from steepslope.nets.training._loop import LAST, UNFINISHED, TrainingRun, validation_score
 from steepslope.nets.training._on_images import ImageOracle
-from steepslope.nets.training._prepare import validation_score
 from steepslope.numerics._threads import single_thread
 from steepslope.oracle._storage import ORACLE
 from steepslope.outputs import ClassifierOutputs

@@ -13,4 +13,4 @@ from ._file import (
     require_unchanged_onnx as require_unchanged_onnx,
 )
 from ._graphs import joined_graphs as joined_graphs
-from ._nets import LOGITS as LOGITS, net_piece as net_piece, preparing_piece as preparing_piece
+from ._nets import net_piece as net_piece, preparing_piece as preparing_piece

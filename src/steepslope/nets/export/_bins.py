@@ -19,8 +19,8 @@ from torch import Tensor
 
 from steepslope.numerics import SAME, SPARE, distances_from_squares
 
-WIDEST = 2**4  # of bins: wider ones leave more places empty
-ROOM = 1.25  # the most places for a reference, where bins can be narrower
+_WIDEST = 2**4  # of bins: wider ones leave more places empty
+_ROOM = 1.25  # the most places for a reference, where bins can be narrower
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +40,22 @@ class Bins:
     @classmethod
     def of(cls, index: Mapping[str, NDArray[Any]], exact: bool = False) -> Bins:
         """Lay the references of an index, by the names of its arrays, out in bins."""
-        sizes = np.diff(index["starts"])
-        width = width_of_bins(sizes)
+        starts = index["starts"]
+        sizes = np.diff(starts)
+        width = _width_of_bins(sizes)
         bins = np.maximum(1, -(-sizes // width))
         owner = np.repeat(np.arange(len(sizes)), bins)
-        number = np.arange(len(owner)) - np.repeat(np.cumsum(bins) - bins, bins)  # of a bin in its class
+        first = np.cumsum(bins) - bins  # bin of each class
+        number = np.arange(len(owner)) - np.repeat(first, bins)  # of a bin in its class
         place = number * width + np.arange(width)[:, None]
-        there = place < sizes[owner]
-        chosen = np.where(there, index["starts"][owner] + place, 0)
+        is_taken = place < sizes[owner]
+        chosen = np.where(is_taken, starts[owner] + place, 0)
         kind = np.float64 if exact else np.float32
-        points = np.where(there[:, :, None], index["points"][chosen], 0).astype(kind)
-        lengths_of = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
-        squares = np.where(there, lengths_of, np.inf).astype(kind).ravel()
-        columns = _tensor(points.reshape(len(squares), -1).T)
-        return cls(columns, _tensor(squares), _tensor(index["centre"]), _tensor(owner), len(sizes))
+        points = np.where(is_taken[:, :, None], index["points"][chosen], 0).astype(kind)
+        squares = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
+        squares = np.where(is_taken, squares, np.inf).astype(kind).ravel()
+        columns = points.reshape(len(squares), -1).T
+        return cls(_tensor(columns), _tensor(squares), _tensor(index["centre"]), _tensor(owner), len(sizes))
 
     @property
     def bins(self) -> int:
@@ -69,7 +71,8 @@ class Bins:
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
         """Return the distance to the k-th nearest of all references, float64 (m,)."""
         own, squared = self.squared(queries)
-        distance: Tensor = distances_from_squares(own, self._nearest(squared, squared.amin(dim=1), k)[0][:, -1])
+        values, _ = self._nearest(squared, squared.amin(dim=1), k)
+        distance: Tensor = distances_from_squares(own, values[:, -1])
         return distance
 
     def class_distances(self, queries: Tensor) -> Tensor:
@@ -88,12 +91,14 @@ class Bins:
 
     def _distances(self, own: Tensor, squared: Tensor, first: Tensor) -> Tensor:
         """Return the distance to the second nearest: it is in the bin of the nearest, or the least of another bin."""
-        is_least = first == self._of_classes(first, "amin", torch.inf).index_select(1, self.owner)
+        least = self._of_classes(first, "amin", torch.inf)
+        is_least = first == least.index_select(1, self.owner)
         numbers = torch.arange(float(self.bins))  # which float32 holds, and which are faster than whole numbers
         chosen = self._of_classes(is_least.float() * numbers, "amax", 0.0).long()
         others = first.scatter(1, chosen, torch.inf)
         inside = squared.gather(2, chosen[:, None].expand(-1, squared.shape[1], -1))
-        inside = inside.scatter(1, inside.argmin(dim=1, keepdim=True), torch.inf).amin(dim=1)
+        nearest = inside.argmin(dim=1, keepdim=True)
+        inside = inside.scatter(1, nearest, torch.inf).amin(dim=1)
         second = torch.minimum(inside, self._of_classes(others, "amin", torch.inf))
         distances: Tensor = distances_from_squares(own[:, None], second)
         return distances
@@ -108,7 +113,8 @@ class Bins:
         width = squared.shape[1]
         if self.bins <= count:
             return squared.flatten(1).topk(count, dim=1, largest=False)
-        chosen = first.topk(count, dim=1, largest=False).indices[:, None].expand(-1, width, -1)
+        bins = first.topk(count, dim=1, largest=False).indices
+        chosen = bins[:, None].expand(-1, width, -1)
         values, order = squared.gather(2, chosen).flatten(1).topk(count, dim=1, largest=False)
         places = chosen + self.bins * torch.arange(width)[:, None]
         return values, places.flatten(1).gather(1, order)
@@ -145,8 +151,10 @@ def _tensor(array: NDArray[Any]) -> Tensor:
 def _limits_of_ties(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """Return from where on, and up to where, squared distances less ``own`` are tied with the ``last``, (m, C) each."""
     reach = distances_from_squares(own, last)
-    near, far = (((reach * factor).square() - own).to(last.dtype) for factor in (1 - SAME, 1 + SAME))
-    near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
+    near = ((reach * (1 - SAME)).square() - own).to(last.dtype)
+    far = ((reach * (1 + SAME)).square() - own).to(last.dtype)
+    near = torch.minimum(near, last)  # whatever is rounded, the last is tied
+    far = torch.maximum(far, last)
     of_copies = distances_from_squares(own, (-own).to(last.dtype))
     return torch.where(reach * (1 - SAME) > of_copies, near, -torch.inf), far  # of the least there are, all are
 
@@ -162,11 +170,13 @@ def _parts_of_bins(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -
     return within + tied * left[:, :, None]
 
 
-def width_of_bins(sizes: NDArray[np.int64]) -> int:
+def _width_of_bins(sizes: NDArray[np.int64]) -> int:
     """Return the width of bins for classes of some sizes: the largest that leaves few places empty.
 
-    >>> width_of_bins(np.array([5_000, 5_000])), width_of_bins(np.array([5, 6, 9]))
+    >>> _width_of_bins(np.array([5_000, 5_000])), _width_of_bins(np.array([5, 6, 9]))
     (16, 2)
     """
-    widths = [WIDEST >> step for step in range(WIDEST.bit_length())]
-    return next(width for width in widths if (-(-sizes // width) * width).sum() <= ROOM * sizes.sum())
+    width = _WIDEST
+    while (-(-sizes // width) * width).sum() > _ROOM * sizes.sum():
+        width //= 2
+    return width

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 Part = Literal["all", "gate", "oracle"]
 Arrays = Mapping[str, NDArray[Any]]
-KEY, VERSION = "steepslope", 2  # of the metadata
-DIGEST = b"\x72\x4a\x0a\x06sha256\x12\x40"  # how protobuf writes a further entry of the metadata, before 64 characters
+KEY = "steepslope"  # of the metadata
+_VERSION = 2  # of the metadata
+_DIGEST = b"\x72\x4a\x0a\x06sha256\x12\x40"  # how protobuf writes a further entry of the metadata, before 64 characters
 IMAGES = "images"
-GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
-CHUNK = 2**20  # bytes
-NO_PROMISE = "Trust logits alone: nothing is promised."
+GREY = 1  # channel of images that are whole numbers, as of colour images; others are floats
+COLOUR = 3
+_CHUNK = 2**20  # bytes
+_NO_PROMISE = "Trust logits alone: nothing is promised."
 TYPES: dict[str, type[np.generic]] = {
     "tensor(bool)": np.bool_, "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(float16)": np.float16,
     "tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(uint16)": np.uint16, "tensor(uint8)": np.uint8,
@@ -54,12 +56,15 @@ class ArraySpec:
 
     def fits(self, array: NDArray[Any]) -> bool:
         """Return whether an array has the type and the shape."""
-        same = array.ndim == len(self.shape) and array.dtype == self.dtype
-        return same and all(size in (None, found) for size, found in zip(self.shape, array.shape, strict=True))
+        if array.ndim != len(self.shape) or array.dtype != self.dtype:
+            return False
+        return all(size in (None, found) for size, found in zip(self.shape, array.shape, strict=True))
 
     def __str__(self) -> str:
-        sizes = ["N" if size is None and axis == 0 else size or "?" for axis, size in enumerate(self.shape)]
-        return f"{self.name} {np.dtype(self.dtype)} ({', '.join(map(str, sizes))})"
+        sizes = [str(size or "?") for size in self.shape]
+        if self.shape and self.shape[0] is None:
+            sizes[0] = "N"
+        return f"{self.name} {np.dtype(self.dtype)} ({', '.join(sizes)})"
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class GateCard:
 
     part: Part
     gate: str
-    words: str = NO_PROMISE
+    words: str = _NO_PROMISE
     threshold: float | None = None
     thresholds: Mapping[str, float | None] | None = None
     classes: tuple[str, ...] | None = None
@@ -87,34 +92,45 @@ class GateCard:
     @classmethod
     def of(cls, gate: Gate, digest: str, part: Part = "all") -> Self:
         """Return the card of a gate, whose own digest is :func:`~steepslope.gate.digest_of_gate`."""
-        finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
-        groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
-        certificates = tuple(one.as_json() for one in gate.certificates)
-        answers = {} if gate.source is None else dict(gate.source.answers)
-        told = gate.classes, certificates, gate.coverage, answers
-        return cls(part, digest, gate.sentences(), finite.get(None), groups, *told)
+        finite: dict[str | None, float | None] = dict.fromkeys(gate.thresholds)
+        finite |= {group: value for group, value in gate.thresholds.items() if math.isfinite(value)}
+        groups = None
+        if gate.has_groups:
+            groups = {str(group): value for group, value in finite.items()}
+        return cls(
+            part,
+            digest,
+            gate.sentences(),
+            threshold=finite.get(None),
+            thresholds=groups,
+            classes=gate.classes,
+            certificates=tuple(certificate.as_json() for certificate in gate.certificates),
+            coverage=gate.coverage,
+            answers={} if gate.source is None else dict(gate.source.answers),
+        )
 
     @property
     def accepts_any(self) -> bool:
         """Whether the gate accepts any prediction at all."""
-        return any(one["threshold"] is not None or one["accepts_all"] for one in self.certificates)
+        return any(promise["threshold"] is not None or promise["accepts_all"] for promise in self.certificates)
 
     def as_json(self) -> dict[str, Any]:
         """Return what the metadata of an exported file hold, as JSON has it."""
-        return {"version": VERSION, **asdict(self)}
+        return {"version": _VERSION, **asdict(self)}
 
     @classmethod
     def read(cls, text: str, path: Path) -> Self:
         """Return the card that the text of a file's metadata holds; an error names the file and the field."""
         with explained("expected JSON in its metadata", path, (ValueError, RecursionError), longest=160):
             card = json.loads(text)
-        if not isinstance(card, dict) or card.get("version") != VERSION:
-            found = card.get("version") if isinstance(card, dict) else card
-            raise SteepslopeError(f"expected version {VERSION} of the metadata, found {found!r}", path)
-        found = read_fields(cls, card, path)
-        if not all({"threshold", "accepts_all"} <= one.keys() for one in found.certificates):
-            raise SteepslopeError("expected certificates in its metadata, found others", path)
-        return found
+        version = card.get("version") if isinstance(card, dict) else card
+        if not isinstance(card, dict) or version != _VERSION:
+            raise SteepslopeError(f"expected version {_VERSION} of the metadata, found {version!r}", path)
+        known = read_fields(cls, card, path)
+        for certificate in known.certificates:
+            if not {"threshold", "accepts_all"} <= certificate.keys():
+                raise SteepslopeError("expected certificates in its metadata, found others", path)
+        return known
 
 
 def sealed_onnx(model: bytes) -> bytes:
@@ -123,20 +139,20 @@ def sealed_onnx(model: bytes) -> bytes:
     >>> sealed_onnx(b"model")[5:15]
     b'rJ\n\x06sha256'
     """
-    return model + DIGEST + hashlib.sha256(model).hexdigest().encode()
+    return model + _DIGEST + hashlib.sha256(model).hexdigest().encode()
 
 
 def require_unchanged_onnx(source: Path) -> None:
     """Raise unless a file ends with the SHA-256 of all before it, as :func:`sealed_onnx` leaves it."""
     with source.open("rb") as file:
-        size = max(0, source.stat().st_size - len(DIGEST) - 64)
+        size = max(0, source.stat().st_size - len(_DIGEST) - 64)
         digest = hashlib.sha256()
-        for start in range(0, size, CHUNK):
-            digest.update(file.read(min(CHUNK, size - start)))
+        for start in range(0, size, _CHUNK):
+            digest.update(file.read(min(_CHUNK, size - start)))
         ending = file.read()
-    if not ending.startswith(DIGEST):
+    if not ending.startswith(_DIGEST):
         raise SteepslopeError("expected a file that steepslope export wrote, with its SHA-256, found another", source)
-    if ending[len(DIGEST) :] != digest.hexdigest().encode():
+    if ending[len(_DIGEST) :] != digest.hexdigest().encode():
         raise SteepslopeError("expected the content whose SHA-256 the file holds, found another: export again", source)
 
 
@@ -168,7 +184,8 @@ class ExportedGate:
             raise SteepslopeError("expected an ONNX file, found none", source)
         require_unchanged_onnx(source)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 4
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow others down
         # of any kind: ONNX Runtime has an exception for each sort of damage
         with explained("cannot be read as an ONNX file", source, longest=160):
@@ -177,7 +194,8 @@ class ExportedGate:
         if KEY not in metadata:
             expected = "expected a file that steepslope export wrote"
             raise SteepslopeError(f"{expected}, found an ONNX file without the metadata of a gate", source)
-        inputs, outputs = (_array_specs(nodes, source) for nodes in (session.get_inputs(), session.get_outputs()))
+        inputs = _array_specs(session.get_inputs(), source)
+        outputs = _array_specs(session.get_outputs(), source)
         return cls(source, session, inputs, outputs, GateCard.read(metadata[KEY], source))
 
     def run(self, arrays: Arrays, release: bool = False) -> dict[str, NDArray[Any]]:
@@ -196,7 +214,8 @@ class ExportedGate:
             If an array is missing, unknown, or of another type or shape, or if ONNX Runtime cannot run on it.
         """
         require_fitting_inputs(arrays, self.inputs)
-        names, options = [one.name for one in self.outputs], None
+        names = [output.name for output in self.outputs]
+        options = None
         if release:
             options = import_module("onnxruntime").RunOptions()
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -206,7 +225,7 @@ class ExportedGate:
 
 def require_fitting_inputs(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:
     """Raise unless the arrays are those of the specs, of their types and shapes, and of one number of rows."""
-    known = {one.name: one for one in specs}
+    known = {spec.name: spec for spec in specs}
     for name in arrays:
         require_known("input", name, known)
     missing = [name for name in known if name not in arrays]
@@ -216,13 +235,15 @@ def require_fitting_inputs(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None
         if not known[name].fits(array):
             raise SteepslopeError(f"expected {known[name]}, found {array.dtype} {array.shape}", "inputs")
     rows = {name: len(array) for name, array in arrays.items()}
-    if len({*rows.values()}) > 1:
+    if len(set(rows.values())) > 1:
         raise SteepslopeError(f"expected as many rows of each, found {rows}", "inputs")
 
 
 def _array_specs(nodes: Any, source: Path) -> tuple[ArraySpec, ...]:
-    for one in nodes:
-        if one.type not in TYPES:
-            raise SteepslopeError(f"expected arrays of {', '.join(TYPES)}, found {one.name} {one.type}", source)
-    shapes = (tuple(size if isinstance(size, int) else None for size in one.shape) for one in nodes)
-    return tuple(ArraySpec(one.name, TYPES[one.type], shape) for one, shape in zip(nodes, shapes, strict=True))
+    specs = []
+    for node in nodes:
+        if node.type not in TYPES:
+            raise SteepslopeError(f"expected arrays of {', '.join(TYPES)}, found {node.name} {node.type}", source)
+        shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+        specs.append(ArraySpec(node.name, TYPES[node.type], shape))
+    return tuple(specs)

@@ -23,17 +23,19 @@ from steepslope.oracle.evidence import CANDIDATES, NO_STATE, columns_of_input, o
 from steepslope.outputs import UNKNOWN, are_made, are_off_scale, is_unanswered, rows_may_lack
 from steepslope.scores import LOGITS, PREDICTIONS, Rows, Score
 
-FEATURES, GROUP = "features", "group"
-TRUST, HANDED_OVER = "trust_logit", "handed_over"
+FEATURES = "features"
+GROUP = "group"
+TRUST = "trust_logit"
+HANDED_OVER = "handed_over"
 OWN_NET = "oracle_net"  # what the net of an oracle on images gives
-OUTPUTS = ("label", "probability", "p_correct", TRUST, "accepted")
+_FIRST_OUTPUTS = ("label", "probability", "p_correct", TRUST, "accepted")
 REFUSED: dict[str, str] = {
     "views": "it looks at the image again in other positions",
     "dropout": "it runs the classifier again with units dropped at random",
 }  # arrays that a graph does not make
 
 
-class ExactNumbers(TorchFunctionMode):
+class _ExactNumbers(TorchFunctionMode):
     """While a formula on float64 is traced, its numbers stay float64: the exporter writes bare ones in float32."""
 
     def __torch_function__(
@@ -46,8 +48,9 @@ class ExactNumbers(TorchFunctionMode):
 
 
 def _exact_number(value: Any) -> Any:
-    rounded = isinstance(value, float) and float(np.float32(value)) != value
-    return torch.tensor(value, dtype=torch.float64) if rounded else value
+    if isinstance(value, float) and float(np.float32(value)) != value:
+        return torch.tensor(value, dtype=torch.float64)
+    return value
 
 
 class GateGraph(nn.Module):
@@ -72,35 +75,51 @@ class GateGraph(nn.Module):
         self.gate = gate
         self.halved = halved
         self.places = places or {}
-        self.shapes = {**shapes_in_graph(source), **{name: (len(some),) for name, some in self.places.items()}}
-        self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
+        self.shapes = shapes_in_graph(source)
+        for name, classes in self.places.items():
+            self.shapes[name] = (len(classes),)
+        self.inputs = list(self.shapes)
+        if gate is not None and gate.has_groups and gate.by != PREDICTED:  # else the predicted classes tell
+            self.inputs.append(GROUP)
         self.outputs: list[str] = []
 
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the outputs, (m,) each."""
         rows = dict(given)
-        needed = [array for name, array in given.items() if array.is_floating_point() and not rows_may_lack(name)]
-        usable = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
-        usable += [are_made(rows[name]) for name in self.source.answers]
-        usable += [~are_off_scale(rows[name], scale) for name, scale in self.source.answers.items() if scale]
+        usable = self._usable_rows(given)
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():
             rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()
         rows[PREDICTIONS] = torch.where(is_unanswered(rows[LOGITS]), UNKNOWN, rows[LOGITS].argmax(dim=1))
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
-        with ExactNumbers(), neighbors_searched_by(Bins.of):
-            found = trust_in_graph(self.source, rows)
-            found[TRUST] = torch.where(torch.stack(usable, dim=1).all(dim=1), found[TRUST], torch.nan)
-            found[TRUST] = torch.where(rows[PREDICTIONS] == UNKNOWN, -torch.inf, found[TRUST])
+        with _ExactNumbers(), neighbors_searched_by(Bins.of):
+            outputs = _trust_in_graph(self.source, rows)
+            trust = torch.where(torch.stack(usable, dim=1).all(dim=1), outputs[TRUST], torch.nan)
+            outputs[TRUST] = torch.where(rows[PREDICTIONS] == UNKNOWN, -torch.inf, trust)
             if self.gate is not None:
-                has = ~self.source.lacking(rows)
-                decisions = decisions_in_graph(self.gate, rows, found[TRUST])
-                decisions |= {name: decisions[name] & has for name in ("accepted", "rejected") if name in decisions}
-                found = {**decisions, **found}
-        names = [*OUTPUTS, *(name for name in found if name not in OUTPUTS)]
-        self.outputs = [name for name in names if name in found]
-        return tuple(found[name] for name in self.outputs)
+                whole = ~self.source.lacking(rows)
+                decisions = _decisions_in_graph(self.gate, rows, outputs[TRUST])
+                for name in ("accepted", "rejected"):
+                    if name in decisions:
+                        decisions[name] = decisions[name] & whole
+                outputs = decisions | outputs
+        first = [name for name in _FIRST_OUTPUTS if name in outputs]
+        self.outputs = list(dict.fromkeys([*first, *outputs]))
+        return tuple(outputs[name] for name in self.outputs)
+
+    def _usable_rows(self, given: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return which rows are finite where they have to be, and have answers on the scale of calibration rows."""
+        usable = []
+        for name, array in given.items():
+            if array.is_floating_point() and not rows_may_lack(name):
+                usable.append(array[:, None].flatten(1).isfinite().all(dim=1))
+        for name in self.source.answers:
+            usable.append(are_made(given[name]))
+        for name, scale in self.source.answers.items():
+            if scale:
+                usable.append(~are_off_scale(given[name], scale))
+        return usable
 
 
 def shapes_in_graph(source: ConfidenceSource) -> dict[str, tuple[int, ...]]:
@@ -112,13 +131,14 @@ def shapes_in_graph(source: ConfidenceSource) -> dict[str, tuple[int, ...]]:
         if name in REFUSED:
             remedy = "fit an oracle without it (fit --budget free, or other --inputs)"
             raise SteepslopeError(f"cannot be exported, since {REFUSED[name]}: {remedy}", name)
-        if name != LOGITS and name not in source.shapes:
+        if name not in (LOGITS, *source.shapes):
             raise SteepslopeError(f"expected to know how many numbers a row of {name} has, found none", "export")
-        shapes[name] = shapes.get(name) or tuple(source.shapes[name])
+        if name != LOGITS:
+            shapes[name] = tuple(source.shapes[name])
     return shapes
 
 
-def trust_in_graph(source: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
+def _trust_in_graph(source: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     """Return the trust logits of an oracle or a score, float64 (m,), and how far rows are handed over."""
     model = source.model
     if isinstance(model, Score):
@@ -128,8 +148,10 @@ def trust_in_graph(source: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     if isinstance(model, Oracle):
         fitted = model.fitted_
         assert fitted is not None
-        columns = [columns_of_input(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
-        return {TRUST: fitted.net(torch.cat([part.double() for part in columns], dim=1))}
+        columns = []
+        for name in model.settings.inputs:
+            columns.append(columns_of_input(rows, name, fitted.states.get(name, NO_STATE)).double())
+        return {TRUST: fitted.net(torch.cat(columns, dim=1))}
     return {TRUST: rows[OWN_NET].double()}
 
 
@@ -138,26 +160,24 @@ def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]
     assert fitted is not None
     rows = {**rows, **on_answer_scales(rows, fitted.scales)}
     classes = highest_places(rows[LOGITS], CANDIDATES)
-    opinions = {
-        name: opinions_of_input(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
-        for name in fitted.inputs
-    }
-
-    def log_odds(pool: Pool) -> Tensor:
-        found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
-        return pool.slope * found + pool.offset
-
+    opinions = {}
+    for name in fitted.inputs:
+        opinions[name] = opinions_of_input(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
     weights = [handover.weight_of(rows) for handover in fitted.handovers]
-    odds = mixed_by_handovers([log_odds(pool) for pool in fitted.pools], weights)
+    odds = mixed_by_handovers([_log_odds_in_graph(pool, opinions) for pool in fitted.pools], weights)
     trust = fitted.slope * odds + (fitted.offset - oracle.offset)
     if fitted.own_slope:
-        trust = trust + fitted.own_slope * log_odds(fitted.own)
-    return {TRUST: trust, **({HANDED_OVER: weights[0]} if weights else {})}
+        trust = trust + fitted.own_slope * _log_odds_in_graph(fitted.own, opinions)
+    outputs = {TRUST: trust}
+    if weights:
+        outputs[HANDED_OVER] = weights[0]
+    return outputs
 
 
-def takes_groups(gate: Gate | None) -> bool:
-    """Return whether thresholds are by groups that are not the predicted classes, and have to be given."""
-    return gate is not None and gate.has_groups and gate.by != PREDICTED
+def _log_odds_in_graph(pool: Pool, opinions: Mapping[str, Tensor]) -> Tensor:
+    """Return the calibrated log-odds of a pool, (m,)."""
+    odds: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
+    return pool.slope * odds + pool.offset
 
 
 def groups_in_graph(gate: Gate) -> list[str]:
@@ -168,7 +188,7 @@ def groups_in_graph(gate: Gate) -> list[str]:
     return [str(name) for name in gate.thresholds]
 
 
-def decisions_in_graph(gate: Gate, rows: Mapping[str, Tensor], confidence: Tensor) -> dict[str, Tensor]:
+def _decisions_in_graph(gate: Gate, rows: Mapping[str, Tensor], confidence: Tensor) -> dict[str, Tensor]:
     """Return what a gate decides of confidences, float64 (m,)."""
     labels = rows[PREDICTIONS]
     accepted = confidence >= _threshold_of_rows(gate, rows.get(GROUP, labels))
@@ -179,7 +199,8 @@ def decisions_in_graph(gate: Gate, rows: Mapping[str, Tensor], confidence: Tenso
         "accepted": accepted,
     }
     if gate.rejection is not None:
-        decisions["rejected"] = (confidence <= -_reachable_threshold(-gate.rejection.threshold)) & ~accepted
+        is_low = confidence <= -_reachable_threshold(-gate.rejection.threshold)
+        decisions["rejected"] = is_low & ~accepted
     return decisions
 
 
@@ -187,9 +208,10 @@ def _threshold_of_rows(gate: Gate, groups: Tensor) -> Tensor | float:
     """Return the threshold of each row; NaN, which nothing reaches, where nothing is promised."""
     if not gate.has_groups:
         return _reachable_threshold(gate.threshold)
-    known = [_reachable_threshold(gate.thresholds.get(name, np.inf)) for name in groups_in_graph(gate)]
-    inside = (groups >= 0) & (groups < len(known))
-    return torch.where(inside, torch.tensor(known, dtype=torch.float64)[torch.where(inside, groups, 0)], torch.nan)
+    thresholds = [_reachable_threshold(gate.thresholds.get(name, np.inf)) for name in groups_in_graph(gate)]
+    is_known = (groups >= 0) & (groups < len(thresholds))
+    places = torch.where(is_known, groups, 0)
+    return torch.where(is_known, torch.tensor(thresholds, dtype=torch.float64)[places], torch.nan)
 
 
 def _reachable_threshold(threshold: float) -> float:

@@ -16,8 +16,8 @@ from onnxscript.optimizer import fold_constants
 from steepslope.errors import SteepslopeError, explained
 from steepslope.nets.classifiers import OPSET
 
-IR_VERSION = 10
-ROWS = "N"
+_IR_VERSION = 10
+_ROWS = "N"
 LARGEST = 2**31 - 1  # bytes of a single file
 
 
@@ -42,26 +42,29 @@ def joined_graphs(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequen
     nodes: list[Any] = []
     initializers: list[Any] = []
     types: dict[str, Any] = {}
+    versions = {"": OPSET}
     for part in parts:
-        graph = _prefixed_graph(_model_of_one_opset(part).graph, f"{part.name}/")
-        for one, mine in part.takes.items():
-            nodes.append(helper.make_node("Identity", [mine], [f"{part.name}/{one}"]))
+        prefix = f"{part.name}/"
+        graph = _prefixed_graph(_model_of_one_opset(part).graph, prefix)
+        takes = {prefix + name: whole for name, whole in part.takes.items()}
+        gives = {prefix + name: whole for name, whole in part.gives.items()}
+        nodes += [helper.make_node("Identity", [whole], [name]) for name, whole in takes.items()]
         nodes += graph.node
+        nodes += [helper.make_node("Identity", [name], [whole]) for name, whole in gives.items()]
         initializers += graph.initializer
-        for one, mine in part.gives.items():
-            nodes.append(helper.make_node("Identity", [f"{part.name}/{one}"], [mine]))
-        named = {f"{part.name}/{one}": mine for one, mine in (*part.takes.items(), *part.gives.items())}
+        named = takes | gives
         for value in (*graph.input, *graph.output):
             if value.name in named:
-                types.setdefault(named[value.name], _renamed_value(value, named[value.name]))
-    graph = helper.make_graph(
-        nodes, "steepslope", [types[name] for name in inputs], [types[name] for name in outputs], initializers
-    )
-    if sum(one.ByteSize() for one in initializers) > LARGEST:
+                whole = named[value.name]
+                types.setdefault(whole, _renamed_value(value, whole))
+        versions |= {opset.domain: opset.version for opset in part.model.opset_import if opset.domain}
+    taken = [types[name] for name in inputs]
+    given = [types[name] for name in outputs]
+    graph = helper.make_graph(nodes, "steepslope", taken, given, initializers)
+    if sum(tensor.ByteSize() for tensor in initializers) > LARGEST:
         raise SteepslopeError("expected less than 2 GiB, which is what an ONNX file can hold, found more", "export")
-    domains = {one.domain: one.version for part in parts for one in part.model.opset_import if one.domain}
-    versions = [helper.make_opsetid(domain, version) for domain, version in {"": OPSET, **domains}.items()]
-    model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
+    opsets = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
     with explained("cannot be put together as an ONNX file", "export", longest=160):
         onnx.checker.check_model(model, full_check=True)
     return model
@@ -78,10 +81,11 @@ def with_folded_constants(model: Any) -> Any:
 def _model_of_one_opset(part: Piece) -> Any:
     """Return a part's model in the version of all, without functions of its own."""
     model = inline_local_functions(part.model)
-    opsets = {one.domain: one.version for one in model.opset_import}
-    if opsets.get("", OPSET) == OPSET:
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    version = opsets.get("", OPSET)
+    if version == OPSET:
         return model
-    with explained(f"cannot be turned from opset {opsets['']} into {OPSET}", part.name, longest=160):
+    with explained(f"cannot be turned from opset {version} into {OPSET}", part.name, longest=160):
         return version_converter.convert_version(model, OPSET)
 
 
@@ -95,9 +99,10 @@ def _prefixed_graph(graph: Any, prefix: str) -> Any:
     for value in (*renamed.input, *renamed.output, *renamed.initializer, *renamed.value_info):
         value.name = prefix + value.name
     for node in renamed.node:
-        node.name = prefix + node.name if node.name else ""
+        if node.name:
+            node.name = prefix + node.name
         for names in (node.input, node.output):
-            names[:] = [prefix + name if name else name for name in names]
+            names[:] = [prefix + name if name else name for name in names]  # a missing input has none
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 attribute.g.CopyFrom(_prefixed_graph(attribute.g, prefix))
@@ -109,5 +114,5 @@ def _renamed_value(value: Any, name: str) -> Any:
     copy = type(value)()
     copy.CopyFrom(value)
     copy.name = name
-    copy.type.tensor_type.shape.dim[0].dim_param = ROWS
+    copy.type.tensor_type.shape.dim[0].dim_param = _ROWS
     return copy

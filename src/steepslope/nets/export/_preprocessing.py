@@ -22,10 +22,15 @@ from steepslope.nets.export._file import COLOUR, GREY
 
 OWN = Opset("steepslope", 1)
 BLOCK = 16  # outputs that see one window of the input
-BITS, UPPER = 4194304.0, 128.0  # 2²², and 2⁷: sums of up to a thousand bytes by either part stay whole in float32
-UPPER_BITS, HALF = 32768.0, 16384.0  # 2²² / 2⁷, and half of that
+BITS = 4194304.0  # 2²²
+UPPER = 128.0  # 2⁷: sums of up to a thousand bytes by the upper or the lower part stay whole in float32
+UPPER_BITS = 32768.0  # 2²² / 2⁷
+HALF = 16384.0  # of that
 MOST = 255.0
-AS_FLOAT, AS_UINT8, AS_INT64, AS_DOUBLE = 1, 2, 7, 11  # types, as ONNX numbers them
+AS_FLOAT = 1  # types, as ONNX numbers them
+AS_UINT8 = 2
+AS_INT64 = 7
+AS_DOUBLE = 11
 
 
 @script(OWN, default_opset=op)
@@ -88,11 +93,11 @@ def _resizing_by_curve(curve: Any, reach: float) -> Any:
     return resized
 
 
-RESIZED: dict[str, Any] = {"bilinear": _resizing_by_curve(bilinear, 1.0), "bicubic": _resizing_by_curve(bicubic, 2.0)}
+_RESIZED: dict[str, Any] = {"bilinear": _resizing_by_curve(bilinear, 1.0), "bicubic": _resizing_by_curve(bicubic, 2.0)}
 
 
 PIXELS = "pixels"
-NEVER = 2**40
+_NEVER = 2**40
 
 
 @script(OWN, default_opset=op)
@@ -124,8 +129,8 @@ def margin(extra: INT64) -> INT64:
 def _resizing_graph(transform: Transform) -> Any:
     """Return the function that resizes images to any size, and keeps a part of the transform's size."""
     height, width = transform.size
-    resized = RESIZED[transform.interpolation]
-    most = 2 if resizes_rows_first() else NEVER
+    resized = _RESIZED[transform.interpolation]
+    most = 2 if _resizes_rows_first() else _NEVER
 
     @script(OWN, default_opset=op)
     def columns(images: UINT8, wide: INT64, left: INT64) -> UINT8:
@@ -162,7 +167,8 @@ def _fitting_graph(transform: Transform) -> Any:
     """Return the function that brings images to the size: (N, H, W, C) -> (N, h, w, C), uint8."""
     if transform.resize == "exact":
         return as_they_are
-    (height, width), along = transform.size, _resizing_graph(transform)
+    height, width = transform.size
+    along = _resizing_graph(transform)
 
     @script(OWN, default_opset=op)
     def squashed(images: UINT8) -> UINT8:
@@ -191,7 +197,7 @@ def _fitting_graph(transform: Transform) -> Any:
     return cropped
 
 
-def resizes_rows_first() -> bool:
+def _resizes_rows_first() -> bool:
     """Return whether Pillow resizes rows before columns where that leaves more than twice as much less to do.
 
     Newer versions do; the axis that comes first is rounded to bytes before the other.
@@ -226,20 +232,15 @@ def channels_of_decoded_images(transforms: Sequence[Transform]) -> int:
     SteepslopeError
         If a net takes neither grey nor colour images, or ones that are resized in a way that has no graph.
     """
-    for one in transforms:
-        if one.channels not in (GREY, COLOUR):
-            raise _preprocessing_refused(
-                f"expected a net that takes grey or colour images, found one of {one.channels} channels"
-            )
-        if one.resize != "exact" and one.interpolation not in RESIZED:
-            raise _preprocessing_refused(
-                f"expected images that are resized by {' or '.join(RESIZED)}, found {one.interpolation}"
-            )
-    return max(one.channels for one in transforms)
-
-
-def _preprocessing_refused(reason: str) -> SteepslopeError:
-    return SteepslopeError(f"{reason}: export the gate alone (--part gate)", "preprocessing")
+    remedy = "export the gate alone (--part gate)"
+    for transform in transforms:
+        if transform.channels not in (GREY, COLOUR):
+            expected = "expected a net that takes grey or colour images"
+            raise SteepslopeError(f"{expected}, found one of {transform.channels} channels: {remedy}", "preprocessing")
+        if transform.resize != "exact" and transform.interpolation not in _RESIZED:
+            expected = f"expected images that are resized by {' or '.join(_RESIZED)}"
+            raise SteepslopeError(f"{expected}, found {transform.interpolation}: {remedy}", "preprocessing")
+    return max(transform.channels for transform in transforms)
 
 
 def preprocessing_graph(transform: Transform, channels: int) -> Any:
@@ -258,9 +259,10 @@ def preprocessing_graph(transform: Transform, channels: int) -> Any:
         pixels = normalised(fitted(recoloured(images)))
         return pixels  # noqa: RET504 (the name is that of the graph's output)
 
-    sides = transform.size if transform.resize == "exact" else ("H", "W")
-    model = prepared.to_model_proto(
-        input_types=[UINT8["N", sides[0], sides[1], channels]],
-        output_types=[FLOAT["N", transform.channels, transform.size[0], transform.size[1]]],
-    )
+    height, width = transform.size
+    takes = UINT8["N", "H", "W", channels]
+    if transform.resize == "exact":
+        takes = UINT8["N", height, width, channels]
+    gives = FLOAT["N", transform.channels, height, width]
+    model = prepared.to_model_proto(input_types=[takes], output_types=[gives])
     return optimize(inline_local_functions(model))

@@ -31,11 +31,11 @@ from steepslope.nets.predict._options import AUTO, ClusterOptions
 from steepslope.outputs import Frame
 from steepslope.predict import GroupOf, Made
 
-NEED = "--engine ray"
-RETRIES = 3  # of a chunk whose actor died
+_NEED = "--engine ray"
+_RETRIES = 3  # of a chunk whose actor died
 SECONDS = 10  # to reach a head that is there; Ray itself would wait for many minutes
-STDERR = 2
-QUIET = {
+_STDERR = 2
+_QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tells nobody that it was used
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS": "0",  # which would be printed when all is over
@@ -53,9 +53,9 @@ def ray_session(options: ClusterOptions) -> Iterator[int]:
     SteepslopeError
         If Ray is not installed, there is no such cluster, or it has no room for an actor.
     """
-    for name, value in QUIET.items():  # they stay: a change while Ray's threads read them could end the process
+    for name, value in _QUIET.items():  # they stay: a change while Ray's threads read them could end the process
         os.environ.setdefault(name, value)
-    ray = require_extra("ray", "ray", NEED)
+    ray = require_extra("ray", "ray", _NEED)
     ours = not ray.is_initialized()
     with redirect_stdout(_WithoutRay(sys.stdout)):
         try:
@@ -78,9 +78,11 @@ def _start_ray(ray: Any, options: ClusterOptions) -> None:
         with explained("no cluster can be joined", options.address, longest=200), _without_stderr_of_ray():
             ray.init(options.address, **common)
         return
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
     wanted = max(cpus, (options.actors or 1) * options.cpus)  # the system shares cores where actors outnumber them
-    with explained("Ray cannot be started here", NEED, longest=200), _without_stderr_of_ray():
+    with explained("Ray cannot be started here", _NEED, longest=200), _without_stderr_of_ray():
         ray.init("local", num_cpus=wanted, include_dashboard=False, **common)
 
 
@@ -99,8 +101,10 @@ def _room_for_actors(resources: dict[str, float], options: ClusterOptions) -> in
         room = min(room, int(resources.get("GPU", 0) / options.gpus))
     if room < 1:
         found = f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
-        wanted = f"{options.cpus} CPUs" + (f" and {options.gpus:g} GPUs" if options.gpus else "")
-        raise SteepslopeError(f"expected a cluster with room for an actor of {wanted}, found {found}", NEED)
+        wanted = f"{options.cpus} CPUs"
+        if options.gpus:
+            wanted += f" and {options.gpus:g} GPUs"
+        raise SteepslopeError(f"expected a cluster with room for an actor of {wanted}, found {found}", _NEED)
     return room
 
 
@@ -108,17 +112,17 @@ def _room_for_actors(resources: dict[str, float], options: ClusterOptions) -> in
 def _without_stderr_of_ray() -> Iterator[None]:
     """Drop what is written to standard error, also by libraries that are not Python; errors are raised all the same."""
     try:
-        kept = os.dup(STDERR)
+        before = os.dup(_STDERR)
     except OSError:  # there is none
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, STDERR)
+        os.dup2(nowhere, _STDERR)
         yield
     finally:
-        os.dup2(kept, STDERR)
-        os.close(kept)
+        os.dup2(before, _STDERR)
+        os.close(before)
         os.close(nowhere)
 
 
@@ -130,7 +134,9 @@ class _WithoutRay(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write text, or drop it."""
-        return len(text) if threading.current_thread().name.startswith("ray_") else self.stream.write(text)
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return self.stream.write(text)
 
     def flush(self) -> None:
         """Flush the stream."""
@@ -156,17 +162,20 @@ def ray_tasks(images: FromImages, shards: Shards) -> list[ChunkTask]:
     SteepslopeError
         If the data set cannot be cut.
     """
-    data, made = images.data, []
+    data = images.data
     if not isinstance(data, Divisible):
         expected = "expected images in files (images:, imagefolder: or paths:)"
         raise SteepslopeError(f"{expected}, found {images.source}, which only one machine can read", "engine")
+    tasks = []
     for path, batches in shards.items():
-        first, last = batches[0][0], batches[-1][-1]
-        chunk, groups = data.subset(np.arange(first, last + 1)), images.groups
+        first = batches[0][0]
+        chunk = data.subset(np.arange(first, batches[-1][-1] + 1))
+        groups = images.groups
         if groups is not None:
             groups = {name: groups[name] for name in map(str, chunk.ids) if name in groups}
-        made.append(ChunkTask(path.name, first, chunk, [[row - first for row in batch] for batch in batches], groups))
-    return made
+        within = [[row - first for row in batch] for batch in batches]
+        tasks.append(ChunkTask(path.name, first, chunk, within, groups))
+    return tasks
 
 
 @dataclass(frozen=True)
@@ -198,19 +207,21 @@ class Actor:
 
     def answer(self, task: ChunkTask) -> ChunkAnswer:
         """Make a chunk."""
-        table, told = None, ""
+        table = None
+        refused = ""
         try:
             if self.error is not None:
                 raise self.error
             images = replace(self.images, data=task.data, groups=task.groups, first=task.first)
             ((_, table),) = images.made({Path(task.name): task.batches}, self.engines)
         except SteepslopeError as error:
-            told = str(error)
-        notices, self.notices[:] = tuple(self.notices), []
-        return ChunkAnswer(task.name, self.name, table, told, notices)
+            refused = str(error)
+        notices = tuple(self.notices)
+        self.notices.clear()
+        return ChunkAnswer(task.name, self.name, table, refused, notices)
 
 
-IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
+_IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
 
 
 def answers_with_notices(answers: Iterable[ChunkAnswer], actors: int, notice: Notice) -> Iterator[ChunkAnswer]:
@@ -261,8 +272,8 @@ class FromCluster(FromImages):
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
             images = ray.put(alone)
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}
-        tries = {"max_restarts": -1, "max_task_retries": RETRIES}
+        tries = {"max_restarts": -1, "max_task_retries": _RETRIES}
         remote = ray.remote(Actor).options(**settings, **tries)
-        pool: Any = ActorPool([remote.remote(images) for _ in range(actors)] * IN_FLIGHT)
+        pool: Any = ActorPool([remote.remote(images) for _ in range(actors)] * _IN_FLIGHT)
         with explained("the cluster failed", "engine ray", longest=300):
             yield from pool.map_unordered(lambda actor, task: actor.answer.remote(task), tasks)

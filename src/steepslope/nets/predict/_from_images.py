@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from steepslope.errors import located
 from steepslope.files import Notice, silent
 from steepslope.gate import REVIEW, Gate
+from steepslope.nets.classifiers import Classifier
 from steepslope.nets.data import ClassNames, Dataset, DatasetSpec, labels_by_name
 from steepslope.nets.extraction import (
     Batches,
@@ -41,12 +42,16 @@ from steepslope.predict import (
 
 def images_to_judge(image_gate: ImageGate, spec: DatasetSpec) -> Dataset:
     """Open the images that a gate is to decide on; raise where two have one id."""
-    classes, classifier = image_gate.gate.classes, image_gate.classifier
+    classes = image_gate.gate.classes
+    classifier = image_gate.classifier
     labels = None if classes is None else labels_by_name(classes)
     images = spec.open(names=ClassNames(labels, classifier.classes, classifier.num_classes))
     with located(str(spec)):
         require_ids_once(images.ids)
     return images
+
+
+_CHOSEN = ("batch_size", "workers", "shard_rows", "backend", "verify")  # for all nets
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,21 +93,25 @@ class FromImages:
         """Return the nets on this process's device: the classifier, and the others."""
         precision = self.image_gate.options.precision
         fabric = single_device(precision)
-        nets = [(self.image_gate.classifier, self.image_gate.options)]
-        nets += [(other.net, other.options(precision)) for other in self.image_gate.others.values()]
-        chosen = [(net, self._options_of_net(options)) for net, options in nets]
-        return [
-            Engine.on(classifier_on_backend(net, options, fabric, notice), options, fabric) for net, options in chosen
-        ]
+
+        def engine(net: Classifier, of_net: ExtractionOptions) -> Engine:
+            options = self._options_of_net(of_net)
+            return Engine.on(classifier_on_backend(net, options, fabric, notice), options, fabric)
+
+        engines = [engine(self.image_gate.classifier, self.image_gate.options)]
+        for other in self.image_gate.others.values():
+            engines.append(engine(other.net, other.options(precision)))
+        return engines
 
     def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
         """Yield chunks with their rows, as the nets make them; a bar counts the images."""
-        runs = [
-            run_shards(shards, engine, self.data, self.source, shown=engine is engines[0], first=self.first)
-            for engine in engines
-        ]
-        for (path, batches), *others in zip(*runs, strict=True):
-            yield path, self._rows_of_chunk(batches, [one for _, one in others])
+        runs = []
+        for number, engine in enumerate(engines):
+            runs.append(run_shards(shards, engine, self.data, self.source, shown=number == 0, first=self.first))
+        for chunks in zip(*runs, strict=True):
+            path = chunks[0][0]
+            batches, *others = [batches for _, batches in chunks]
+            yield path, self._rows_of_chunk(batches, others)
 
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all chunks, in order."""
@@ -112,46 +121,59 @@ class FromImages:
         return plan_shards(self.data, self._options_of_net(self.image_gate.options), folder, ENDING)
 
     def _options_of_net(self, of_net: ExtractionOptions) -> ExtractionOptions:
-        chosen = self.options
-        return replace(
-            of_net, batch_size=chosen.batch_size, workers=chosen.workers, shard_rows=chosen.shard_rows,
-            backend=chosen.backend, verify=chosen.verify, on_error="skip" if chosen.on_error == "keep" else "stop",
-        )  # fmt: skip
+        chosen = {name: getattr(self.options, name) for name in _CHOSEN}
+        if self.options.on_error == "keep":
+            chosen["on_error"] = "skip"
+        return replace(of_net, **chosen)
 
     def _rows_of_chunk(self, batches: Batches, others: Sequence[Batches]) -> Frame:
         """Return the rows of a chunk: those of its images, and of those that a net could not be given, in order."""
-        failed = {row: reason for one in (*others, batches) for batch, _ in one for row, reason in batch.failed}
+        failed: dict[int, str] = {}
+        for batches_of_net in (*others, batches):
+            for batch, _ in batches_of_net:
+                failed.update(batch.failed)
         rows = [row for row in _rows_of_batches(batches) if row not in failed]
-        tables = [self._decisions_of_rows(rows, batches, others)] if rows else []
+        tables = []
+        if rows:
+            tables.append(self._decisions_of_rows(rows, batches, others))
         if failed:  # they are not accepted, and have the reason
-            columns = {
-                "id": [str(self.data.ids[row]) for row in failed],
-                "accepted": [False] * len(failed),
-                "decision": [REVIEW] * len(failed),
-                ERROR: [*failed.values()],
-            }
-            tables.append({name: np.array(column) for name, column in columns.items()})
-        dtypes = {name: column.dtype for table in reversed(tables) for name, column in table.items()}
-        names = [*dict.fromkeys(name for table in tables for name in table)]
-        if self.options.on_error == "keep" and ERROR not in dtypes:
-            dtypes[ERROR] = np.dtype(np.str_)
-            names.append(ERROR)
-        parts = [chunk_with_columns(table, {name: dtypes[name] for name in names}) for table in tables]
+            count = len(failed)
+            ids = self._ids(failed)
+            reasons = np.array(list(failed.values()))
+            review = np.full(count, REVIEW)
+            tables.append({"id": ids, "accepted": np.zeros(count, np.bool_), "decision": review, ERROR: reasons})
         order = np.argsort([*rows, *failed], kind="stable")
-        shared = ([part[name] for part in parts] for name in names)
-        joined = [np.ma.concatenate(column)[order] for column in shared]  # type: ignore[no-untyped-call]
-        return dict(zip(names, joined, strict=True))
+        return _joined_tables(tables, order, self.options.on_error == "keep")
+
+    def _ids(self, rows: Iterable[int]) -> NDArray[np.str_]:
+        ids = self.data.ids
+        return np.array([str(ids[row]) for row in rows])
 
     def _decisions_of_rows(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Frame:
         arrays = _joined_batches(batches, rows)
-        for (name, net), one in zip(self.image_gate.others.items(), others, strict=True):
-            arrays[name] = net.array(arrays["logits"], _joined_batches(one, rows))
-        ids = self.data.ids
-        arrays["ids"] = np.array([str(ids[row]) for row in rows])
+        for (name, net), batches_of_net in zip(self.image_gate.others.items(), others, strict=True):
+            arrays[name] = net.array(arrays["logits"], _joined_batches(batches_of_net, rows))
+        arrays["ids"] = self._ids(rows)
         groups = None if self.groups is None else groups_of_chunk_ids(self.groups, arrays["ids"])
         outputs = self.image_gate.as_outputs(arrays)
         gate = self.image_gate.seeing(self.data)
         return rows_for_chunk(gate.decide_rows(outputs, groups, top=self.options.top, explain=self.options.explain))
+
+
+def _joined_tables(tables: Sequence[Frame], order: NDArray[np.int64], has_errors: bool) -> Frame:
+    """Return the rows of some tables in another order, with the columns of all, and those of errors if any may be."""
+    dtypes: dict[str, np.dtype[Any]] = {}
+    for table in tables:
+        for name, column in table.items():
+            dtypes.setdefault(name, column.dtype)
+    if has_errors:
+        dtypes.setdefault(ERROR, np.dtype(np.str_))
+    parts = [chunk_with_columns(table, dtypes) for table in tables]
+    joined = {}
+    for name in dtypes:
+        column = np.ma.concatenate([part[name] for part in parts])  # type: ignore[no-untyped-call]
+        joined[name] = column[order]
+    return joined
 
 
 def _rows_of_batches(batches: Batches) -> list[int]:
@@ -160,6 +182,6 @@ def _rows_of_batches(batches: Batches) -> list[int]:
 
 def _joined_batches(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the arrays of some of the rows; one net may take an image that another cannot."""
-    names = next(some for _, some in batches if some)
-    kept = np.isin(_rows_of_batches(batches), rows)
-    return {name: np.concatenate([some[name] for _, some in batches if some])[kept] for name in names}
+    parts = [arrays for _, arrays in batches if arrays]
+    is_chosen = np.isin(_rows_of_batches(batches), rows)
+    return {name: np.concatenate([part[name] for part in parts])[is_chosen] for name in parts[0]}

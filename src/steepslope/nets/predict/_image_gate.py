@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 
 BATCH = 64
 FEATURES = "features"
-COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
-Given = str | Classifier | nn.Module | None  # a spec, a classifier, a net from images to logits, or what is recorded
+_RECORDED = ("views", "passes", "precision", "features")  # what a gate's origin tells of the extraction
+_COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
+_Given = str | Classifier | nn.Module | None  # a spec, a classifier, a net from images to logits, or what is recorded
 
 
-def load_gate_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
+def _load_gate_net(record: NetRecord | None, given: _Given, place: str) -> Classifier:
     """Return the net that is given, or else that of the recorded spec; raise unless it is the recorded one.
 
     What is code of one's own has to be given, since no file gets to name code to run. ``place`` names the net in
@@ -59,8 +60,10 @@ def load_gate_net(record: NetRecord | None, given: Given, place: str) -> Classif
     if isinstance(given, nn.Module):
         return _callers_net(record, given, transform, place)
     if given is None and record.spec.startswith(CODE):
-        remedy = "name it yourself" + (f", by --{place} {record.spec}" if place in ("classifier", AUXILIARY) else "")
-        raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: {remedy}", place)
+        refused = f"{record.spec} is code of your own, which no file gets to run: name it yourself"
+        if place in ("classifier", AUXILIARY):
+            refused += f", by --{place} {record.spec}"
+        raise SteepslopeError(refused, place)
     net = given if isinstance(given, Classifier) else _net_by_recorded_spec(record, given, place)
     if net.digest != record.digest:
         raise record.other(net.digest, place)
@@ -90,7 +93,7 @@ def _callers_net(record: NetRecord, net: nn.Module, transform: Transform, place:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class _Pictures:
     """Images in memory as a data set without labels, named by their numbers."""
 
     pictures: Sequence[Picture]
@@ -123,34 +126,40 @@ def pictures_in_memory(images: Any, channels: int = 3) -> list[Picture]:
     if isinstance(images, Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
-        is_single = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*COLOURS, channels))
         if images.ndim not in (2, 3, 4):
             raise SteepslopeError(f"expected (H, W), (H, W, C) or (m, H, W, C), found shape {images.shape}", "images")
-        return [_picture_of_array(images)] if is_single else [_picture_of_array(image) for image in images]
+        if images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*_COLOURS, channels)):
+            images = images[None]
     if not isinstance(images, Iterable) or isinstance(images, str):
         raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
-    pictures = [*images]
-    for other in pictures:
-        if not isinstance(other, Image.Image | np.ndarray):
-            raise SteepslopeError(f"expected PIL images or arrays, found {type(other).__name__} among them", "images")
-    return [_picture_of_array(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
+    pictures = list(images)
+    for picture in pictures:
+        if not isinstance(picture, Image.Image | np.ndarray):
+            found = type(picture).__name__
+            raise SteepslopeError(f"expected PIL images or arrays, found {found} among them", "images")
+    return [_as_in_file(picture) for picture in pictures]
 
 
-def _picture_of_array(array: NDArray[Any]) -> Picture:
-    """Return whole numbers from 0 to 255 as the image that a file of them would be; others stay an array."""
+def _as_in_file(array: Picture) -> Picture:
+    """Return whole numbers from 0 to 255 as the image that a file of them would be; others stay as they are."""
+    if isinstance(array, Image.Image):
+        return array
     if array.ndim not in (2, 3) or array.size == 0:
         raise SteepslopeError(f"expected an image (H, W) or (H, W, C), found shape {array.shape}", "images")
-    channels = {1} if array.ndim == 2 else {array.shape[0], array.shape[-1]}
-    if channels & {*COLOURS}:
+    if array.ndim == 2 or array.shape[0] in _COLOURS or array.shape[-1] in _COLOURS:
         _require_brightness(array)
-    flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
-    seen = flat.dtype == np.uint8 and (flat.ndim == 2 or flat.shape[-1] in COLOURS)
-    return Image.fromarray(flat) if seen else array
+    flat = array
+    if array.ndim == 3 and array.shape[-1] == 1:
+        flat = array[..., 0]
+    if flat.dtype == np.uint8 and (flat.ndim == 2 or flat.shape[-1] in _COLOURS):
+        return Image.fromarray(flat)
+    return array
 
 
 def _require_brightness(array: NDArray[Any]) -> None:
     """Refuse what would silently be another image: wide whole numbers, scaled by their type's largest, and such."""
-    kind, expected = array.dtype, "expected uint8, uint16 or floats in [0, 1]"
+    kind = array.dtype
+    expected = "expected uint8, uint16 or floats in [0, 1]"
     if kind.kind != "f" and kind not in (np.uint8, np.uint16):
         raise SteepslopeError(f"{expected}, found {kind}", "images")
     if kind.kind == "f" and not (array.min() >= 0 and array.max() <= 1):
@@ -158,7 +167,7 @@ def _require_brightness(array: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class OtherNet:
+class _OtherNet:
     """Another net that sees the images: a second backbone, whose features count, or a classifier with an opinion.
 
     ``places`` are those of its classes among the classifier's; None for a backbone.
@@ -169,8 +178,8 @@ class OtherNet:
 
     def options(self, precision: Literal["32", "bf16", "fp16"]) -> ExtractionOptions:
         """Return what is kept of an image."""
-        kept = (FEATURES if self.places is None else NONE,)
-        return ExtractionOptions(evidence=kept, precision=precision, batch_size=BATCH)
+        evidence = FEATURES if self.places is None else NONE
+        return ExtractionOptions(evidence=(evidence,), precision=precision, batch_size=BATCH)
 
     def array(self, logits: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return its array in outputs, next to the classifier's logits (m, K), of what the net gives."""
@@ -189,17 +198,17 @@ class ImageGate:
 
     gate: Gate
     classifier: Classifier
-    others: Mapping[str, OtherNet]
+    others: Mapping[str, _OtherNet]
     options: ExtractionOptions
 
     @classmethod
     def load(
         cls,
         folder: str | Path,
-        classifier: Given = None,
-        auxiliary: Given = None,
+        classifier: _Given = None,
+        auxiliary: _Given = None,
         backbones: Collection[str] = (),
-        opinions: Mapping[str, Given] | None = None,
+        opinions: Mapping[str, _Given] | None = None,
     ) -> Self:
         """Load a gate from its folder, or from where else :meth:`steepslope.gate.Gate.load` takes one, and its nets.
 
@@ -213,22 +222,30 @@ class ImageGate:
 
     @classmethod
     def of(
-        cls, gate: Gate, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
+        cls,
+        gate: Gate,
+        classifier: _Given = None,
+        auxiliary: _Given = None,
+        opinions: Mapping[str, _Given] | None = None,
     ) -> Self:
         """Return a gate with its nets, which are loaded, or given, as :meth:`load` says."""
-        origin, arrays = gate.origin, gate.require_source().arrays
+        origin = gate.origin
+        arrays = gate.require_source().arrays
         evidence = tuple(name for name in EVIDENCE_ARRAYS if name in arrays)
-        recorded: dict[str, Any] = {
-            "views": origin.views, "passes": origin.passes, "precision": origin.precision, "features": origin.features
-        }  # fmt: skip
-        known = {name: value for name, value in recorded.items() if value is not None}
-        options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
+        recorded: dict[str, Any] = {}
+        for name in _RECORDED:
+            if getattr(origin, name) is not None:
+                recorded[name] = getattr(origin, name)
+        options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **recorded)
         named = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
         _require_opinion_nets(origin, arrays, named)
-        net = load_gate_net(origin.classifier, classifier, "classifier")
-        others = {name: _opinion_net(name, gate, named.get(name), net) for name in arrays if is_opinion_array(name)}
+        net = _load_gate_net(origin.classifier, classifier, "classifier")
+        others = {}
+        for name in arrays:
+            if is_opinion_array(name):
+                others[name] = _opinion_net(name, gate, named.get(name), net)
         if AUXILIARY in arrays:
-            others[AUXILIARY] = OtherNet(load_gate_net(origin.auxiliary, auxiliary, AUXILIARY))
+            others[AUXILIARY] = _OtherNet(_load_gate_net(origin.auxiliary, auxiliary, AUXILIARY))
         elif auxiliary is not None:
             raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
         return cls(gate, net, others, options)
@@ -267,7 +284,9 @@ class ImageGate:
     ) -> Decisions:
         """Return what :meth:`predict` does if each image is judged alone, so that no change is noticed."""
         in_memory = self._in_memory(images)
-        gate = self.gate if isinstance(in_memory, Tensor) else self.seeing(in_memory)
+        gate = self.gate
+        if not isinstance(in_memory, Tensor):
+            gate = self.seeing(in_memory)
         return gate.decide_rows(self._outputs_of(in_memory), groups, top=top, explain=explain)
 
     def seeing(self, images: Dataset) -> Gate:
@@ -281,20 +300,19 @@ class ImageGate:
         """Return arrays by name as outputs of the classifier."""
         return ClassifierOutputs.of(arrays, self.gate.classes).of_classifier(self.classifier.digest)
 
-    def _in_memory(self, images: Any) -> Pictures | Tensor:
+    def _in_memory(self, images: Any) -> _Pictures | Tensor:
         """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
-        several = [*images] if isinstance(images, list | tuple) else []
-        if several and all(isinstance(image, Tensor) for image in several):
+        if isinstance(images, list | tuple) and images and all(isinstance(image, Tensor) for image in images):
             with explained("expected tensors (C, H, W) of one shape", "images", (RuntimeError, TypeError)):
-                return torch.stack(several)
+                return torch.stack(list(images))
         if isinstance(images, Tensor):
             return images
-        pictures = Pictures(pictures_in_memory(images, self.classifier.transform.channels))
+        pictures = _Pictures(pictures_in_memory(images, self.classifier.transform.channels))
         if len(pictures) == 0:
             raise SteepslopeError("expected at least one, found none", "images")
         return pictures
 
-    def _outputs_of(self, images: Pictures | Tensor) -> ClassifierOutputs:
+    def _outputs_of(self, images: _Pictures | Tensor) -> ClassifierOutputs:
         """Return the outputs of images in memory, without labels."""
         fabric = single_device(self.options.precision)
         if isinstance(images, Tensor):
@@ -309,7 +327,9 @@ class ImageGate:
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Return tensors as one batch; raise unless they are as the classifier takes them."""
-        batch = images if images.ndim == 4 else images[None]
+        batch = images
+        if images.ndim != 4:
+            batch = images[None]
         transform = self.classifier.transform
         expected = (transform.channels, *transform.size)
         if tuple(batch.shape[1:]) != expected or len(batch) == 0:
@@ -328,7 +348,7 @@ def _opinion_in_errors(array: str) -> str:
     return f"opinion {opinion_of_array(array)}"
 
 
-def _require_opinion_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
+def _require_opinion_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, _Given]) -> None:
     """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
     needed = [name for name in arrays if is_opinion_array(name)]
     for array in given:
@@ -336,40 +356,40 @@ def _require_opinion_nets(origin: Origin, arrays: Collection[str], given: Mappin
         if f"{VOTE}{name}" in needed:
             raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
         if array not in needed:
-            counted = ", ".join(opinion_of_array(name) for name in needed) or "none"
+            counted = ", ".join(map(opinion_of_array, needed)) or "none"
             raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _opinion_in_errors(array))
     for array in needed:
         name = opinion_of_array(array)
-        recorded = array.startswith(OPINION) and name in origin.opinions
-        if not recorded and not isinstance(given.get(array), Classifier):
+        is_recorded = array.startswith(OPINION) and name in origin.opinions
+        if not is_recorded and not isinstance(given.get(array), Classifier):
+            refused = "no net of it is recorded, so images cannot be judged"
             remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
-            raise SteepslopeError(
-                f"no net of it is recorded, so images cannot be judged: {remedy}", _opinion_in_errors(array)
-            )
+            raise SteepslopeError(f"{refused}: {remedy}", _opinion_in_errors(array))
 
 
-def _opinion_net(array: str, gate: Gate, given: Given, classifier: Classifier) -> OtherNet:
+def _opinion_net(array: str, gate: Gate, given: _Given, classifier: Classifier) -> _OtherNet:
     """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
     record = gate.origin.opinions.get(opinion_of_array(array))
-    net = load_gate_net(record, given, _opinion_in_errors(array))
+    net = _load_gate_net(record, given, _opinion_in_errors(array))
     if record is not None and record.places is not None:
-        return OtherNet(net, record.places)
-    mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (classifier, net))
+        return _OtherNet(net, record.places)
     with located(_opinion_in_errors(array)):
-        return OtherNet(
-            net, opinion_class_places(Opinion(mine, classes=gate.classes), Opinion(theirs, classes=net.names))
-        )
+        own = Opinion(np.empty((0, classifier.num_classes or 0)), classes=gate.classes)
+        other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
+        return _OtherNet(net, opinion_class_places(own, other))
 
 
 def _run_on_pictures(
-    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: Pictures
+    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: _Pictures
 ) -> dict[str, NDArray[Any]]:
     def read(rows: slice) -> Tensor:
-        images = [decoded_or_reason(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)]
-        for row, image in enumerate(images, rows.start):
+        images = []
+        for row in range(rows.start, rows.stop):
+            image = decoded_or_reason(pictures, row, classifier.transform)
             if isinstance(image, str):
                 raise unreadable_image(pictures, row, image).within("images")
-        return torch.stack(images)  # type: ignore[arg-type]
+            images.append(image)
+        return torch.stack(images)
 
     return _run_engine(Engine.on(classifier, options, fabric), len(pictures), read)
 

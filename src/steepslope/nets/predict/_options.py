@@ -9,10 +9,10 @@ from steepslope.errors import SteepslopeError
 from steepslope.predict import STDOUT
 
 AUTO = "auto"
-ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}")
+_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}")
 CLUSTER_CHECKS: dict[str, Check] = {
     "engine": choice("local", "ray"),
-    "address": optional(Check("auto or HOST:PORT", lambda one: one == AUTO or bool(ADDRESS.fullmatch(str(one))))),
+    "address": optional(Check("auto or HOST:PORT", lambda one: one == AUTO or bool(_ADDRESS.fullmatch(str(one))))),
     "actors": optional(whole(1)),
     "cpus": whole(1),
     "gpus": number(0),

@@ -11,29 +11,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.files import bar
 from steepslope.heads import HEADS
 from steepslope.nets._seeding import on_threads, seeded
 from steepslope.numerics import blocks, scale_of_columns, single_thread, warm_cosine_rate
 from steepslope.oracle import PIECE_ROWS, ColumnSettings, FitRows
 
-TARGET_STEPS = 3_000
+_TARGET_STEPS = 3_000
 BATCH = 256  # predictions in a step
-WEIGHT_DECAY = 0.1
+_WEIGHT_DECAY = 0.1
 BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
 BLOCK_ROWS = PIECE_ROWS * BLOCK_PIECES
 
 
-class Head(torch.nn.Module):
+class Head(nn.Module):
     """The weights of a head; ``kind`` is a name in :data:`HEADS`."""
 
     def __init__(self, kind: str, width: int) -> None:
         super().__init__()
+        require_known("head", kind, HEADS)
         self.function = HEADS[kind]
         bound = width**-0.5
-        self.weight = torch.nn.Parameter(torch.empty(width).uniform_(-bound, bound))
-        self.bias = torch.nn.Parameter(torch.zeros(()))
+        self.weight = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, representation: Tensor) -> Tensor:
         """Map (n, width) to trust logits (n,)."""
@@ -52,10 +53,11 @@ class OracleNet(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         layers: list[nn.Module] = []
-        for before, after in zip((width, *hidden), hidden, strict=False):
-            layers += [nn.Linear(before, after), nn.ReLU()]
+        for after in hidden:
+            layers += [nn.Linear(width, after), nn.ReLU()]
+            width = after
         self.body = nn.Sequential(*layers)
-        self.head = Head(head, (width, *hidden)[-1])
+        self.head = Head(head, width)
 
     def standardise(self, rows: FitRows) -> None:
         """Take mean and scale from the fit set; a constant column keeps the scale 1."""
@@ -96,9 +98,9 @@ def shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tupl
     all over the set, since neighbouring rows are often of one class. The next block is read while one is in use.
     """
     *whole, last = blocks(rows.n, PIECE_ROWS)
-    shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
-    chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
-    first, *further = chosen
+    shuffled = [whole[index] for index in torch.randperm(len(whole)).tolist()]
+    shuffled.append(last)
+    first, *further = [shuffled[pieces] for pieces in blocks(len(shuffled), BLOCK_PIECES)]
     if not further:  # no thread for it: Python can wait for ever for one that finds no memory
         yield _block(rows, first, mean, scale)
         return
@@ -112,25 +114,23 @@ def shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tupl
 
 
 def _block(rows: FitRows, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    sizes = [piece.stop - piece.start for piece in chosen]
-    halves = rows.halves if rows.n > BLOCK_ROWS else None
-    columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float32 if halves is None else torch.float16)
-    for part, piece in zip(torch.split(columns, sizes), chosen, strict=True):
-        if halves is None:
+    if rows.n > BLOCK_ROWS and rows.halves is not None:
+        columns = torch.from_numpy(np.concatenate([rows.halves[piece] for piece in chosen]))
+    else:
+        sizes = [piece.stop - piece.start for piece in chosen]
+        columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float32)
+        for part, piece in zip(torch.split(columns, sizes), chosen, strict=True):
             values = torch.from_numpy(np.require(rows.read(piece), requirements=["C", "W"]))
             torch.sub(values, mean, out=part).div_(scale)
-        else:
-            part.numpy()[:] = halves[piece]
     return columns, torch.from_numpy(np.concatenate([rows.target[piece] for piece in chosen]))
 
 
 def _minimise_net_loss(
     net: OracleNet, rows: FitRows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings
 ) -> None:
-    epochs = settings.epochs or max(1, round(TARGET_STEPS / math.ceil(rows.n / BATCH)))
-    sizes = [block.stop - block.start for block in blocks(rows.n, BLOCK_ROWS)]
-    steps = epochs * sum(math.ceil(size / BATCH) for size in sizes)
-    optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+    epochs = settings.epochs or max(1, round(_TARGET_STEPS / math.ceil(rows.n / BATCH)))
+    steps = epochs * sum(math.ceil((block.stop - block.start) / BATCH) for block in blocks(rows.n, BLOCK_ROWS))
+    optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=_WEIGHT_DECAY, fused=True)
     cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine_rate((step + 1) / steps))
     with bar("fitting", steps) as progress:
         for columns, target in _batches_for_net(net, rows, epochs):
@@ -144,10 +144,11 @@ def _minimise_net_loss(
 
 def _batches_for_net(net: OracleNet, rows: FitRows, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of all epochs; a fit set of one block is read once."""
-    fits = rows.n <= BLOCK_ROWS
-    kept = list(shuffled_blocks(rows, net.mean, net.scale)) if fits else []
+    in_memory = []
+    if rows.n <= BLOCK_ROWS:
+        in_memory = list(shuffled_blocks(rows, net.mean, net.scale))
     for _ in range(epochs):
-        for columns, target in kept or shuffled_blocks(rows, net.mean, net.scale):
+        for columns, target in in_memory or shuffled_blocks(rows, net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), BATCH):
                 chosen = columns.index_select(0, batch)
                 if chosen.dtype == torch.float16:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from steepslope.nets._seeding import seed_of, seeded
 from steepslope.nets.data import Dataset, Picture, Transform, decoded_or_reason, image_in_pil, unreadable_image
 from steepslope.nets.training._request import Finetuning
 from steepslope.outputs import UNKNOWN
+
+NOT_RUN = torch.empty(0)  # what the classifier sees where it is not run
 
 
 class Example(NamedTuple):
@@ -54,13 +56,17 @@ class Examples(torch.utils.data.Dataset[Example | str]):
 
         def example(image: Picture) -> Example:
             changed = self._augmented(image, epoch, place)
-            seen = torch.empty(0) if self.classifier is None else self.classifier(changed)
+            seen = NOT_RUN
+            if self.classifier is not None:
+                seen = self.classifier(changed)
             if self.oracle is None or self.oracle == self.classifier:  # both see the same
-                return Example(seen, torch.empty(0), torch.tensor(place))
+                return Example(seen, NOT_RUN, torch.tensor(place))
             return Example(self.oracle(changed), seen, torch.tensor(place))
 
-        found = decoded_or_reason(self.data, row, example)
-        return str(unreadable_image(self.data, row, found)) if isinstance(found, str) else found
+        made = decoded_or_reason(self.data, row, example)
+        if isinstance(made, str):
+            return str(unreadable_image(self.data, row, made))
+        return made
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +88,9 @@ class Examples(torch.utils.data.Dataset[Example | str]):
         angle = draw.uniform(-self.recipe.rotate, self.recipe.rotate)
         if self.recipe.rotate:
             image = ImageOps.exif_transpose(image).rotate(angle, Image.Resampling.BILINEAR)
-        return ImageOps.mirror(ImageOps.exif_transpose(image)) if self.recipe.flip and mirror else image
+        if self.recipe.flip and mirror:
+            image = ImageOps.mirror(ImageOps.exif_transpose(image))
+        return image
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,11 @@ class Steps:
     accumulate: int
     epochs: int
     seed: int
+
+    @classmethod
+    def of(cls, recipe: Finetuning, n: int, processes: int) -> Self:
+        """Return the steps of a recipe."""
+        return cls(n, recipe.batch_size, processes, recipe.accumulate, recipe.epochs, recipe.seed)
 
     @property
     def parts(self) -> int:
@@ -128,16 +141,22 @@ class Steps:
 
     def parts_from(self, first: int, rank: int) -> Iterator[tuple[int, list[int]]]:
         """Yield, from step ``first`` on, the epoch and the places of each part that falls to process ``rank``."""
+        mine = slice(rank * self.accumulate, (rank + 1) * self.accumulate)
         for epoch in range(first // self.an_epoch, self.epochs):
             order = np.random.default_rng((self.seed, epoch)).permutation(self.n)
             for index in range(max(0, first - epoch * self.an_epoch), self.an_epoch):
-                batch = order[index * self.batch_size : (index + 1) * self.batch_size]
-                mine = np.array_split(batch, self.parts)[rank * self.accumulate : (rank + 1) * self.accumulate]
-                yield from ((epoch, part.tolist()) for part in mine)
+                start = index * self.batch_size
+                parts = np.array_split(order[start : start + self.batch_size], self.parts)
+                for part in parts[mine]:
+                    yield epoch, part.tolist()
 
 
 def _stacked_examples(items: list[Example | str]) -> Any:
-    return next((item for item in items if isinstance(item, str)), None) or default_collate(items)
+    """Return examples as one; if any could not be had, why that is."""
+    for item in items:
+        if isinstance(item, str):
+            return item
+    return default_collate(items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +172,7 @@ class Features:
         """Yield one process's parts, from step ``first`` on; workers have nothing to do."""
         for _, part in steps.parts_from(first, rank):
             places = torch.tensor(part)
-            yield Example(self.features[places], torch.empty(0), places)
+            yield Example(self.features[places], NOT_RUN, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +192,8 @@ class DroppedFeatures:
 
     def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
         """Yield one process's parts, from step ``first`` on; what is dropped is drawn from the part's number."""
-        for number, part in enumerate(self.inputs.from_step(first, steps, rank, workers), first * steps.accumulate):
+        parts = self.inputs.from_step(first, steps, rank, workers)
+        for number, part in enumerate(parts, first * steps.accumulate):
             with seeded(seed_of(steps.seed, number, rank) % 2**63), torch.no_grad():
                 features, logits = self.run(part.oracle.to(self.device))
             yield Example(features.float(), logits.float(), part.places)
@@ -211,20 +231,18 @@ class LiveTargets:
         """Return is_correct, target, and whether the logits are finite, (m,) each."""
         logits = example.classifier
         if self.net is not None:
-            images = example.classifier if example.classifier.numel() else example.oracle
+            images = example.classifier
+            if not images.numel():  # both nets see the same
+                images = example.oracle
             with torch.no_grad(), self.fabric.autocast():
                 logits = self.net(images)[1].float()
-        return targets_from_logits(logits, self.labels[example.places.to(self.labels.device)], self.loss)
-
-
-def targets_from_logits(logits: Tensor, labels: Tensor, loss: LossSettings) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which predictions are correct, the loss's target for each, and whether the logits are finite, (m,)."""
-    is_correct = logits.argmax(dim=1) == labels
-    target = is_correct
-    if loss.takes_probability:
-        probability = logits.double().softmax(dim=1).gather(1, labels.clamp_min(0)[:, None])[:, 0].float()
-        target = torch.where(labels == UNKNOWN, 0.0, probability)
-    return is_correct, target, logits.isfinite().all(dim=1)
+        labels = self.labels[example.places.to(self.labels.device)]
+        is_correct = logits.argmax(dim=1) == labels
+        target = is_correct
+        if self.loss.takes_probability:
+            of_label = logits.double().softmax(dim=1).gather(1, labels.clamp_min(0)[:, None])
+            target = torch.where(labels == UNKNOWN, 0.0, of_label[:, 0].float())
+        return is_correct, target, logits.isfinite().all(dim=1)
 
 
 Targets = CachedTargets | LiveTargets

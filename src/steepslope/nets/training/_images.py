@@ -5,7 +5,6 @@ What needs Pillow is imported where there are images.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -40,7 +39,9 @@ class ImageFinder:
     def __init__(self, spec: DatasetSpec, classes: tuple[str, ...] | None = None) -> None:
         self.spec = spec
         self.names = ClassNames.by_label(classes)
-        self.splits: Sequence[str | None] = [spec.split] if spec.split else spec.splits or [None]
+        self.splits: Sequence[str | None] = spec.splits or [None]
+        if spec.split:
+            self.splits = [spec.split]
         self.open = cache(lambda split: spec.open(split, self.names))
 
     def __call__(self, ids: Iterable[str] | None) -> tuple[Dataset, NDArray[np.int64]]:
@@ -50,21 +51,23 @@ class ImageFinder:
         """
         from steepslope.nets.data import image_rows_by_id
 
-        failures, found = [], []
+        failures = []
+        with_all = []
         wanted = None if ids is None else list(ids)
-        for data in map(self.open, self.splits):
+        for split in self.splits:
+            data = self.open(split)
             try:
-                found.append((data, image_rows_by_id(data, wanted)))
+                with_all.append((data, image_rows_by_id(data, wanted)))
             except SteepslopeError as error:
                 failures.append(error)
-            if found and not self.spec.is_named:
+            if with_all and not self.spec.is_named:
                 break
-        if not found:
+        if not with_all:
             raise SteepslopeError(f"in {self.spec}: {failures[0]}")
-        if len(found) > 1:
+        if len(with_all) > 1:
             several = "expected one split that has images of these ids, found several"
             raise SteepslopeError(f"in {self.spec}: {several}: name it, as in {self.spec}:{self.splits[-1]}")
-        return found[0]
+        return with_all[0]
 
     def places(self, ids: Sequence[str]) -> list[tuple[Dataset, int] | None]:
         """Return where each image is; None where none has its id, or several have it.
@@ -76,22 +79,23 @@ class ImageFinder:
         SteepslopeError
             If no split can be opened.
         """
-        failures, found = [], []
+        failures = []
+        of_splits = []
         for split in self.splits:
             try:
                 data = self.open(split)
             except SteepslopeError as error:
                 failures.append(error)
                 continue
-            names = [*map(str, data.ids)]
-            row_of = {name: row for row, name in enumerate(names)}
-            repeated = Counter(names)
-            found.append([(data, row_of[name]) if repeated[name] == 1 else None for name in ids])
-            if None not in found[-1]:
+            place_of: dict[str, tuple[Dataset, int] | None] = {}
+            for row, name in enumerate(map(str, data.ids)):
+                place_of[name] = None if name in place_of else (data, row)
+            of_splits.append([place_of.get(name) for name in ids])
+            if None not in of_splits[-1]:
                 break
-        if not found:
+        if not of_splits:
             raise failures[0]
-        return min(found, key=lambda places: places.count(None))
+        return min(of_splits, key=lambda places: places.count(None))
 
 
 def open_images_of_outputs(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:

@@ -5,20 +5,39 @@ Learning rate and momentum are functions of the step: nothing to save, nothing t
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from timm.layers import DropPath
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torchvision.ops import StochasticDepth
 
+from steepslope.errors import SteepslopeError
+from steepslope.files import DIGEST, folder_or_hub_snapshot
+from steepslope.nets import load_weights
 from steepslope.nets.extraction import dropout_layers
-from steepslope.nets.training._on_images import ImageOracleNet
+from steepslope.nets.training._on_images import ImageOracle, ImageOracleNet
 from steepslope.nets.training._request import Finetuning
 from steepslope.numerics import cosine_rate
+from steepslope.oracle import ORACLE, WEIGHTS
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-START, END = 25, 25e4  # one_cycle begins at a 25th of the highest rate and ends at a 250,000th
-MOMENTA = 0.85, 0.95
+# As torch's OneCycleLR: it begins at a 25th of the highest rate, and ends at a 250,000th.
+_START = 25
+_END = 25e4
+_LEAST_MOMENTUM = 0.85
+_MOST_MOMENTUM = 0.95
+
+
+def take_init_weights(oracle: ImageOracle, folder: Path) -> str:
+    """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
+    card = ORACLE.sealed_card(folder_or_hub_snapshot(folder))
+    expected = oracle.card()
+    for name in ("kind", "backbone"):
+        if card.get(name) != expected[name]:
+            raise SteepslopeError(f"init {folder}: expected the {name} {expected[name]!r}, found {card.get(name)!r}")
+    load_weights(oracle.net, folder_or_hub_snapshot(folder) / WEIGHTS)
+    return str(card[DIGEST])
 
 
 def freeze_backbone(net: ImageOracleNet, recipe: Finetuning) -> None:
@@ -32,26 +51,36 @@ def set_layer_modes(net: ImageOracleNet, recipe: Finetuning) -> None:
     net.train()
     if recipe.trainable == "head":
         net.backbone.eval()
-    for layer in net.backbone.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and recipe.batch_norm == "frozen":
-            layer.eval()
-    for layer in [*dropout_layers(net.backbone), *drop_path_layers(net.backbone)]:
-        layer.training = recipe.frozen_dropout != "none" if recipe.trainable == "head" else recipe.dropout
+    if recipe.batch_norm == "frozen":
+        for layer in net.backbone.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.eval()
+    drops = recipe.dropout
+    if recipe.trainable == "head":
+        drops = recipe.frozen_dropout != "none"
+    for layer in _dropping_layers(net.backbone):
+        layer.training = drops
 
 
 def features_stay(net: ImageOracleNet, recipe: Finetuning) -> bool:
     """Return whether the backbone gives the same features of an image each time, since nothing in it is dropped."""
-    return recipe.features_stay or (not can_drop(net.backbone) and replace(recipe, frozen_dropout="none").features_stay)
+    if not _can_drop(net.backbone):
+        recipe = replace(recipe, frozen_dropout="none")
+    return recipe.features_stay
 
 
 def learns_of_dropped(net: ImageOracleNet, recipe: Finetuning) -> bool:
     """Return whether the targets are what a frozen backbone itself gets wrong with dropout."""
-    return recipe.trainable == "head" and recipe.frozen_dropout == "predictions" and can_drop(net.backbone)
+    return recipe.trainable == "head" and recipe.frozen_dropout == "predictions" and _can_drop(net.backbone)
 
 
-def can_drop(net: nn.Module) -> bool:
+def _can_drop(net: nn.Module) -> bool:
     """Return whether a net has layers that drop units or paths."""
-    return bool([*dropout_layers(net), *drop_path_layers(net)])
+    return bool(_dropping_layers(net))
+
+
+def _dropping_layers(net: nn.Module) -> list[nn.Module]:
+    return [*dropout_layers(net), *drop_path_layers(net)]
 
 
 def drop_path_layers(net: nn.Module) -> list[nn.Module]:
@@ -62,9 +91,10 @@ def drop_path_layers(net: nn.Module) -> list[nn.Module]:
 def optimizer_of(recipe: Finetuning, learner: nn.Module) -> Optimizer:
     """Return the recipe's optimizer of what can be trained."""
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-    momentum = {"momentum": recipe.momentum} if optimizer_has_momentum(recipe) else {}
-    kind = OPTIMIZERS[recipe.optimizer]
-    return kind(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **momentum)
+    settings = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    if optimizer_has_momentum(recipe):
+        settings["momentum"] = recipe.momentum
+    return OPTIMIZERS[recipe.optimizer](parameters, **settings)
 
 
 def optimizer_has_momentum(recipe: Finetuning) -> bool:
@@ -84,7 +114,9 @@ def learning_rate_at(recipe: Finetuning, step: int, steps: int) -> float:
     top = recipe.learning_rate
     if recipe.schedule == "one_cycle":
         rising, done = _one_cycle_phase(recipe, step, steps)
-        return _along_cosine(top / START, top, done) if rising else _along_cosine(top, top / END, done)
+        if rising:
+            return _along_cosine(top / _START, top, done)
+        return _along_cosine(top, top / _END, done)
     warm = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
     if recipe.schedule == "constant":
         return top * warm
@@ -95,9 +127,10 @@ def momentum_at(recipe: Finetuning, step: int, steps: int) -> float:
     """Return the momentum of a step: the recipe's, or cycled against the rate."""
     if not recipe.cycle_momentum:
         return recipe.momentum
-    low, high = MOMENTA
     rising, done = _one_cycle_phase(recipe, step, steps)
-    return _along_cosine(high, low, done) if rising else _along_cosine(low, high, done)
+    if rising:
+        return _along_cosine(_MOST_MOMENTUM, _LEAST_MOMENTUM, done)
+    return _along_cosine(_LEAST_MOMENTUM, _MOST_MOMENTUM, done)
 
 
 def _one_cycle_phase(recipe: Finetuning, step: int, steps: int) -> tuple[bool, float]:

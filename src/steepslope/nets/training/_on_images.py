@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError
 from steepslope.files import field, folder_or_hub_snapshot, positive
-from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, loss_parameters
 from steepslope.nets._seeding import seeded
 from steepslope.nets._weights import load_weights
@@ -27,7 +26,7 @@ from steepslope.nets.training._loading import OpenImages, require_allowed_backbo
 from steepslope.oracle import CARD, IMAGES, ORACLE, WEIGHTS, BaseOracle, FitRecord, is_image_oracle
 from steepslope.outputs import ClassifierOutputs
 
-BATCH = 64
+_BATCH = 64
 
 
 class ImageOracleNet(nn.Module):
@@ -38,7 +37,9 @@ class ImageOracleNet(nn.Module):
 
     def __init__(self, backbone: nn.Module, size: tuple[int, int], top: OracleNet) -> None:
         super().__init__()
-        self.backbone, self.size, self.top = backbone, size, top
+        self.backbone = backbone
+        self.size = size
+        self.top = top
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the trust logits, float32."""
@@ -61,12 +62,26 @@ class ImageOracleNet(nn.Module):
         return images if images.shape[-2:] == self.size else interpolate(images, self.size, mode="nearest")
 
 
+def run_on_images(
+    run: Callable[[Tensor], Tensor],
+    net: nn.Module,
+    transform: Transform,
+    images: Dataset,
+    rows: NDArray[np.int64],
+    workers: int = 0,
+) -> Tensor:
+    """Return what ``run`` makes of some rows' images, without a gradient, (m, ...), on the device of a ``net``."""
+    device = next(net.parameters()).device
+    batches = decoded_image_batches(images, rows, transform, _BATCH, workers)
+    with torch.no_grad():
+        return torch.cat([run(batch.to(device)) for batch in batches])
+
+
 def build_image_oracle_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:
     """Put new layers and a head on a backbone; what does not lead to its features, such as its last layer, is frozen.
 
     ``seed`` fixes the new weights.
     """
-    require_known("head", head, HEADS)
     transform = backbone.transform
     images = torch.zeros((2, transform.channels, *transform.size))
     features = backbone.net.requires_grad_(True)(images)[0]
@@ -125,12 +140,12 @@ class ImageOracle(BaseOracle):
         self._require_fitted_for(outputs, self.num_classes)
         if self.images is None:
             raise SteepslopeError("this oracle needs the images: name their data set (--data)")
-        images = self.images(outputs) if callable(self.images) else self.images
+        images = self.images
+        if callable(images):
+            images = images(outputs)
         rows = image_rows_by_id(images, outputs.ids)
-        device = next(self.net.parameters()).device
-        batches = decoded_image_batches(images, rows, self.transform, BATCH, self.workers)
-        with torch.inference_mode():
-            return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
+        z = run_on_images(self.net, self.net, self.transform, images, rows, self.workers)
+        return z.double().cpu().numpy()
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Raise: what a net sees in an image cannot be split by evidence."""
@@ -150,11 +165,9 @@ class ImageOracle(BaseOracle):
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :func:`steepslope.nets.training.load_oracle`."""
-        if not is_image_oracle(folder):
-            raise SteepslopeError(
-                "expected an oracle on images, found one on outputs", folder_or_hub_snapshot(folder) / CARD
-            )
         local = folder_or_hub_snapshot(folder)
+        if not is_image_oracle(folder):
+            raise SteepslopeError("expected an oracle on images, found one on outputs", local / CARD)
         return ORACLE.read(local, lambda card: cls.from_card(local, card, backbones))
 
     @classmethod

@@ -1,7 +1,6 @@
 """From opened sources to one training: an oracle on its backbone, its examples, targets and validation."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +12,10 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.errors import SteepslopeError, UndefinedMetricError
-from steepslope.files import DIGEST, folder_or_hub_snapshot
+from steepslope.errors import SteepslopeError
 from steepslope.losses import LossSettings
-from steepslope.metrics import aupr_error
-from steepslope.nets._weights import load_weights
 from steepslope.nets.classifiers import Classifier, TwoParts, architecture_spec
-from steepslope.nets.data import Dataset, decoded_image_batches, image_rows_by_id, transform_for_data
-from steepslope.nets.extraction import failing_together
+from steepslope.nets.data import Dataset, image_rows_by_id, transform_for_data
 from steepslope.nets.training._examples import (
     CachedTargets,
     DroppedFeatures,
@@ -30,22 +25,25 @@ from steepslope.nets.training._examples import (
     Source,
     Targets,
 )
-from steepslope.nets.training._learner import features_stay, learns_of_dropped
-from steepslope.nets.training._on_images import ImageOracle, build_image_oracle_net
+from steepslope.nets.training._learner import features_stay, learns_of_dropped, take_init_weights
+from steepslope.nets.training._on_images import ImageOracle, build_image_oracle_net, run_on_images
 from steepslope.nets.training._request import FinetuneRequest, Finetuning
-from steepslope.nets.training._sources import BATCH, FitSet, digest_of_outputs, load_net_of_role
-from steepslope.oracle import ORACLE, WEIGHTS, loss_of_settings, require_errors
-from steepslope.outputs import ClassifierOutputs, require_same_class_names
+from steepslope.nets.training._sources import FitSet, digest_of_outputs, load_net_of_role
+from steepslope.oracle import loss_of_settings, require_errors
+from steepslope.outputs import ClassifierOutputs
 
 MOST_BYTES = 2**32  # of what is kept in memory of a fit set
 
 
-def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
-    """Return the AUPR-Error, −inf where no prediction is wrong or none correct."""
-    try:
-        return float(aupr_error(trust_logit, is_correct))
-    except UndefinedMetricError:
-        return -math.inf
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The rows on which epochs are compared: which are correct, (n,), and what gives the trust logits of some rows.
+
+    ``trust_logit`` takes the numbers of rows, (m,), and runs the oracle as it is then: float64 (m,), on the CPU.
+    """
+
+    is_correct: NDArray[np.bool_]
+    trust_logit: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class Training:
     source: Source
     targets: Targets
     loss: Callable[[Tensor, Tensor], Tensor]
-    validation: Callable[[Fabric], float] | None
+    validation: Validation | None
     key: dict[str, Any]
     workers: int = 0
 
@@ -74,27 +72,31 @@ def prepare_training(
     ``init`` is the folder of a trained oracle whose weights it takes.
     """
     workers = request.workers
-    validation = None if recipe.select == "last" else fit_set.validation
     backbone = load_net_of_role(request, "oracle")
     loss = loss_of_settings(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
-    key = {"oracle": [request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
-    key |= {"valid": None if validation is None else digest_of_outputs(validation[1]), "processes": fabric.world_size}
-    key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
+    key: dict[str, Any] = {"oracle": [request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key["valid"] = None
+    compared = None if recipe.select == "last" else fit_set.validation
+    if compared is not None:
+        key["valid"] = digest_of_outputs(compared[1])
+    key["processes"] = fabric.world_size
+    key["recipe"] = recipe.as_json()
+    del key["recipe"]["save_every"]
     key["init"] = None if init is None else take_init_weights(oracle, init)
     fabric.to_device(oracle.net)
-    is_live = fit_set.classifier is not None and not features_stay(oracle.net, recipe)
-    outputs = None if is_live else fit_set.known_outputs(workers)
-    if outputs is not None:
+    outputs = counted = None
+    if fit_set.classifier is None or features_stay(oracle.net, recipe):
+        outputs = counted = fit_set.known_outputs(workers)
         require_errors(outputs)
-    # a live classifier is run once over the images as they are, only to count its errors
-    counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
+    elif loss.needs_counts:  # a live classifier is run once over the images as they are, only to count its errors
+        counted = fit_set.known_outputs(workers)
     source = _source_of_examples(oracle, recipe, fit_set, backbone.names, workers)
     targets = _prepared_targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
-    score = None if validation is None else _validation_of_epochs(oracle, recipe, *validation, workers)
+    validation = None if compared is None else _validation_of_epochs(oracle, recipe, *compared, workers)
     key = json.loads(json.dumps(key))
-    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers)
+    return Training(oracle, recipe, source, targets, loss.bind(counted), validation, key, workers)
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:
@@ -111,17 +113,6 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
     return ImageOracle(net, architecture_spec(backbone), transform, num_classes, recipe.as_json())
 
 
-def take_init_weights(oracle: ImageOracle, folder: Path) -> str:
-    """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
-    card = ORACLE.sealed_card(folder_or_hub_snapshot(folder))
-    expected = oracle.card()
-    for name in ("kind", "backbone"):
-        if card.get(name) != expected[name]:
-            raise SteepslopeError(f"init {folder}: expected the {name} {expected[name]!r}, found {card.get(name)!r}")
-    load_weights(oracle.net, folder_or_hub_snapshot(folder) / WEIGHTS)
-    return str(card[DIGEST])
-
-
 def _source_of_examples(
     oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
 ) -> Source:
@@ -129,78 +120,70 @@ def _source_of_examples(
     if learns_of_dropped(oracle.net, recipe):
         return _dropped_source(oracle, recipe, fit_set, names, workers)
     if features_stay(oracle.net, recipe):
-        return Features(_run_once_on_images(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
-    of_oracle = oracle.transform if recipe.oracle_sees == "image" else None
-    of_classifier = None if fit_set.classifier is None else fit_set.classifier.transform
-    transforms = (None if one is None else transform_for_data(fit_set.data, one) for one in (of_oracle, of_classifier))
-    return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
+        features = run_on_images(oracle.net.features, oracle.net, oracle.transform, fit_set.data, fit_set.rows, workers)
+        return Features(features.float())
+    for_oracle = for_classifier = None
+    if recipe.oracle_sees == "image":
+        for_oracle = transform_for_data(fit_set.data, oracle.transform)
+    if fit_set.classifier is not None:
+        for_classifier = transform_for_data(fit_set.data, fit_set.classifier.transform)
+    return Examples(fit_set.data, fit_set.rows, recipe, for_oracle, for_classifier)
 
 
 def _dropped_source(
     oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
 ) -> DroppedFeatures:
     """Return the source that drops units. Without augmentation, a net of ours runs once up to there, if that fits."""
-    device, backbone = next(oracle.net.parameters()).device, oracle.net.backbone
-    image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
-    classes = oracle.net.features_and_logits(image)[1].shape[1]
-    if classes != fit_set.num_classes:
-        expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
-        raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
-    require_same_class_names("frozen_dropout", fit_set.classes, names)
-    two_parts = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
-    if two_parts and 4 * two_parts.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
-
-        def run(images: Tensor) -> Tensor:
-            return two_parts.before_dropout(oracle.net.resized(images))
-
-        dropout_inputs = _run_once_on_images(run, oracle, fit_set.data, fit_set.rows, workers)
-        return DroppedFeatures(Features(dropout_inputs), two_parts.from_dropout, device)
-    images = Examples(fit_set.data, fit_set.rows, recipe, transform_for_data(fit_set.data, oracle.transform), None)
-    return DroppedFeatures(images, oracle.net.features_and_logits, device)
-
-
-def _run_once_on_images(
-    run: Callable[[Tensor], Tensor], oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int
-) -> Tensor:
-    """Return what a part of an oracle's net makes of images, (n, ...), on its device."""
+    backbone = oracle.net.backbone
     device = next(oracle.net.parameters()).device
-    batches = decoded_image_batches(data, rows, oracle.transform, BATCH, workers)
-    with torch.no_grad():
-        return torch.cat([run(images.to(device)).float() for images in batches])
+    image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
+    fit_set.require_classes_of_backbone(oracle.net.features_and_logits(image)[1].shape[1], names)
+    if isinstance(backbone, TwoParts) and not recipe.augments:
+        size = 4 * backbone.before_dropout(image).numel()
+        if size * len(fit_set.rows) <= MOST_BYTES:
+
+            def run(images: Tensor) -> Tensor:
+                return backbone.before_dropout(oracle.net.resized(images))
+
+            inputs = run_on_images(run, oracle.net, oracle.transform, fit_set.data, fit_set.rows, workers)
+            return DroppedFeatures(Features(inputs.float()), backbone.from_dropout, device)
+    transform = transform_for_data(fit_set.data, oracle.transform)
+    images = Examples(fit_set.data, fit_set.rows, recipe, transform, None)
+    return DroppedFeatures(images, oracle.net.features_and_logits, device)
 
 
 def _prepared_targets(
     known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
 ) -> Targets:
     if known is not None and not same_pass:
-        arrays = known.is_correct, loss.target(known)
-        return CachedTargets(*(torch.from_numpy(array.copy()).to(fabric.device) for array in arrays))
-    live = None if same_pass or fit_set.classifier is None else fit_set.classifier.net.requires_grad_(False)
+        is_correct = torch.from_numpy(known.is_correct.copy())
+        target = torch.from_numpy(loss.target(known).copy())
+        return CachedTargets(is_correct.to(fabric.device), target.to(fabric.device))
+    live = None
+    if fit_set.classifier is not None and not same_pass:
+        live = fit_set.classifier.net.requires_grad_(False)
     return LiveTargets(live, torch.from_numpy(fit_set.labels).to(fabric.device), loss, fabric)
 
 
 def _validation_of_epochs(
     oracle: ImageOracle, recipe: Finetuning, images: Dataset, outputs: ClassifierOutputs, workers: int
-) -> Callable[[Fabric], float]:
-    """Return what scores the oracle as it is then; each process takes some of the rows.
+) -> Validation:
+    """Return the rows on which epochs are compared, and how the oracle is run on them.
 
-    The oracle is run on the images each time, or its top on their features where the backbone is frozen.
+    It is run on the images each time, or its top on their features where the backbone is frozen.
     """
-    on_images, features = oracle.on(images, workers), None
     if recipe.trainable == "head":
-        rows = image_rows_by_id(images, outputs.ids)
-        features = _run_once_on_images(oracle.net.features, oracle, images, rows, workers)
+        places = image_rows_by_id(images, outputs.ids)
+        net = oracle.net
+        features = run_on_images(net.features, net, oracle.transform, images, places, workers).float()
 
-    def score(fabric: Fabric) -> float:
-        z = torch.zeros(len(outputs), dtype=torch.float64)
-        mine = torch.arange(fabric.global_rank, len(z), fabric.world_size)
-        with failing_together(fabric), torch.no_grad():
-            if features is None:
-                z[mine] = torch.from_numpy(on_images.trust_logit(outputs.subset(mine.numpy())))
-            else:
-                z[mine] = oracle.net.top(features[mine.to(features.device)]).double().cpu()
-        total = fabric.all_reduce(z.to(fabric.device), reduce_op="sum")
-        assert isinstance(total, Tensor)
-        return validation_score(total.cpu().numpy(), outputs.is_correct)
+        def trust_logit(rows: Tensor) -> Tensor:
+            z: Tensor = net.top(features[rows.to(features.device)])
+            return z.double().cpu()
+    else:
+        on_images = oracle.on(images, workers)
 
-    return score
+        def trust_logit(rows: Tensor) -> Tensor:
+            return torch.from_numpy(on_images.trust_logit(outputs.subset(rows.numpy())))
+
+    return Validation(outputs.is_correct, trust_logit)

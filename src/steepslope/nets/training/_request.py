@@ -132,8 +132,8 @@ CHECKS: dict[str, Check] = {
 }  # fmt: skip
 
 
-NAME = "name"  # of a stage
-INPUT: dict[str, tuple[Callable[[str], Any], Check]] = {
+_NAME = "name"  # of a stage
+_INPUT: dict[str, tuple[Callable[[str], Any], Check]] = {
     "size": (int, whole(1)),
     "mean": (partial(listed, kind=float), each(number(-1e6, 1e6))),
     "std": (partial(listed, kind=float), each(number(1e-12, 1e6))),
@@ -151,8 +151,8 @@ def parse_input(spec: str) -> dict[str, Any]:
     if "=" not in spec:
         return {"preprocessing": spec}
     changes = {}
-    for name, text in parse_query(f"input?{spec}", INPUT)[1].items():
-        read, check = INPUT[name]
+    for name, text in parse_query(f"input?{spec}", _INPUT)[1].items():
+        read, check = _INPUT[name]
         value: Any = text
         with suppress(ValueError):  # the check refuses what stays text
             value = read(text)
@@ -167,8 +167,8 @@ class FinetuneRequest(Finetuning, Machines):
     Parameters
     ----------
     oracle
-        Classifier spec of the oracle's backbone: timm:NAME, torchvision:NAME, checkpoint:DIR, module:pkg.mod:factory,
-        or net:NAME (one of ours with random weights).
+        Classifier spec of the oracle's backbone: timm:_NAME, torchvision:_NAME, checkpoint:DIR, module:pkg.mod:factory,
+        or net:_NAME (one of ours with random weights).
     data
         Data spec of the images; where it has splits, those rows of the training split that a checkpoint was fitted to.
     classifier
@@ -222,12 +222,11 @@ class FinetuneRequest(Finetuning, Machines):
         if (self.classifier is None) == (self.outputs is None):
             found = "neither" if self.classifier is None else "both"
             raise SteepslopeError(f"classifier and outputs: expected one of the two, found {found}")
-        names = [stage.get(NAME) for stage in self.stages]
+        names = [stage.get(_NAME) for stage in self.stages]
         for name in names:
             if not isinstance(name, str) or not name.replace("-", "").isalnum() or names.count(name) > 1:
-                raise SteepslopeError(
-                    f"stages: expected a name of each, of letters, digits and dashes, once, found {name!r}"
-                )
+                expected = "expected a name of each, of letters, digits and dashes, once"
+                raise SteepslopeError(f"stages: {expected}, found {name!r}")
         _ = self.recipes
         for role in ("oracle", "classifier"):
             self.input_changes(role)
@@ -236,9 +235,28 @@ class FinetuneRequest(Finetuning, Machines):
     def recipes(self) -> dict[str, Finetuning]:
         """The recipe of each stage by its name, or that of the only one under the name ""."""
         base = Finetuning(**{one.name: getattr(self, one.name) for one in fields(Finetuning)})
-        changes = [{key: value for key, value in stage.items() if key != NAME} for stage in self.stages]
-        stages = zip(self.stages, changes, strict=True)
-        return {stage[NAME]: base.changed(some) for stage, some in stages} or {"": base}
+        recipes = {}
+        for stage in self.stages:
+            changes = dict(stage)
+            name = changes.pop(_NAME)
+            recipes[name] = base.changed(changes)
+        return recipes or {"": base}
+
+    @property
+    def first_recipe(self) -> Finetuning:
+        """The recipe of the first stage."""
+        return next(iter(self.recipes.values()))
+
+    @property
+    def selects(self) -> bool:
+        """Whether any stage compares epochs."""
+        return any(recipe.select != "last" for recipe in self.recipes.values())
+
+    @property
+    def machines(self) -> Machines:
+        """On what to run; the precision is the same in all stages."""
+        precision = self.first_recipe.precision
+        return Machines(devices=self.devices, num_nodes=self.num_nodes, precision=precision)
 
     def input_changes(self, role: str) -> dict[str, Any]:
         """Return what to change of the own input of the oracle, or of the classifier, as :func:`parse_input` does."""

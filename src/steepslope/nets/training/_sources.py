@@ -8,28 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.nets.classifiers import Classifier, load_classifier
-from steepslope.nets.data import (
-    Dataset,
-    decoded_image_batches,
-    labels_at,
-    parse_data,
-    read_classes,
-    read_transform,
-    require_image_labels,
-)
+from steepslope.nets.data import Dataset, labels_at, parse_data, read_classes, read_transform, require_image_labels
 from steepslope.nets.extraction import data_by_split
 from steepslope.nets.training._images import HOLDOUT, images_of_outputs
+from steepslope.nets.training._on_images import run_on_images
 from steepslope.nets.training._request import FinetuneRequest
 from steepslope.oracle import FitRecord
 from steepslope.outputs import ClassifierOutputs, RowHashes, require_folders_of_one_classifier, require_same_class_names
 
-BATCH = 64
 TRAIN = "train"
 
 
@@ -78,8 +69,15 @@ class FitSet:
     def known_outputs(self, workers: int) -> ClassifierOutputs:
         """Return the outputs; a live classifier is run once over the images as they are."""
         if isinstance(self.predictor, Classifier):
-            return outputs_of_live_classifier(self.predictor, self.data, self.rows, workers)
+            return _outputs_of_live_classifier(self.predictor, self.data, self.rows, workers)
         return self.predictor
+
+    def require_classes_of_backbone(self, count: int, names: tuple[str, ...] | None) -> None:
+        """Raise unless a backbone that predicts ``count`` classes, by these names, predicts the fit set's."""
+        if count != self.num_classes:
+            expected = f"expected a backbone that predicts the classifier's {self.num_classes} classes"
+            raise SteepslopeError(f"{expected}, found one of {count}", "frozen_dropout")
+        require_same_class_names("frozen_dropout", self.classes, names)
 
     def record(self) -> FitRecord:
         """Return what an oracle remembers of the fit set; of a live classifier's, not which rows they were."""
@@ -106,7 +104,7 @@ def fit_set_to_train_on(request: FinetuneRequest, fabric: Fabric) -> FitSet:
     fit_set = open_fit_set(request)
     if fit_set.classifier is not None:
         fabric.to_device(fit_set.classifier.net)
-    if all(recipe.select == "last" for recipe in request.recipes.values()):
+    if not request.selects:
         return fit_set
     return replace(fit_set, validation=_open_validation(request, fit_set))
 
@@ -125,7 +123,8 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if request.classes is None else read_classes(Path(request.classes))
     named = data_by_split(classifier, spec, names)
-    data, classifier = named.get(TRAIN) or named[""], classifier.named(names)
+    data = named.get(TRAIN) or named[""]
+    classifier = classifier.named(names)
     classifier.agreed_classes(data.classes, str(spec))
     if len(data) == 0:
         raise SteepslopeError(f"{spec}: expected images, found none")
@@ -148,22 +147,22 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
     spare = fit_set.spare
     if spare is None or fit_set.classifier is None:
         raise SteepslopeError("select: expected outputs to compare epochs on (--valid), found none")
-    return spare, outputs_of_live_classifier(fit_set.classifier, spare, np.arange(len(spare)), request.workers)
+    rows = np.arange(len(spare))
+    return spare, _outputs_of_live_classifier(fit_set.classifier, spare, rows, request.workers)
 
 
 def digest_of_outputs(outputs: ClassifierOutputs) -> str:
     """Return the SHA-256 of logits and labels, in hex."""
-    logits, labels = (np.ascontiguousarray(array).tobytes() for array in (outputs.logits, outputs.labels))
-    return hashlib.sha256(logits + labels).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(outputs.logits).data)
+    digest.update(np.ascontiguousarray(outputs.labels).data)
+    return digest.hexdigest()
 
 
-def outputs_of_live_classifier(
+def _outputs_of_live_classifier(
     classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int
 ) -> ClassifierOutputs:
     """Return a classifier's outputs on some images, as they are."""
-    device = next(classifier.net.parameters()).device
-    batches = decoded_image_batches(data, rows, classifier.transform, BATCH, workers)
-    with torch.inference_mode():
-        parts = [classifier.net(images.to(device))[1].float().cpu().numpy() for images in batches]
+    net = classifier.net
+    logits = run_on_images(lambda images: net(images)[1], net, classifier.transform, data, rows, workers)
     ids = np.array([str(data.ids[row]) for row in rows])
-    return ClassifierOutputs(np.concatenate(parts), labels_at(data.labels, rows), ids=ids)
+    return ClassifierOutputs(logits.float().cpu().numpy(), labels_at(data.labels, rows), ids=ids)

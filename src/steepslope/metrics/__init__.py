@@ -4,12 +4,12 @@ Higher confidence means more trustworthy. Correct predictions are the positive c
 (precision-recall, FPR at a TPR), count one half (AUC), or contribute the expectation over their random order (AURC,
 AUGRC, E-AURC, NAURC).
 
-- ``_ranking``: one sort, the counts of correct and wrong predictions at each distinct confidence, and sums over errors.
-- ``_measures``: every metric, by name in the dict ``METRICS``, and the distances of Gaussians.
-- ``_intervals``: the bootstrap, with intervals, paired differences and p-values.
-- ``_selective``: selective risk: the risk-coverage curve, operating points, the confusion, groups with Fisher's test,
+- ``ranking``: one sort, the counts of correct and wrong predictions at each distinct confidence, and sums over errors.
+- ``measures``: every metric, by name in the dict ``METRICS``, and the distances of Gaussians.
+- ``intervals``: the bootstrap, with intervals, paired differences and p-values.
+- ``selective``: selective risk: the risk-coverage curve, operating points, the confusion, groups with Fisher's test,
   and the scales of confidences.
-- ``_paper``: the paper's variants (``PAPER_METRICS``).
+- ``paper``: the paper's variants (``PAPER_METRICS``).
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
 """Images and nets: data sets, classifiers, extraction, training, export, and predictions on images.
 
 Needs PyTorch. It uses the packages on arrays, and none of them uses it. ``ImageGate`` decides on images;
-``ImageOracle`` is an oracle that sees them. ``_seeding``: PyTorch's draws and threads in a block of code. ``_weights``:
+``ImageOracle`` is an oracle that sees them. ``seeding``: PyTorch's draws and threads in a block of code. ``weights``:
 a net's weights in files, and what a killed training needs to go on.
 """
 

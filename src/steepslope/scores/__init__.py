@@ -1,11 +1,11 @@
 """Post-hoc scores: confidences computed from a classifier's outputs, each after the paper that its class names.
 
-- ``_score``: the base class: how a score declares its needs, and stores what it learnt.
-- ``_logits``: scores that learn nothing.
-- ``_fitted``: scores that learn a temperature, or the power of a norm, from errors.
-- ``_neighbors``: scores that look up the nearest features.
-- ``_moments``: scores on means and deviations of the training features.
-- ``_own``: a user's function or object.
+- ``score``: the base class: how a score declares its needs, and stores what it learnt.
+- ``logits``: scores that learn nothing.
+- ``fitted``: scores that learn a temperature, or the power of a norm, from errors.
+- ``neighbors``: scores that look up the nearest features.
+- ``moments``: scores on means and deviations of the training features.
+- ``own``: a user's function or object.
 
 Confidences are in log space, so they do not saturate into ties. A new score is one class and its entry in ``SCORES``:
 the command line, the tables, the oracles' evidence, exported files and the contract tests follow.

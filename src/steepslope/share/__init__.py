@@ -1,7 +1,7 @@
 """A gate or an oracle for others: its own files with a model card, in a folder or on the Hugging Face Hub.
 
-``_sharing``: which files are shared, and the card, whose prose is ``model_card.md.jinja``. ``_signatures``: who vouches
-for them, and copies that were checked; ``_options``: whose are required.
+``sharing``: which files are shared, and the card, whose prose is ``model_card.md.jinja``. ``signatures``: who vouches
+for them, and copies that were checked; ``options``: whose are required.
 """
 
 import lazy_loader

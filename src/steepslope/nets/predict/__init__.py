@@ -1,7 +1,7 @@
 """Decisions on images.
 
-``_image_gate``: a gate with its nets, loaded and run. ``_from_images`` takes a data set in chunks, and ``_cluster``
-does that with Ray. ``_options``: what can be chosen.
+``image_gate``: a gate with its nets, loaded and run. ``from_images`` takes a data set in chunks, and ``cluster``
+does that with Ray. ``options``: what can be chosen.
 """
 
 import lazy_loader

@@ -35,7 +35,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "fused oracle": (oracles.FusedSettings, oracles.FUSED_CHECKS),
     "oracle": (oracles.OracleSettings, oracles.COLUMN_CHECKS),
     "finetuning": (request.Finetuning, request.CHECKS),
-    "classifier": (training.ClassifierTraining, training.CLASSIFIER_CHECKS),
+    "classifier": (training.ClassifierTraining, training._CLASSIFIER_CHECKS),
     "machines": (extraction.Machines, extraction.MACHINE_CHECKS),
     "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
     "predictions": (predict.PredictOptions, predict.CHECKS),

@@ -7,11 +7,11 @@ FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
 setup: .venv/installed
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml lab/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "steepslope needs Python >= 3.11; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --editable lab
 	touch $@
 
 demo: setup
@@ -38,14 +38,14 @@ docs: .venv/installed-docs
 	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 .venv/installed-docs: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]' --editable lab
 	touch $@
 
 # The fast tests on the lowest versions that pyproject.toml allows, in an environment of their own: half an hour, 4 GB.
 lowest:
 	$(PYTHON) -m venv runs/lowest
 	$(PYTHON) .ci/lowest.py > runs/lowest/constraints.txt
-	runs/lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint runs/lowest/constraints.txt
+	runs/lowest/bin/python -m pip install --quiet --editable '.[dev]' --editable lab --constraint runs/lowest/constraints.txt
 	OMP_NUM_THREADS=1 runs/lowest/bin/python -m pytest -n auto -m "not slow" tests
 
 # What a change must pass: lint, types, the site, all tests and doctests. Branch coverage is that of `make test`: counting it makes

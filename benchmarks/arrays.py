@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.timing import Comparison, median_seconds, medians_in_turn
 from steepslope import ClassifierOutputs
 from steepslope.metrics import evaluate
-from steepslope.nets.seeding import on_threads
+from steepslope.nets import on_threads
 from steepslope.oracle import FusedOracle
 from steepslope.scores import TrustScore
 

@@ -15,10 +15,9 @@ from imagecorruptions import corrupt
 from PIL import Image
 
 from benchmarks.timing import Comparison, medians_in_turn
-from steepslope.lab.shifts.corruptions import Corruption
-from steepslope.lab.shifts.writing import write_shifted
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_data
+from steepslope.nets.data import Shifted, parse_data
+from steepslope_lab.shifts.corruptions import Corruption
+from steepslope_lab.shifts.writing import write_shifted
 
 CHEAP = ("gaussian_noise", "impulse_noise", "speckle_noise", "defocus_blur", "motion_blur", "snow", "fog", "contrast",
          "pixelate", "jpeg_compression")  # fmt: skip

@@ -15,22 +15,13 @@ import torch
 from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, median_seconds, medians_in_turn
 from steepslope import ClassifierOutputs, Oracle
-from steepslope.gate import Gate
-from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import IMAGES
-from steepslope.nets.export.graphs import joined_graphs
-from steepslope.nets.export.nets import LOGITS, net_piece, preparing_piece
-from steepslope.nets.extraction.engine import Engine, classifier_on_backend
-from steepslope.nets.extraction.machines import launched_processes
-from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.predict.image_gate import ImageGate
-from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
-from steepslope.oracle import FusedOracle
-from steepslope.oracle.evidence.registry import EVIDENCE
-from steepslope.oracle.fused_fit import FusedFit
-from steepslope.oracle.handover import FeatureHandover
-from steepslope.oracle.pooling import Pool
+from steepslope.gate import ConfidenceSource, Gate
+from steepslope.nets.export import IMAGES, LOGITS, export_gate, joined_graphs, net_piece, preparing_piece
+from steepslope.nets.extraction import Engine, ExtractionOptions, classifier_on_backend, launched_processes
+from steepslope.nets.predict import ImageGate
+from steepslope.numerics import LinearPool, OpinionPool
+from steepslope.oracle import FeatureHandover, FusedFit, FusedOracle, Pool
+from steepslope.oracle.evidence import EVIDENCE
 
 REFERENCES, NET_ROWS, SIDE = 50_000, 2_000, 256
 FREE_INPUTS: dict[str, int] = {"logits": 1, "neighbors": 3, "feature_opinion": 1}  # with as many opinions each

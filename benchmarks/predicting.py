@@ -21,21 +21,14 @@ from PIL import Image
 
 from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, medians_in_turn
-from steepslope.gate import Gate
-from steepslope.gate.confidence_source import Origin
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.extraction.extraction import extract_to_folder
-from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.predict.cluster import FromCluster
-from steepslope.nets.predict.from_images import FromImages
-from steepslope.nets.predict.image_gate import ImageGate
-from steepslope.nets.predict.options import ClusterOptions
+from steepslope.gate import Gate, Origin
+from steepslope.nets.classifiers import Classifier
+from steepslope.nets.data import parse_data
+from steepslope.nets.extraction import ExtractionOptions, extract_to_folder
+from steepslope.nets.predict import ClusterOptions, FromCluster, FromImages, ImageGate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.chunks import Made
-from steepslope.predict.options import PredictOptions
-from steepslope.predict.prediction_file import predict_to_file
+from steepslope.predict import Made, PredictOptions, predict_to_file
 
 FIT_ROWS, BATCH = 2_000, 32
 EVIDENCE = ("features",)  # what the free budget needs, and so what is extracted, too

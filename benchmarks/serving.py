@@ -25,12 +25,10 @@ from PIL import Image
 
 from benchmarks.nets import LITE0, load, spec_of
 from benchmarks.timing import Comparison
-from steepslope.gate import Gate
-from steepslope.gate.confidence_source import NetRecord, Origin
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
-from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.gate import Gate, NetRecord, Origin
+from steepslope.nets.classifiers import Classifier
+from steepslope.nets.export import ExportedGate, export_gate
+from steepslope.nets.predict import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 

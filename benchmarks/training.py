@@ -20,19 +20,20 @@ from benchmarks.nets import load
 from benchmarks.timing import Comparison
 from steepslope import ClassifierOutputs, Oracle
 from steepslope.losses import LOSSES, PAPER_LOSSES, steep_slope
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.data.images import Images, image_row_ids
-from steepslope.nets.extraction.extraction import extract
-from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.training.columns import OracleNet, fit_oracle_net
-from steepslope.nets.training.launch import stages_of_request
-from steepslope.nets.training.loop import finetune
-from steepslope.nets.training.prepare import prepare_training
-from steepslope.nets.training.request import FinetuneRequest
-from steepslope.nets.training.sources import fit_set_to_train_on
-from steepslope.numerics.threads import single_thread
-from steepslope.oracle.column_net import FitRows
-from steepslope.oracle.settings import ColumnSettings
+from steepslope.nets.classifiers import Classifier
+from steepslope.nets.data import Images, image_row_ids
+from steepslope.nets.extraction import ExtractionOptions, extract
+from steepslope.nets.training import (
+    FinetuneRequest,
+    OracleNet,
+    finetune,
+    fit_oracle_net,
+    fit_set_to_train_on,
+    prepare_training,
+    stages_of_request,
+)
+from steepslope.numerics import single_thread
+from steepslope.oracle import ColumnSettings, FitRows
 
 BATCH, BLOCK, GOAL = 256, 10_000, 200_000
 CLASSES = 10
@@ -89,9 +90,13 @@ def cached_against_live(
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         _write_images(home / "images", rows, side).save(home / "outputs")
-        shape: dict[str, Any] = {"oracle_size": side, "epochs": epochs, "data": f"imagefolder:{home / 'images'}"}
-        live: dict[str, Any] = {"classifier": f"module:benchmarks.nets:{classifier}", "classifier_size": side}
-        live |= {"classifier_mean": (0.5,) * 3, "classifier_std": (0.25,) * 3}
+        shape: dict[str, Any] = {
+            "oracle_input": f"size={side}",
+            "epochs": epochs,
+            "data": f"imagefolder:{home / 'images'}",
+        }
+        live: dict[str, Any] = {"classifier": f"module:benchmarks.nets:{classifier}"}
+        live["classifier_input"] = f"size={side}&mean=0.5&std=0.25"
         cached: dict[str, Any] = {"outputs": str(home / "outputs")}
         _finetune_seconds(**shape, **cached)
         ours, theirs = (min(_finetune_seconds(**shape, **source) for _ in range(2)) for source in (cached, live))

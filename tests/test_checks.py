@@ -11,20 +11,20 @@ import pytest
 
 from steepslope.checks import Check, choice, each, number, optional, plain, require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts import options as shifts
 from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
-from steepslope.nets.classifiers import options as training
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.augmentation import Augmented
-from steepslope.nets.data.specs import holdout_split, parse_data
-from steepslope.nets.extraction import options as extraction
-from steepslope.nets.predict import options as cluster
-from steepslope.nets.training import request
-from steepslope.oracle import FusedOracle, Oracle, settings as oracles
-from steepslope.predict import options as predict
-from steepslope.promise import objectives
-from steepslope.scores.neighbors import KNNDistance
+from steepslope.nets.classifiers import _options as training
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._augmentation import Augmented
+from steepslope.nets.data._specs import holdout_split, parse_data
+from steepslope.nets.extraction import _options as extraction
+from steepslope.nets.predict import _options as cluster
+from steepslope.nets.training import _request as request
+from steepslope.oracle import FusedOracle, Oracle, _settings as oracles
+from steepslope.predict import _options as predict
+from steepslope.promise import _objectives as objectives
+from steepslope.scores._neighbors import KNNDistance
+from steepslope_lab.shifts import options as shifts
 from tests.conftest import make_outputs
 
 uint8: Any = np.uint8  # to mypy, NumPy's integers are no int

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from steepslope.cli.parser import parser_options_of
-from steepslope.cli.serve import serve
-from steepslope.serve import limits
+from steepslope.cli._parser import parser_options_of
+from steepslope.cli._serve import serve
+from steepslope.serve import _limits as limits
 from tests.linters import require_clean
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +101,7 @@ def test_names_and_ports_fit_together() -> None:
 
 
 def test_probes_ask_routes_that_are_there() -> None:
-    source = (ROOT / "src" / "steepslope" / "serve" / "app.py").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "steepslope" / "serve" / "_app.py").read_text(encoding="utf-8")
     routes = set(re.findall(r'add_api_route\("([^"]+)"', source))
     probes = ("startupProbe", "readinessProbe", "livenessProbe")
     asked = {CONTAINER[probe]["httpGet"]["path"] for probe in probes}

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import ChangedWarning, FewErrorsWarning
 from steepslope.metrics import auroc
-from steepslope.nets.data.specs import parse_data
+from steepslope.nets.data._specs import parse_data
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 
@@ -246,27 +246,42 @@ def test_the_map_of_the_code_is_the_tree() -> None:
             wings[[*wings][-1]].append(line.split()[0])
         else:
             wings[line.split()[0].rstrip("/")] = []
-    trees = {"": [*wings], **{wing: inside for wing, inside in wings.items() if inside}}
-    contracts = [one for one in contract["contracts"] if one["type"] == "layers"]
+    trees = {"src/steepslope": [wing for wing in wings if wing != "lab"]}
+    trees |= {"src/steepslope/nets": wings["nets"], "lab/src/steepslope_lab": wings["lab"]}
+    contracts = [one for one in contract["contracts"] if one["type"] == "layers" and "containers" in one]
     for (wing, shown), layers in zip(trees.items(), contracts, strict=True):
-        source = ROOT / "src" / "steepslope" / wing
+        source = ROOT / wing
         packages = {path.parent.name for path in source.glob("*/__init__.py")}
-        modules = {path.name for path in source.glob("*.py")} - {"__init__.py"}
+        modules = {re.sub(r"^_(?!_)", "", path.name) for path in source.glob("*.py")} - {"__init__.py"}
         assert sorted(one.rstrip("/") for one in shown) == sorted(packages | modules)
-        assert [one.removesuffix(".py").rstrip("/") for one in shown] == layers["layers"][::-1]
+        layer_names = [layer if wing.endswith("/steepslope") else layer.lstrip("_") for layer in layers["layers"]]
+        assert [one.removesuffix(".py").rstrip("/") for one in shown] == layer_names[::-1]
+
+
+def test_nobody_imports_the_files_of_another_package() -> None:
+    """What a package lends to the others, they take from the package, so that its files can change."""
+    imported = re.compile(r"^\s*from (steepslope\.[\w.]*\b_[a-z]\w*) import", re.MULTILINE)
+    for path in [path for folder in ("src", "lab/src") for path in (ROOT / folder).rglob("*.py")]:
+        for module in imported.findall(path.read_text(encoding="utf-8")):
+            package = ROOT / "src" / Path(*module.split(".")[:-1])
+            assert package in path.parents, (path, module)
 
 
 def test_every_package_names_its_files() -> None:
     shown = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where things are")[1]
-    for package in (ROOT / "src" / "steepslope").rglob("*/__init__.py"):
+    packages = [
+        *(ROOT / "src" / "steepslope").rglob("*/__init__.py"),
+        *(ROOT / "lab" / "src" / "steepslope_lab").rglob("*/__init__.py"),
+    ]
+    for package in packages:
         text = package.read_text(encoding="utf-8")
-        stems = [path.stem for path in package.parent.glob("[a-z]*.py")]
+        stems = [path.stem.lstrip("_") for path in package.parent.glob("*[a-z].py")]
         for where in (text, shown):
-            assert [stem for stem in stems if not re.search(rf"\b{stem}\b", where)] == [], package
+            assert [stem for stem in stems if not re.search(rf"(?<![a-z])_?{stem}\b", where)] == [], package
 
 
 def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> None:
-    from steepslope.lab.paper.preset import paper_preset_names
+    from steepslope_lab.paper.preset import paper_preset_names
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     claims = [re.split(r" ?\| ?", line)[1:-1] for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
@@ -322,7 +337,7 @@ def test_folders_of_results_and_targets_of_make_are_there(page: str) -> None:
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
-    from steepslope.lab.paper.tables import published_numbers
+    from steepslope_lab.paper.tables import published_numbers
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+?) \|", text))
@@ -337,11 +352,11 @@ def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
 
 
 def test_every_entry_of_a_registry_is_documented() -> None:
-    from steepslope.lab.shifts.corruptions import CORRUPTIONS
-    from steepslope.lab.shifts.distortions import DISTORTIONS
-    from steepslope.nets.data.specs import shift_parsers
+    from steepslope.nets.data._specs import shift_parsers
     from steepslope.oracle.evidence import EVIDENCE
     from steepslope.scores import SCORES
+    from steepslope_lab.shifts.corruptions import CORRUPTIONS
+    from steepslope_lab.shifts.distortions import DISTORTIONS
 
     shifts, oracles = ((DOCS / name).read_text(encoding="utf-8") for name in ("shifts.md", "oracles.md"))
     distortions = shifts.split("## Distortions")[1].split("## ")[0]

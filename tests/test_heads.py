@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steepslope.heads import HEADS, linear_head, signed_distance
-from steepslope.nets.training.columns import Head
+from steepslope.nets.training._columns import Head
 
 
 def test_signed_distance_ignores_the_length_of_the_normal() -> None:

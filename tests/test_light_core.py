@@ -21,8 +21,8 @@ class NoTorch:  # None in its place would be taken for the library by those who 
             raise ModuleNotFoundError("No module named 'torch'", name=name)
 
 sys.meta_path.insert(0, NoTorch())
-from steepslope.cli.main import main
-from steepslope.numerics import small_net
+from steepslope.cli._main import main
+from steepslope.numerics import _small_net as small_net
 small_net.LEAST_STEPS, small_net.EPOCHS = 30, 1
 codes = [main(words.split()) for words in sys.argv[1:]]
 print(codes)

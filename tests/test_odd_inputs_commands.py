@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import files_below, make_outputs
 
 FIT = "fit --oracle paper --epochs 1 --out OUT --outputs HOME/"
 EVALUATE = "evaluate --bootstrap 0 --out OUT --outputs HOME/"
-FINETUNE = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --out OUT "
+FINETUNE = "finetune --oracle net:digits-net --oracle-input mean=0.5&std=0.5 --out OUT "
 LOST = "fit --oracle paper --epochs 1 --out HOME/oracle --replace --outputs HOME/"
 FUSED = "fit --out OUT --outputs HOME/fit.npz "
 CASES: list[tuple[str, str, int]] = [

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from tests.images import folder_of
 
 TINY = "--classifier module:tests.tiny_nets:tiny"  # 3 classes, colour, 8 x 8, all of its input known

@@ -34,7 +34,7 @@ FILES = {
     }
 }
 COMMANDS = """import sys
-from steepslope.cli.main import COMMANDS, main
+from steepslope.cli._main import COMMANDS, main
 
 for name in COMMANDS:
     try:
@@ -44,14 +44,15 @@ for name in COMMANDS:
 print([main(words.split()) for words in sys.argv[1:]])
 """
 # Commands that need an extra, each with the line's last words.
-TORCH, PILLOW = (f"this command needs {name}: pip install 'steepslope[nets]'" for name in ("torch", "PIL"))
+TORCH = "this command needs torch: pip install 'steepslope[nets]'"
+LAB = "{} needs steepslope-lab: pip install 'steepslope[lab]'"
 SIGN = "this command needs cryptography: pip install 'steepslope[sign]'"
 NEEDING = {
     "demo --out demo": TORCH,
     "extract --classifier timm:resnet18 --data digits --out images": TORCH,
-    "shift corrupt --data digits --kind fog --severity 1 --out fog": PILLOW,
+    "shift corrupt --data digits --kind fog --severity 1 --out fog": LAB.format("shift"),
     "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": TORCH,
-    "reproduce table1 --preset digits --out tables": PILLOW,
+    "reproduce table1 --preset digits --out tables": LAB.format("reproduce"),
     "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[nets]'",
     "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
     "sign gate --key key.pem": SIGN,

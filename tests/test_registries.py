@@ -17,24 +17,24 @@ import pytest
 
 import steepslope
 from steepslope.checks import number
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.losses import LOSSES, cross_entropy
 from steepslope.metrics import auroc
-from steepslope.nets.export.agreement import require_agreement
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
-from steepslope.numerics.formulas import float64, log_softmax, namespace_of
-from steepslope.numerics.log_space import is_class
+from steepslope.nets.export._agreement import require_agreement
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate
+from steepslope.numerics._formulas import float64, log_softmax, namespace_of
+from steepslope.numerics._log_space import is_class
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.base import BaseOracle
+from steepslope.oracle._base import BaseOracle
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.evidence.states import Evidence, State
+from steepslope.oracle.evidence._states import Evidence, State
 from steepslope.outputs import ARRAYS, ClassifierOutputs
-from steepslope.outputs.arrays import INTEGERS, Array
+from steepslope.outputs._arrays import INTEGERS, Array
 from steepslope.scores import SCORES, Score
-from steepslope.scores.score import Rows
+from steepslope.scores._score import Rows
 from tests.conftest import make_complete, make_outputs
 
 

@@ -10,11 +10,13 @@ import yaml
 from packaging.requirements import Requirement
 
 import steepslope
+import steepslope_lab
 from tests.linters import require_clean
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
+LAB = tomllib.loads((ROOT / "lab" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEV = "pip install '.[dev]'"
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -24,7 +26,7 @@ RECIPE = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="ut
 
 def test_all_files_name_one_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == RECIPE["context"]["version"] == steepslope.__version__
+    assert citation["version"] == RECIPE["context"]["version"] == steepslope.__version__ == steepslope_lab.__version__
     assert citation["license"] == RECIPE["about"]["license"] == PROJECT["license"]
 
 
@@ -40,6 +42,7 @@ def test_the_recipe_needs_what_the_package_needs() -> None:
 def test_the_lowest_versions_are_those_that_are_declared() -> None:
     """Each library of an extra for users has one lowest version, whichever extra asks for it."""
     extras = {name: lines for name, lines in PROJECT["optional-dependencies"].items() if name not in ("dev", "docs")}
+    extras["lab"] = LAB["dependencies"]
     bounds: dict[str, set[str]] = {}
     for line in [*PROJECT["dependencies"], *(line for lines in extras.values() for line in lines)]:
         library = re.fullmatch(r"([\w-]+)(?:\[.*\])?(?:>=([\w.]+))?", line)

@@ -12,14 +12,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from steepslope import Gate, Oracle
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.losses import LOSSES
-from steepslope.oracle.evidence.registry import EVIDENCE
+from steepslope.oracle.evidence._registry import EVIDENCE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.comparison import why_comparison_unpaired
-from steepslope.report.evaluation import UnknownRows, evaluate_predictions
-from steepslope.report.page import html_page
-from steepslope.report.runs import read_run
+from steepslope.report._comparison import why_comparison_unpaired
+from steepslope.report._evaluation import UnknownRows, evaluate_predictions
+from steepslope.report._page import html_page
+from steepslope.report._runs import read_run
 from steepslope.scores import SCORES
 from tests.conftest import make_complete
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from steepslope.nets.data.transforms import Transform
+from steepslope.nets.data._transforms import Transform
 
 COLOUR = Transform((8, 8), (0.5,) * 3, (0.5,) * 3)
 

@@ -60,7 +60,7 @@ class Blocking:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 BLOCKED = set(sys.argv[1].split(","))
 sys.meta_path.insert(0, Blocking())
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 sys.exit(main(sys.argv[2:]))
 """
 EXTRAS = {

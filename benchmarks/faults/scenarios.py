@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from benchmarks.faults.process import run
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.score_benchmark.frozen import load_frozen_pairs, save_frozen_pairs
+from steepslope.score_benchmark import load_frozen_pairs, save_frozen_pairs
 
 CLASSES, FEATURES = 4, 6
 PHOTOS = 24
@@ -63,7 +63,7 @@ PREDICT = "predict --gate gate --outputs new --out"
 CHUNKS = "--data images:photos --batch-size 4 --shard-rows 8 --verify --out"
 OF_IMAGES = f"predict --gate image-gate --backend torch {CHUNKS}"
 FINETUNE = (
-    f"finetune --oracle {RANDOM_NET} --oracle-mean 0.5 --oracle-std 0.5 --data digits --outputs seen/holdout "
+    f"finetune --oracle {RANDOM_NET} --oracle-input mean=0.5&std=0.5 --data digits --outputs seen/holdout "
     "--epochs 1 --batch-size 128 --out tuned"
 )
 CORRUPT = "shift corrupt --data idx:scans:test --kind fog --severity"

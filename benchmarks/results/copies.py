@@ -19,9 +19,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope import TrustedClassifier
-from steepslope.cli.main import run_command
-from steepslope.numerics import small_net
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.cli import run_command
+from steepslope.numerics import _small_net as small_net
+from steepslope.report import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -16,11 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.metrics import METRICS
-from steepslope.metrics.intervals import Difference, Estimate, resample
-from steepslope.metrics.measures import measures_at
-from steepslope.metrics.ranking import rank_rows
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.metrics import METRICS, Difference, Estimate, measures_at, rank_rows, resample
+from steepslope.report import Cell, Grid, grid_in_markdown
 
 NAMES = ("auc", "aurc", "augrc", "fpr_at_95tpr", "aupr_error", "aupr_success")
 MEASURES = {name: measures_at(0, 0)[name] for name in NAMES}

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli.main import run_command
-from steepslope.gate.change import ACCEPT_NOTHING
-from steepslope.monitor.audit import (
+from steepslope.cli import run_command
+from steepslope.gate import ACCEPT_NOTHING
+from steepslope.monitor import (
+    Marked,
     follow_audit,
     harm_found_by_audit,
     latest_audited_labels,
     limit_by_audit,
     risk_interval_by_audit,
 )
-from steepslope.monitor.state import Marked
-from steepslope.predict.audit import audit_chances
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.predict import audit_chances
+from steepslope.report import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

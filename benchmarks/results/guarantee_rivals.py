@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from scipy.stats import binom
 
-from steepslope.lab.benchmark import promises
-from steepslope.numerics.binomial import binomial_tail
-from steepslope.promise.certificate import rows_needed
-from steepslope.promise.draws import promised_threshold
-from steepslope.promise.sequence import Above, threshold_sequence
+from steepslope.numerics import binomial_tail
+from steepslope.promise import Above, promised_threshold, rows_needed, threshold_sequence
+from steepslope_lab.benchmark import promises
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

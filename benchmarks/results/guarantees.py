@@ -22,9 +22,9 @@ from benchmarks.results.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.results.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
-from steepslope.cli.main import run_command
-from steepslope.lab.paper.tables import grouped_rows
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.cli import run_command
+from steepslope.report import Cell, Grid, grid_in_markdown
+from steepslope_lab.paper.tables import grouped_rows
 
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)
 BLOCK = 200  # draws; those of the first block are MAPIE's too, which is slow

@@ -17,18 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli.main import run_command
-from steepslope.files.folders import read_json
-from steepslope.gate import Gate
-from steepslope.gate.decisions import likeliest_class
-from steepslope.lab.benchmark.preset import Preset, read_evidence_preset
-from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
-from steepslope.lab.paper.tables import grouped_rows
-from steepslope.monitor import Monitor
-from steepslope.monitor.monitor import LABELS
-from steepslope.numerics.binomial import binomial_interval
-from steepslope.promise.calibration import CalibrationRows
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.cli import run_command
+from steepslope.files import read_json
+from steepslope.gate import Gate, likeliest_class
+from steepslope.monitor import LABELS, Monitor
+from steepslope.numerics import binomial_interval
+from steepslope.promise import CalibrationRows
+from steepslope.report import Cell, Grid, grid_in_markdown
+from steepslope_lab.benchmark.preset import Preset, read_evidence_preset
+from steepslope_lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
+from steepslope_lab.paper.tables import grouped_rows
 
 CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",

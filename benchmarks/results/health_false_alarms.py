@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli.main import run_command
+from steepslope.cli import run_command
 from steepslope.gate import Gate
-from steepslope.monitor import Monitor
-from steepslope.monitor.monitor import LABELS
-from steepslope.promise.calibration import CalibrationRows
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.monitor import LABELS, Monitor
+from steepslope.promise import CalibrationRows
+from steepslope.report import Cell, Grid, grid_in_markdown
 
 POPULATION = 1_000_000
 SIZES, DELTA = (300, 5_000), 0.05

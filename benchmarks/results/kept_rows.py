@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from steepslope.files.folders import read_json, staged_folder, write_json
+from steepslope.files import read_json, staged_folder, write_json
 
 ROWS = "rows.json"
 TABLE = "table.md"

@@ -24,8 +24,8 @@ from PIL import Image
 from tests.serve.live import LiveProcess, running
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli.main import run_command
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.cli import run_command
+from steepslope.report import Cell, Grid, grid_in_markdown
 
 GIB = 1 << 30
 LARGE = 4000, 3000  # pixels of a picture

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli.main import run_command
+from steepslope.cli import run_command
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from steepslope.cli.main import run_command
-from steepslope.nets.data.specs import parse_data
+from steepslope.cli import run_command
+from steepslope.nets.data import parse_data
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
               "immunohistochemistry", "colorwheel")  # fmt: skip

@@ -19,10 +19,10 @@ from benchmarks.faults.kinds import FAULTS, Bench, killed
 from benchmarks.faults.process import claim_buffers
 from benchmarks.faults.scenarios import SCENARIOS, make_home
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli.main import run_command
+from steepslope.cli import run_command
 from steepslope.errors import require_known
-from steepslope.files.folders import digest_of, fingerprint
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.files import digest_of, fingerprint
+from steepslope.report import Cell, Grid, grid_in_markdown
 
 LOG = "rows.jsonl"
 LONG = 2.0  # seconds; a command that takes longer is disturbed less often

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from steepslope.cli.main import run_command
+from steepslope.cli import run_command
 
 WIDTH = 1180
 LAST = "[data-chart=risk-coverage]"  # the chart that is the last in the picture

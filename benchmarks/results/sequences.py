@@ -23,18 +23,18 @@ from benchmarks.results.guarantee_rivals import first_rows
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
 from steepslope.checks import require, whole
-from steepslope.cli.main import run_command
-from steepslope.lab.paper.tables import grouped_rows
-from steepslope.numerics.binomial import binomial_tail
-from steepslope.promise.certificate import rows_needed
-from steepslope.promise.sequence import (
+from steepslope.cli import run_command
+from steepslope.numerics import binomial_tail
+from steepslope.promise import (
     Above,
     StartThreshold,
     find_start_thresholds,
     find_start_thresholds_at,
+    rows_needed,
     rows_of_start_thresholds,
 )
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.report import Cell, Grid, grid_in_markdown
+from steepslope_lab.paper.tables import grouped_rows
 
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05
 COARSE = 20  # thresholds of Bonferroni and Holm

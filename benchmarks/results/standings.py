@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steepslope.cli.main import run_command
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
-from steepslope.score_benchmark.standing import FUSED, MCP, SCORE, Estimate, checked_submission, difference_cell
+from steepslope.cli import run_command
+from steepslope.report import Cell, Grid, grid_in_markdown
+from steepslope.score_benchmark import FUSED, MCP, SCORE, Estimate, checked_submission, difference_cell
 
 NOTE = (
     "Means over ten pairs, with 95 % intervals. AUC in points, AURC in thousandths, where lower is better. Ahead and "

@@ -20,15 +20,15 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.checks import require, whole
-from steepslope.cli.main import run_command
+from steepslope.cli import run_command
 from steepslope.errors import RowsWarning
-from steepslope.lab.paper.tables import grouped_rows
-from steepslope.numerics.log_space import top_log_odds
+from steepslope.numerics import top_log_odds
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.calibration import ProbabilityMap
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
-from steepslope.score_benchmark.frozen import FrozenPair, load_frozen_pairs
+from steepslope.promise import ProbabilityMap
+from steepslope.report import Cell, Grid, grid_in_markdown
+from steepslope.score_benchmark import FrozenPair, load_frozen_pairs
+from steepslope_lab.paper.tables import grouped_rows
 
 M = 500  # rows of a stream at most; a third of those that are not calibrated on, where these are fewer than 1,500
 STEEPNESS = 1.5  # of weights by a standardised number

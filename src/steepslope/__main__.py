@@ -8,7 +8,7 @@ def program() -> int:
     try:
         import gc
 
-        from steepslope.cli.main import main
+        from steepslope.cli import main
 
         code = main()
         gc.freeze()  # skips the collection of imported modules, so the process ends a second earlier

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from steepslope.numerics.formulas import Array, namespace_of
+from steepslope.numerics import Array, namespace_of
 
 HeadFunction = Callable[[Array, Array, Array], Array]
 

@@ -19,11 +19,10 @@ from functools import partial
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.checks import Check, number, plain, require
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.numerics.formulas import Array, clipped, namespace_of
+from steepslope.numerics import Array, Bools, Singles, clipped, namespace_of
 from steepslope.theory import decision_probability
 
 Loss = Callable[..., Array]
@@ -281,7 +280,7 @@ class LossSettings:
         """The probability of being correct above which a well-fitted trust logit is > 0, in (0, 1)."""
         return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
 
-    def target(self, predictions: Any) -> NDArray[np.float32] | NDArray[np.bool_]:
+    def target(self, predictions: Any) -> Singles | Bools:
         """Return the target for trust logits (n,), given predictions such as :class:`ClassifierOutputs`."""
         if self.takes_probability:
             return np.asarray(predictions.true_class_probability, dtype=np.float32)

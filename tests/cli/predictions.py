@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from tests.conftest import Captured, make_outputs
 
 ROWS = 40  # images as files

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
-from steepslope.monitor import Monitor, counting
+from steepslope.cli._main import main
+from steepslope.monitor import Monitor, _counting as counting
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.audit import AUDIT, CHANCE, audit_chances
+from steepslope.predict._audit import AUDIT, CHANCE, audit_chances
 from tests.cli.predictions import predict, refuses, watch, write_labels
 from tests.conftest import Captured
 

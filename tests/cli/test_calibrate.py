@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pytest
 
-from steepslope.cli.calibrate import read_class_mix_to_calibrate
-from steepslope.cli.main import main
+from steepslope.cli._calibrate import read_class_mix_to_calibrate
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate._confidence_source import ConfidenceSource
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.cli.predictions import refuses

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.comparison import names_of_compared_runs
+from steepslope.report._comparison import names_of_compared_runs
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, make_outputs
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from steepslope.cli.main import COMMANDS, main
+from steepslope.cli._main import COMMANDS, all_commands, main
 from tests.conftest import Captured
 
 INTERRUPTED = """
 import sys
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
-        if name == "steepslope.cli.parser":
+        if name == "steepslope.cli._parser":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupting())
 from steepslope.__main__ import program
@@ -89,7 +89,7 @@ def test_the_extras_that_help_names_are_there() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {
         name: re.findall(r"Needs: pip install 'steepslope\[(\w+)\]'", one.__doc__ or "")
-        for name, one in COMMANDS.items()
+        for name, one in all_commands().items()
     }
     needed = {name: extras for name, extras in needed.items() if extras}
     assert set(needed) == {"export", "push", "serve", "sign", "shift corrupt", "shift recolor"}

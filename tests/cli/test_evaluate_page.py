@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report import evaluation
+from steepslope.report import _evaluation as evaluation
 from steepslope.scores import SCORES
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, make_outputs

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, make_complete

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
+from steepslope.gate._storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict import prediction_file
-from steepslope.predict.audit import AUDIT, CHANCE, audit_chances
+from steepslope.predict import _prediction_file as prediction_file
+from steepslope.predict._audit import AUDIT, CHANCE, audit_chances
 from steepslope.scores import MCP
-from steepslope.serve.monitoring import ServedMonitor
+from steepslope.serve._monitoring import ServedMonitor
 from tests.cli.predictions import RISK, predicted, refuses, watch, write_labels
 from tests.conftest import Captured, make_outputs
 

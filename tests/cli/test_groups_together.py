@@ -10,11 +10,11 @@ import pyarrow.csv as pc
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.copies import rows_together
+from steepslope.outputs._copies import rows_together
 from steepslope.scores import MCP
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, make_outputs

@@ -16,11 +16,11 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.audit import AUDIT
+from steepslope.predict._audit import AUDIT
 from steepslope.scores import MCP
 from tests.cli.predictions import LABELLED, NEW, refuses, watch
 from tests.conftest import Captured

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import predicted, refuses

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import COMMANDS, run_command
-from steepslope.cli.parser import FURTHER, loss_options, parser_options_of, showing_first
+from steepslope.cli._main import COMMANDS, all_commands, run_command
+from steepslope.cli._parser import FURTHER, loss_options, parser_options_of, showing_first
 from steepslope.heads import HEADS
-from steepslope.lab.paper.experiment import experiment_names
-from steepslope.lab.paper.preset import paper_preset_names
-from steepslope.lab.shifts.corruptions import CORRUPTIONS
 from steepslope.losses import LOSSES, loss_parameters
-from steepslope.nets.classifiers.nets import NETS
-from steepslope.nets.classifiers.specs import CLASSIFIERS
-from steepslope.nets.data.specs import DATASETS
-from steepslope.nets.extraction.options import EVIDENCE_ARRAYS, VIEW_NAMES
+from steepslope.nets.classifiers._nets import NETS
+from steepslope.nets.classifiers._specs import CLASSIFIERS
+from steepslope.nets.data._specs import DATASETS
+from steepslope.nets.extraction._options import EVIDENCE_ARRAYS, VIEW_NAMES
+from steepslope.oracle._fused_fit import LEVELS
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.fused_fit import LEVELS
 from steepslope.scores import SCORES
+from steepslope_lab.paper.experiment import experiment_names
+from steepslope_lab.paper.preset import paper_preset_names
+from steepslope_lab.shifts.corruptions import CORRUPTIONS
 from tests.conftest import Captured
 
 SEEN: list[tuple[Any, ...]] = []
@@ -191,7 +191,7 @@ def test_help_shows_the_first_options_and_help_all_the_others_in_groups(
 
 
 def test_each_command_shows_at_most_eight_options_first_those_that_are_required_among_them() -> None:
-    for name, function in COMMANDS.items():
+    for name, function in all_commands().items():
         options = parser_options_of(function)
         first = [option.name for option in options if not option.group]
         assert 0 < len(first) <= 8, name
@@ -210,7 +210,7 @@ def test_help_names_every_entry_of_a_registry() -> None:
     for fits_on, option in {"nothing": "scores", "errors": "fit", "reference": "reference"}.items():
         choices["evaluate", option] = [name for name, score in SCORES.items() if score.fits_on == fits_on]
     for (name, option), entries in choices.items():
-        (text,) = (one.help for one in parser_options_of(COMMANDS[name]) if one.name == option)
+        (text,) = (one.help for one in parser_options_of(all_commands()[name]) if one.name == option)
         assert [one for one in entries if not re.search(rf"(?<![\w-]){one}(?![\w-])", text)] == [], (name, option)
 
 
@@ -234,7 +234,7 @@ def test_losses_agree_on_the_defaults_of_parameters_that_they_share() -> None:
 
 
 def test_every_option_of_every_command_is_documented_once() -> None:
-    for name, function in COMMANDS.items():
+    for name, function in all_commands().items():
         options = parser_options_of(function)
         assert len({option.name for option in options}) == len(options), name
         assert [option.name for option in options if not option.help] == [], name

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import BACKBONE, ROWS, predict, predicted, refused

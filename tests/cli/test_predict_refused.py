@@ -11,9 +11,9 @@ import pandas
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.predict.from_images import images_to_judge
-from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.predict._from_images import images_to_judge
+from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import ROWS, of_another_classifier, predict, refuses
 from tests.conftest import Captured

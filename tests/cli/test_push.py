@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import main
-from steepslope.files import hub
+from steepslope.cli._main import main
+from steepslope.files import _hub as hub
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import Captured

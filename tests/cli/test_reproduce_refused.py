@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from tests.cli.predictions import refuses
 from tests.conftest import Captured
 

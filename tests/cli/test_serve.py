@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.serve.server import open_server_socket
+from steepslope.serve._server import open_server_socket
 from tests.cli.predictions import refuses
 from tests.conftest import Captured
 from tests.serve.live import running

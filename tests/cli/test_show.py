@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
-from steepslope.nets.export.exporting import export_gate
+from steepslope.gate._storage import digest_of_gate
+from steepslope.nets.export._exporting import export_gate
 from steepslope.scores import SCORES
 from tests.cli.predictions import LABELLED
 from tests.conftest import Captured, make_outputs

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from tests.conftest import Captured
 
 COLUMNS = ["judge", "p(true)"]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from steepslope import FusedOracle, Gate
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.benchmark_sets import read_idx
-from steepslope.nets.data.image_files import ImageFiles
-from steepslope.nets.data.images import image_as_bytes
-from steepslope.nets.data.transforms import decoded_or_reason
+from steepslope.nets.data._benchmark_sets import read_idx
+from steepslope.nets.data._image_files import ImageFiles
+from steepslope.nets.data._images import image_as_bytes
+from steepslope.nets.data._transforms import decoded_or_reason
 from steepslope.scores import MCP
 from tests.conftest import make_outputs, write_idx
 from tests.serve.models import drawn, encoded, image_gate

@@ -21,7 +21,7 @@ import pytest
 from huggingface_hub import constants, file_download
 from huggingface_hub.utils.tqdm import progress_bar_states
 
-from steepslope.files import hub
+from steepslope.files import _hub as hub
 
 TOKEN = "hf_of_the_tests"
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from steepslope.files.artifact import DIGEST, MADE, Artifact
-from steepslope.files.folders import read_json
+from steepslope.files._artifact import DIGEST, MADE, Artifact
+from steepslope.files._folders import read_json
 
 INNER = Artifact("an inner thing", "inner.json")
 OUTER = Artifact("a thing", "card.json", varying=("b", "inside"), optional="c", inside="inside/inner.json")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
-from steepslope.files.folders import LOCK, locked
-from steepslope.nets.training.loop import HISTORY
-from steepslope.numerics import small_net
+from steepslope.cli._main import main
+from steepslope.files._folders import LOCK, locked
+from steepslope.nets.training._loop import HISTORY
+from steepslope.numerics import _small_net as small_net
 from tests.conftest import contents as all_contents, make_outputs, write_idx
 
 Change = Callable[[Path], None]  # other contents of the inputs, under the same names

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.files import cache
-from steepslope.files.cache import DIGEST, cache_folder, read_cache, write_cache
+from steepslope.files import _cache as cache
+from steepslope.files._cache import DIGEST, cache_folder, read_cache, write_cache
 
 KEY, OTHER = "a" * 64, "b" * 64
 

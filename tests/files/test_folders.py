@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import made_by_command
-from steepslope.files.folders import fingerprint
-from steepslope.oracle.settings import OracleSettings
+from steepslope.files._artifact import made_by_command
+from steepslope.files._folders import fingerprint
+from steepslope.oracle._settings import OracleSettings
 
 
 def test_contents_count_or_sizes_times_and_places_do(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files import hub
-from steepslope.files.artifact import made_by_command
-from steepslope.files.hub import folder_or_hub_snapshot, hub_snapshot, repository_and_revision, upload_to_hub
+from steepslope.files import _hub as hub
+from steepslope.files._artifact import made_by_command
+from steepslope.files._hub import folder_or_hub_snapshot, hub_snapshot, repository_and_revision, upload_to_hub
 from tests.conftest import contents
 from tests.files.hub_server import Repo, served, speaking_to
 from tests.refusal import refusal

@@ -15,13 +15,13 @@ import pytest
 from filelock import FileLock
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import LOCK, locked
+from steepslope.files._folders import LOCK, locked
 
 COUNT = """
 import json, os, sys
 from pathlib import Path
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import locked
+from steepslope.files._folders import locked
 folder, left, overlaps = Path(sys.argv[1]), 50, 0
 flag, state = folder.parent / "inside", folder.parent / "state.json"
 while left:
@@ -42,7 +42,7 @@ sys.exit(overlaps > 0)
 """
 HOLD = """
 import sys, time
-from steepslope.files.folders import locked
+from steepslope.files._folders import locked
 with locked(sys.argv[1]):
     print(1, flush=True)
     time.sleep(60)

@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files import memory
-from steepslope.files.memory import free_memory
-from steepslope.nets.data.benchmark_sets import read_idx
-from steepslope.nets.data.images import decode_image
-from steepslope.outputs.options import ReadingOptions
-from steepslope.outputs.table import TableBlocks
+from steepslope.files import _memory as memory
+from steepslope.files._memory import free_memory
+from steepslope.nets.data._benchmark_sets import read_idx
+from steepslope.nets.data._images import decode_image
+from steepslope.outputs._options import ReadingOptions
+from steepslope.outputs._table import TableBlocks
 
 GIBI = 1 << 30
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
 def test_a_limit_of_the_address_space_is_seen() -> None:
-    code = "from steepslope.files.memory import free_memory; print(free_memory())"
+    code = "from steepslope.files._memory import free_memory; print(free_memory())"
     limited = subprocess.run(
         ["prlimit", f"--as={2 * GIBI}", sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -9,7 +9,7 @@ import threading
 import pytest
 from tqdm import tqdm
 
-from steepslope.files.progress import bar, say
+from steepslope.files._progress import bar, say
 
 
 class Watched(io.StringIO):

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files import memory
-from steepslope.files.folders import read_json
+from steepslope.files import _memory as memory
+from steepslope.files._folders import read_json
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.options import ReadingOptions
+from steepslope.outputs._options import ReadingOptions
 from tests.files.sealing import INNER, OUTER, WRITE, write
 
 

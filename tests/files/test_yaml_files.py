@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
+from steepslope.files._yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 from tests.refusal import refusal
 
 

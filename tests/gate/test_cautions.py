@@ -14,9 +14,9 @@ from sklearn.frozen import FrozenEstimator
 from steepslope import TrustedClassifier
 from steepslope.errors import CautionWarning
 from steepslope.gate import Gate
-from steepslope.numerics import small_net
+from steepslope.numerics import _small_net as small_net
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.cautions import (
+from steepslope.oracle._cautions import (
     COPIED,
     JOINED,
     RENUMBERED,

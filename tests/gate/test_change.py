@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from steepslope import TrustedClassifier
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.adapting import LEAST_LABELS, risks_to_try, split_to_adapt
-from steepslope.gate.change import ACCEPT_NOTHING, verdict_on_batch
+from steepslope.gate._adapting import LEAST_LABELS, risks_to_try, split_to_adapt
+from steepslope.gate._change import ACCEPT_NOTHING, verdict_on_batch
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.change import CHANGED, HEALTHY
+from steepslope.promise._change import CHANGED, HEALTHY
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from steepslope.errors import ChangedWarning, RepeatedRowsWarning, SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.decisions import Decisions
+from steepslope.gate._decisions import Decisions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP

@@ -13,9 +13,9 @@ import pytest
 
 from steepslope import FusedOracle, Gate
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import DIGEST, MADE
-from steepslope.files.folders import digest_of
-from steepslope.gate.storage import GATE
+from steepslope.files._artifact import DIGEST, MADE
+from steepslope.files._folders import digest_of
+from steepslope.gate._storage import GATE
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.promise.certify import certify
-from steepslope.promise.rows import split_rows
-from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise._certify import certify
+from steepslope.promise._rows import split_rows
+from steepslope.promise._sequence import threshold_sequence
 from tests.promise.references import Rows, distinct_rows, rows_with_ties
 
 THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.gate import Gate
-from steepslope.gate.decisions import REVIEW
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
-from steepslope.numerics import small_net
+from steepslope.gate._decisions import REVIEW
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate
+from steepslope.numerics import _small_net as small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.serve.served import served_file
+from steepslope.serve._served import served_file
 from tests.cli.predictions import predict
 from tests.nets.export.rows import run
 

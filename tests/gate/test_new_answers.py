@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle

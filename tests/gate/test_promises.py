@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from steepslope.gate import Gate
-from steepslope.promise.certify import certify_true_classes
-from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise._certify import certify_true_classes
+from steepslope.promise._sequence import threshold_sequence
 
 Floats = NDArray[np.float64]
 GRID = 20_000

@@ -14,9 +14,9 @@ import pytest
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.confidence_source import ORACLE, UNRECORDED, ConfidenceSource, Origin
-from steepslope.gate.storage import CALIBRATION_ROWS, GATE
-from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.gate._confidence_source import ORACLE, UNRECORDED, ConfidenceSource, Origin
+from steepslope.gate._storage import CALIBRATION_ROWS, GATE
+from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
@@ -143,7 +143,7 @@ def test_what_cannot_be_written_leaves_the_earlier_gate(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("steepslope.gate.storage.save_arrays", full)  # after the oracle's own files
+    monkeypatch.setattr("steepslope.gate._storage.save_arrays", full)  # after the oracle's own files
     with pytest.raises(SteepslopeError, match="writing failed"):
         other.save(tmp_path)
     assert contents(tmp_path) == before

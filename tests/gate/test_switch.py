@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from steepslope import ClassifierOutputs, Gate, TrustedClassifier
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import ChangedWarning, SteepslopeError
-from steepslope.gate.switch import reason_to_stop, start_gate, stop_gate
+from steepslope.gate._switch import reason_to_stop, start_gate, stop_gate
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -1,1 +1,1 @@
-"""Tests of what lies in the package of this name."""
+"""Tests of the research."""

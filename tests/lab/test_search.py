@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, UndefinedMetricError
-from steepslope.lab.search import Search, search
 from steepslope.metrics import auroc
+from steepslope_lab.search import Search, search
 
 Pair = tuple[float, float]
 IS_CORRECT = np.array([True, True, True, True, False, False])

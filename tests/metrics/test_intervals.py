@@ -11,10 +11,10 @@ from scipy.special import expit, logit
 from scipy.stats import kstest, norm, t as student
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics import auroc, compare, evaluate, intervals, tnr, tpr
-from steepslope.metrics.intervals import Levels, Resampled, interval_of_area, resample
-from steepslope.metrics.measures import measures_at
-from steepslope.metrics.ranking import rank_rows
+from steepslope.metrics import _intervals as intervals, auroc, compare, evaluate, tnr, tpr
+from steepslope.metrics._intervals import Levels, Resampled, interval_of_area, resample
+from steepslope.metrics._measures import measures_at
+from steepslope.metrics._ranking import rank_rows
 from tests.metrics.references import Bools, Floats
 
 

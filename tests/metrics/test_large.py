@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.metrics import intervals, ranking
-from steepslope.metrics.intervals import resample, resample_all
-from steepslope.metrics.measures import Measure, measures_at
-from steepslope.metrics.ranking import Ranking, rank_rows
-from steepslope.report.evaluation import COVERAGES, RISKS
+from steepslope.metrics import _intervals as intervals, _ranking as ranking
+from steepslope.metrics._intervals import resample, resample_all
+from steepslope.metrics._measures import Measure, measures_at
+from steepslope.metrics._ranking import Ranking, rank_rows
+from steepslope.report._evaluation import COVERAGES, RISKS
 from tests.metrics.references import Bools, Floats
 
 N = 900

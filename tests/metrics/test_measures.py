@@ -17,9 +17,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from steepslope import metrics
 from steepslope.errors import UndefinedMetricError
 from steepslope.metrics import METRICS
-from steepslope.metrics.measures import SEPARABILITY, Metric
-from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.metrics.ranking import rank_rows
+from steepslope.metrics._measures import SEPARABILITY, Metric
+from steepslope.metrics._paper import PAPER_METRICS
+from steepslope.metrics._ranking import rank_rows
 from tests.metrics import references
 from tests.metrics.references import Bools, Floats
 

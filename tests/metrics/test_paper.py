@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from steepslope import metrics
-from steepslope.metrics import paper
+from steepslope.metrics import _paper as paper
 from tests.metrics.test_measures import large
 
 

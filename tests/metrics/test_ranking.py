@@ -9,7 +9,7 @@ import pytest
 
 from steepslope import metrics
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.ranking import MOST, Sums
+from steepslope.metrics._ranking import MOST, Sums
 
 
 def test_risk_coverage_curve_by_hand() -> None:

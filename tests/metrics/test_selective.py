@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 
 from steepslope import metrics
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.selective import confusion, group_risks, holm_corrected
+from steepslope.metrics._selective import confusion, group_risks, holm_corrected
 from tests.metrics.references import Bools, Floats, tie_orders
 from tests.metrics.test_measures import large, predictions
 

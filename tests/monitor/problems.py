@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
-from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise._calibration import CalibrationRows
 
 
 @dataclass(frozen=True, eq=False)

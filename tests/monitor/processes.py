@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steepslope.monitor.state import Counted, begin_state, open_state
-from steepslope.predict.chunks import hash_of_text
+from steepslope.monitor._state import Counted, begin_state, open_state
+from steepslope.predict._chunks import hash_of_text
 
 
 def add_rows(path: Path, process: int) -> None:

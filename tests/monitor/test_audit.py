@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.gate.change import ACCEPT_NOTHING
-from steepslope.monitor.audit import (
+from steepslope.gate._change import ACCEPT_NOTHING
+from steepslope.monitor._audit import (
     FEWER_SHARES,
     FEWER_SIZES,
     MORE_SHARES,
@@ -23,8 +23,8 @@ from steepslope.monitor.audit import (
     risk_by_audit,
     risk_interval_by_audit,
 )
-from steepslope.monitor.state import Marked
-from steepslope.predict.audit import audit_chances
+from steepslope.monitor._state import Marked
+from steepslope.predict._audit import audit_chances
 
 RUNS, DELTA = 200, 0.2
 

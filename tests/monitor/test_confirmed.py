@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from steepslope.monitor import Monitor
-from steepslope.monitor.confirmed import caution_on_confirmed, log_e_value_of_confirmed
+from steepslope.monitor._confirmed import caution_on_confirmed, log_e_value_of_confirmed
 from tests.monitor.problems import feed, gate, stream
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
-from steepslope.monitor.predictions import PREDICTED, Batch, predictions_in_table
+from steepslope.monitor._consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
+from steepslope.monitor._predictions import PREDICTED, Batch, predictions_in_table
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.table_files import TEXT
-from steepslope.predict.audit import AUDIT, CHANCE, Audit, audit_chances
+from steepslope.outputs._table_files import TEXT
+from steepslope.predict._audit import AUDIT, CHANCE, Audit, audit_chances
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor import Monitor, counting
-from steepslope.monitor.counting import FileCount
-from steepslope.monitor.predictions import (
+from steepslope.monitor import Monitor, _counting as counting
+from steepslope.monitor._counting import FileCount
+from steepslope.monitor._predictions import (
     TRUTHS,
     Batch,
     labels_of_no_class,
     read_labels_of_predictions,
     read_predictions,
 )
-from steepslope.monitor.sentences import health_sentences, monitor_sentences
-from steepslope.monitor.state import State, begin_state, open_state
-from steepslope.predict.chunks import hash_of_text
-from steepslope.promise.certificate import as_percent
+from steepslope.monitor._sentences import health_sentences, monitor_sentences
+from steepslope.monitor._state import State, begin_state, open_state
+from steepslope.predict._chunks import hash_of_text
+from steepslope.promise._certificate import as_percent
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()

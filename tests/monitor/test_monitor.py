@@ -12,8 +12,8 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
-from steepslope.monitor.state import Counted, open_state
-from steepslope.promise.change import CHANGED, HARMFUL, HEALTHY, SIGNALS
+from steepslope.monitor._state import Counted, open_state
+from steepslope.promise._change import CHANGED, HARMFUL, HEALTHY, SIGNALS
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()

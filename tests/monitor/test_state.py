@@ -17,8 +17,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import Monitor
-from steepslope.monitor.state import Counted, begin_state, open_state, seal_state
-from steepslope.predict.chunks import hash_of_text
+from steepslope.monitor._state import Counted, begin_state, open_state, seal_state
+from steepslope.predict._chunks import hash_of_text
 from tests.monitor.problems import feed, gate, monitor_of, stream
 from tests.monitor.processes import add_rows
 from tests.refusal import refusal

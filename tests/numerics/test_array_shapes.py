@@ -8,8 +8,8 @@ import pytest
 from steepslope import ClassifierOutputs, Gate
 from steepslope.metrics import risk_coverage_curve
 from steepslope.monitor import Monitor
-from steepslope.outputs.row_hashes import RowHashes
-from steepslope.report.evaluation import evaluate_predictions
+from steepslope.outputs._row_hashes import RowHashes
+from steepslope.report._evaluation import evaluate_predictions
 from steepslope.scores import MCP
 
 N, K, D = 1_797, 10, 64

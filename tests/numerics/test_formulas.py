@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import special
 
-from steepslope.numerics import formulas
+from steepslope.numerics import _formulas as formulas
 
 VALUES = np.random.default_rng(0).normal(size=(6, 4, 9)) * 30
 PLACES = np.random.default_rng(1).integers(9, size=(6, 1, 3))

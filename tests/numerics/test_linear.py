@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.decomposition import PCA
 
-from steepslope.numerics.linear import (
+from steepslope.numerics._linear import (
     LEAST_SLOPE,
     fit_calibration,
     minimise_by_lbfgs,

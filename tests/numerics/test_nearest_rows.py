@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from steepslope.numerics import neighbors
-from steepslope.numerics.neighbors import nearest_rows
+from steepslope.numerics import _neighbors as neighbors
+from steepslope.numerics._neighbors import nearest_rows
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logit, logsumexp
 
-from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_agreement_pool, fit_opinion_pool
+from steepslope.numerics._opinion_pool import LinearPool, OpinionPool, fit_agreement_pool, fit_opinion_pool
 
 Floats = NDArray[np.float64]
 

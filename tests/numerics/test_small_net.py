@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from steepslope.numerics import small_net
-from steepslope.numerics.linear import standardised
-from steepslope.numerics.small_net import fit_small_net, small_net_logits
+from steepslope.numerics import _small_net as small_net
+from steepslope.numerics._linear import standardised
+from steepslope.numerics._small_net import fit_small_net, small_net_logits
 
 WIDTH = 256
 

@@ -14,10 +14,10 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import threads
-from steepslope.numerics.linear import principal_components
-from steepslope.numerics.neighbors import Index
-from steepslope.numerics.threads import in_slices, single_thread
+from steepslope.numerics import _threads as threads
+from steepslope.numerics._linear import principal_components
+from steepslope.numerics._neighbors import Index
+from steepslope.numerics._threads import in_slices, single_thread
 
 
 def settings() -> list[int]:
@@ -61,7 +61,7 @@ def test_a_function_computes_on_one_thread(several: int) -> None:
 
 LATE = """
 from threadpoolctl import threadpool_info
-from steepslope.numerics.threads import single_thread
+from steepslope.numerics._threads import single_thread
 with single_thread():
     before = len(threadpool_info())
 import scipy.linalg

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.trees import DEPTH, LEAF, SETTINGS, SHAPES, fit_trees, tree_log_odds
+from steepslope.numerics._array_shapes import require_arrays
+from steepslope.numerics._trees import DEPTH, LEAF, SETTINGS, SHAPES, fit_trees, tree_log_odds
 
 
 def rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

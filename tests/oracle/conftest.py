@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from steepslope.numerics import small_net
+from steepslope.numerics import _small_net as small_net
 from steepslope.oracle import Oracle
-from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fused_fit import FusedFit
+from steepslope.oracle._fused import FusedOracle
+from steepslope.oracle._fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 

@@ -11,7 +11,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.metrics import aurc
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
+from steepslope.oracle._answer_scale import fit_answer_scales, on_answer_scales
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 

@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
-from steepslope.oracle.baselines import replacement_baseline
+from steepslope.oracle._baselines import replacement_baseline
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.oracle.conftest import fit_of

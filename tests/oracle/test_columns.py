@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.files.folders import read_json, write_json
-from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.files._folders import read_json, write_json
+from steepslope.files._weights import load_arrays, save_arrays
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
-from steepslope.nets.training import columns
-from steepslope.numerics.blocks import read_rows
+from steepslope.nets.training import _columns as columns
+from steepslope.numerics._blocks import read_rows
 from steepslope.oracle import Oracle
-from steepslope.oracle.column_net import FitRows
-from steepslope.oracle.evidence.values import evidence_columns
-from steepslope.oracle.storage import CARD, FIT_ROWS, ORACLE
+from steepslope.oracle._column_net import FitRows
+from steepslope.oracle._storage import CARD, FIT_ROWS, ORACLE
+from steepslope.oracle.evidence._values import evidence_columns
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 from tests.files.sealing import seal_again
@@ -144,8 +144,8 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
     """With tiny blocks the same oracle is learnt as with one block, to the noise of another order."""
     outputs = make_outputs(3000)
     whole = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
-    monkeypatch.setattr("steepslope.nets.training.columns.PIECE_ROWS", 64)
-    monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_PIECES", 4)
+    monkeypatch.setattr("steepslope.nets.training._columns.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.nets.training._columns.BLOCK_PIECES", 4)
     rows = FitRows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
     seen = torch.cat([block for block, _ in columns.shuffled_blocks(rows, torch.zeros(1), torch.ones(1))])
     assert sorted(seen[:, 0].tolist()) == list(range(3000))
@@ -162,9 +162,9 @@ def test_one_block_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_features_in_float16_stay_so_in_blocks_and_give_the_same_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steepslope.nets.training.columns.PIECE_ROWS", 64)
-    monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_PIECES", 4)
-    monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_ROWS", 256)
+    monkeypatch.setattr("steepslope.nets.training._columns.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.nets.training._columns.BLOCK_PIECES", 4)
+    monkeypatch.setattr("steepslope.nets.training._columns.BLOCK_ROWS", 256)
     outputs = make_outputs(3000)
     halves = outputs.changed(features=outputs.require_features().astype(np.float16))
     wide = outputs.changed(features=halves.require_features().astype(np.float32))
@@ -190,7 +190,7 @@ def test_trust_logits_are_made_of_a_few_rows_at_once(monkeypatch: pytest.MonkeyP
         sizes.append(rows.stop - rows.start)
         return evidence_columns(outputs, names, rows, *given)
 
-    monkeypatch.setattr("steepslope.oracle.columns.evidence_columns", watched)
+    monkeypatch.setattr("steepslope.oracle._columns.evidence_columns", watched)
     np.testing.assert_array_equal(oracle.trust_logit(outputs), expected)
     assert max(sizes) == 4_096
 

@@ -13,10 +13,10 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence.fitting import evidence_of_all_rows
-from steepslope.oracle.evidence.values import evidence_opinions
-from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fused_fit import FusedFit
+from steepslope.oracle._fused import FusedOracle
+from steepslope.oracle._fused_fit import FusedFit
+from steepslope.oracle.evidence._fitting import evidence_of_all_rows
+from steepslope.oracle.evidence._values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete

@@ -9,15 +9,11 @@ from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.numerics._opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence import EVIDENCE, fit_set as fit_set_module
-from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.fitting import evidence_of_all_rows
-from steepslope.oracle.evidence.values import evidence_opinions
-from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fused_fit import LEVELS, Gain, cheapest_budget, evidence_at_budget, gain_of_budget
-from steepslope.oracle.pooling import (
+from steepslope.oracle._fused import FusedOracle
+from steepslope.oracle._fused_fit import LEVELS, Gain, cheapest_budget, evidence_at_budget, gain_of_budget
+from steepslope.oracle._pooling import (
     LEAST_WEIGHT,
     MCP_ALONE,
     STRENGTHS,
@@ -28,6 +24,10 @@ from steepslope.oracle.pooling import (
     best_pool,
     is_worth_a_search,
 )
+from steepslope.oracle.evidence import EVIDENCE, _fit_set as fit_set_module
+from steepslope.oracle.evidence._fit_set import FitSet
+from steepslope.oracle.evidence._fitting import evidence_of_all_rows
+from steepslope.oracle.evidence._values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete, make_outputs

@@ -11,10 +11,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json
+from steepslope.files._folders import read_json
 from steepslope.oracle import Oracle
-from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.storage import FIT_ROWS, ORACLE
+from steepslope.oracle._fused import FusedOracle
+from steepslope.oracle._storage import FIT_ROWS, ORACLE
 from tests.files.sealing import seal_again
 from tests.oracle.conftest import UNSEEN
 

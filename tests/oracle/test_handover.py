@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.handover import FeatureHandover, Handover, handover_from_arrays, mixed_by_handovers
+from steepslope.oracle._handover import FeatureHandover, Handover, handover_from_arrays, mixed_by_handovers
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete, make_outputs
 

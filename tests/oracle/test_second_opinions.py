@@ -9,10 +9,10 @@ from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
-from steepslope.numerics.opinion_pool import OpinionPool
+from steepslope.numerics._opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.evidence.values import FAR, evidence_columns, fit_states
-from steepslope.oracle.pooling import Pool
+from steepslope.oracle._pooling import Pool
+from steepslope.oracle.evidence._values import FAR, evidence_columns, fit_states
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
 from tests.oracle.conftest import fit_of, too_sure

@@ -12,7 +12,7 @@ from steepslope.checks import number
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES, cross_entropy, loss_parameters
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.settings import FusedSettings, OracleSettings
+from steepslope.oracle._settings import FusedSettings, OracleSettings
 from tests.conftest import make_outputs
 
 ORACLES: dict[type[Any], type[Any]] = {Oracle: OracleSettings, FusedOracle: FusedSettings}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steepslope.oracle import FusedOracle, fused_fit
+from steepslope.oracle import FusedOracle, _fused_fit as fused_fit
 from tests.conftest import make_complete
 from tests.numerics.test_threads import settings, several, usual
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answer_logs import MAPPED, READERS, graded_answers, read_answers, with_truths, write_answers
+from steepslope.outputs._answer_logs import MAPPED, READERS, graded_answers, read_answers, with_truths, write_answers
 from tests.outputs.logs import (
     MODEL,
     WRITERS,

@@ -11,12 +11,12 @@ from scipy.special import expit
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.gate import Gate
-from steepslope.numerics.log_space import top_log_odds
+from steepslope.numerics._log_space import top_log_odds
 from steepslope.oracle import FusedOracle
-from steepslope.oracle.storage import classes_of_oracle
+from steepslope.oracle._storage import classes_of_oracle
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from steepslope.outputs.answers import UNSAID, answer_logits, answers_in_classes, are_answers
-from steepslope.outputs.table import TableBlocks, read_table
+from steepslope.outputs._answers import UNSAID, answer_logits, answers_in_classes, are_answers
+from steepslope.outputs._table import TableBlocks, read_table
 from steepslope.scores import MCP
 from tests.refusal import refusal
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.columns import Layout, layout_of
-from steepslope.outputs.labels import Texts, labels_of_texts, read_classes
-from steepslope.outputs.options import ReadingOptions
+from steepslope.outputs._columns import Layout, layout_of
+from steepslope.outputs._labels import Texts, labels_of_texts, read_classes
+from steepslope.outputs._options import ReadingOptions
 from tests.refusal import refusal
 
 

@@ -11,7 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.gate import Gate
-from steepslope.outputs.copies import copies_of, mixed_columns, one_of_each_copy, rows_that_agree, rows_together
+from steepslope.outputs._copies import copies_of, mixed_columns, one_of_each_copy, rows_that_agree, rows_together
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import CautionWarning
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.dependence import signs_of_dependence, warn_of_dependent_outputs
+from steepslope.outputs._dependence import signs_of_dependence, warn_of_dependent_outputs
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]

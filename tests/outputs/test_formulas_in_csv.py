@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from steepslope.outputs.table_files import TEXT, CsvWriter, table_file
+from steepslope.outputs._table_files import TEXT, CsvWriter, table_file
 
 NAMES = ['=HYPERLINK("http://evil.example")', "@SUM(1)", "+cmd|' /C calc'!A0", "-1+1", "\t=1", "\r=1", "＝1+1"]  # noqa: RUF001
 PLAIN = ["-5", "+3.5", "1e-3", "'tis", "a=b", "", "cat"]

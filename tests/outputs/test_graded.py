@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 from steepslope import ClassifierOutputs
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.outputs.copies import rows_together
-from steepslope.outputs.options import ReadingOptions
+from steepslope.outputs._copies import rows_together
+from steepslope.outputs._options import ReadingOptions
 from steepslope.scores import MCP
 
 JUDGE, NLL = [4, 5, 1, 2], [0.3, None, 2.5, ""]

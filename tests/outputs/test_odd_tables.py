@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from steepslope.outputs.options import require_files_for_options
-from steepslope.outputs.predictions import groups_of_predictions
-from steepslope.outputs.table import read_table
+from steepslope.outputs._options import require_files_for_options
+from steepslope.outputs._predictions import groups_of_predictions
+from steepslope.outputs._table import read_table
 from tests.refusal import refusal
 
 ROWS = 12

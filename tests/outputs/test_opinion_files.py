@@ -13,8 +13,8 @@ from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from steepslope.outputs.opinion_files import read_mapping
-from steepslope.outputs.table import TableBlocks
+from steepslope.outputs._opinion_files import read_mapping
+from steepslope.outputs._table import TableBlocks
 from tests.refusal import refusal
 
 N, CLASSES = 12, ("ant", "bee", "cat")

@@ -15,8 +15,8 @@ from scipy.special import softmax
 
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from steepslope.outputs.probabilities import probability_logits
-from steepslope.outputs.table import TableBlocks
+from steepslope.outputs._probabilities import probability_logits
+from steepslope.outputs._table import TableBlocks
 from steepslope.scores import SCORES
 
 

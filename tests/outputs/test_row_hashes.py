@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import RowHashes, have_ids_to_hash, shared_rows
+from steepslope.outputs._row_hashes import RowHashes, have_ids_to_hash, shared_rows
 from tests.conftest import make_outputs
 
 Change = Callable[[ClassifierOutputs, np.random.Generator], ClassifierOutputs]

@@ -12,8 +12,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions
-from steepslope.outputs.table import Table, TableBlocks, read_table
+from steepslope.outputs._predictions import clusters_of_predictions, groups_of_predictions
+from steepslope.outputs._table import Table, TableBlocks, read_table
 from tests.conftest import make_complete, make_outputs
 
 SUFFIXES = [".csv", ".parquet"]

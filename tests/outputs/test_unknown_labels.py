@@ -14,8 +14,8 @@ from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.predictions import groups_of_predictions
-from steepslope.outputs.table import read_table
+from steepslope.outputs._predictions import groups_of_predictions
+from steepslope.outputs._table import read_table
 
 NAMES = ["ant", "bee", "cat"]
 LOGITS = np.array([[2.0, 0.0, 0.5], [0.0, 3.0, 0.5], [1.0, 0.0, 0.5], [0.0, 0.5, 4.0]])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.optimize import brentq
 
-from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, audit_chances, audit_coins
+from steepslope.predict._audit import AUDIT, CHANCE, EVEN, Audit, audit_chances, audit_coins
 
 P_CORRECT = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.array)
 RISKS = st.floats(0.001, 0.5)

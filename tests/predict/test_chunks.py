@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import staged_folder
+from steepslope.files._folders import staged_folder
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.table import TableBlocks
-from steepslope.predict import prediction_file
-from steepslope.predict.chunks import FromOutputs
-from steepslope.predict.options import PredictOptions
-from steepslope.predict.prediction_file import predict_to_file
-from steepslope.predict.source import write_decisions_on_outputs
+from steepslope.outputs._table import TableBlocks
+from steepslope.predict import _prediction_file as prediction_file
+from steepslope.predict._chunks import FromOutputs
+from steepslope.predict._options import PredictOptions
+from steepslope.predict._prediction_file import predict_to_file
+from steepslope.predict._source import write_decisions_on_outputs
 from steepslope.scores import MCP
 from tests.conftest import kill_once_there, make_outputs
 from tests.images import digits_below
@@ -103,7 +103,7 @@ STATUS = Path("/proc/self/status")
 PEAK = """
 import sys
 from pathlib import Path
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 code = main(sys.argv[1:])
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))

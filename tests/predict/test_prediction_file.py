@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.change import Verdict
-from steepslope.outputs.table_files import Frame
-from steepslope.predict import prediction_file
-from steepslope.predict.audit import AUDIT, CHANCE, Audit
-from steepslope.predict.chunks import save_chunk
-from steepslope.predict.prediction_file import Summary, _join_prediction_chunks, require_prediction_file
-from steepslope.predict.source import decision_sentences
+from steepslope.gate._change import Verdict
+from steepslope.outputs._table_files import Frame
+from steepslope.predict import _prediction_file as prediction_file
+from steepslope.predict._audit import AUDIT, CHANCE, Audit
+from steepslope.predict._chunks import save_chunk
+from steepslope.predict._prediction_file import Summary, _join_prediction_chunks, require_prediction_file
+from steepslope.predict._source import decision_sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.csv as pc
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
-from steepslope.predict.review_order import ReviewOrder
+from steepslope.predict._review_order import ReviewOrder
 from steepslope.scores import MCP
 from tests.conftest import Captured, make_outputs
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from steepslope import ClassifierOutputs
-from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import find_start_thresholds
-from steepslope.promise.target import Target
+from steepslope.promise._rows import LabelledRows
+from steepslope.promise._sequence import find_start_thresholds
+from steepslope.promise._target import Target
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]

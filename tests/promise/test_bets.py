@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import kstest
 
-from steepslope.promise.bets import (
+from steepslope.promise._bets import (
     BINS,
     BLOCK,
     CHANGE_GAINS,

@@ -10,13 +10,13 @@ from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.numerics.binomial import binomial_tail
-from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
-from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import TAKEN, certify
-from steepslope.promise.objectives import Objectives
-from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import threshold_sequence
+from steepslope.numerics._binomial import binomial_tail
+from steepslope.promise._calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
+from steepslope.promise._certificate import Certificate
+from steepslope.promise._certify import TAKEN, certify
+from steepslope.promise._objectives import Objectives
+from steepslope.promise._rows import LabelledRows
+from steepslope.promise._sequence import threshold_sequence
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 from tests.promise.references import distinct_rows

@@ -16,9 +16,9 @@ from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.numerics.binomial import binomial_interval, binomial_tail, risk_bound
-from steepslope.promise.certificate import Certificate, as_percent, rows_needed
-from steepslope.promise.objectives import Objectives
+from steepslope.numerics._binomial import binomial_interval, binomial_tail, risk_bound
+from steepslope.promise._certificate import Certificate, as_percent, rows_needed
+from steepslope.promise._objectives import Objectives
 from tests.promise.references import exact_tail
 
 RISKS = st.sampled_from([Fraction(1, 1000), Fraction(1, 50), Fraction(1, 20), Fraction(1, 3), Fraction(9, 10)])

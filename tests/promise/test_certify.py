@@ -9,11 +9,11 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.numerics.binomial import binomial_tail
-from steepslope.promise.certificate import rows_needed
-from steepslope.promise.certify import certify, certify_true_classes
-from steepslope.promise.rows import split_rows
-from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
+from steepslope.numerics._binomial import binomial_tail
+from steepslope.promise._certificate import rows_needed
+from steepslope.promise._certify import certify, certify_true_classes
+from steepslope.promise._rows import split_rows
+from steepslope.promise._sequence import checked_threshold_sequence, threshold_sequence
 from tests.promise.references import Rows, distinct_rows, rows_with_ties, slow_threshold
 
 

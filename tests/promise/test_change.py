@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.monitor.predictions import Predicted
-from steepslope.promise.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
-from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.change import SIGNALS, begun_bets, change_of_batch, level_of_signal, signals_of
-from steepslope.promise.rows import JudgedRows
+from steepslope.monitor._predictions import Predicted
+from steepslope.promise._bets import MOST_POINTS, UNIT, MeanBets, RunningMean
+from steepslope.promise._calibration import CalibrationRows
+from steepslope.promise._change import SIGNALS, begun_bets, change_of_batch, level_of_signal, signals_of
+from steepslope.promise._rows import JudgedRows
 
 TRUE = np.ones(3, np.bool_)
 USED = np.array([True, False, True])

@@ -13,18 +13,18 @@ from hypothesis import given, strategies as st
 
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
-from steepslope.gate.mix import Mix, checked_class_mix
-from steepslope.promise.certificate import Certificate, log_e_value_of_strata
-from steepslope.promise.certify import certify
-from steepslope.promise.class_mix import (
+from steepslope.gate._mix import Mix, checked_class_mix
+from steepslope.promise._certificate import Certificate, log_e_value_of_strata
+from steepslope.promise._certify import certify
+from steepslope.promise._class_mix import (
     MULTIPLES,
     Weights,
     certify_class_mix,
     class_mix_bets,
     class_mix_start_thresholds,
 )
-from steepslope.promise.rows import LabelledRows, split_rows
-from steepslope.promise.sequence import StartThreshold, threshold_sequence
+from steepslope.promise._rows import LabelledRows, split_rows
+from steepslope.promise._sequence import StartThreshold, threshold_sequence
 from steepslope.scores import MCP
 from tests.promise.references import MIX, SHARES, labelled, make_rows
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.costs import costs_of_errors
-from steepslope.promise.objectives import Objectives
+from steepslope.promise._costs import costs_of_errors
+from steepslope.promise._objectives import Objectives
 from steepslope.scores import MCP
 from tests.conftest import Captured
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
-from steepslope.promise.certificate import rows_needed
-from steepslope.promise.sample_size import (
+from steepslope.promise._certificate import rows_needed
+from steepslope.promise._sample_size import (
     LIKELY,
     chance_of_larger_sample,
     possible_risk_of_sample,
     rows_to_add_to_sample,
     sample_size_sentence,
 )
-from steepslope.promise.sequence import (
+from steepslope.promise._sequence import (
     Above,
     StartThreshold,
     find_start_thresholds,

@@ -9,9 +9,9 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.promise.certificate import rows_needed
-from steepslope.promise.certify import shares_of_groups
-from steepslope.promise.rows import crossed_groups
+from steepslope.promise._certificate import rows_needed
+from steepslope.promise._certify import shares_of_groups
+from steepslope.promise._rows import crossed_groups
 
 
 @pytest.mark.parametrize("seed", range(20))

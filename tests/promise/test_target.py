@@ -8,10 +8,10 @@ from scipy.optimize import linprog
 
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import NoMixError, SteepslopeError
-from steepslope.numerics.binomial import clopper_pearson
-from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import threshold_sequence
-from steepslope.promise.target import Bet, RowSet, Shares, SplitRows, Target, last_passing_on_target, needed_on_target
+from steepslope.numerics._binomial import clopper_pearson
+from steepslope.promise._rows import LabelledRows
+from steepslope.promise._sequence import threshold_sequence
+from steepslope.promise._target import Bet, RowSet, Shares, SplitRows, Target, last_passing_on_target, needed_on_target
 from steepslope.scores import MCP
 from tests.promise.references import MIX, SHARES, labelled, make_rows, target_of
 

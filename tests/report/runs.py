@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics import evaluate
-from steepslope.report.evaluation import nan_to_none
-from steepslope.report.runs import Run, RunScore
+from steepslope.report._evaluation import nan_to_none
+from steepslope.report._runs import Run, RunScore
 
 
 def run_of(name: str, is_correct: NDArray[np.bool_], scores: dict[str, NDArray[np.float64]], **known: Any) -> Run:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from steepslope.metrics.selective import Groups
+from steepslope.metrics._selective import Groups
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored, confidences_of_scores
-from steepslope.report.evaluation import Evaluation, evaluated_rows
+from steepslope.report._confidences import Scored, confidences_of_scores
+from steepslope.report._evaluation import Evaluation, evaluated_rows
 
 
 def with_scores(outputs: ClassifierOutputs, *others: Scored, bootstrap: int = 5, title: str = "") -> Evaluation:

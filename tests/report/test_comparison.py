@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import METRICS, aurc, auroc
-from steepslope.metrics.measures import Measure, measures_at, table_metrics
-from steepslope.report import comparison as comparison_module
-from steepslope.report.comparison import (
+from steepslope.metrics._measures import Measure, measures_at, table_metrics
+from steepslope.report import _comparison as comparison_module
+from steepslope.report._comparison import (
     AURC_COUNTS,
     Comparison,
     Contrast,
@@ -27,8 +27,8 @@ from steepslope.report.comparison import (
     comparison_sentences,
     why_comparison_unpaired,
 )
-from steepslope.report.runs import Run
-from steepslope.report.tables import terminal_table_titles
+from steepslope.report._runs import Run
+from steepslope.report._tables import terminal_table_titles
 from tests.report.runs import drawn, noise, run_of
 
 

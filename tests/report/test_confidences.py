@@ -13,12 +13,12 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.storage import ORACLE
+from steepslope.oracle._storage import ORACLE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import HandedOver, Resources, Scored, confidences_of_scores
-from steepslope.report.evaluation import evaluate_predictions
-from steepslope.report.sentences import evaluation_sentences, handover_sentence
-from steepslope.report.web.page_scores import certified_page_stops, page_promises, page_scores
+from steepslope.report._confidences import HandedOver, Resources, Scored, confidences_of_scores
+from steepslope.report._evaluation import evaluate_predictions
+from steepslope.report._sentences import evaluation_sentences, handover_sentence
+from steepslope.report.web._page_scores import certified_page_stops, page_promises, page_scores
 from steepslope.scores import MCP, SCORES, Score
 from tests.conftest import make_complete, make_outputs
 from tests.files.sealing import seal_again

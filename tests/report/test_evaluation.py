@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from steepslope.metrics import METRICS, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
-from steepslope.metrics.intervals import Estimate
-from steepslope.metrics.measures import table_metrics
-from steepslope.metrics.selective import Groups
+from steepslope.metrics._intervals import Estimate
+from steepslope.metrics._measures import table_metrics
+from steepslope.metrics._selective import Groups
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored, confidences_of_scores
-from steepslope.report.evaluation import Evaluation, evaluated_rows
-from steepslope.report.sentences import evaluation_sentences, mcp_sentence
-from steepslope.report.tables import cut_table, difference_table, main_table
+from steepslope.report._confidences import Scored, confidences_of_scores
+from steepslope.report._evaluation import Evaluation, evaluated_rows
+from steepslope.report._sentences import evaluation_sentences, mcp_sentence
+from steepslope.report._tables import cut_table, difference_table, main_table
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 

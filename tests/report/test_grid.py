@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from steepslope.report.grid import Cell, Grid, grid_for_terminal, shortest_tails, terminal_width
-from steepslope.report.tables import terminal_table_titles
+from steepslope.report._grid import Cell, Grid, grid_for_terminal, shortest_tails, terminal_width
+from steepslope.report._tables import terminal_table_titles
 
 
 def test_columns_are_aligned_and_no_cell_is_broken() -> None:

@@ -12,19 +12,19 @@ import pytest
 import vl_convert
 from markdown_it import MarkdownIt
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import METRICS
-from steepslope.metrics.measures import Metric
-from steepslope.metrics.ranking import Ranking
+from steepslope.metrics._measures import Metric
+from steepslope.metrics._ranking import Ranking
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Evaluation
-from steepslope.report.grid import grid_for_terminal
-from steepslope.report.page import html_page, write_report
-from steepslope.report.tables import main_table, terminal_table_titles
-from steepslope.report.web import shell
-from steepslope.report.web.charts import page_charts
+from steepslope.report._confidences import Scored
+from steepslope.report._evaluation import Evaluation
+from steepslope.report._grid import grid_for_terminal
+from steepslope.report._page import html_page, write_report
+from steepslope.report._tables import main_table, terminal_table_titles
+from steepslope.report.web import _shell as shell
+from steepslope.report.web._charts import page_charts
 from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_noise, with_scores
 

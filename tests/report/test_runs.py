@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Evaluation, evaluate_predictions
-from steepslope.report.page import write_report
-from steepslope.report.runs import read_run, write_run_rows
+from steepslope.report._confidences import Scored
+from steepslope.report._evaluation import Evaluation, evaluate_predictions
+from steepslope.report._page import write_report
+from steepslope.report._runs import read_run, write_run_rows
 from tests.conftest import make_outputs
 from tests.report.samples import with_scores
 

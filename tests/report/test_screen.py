@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Row
-from steepslope.report.grid import terminal_width
-from steepslope.report.screen import show_evaluation_on_screen
+from steepslope.report._confidences import Scored
+from steepslope.report._evaluation import Row
+from steepslope.report._grid import terminal_width
+from steepslope.report._screen import show_evaluation_on_screen
 from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_scores
 

@@ -7,9 +7,9 @@ import pytest
 
 from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored, confidences_of_scores
-from steepslope.report.evaluation import evaluated_rows
-from steepslope.report.sentences import headline_sentence, remark_sentences
+from steepslope.report._confidences import Scored, confidences_of_scores
+from steepslope.report._evaluation import evaluated_rows
+from steepslope.report._sentences import headline_sentence, remark_sentences
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 

@@ -14,16 +14,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 import steepslope
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import digest_of
-from steepslope.lab.benchmark.rivals import OTHERS
+from steepslope.files._folders import digest_of
 from steepslope.metrics import auroc, compare
 from steepslope.outputs import ClassifierOutputs
-from steepslope.score_benchmark import standing
-from steepslope.score_benchmark.frozen import FILE, About, FrozenPair, load_frozen_pairs, save_frozen_pairs
-from steepslope.score_benchmark.standing import benchmark, checked_submission
+from steepslope.score_benchmark import _standing as standing
+from steepslope.score_benchmark._frozen import FILE, About, FrozenPair, load_frozen_pairs, save_frozen_pairs
+from steepslope.score_benchmark._standing import benchmark, checked_submission
 from steepslope.scores import SCORES
+from steepslope_lab.benchmark.rivals import OTHERS
 from tests.refusal import refusal
 
 N, FIT = 400, 150

@@ -23,7 +23,7 @@ from steepslope.scores import (
     Score,
     TemperatureScaledMCP,
 )
-from steepslope.scores.logits import Energy
+from steepslope.scores._logits import Energy
 from tests.conftest import make_outputs
 
 mp = mpmath.mp.clone()

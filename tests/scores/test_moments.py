@@ -10,8 +10,8 @@ from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import ledoit_wolf
 
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP, moments
-from steepslope.scores.moments import SIRC, MahalanobisRatio
+from steepslope.scores import MCP, _moments as moments
+from steepslope.scores._moments import SIRC, MahalanobisRatio
 from tests.conftest import make_outputs
 
 mp = mpmath.mp.clone()

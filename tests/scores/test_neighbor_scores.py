@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from steepslope.numerics import neighbors
-from steepslope.numerics.neighbors import Index
+from steepslope.numerics import _neighbors as neighbors
+from steepslope.numerics._neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, TrustScore
-from steepslope.scores.neighbors import KNNDistance
+from steepslope.scores._neighbors import KNNDistance
 from tests.conftest import make_outputs
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, MaxLogitPNorm, MCDropout, Score, TrustScore
-from steepslope.scores.moments import MahalanobisRatio
-from steepslope.scores.neighbors import KNNDistance
+from steepslope.scores._moments import MahalanobisRatio
+from steepslope.scores._neighbors import KNNDistance
 from tests.conftest import make_outputs
 
 OUTPUTS = make_outputs()

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from steepslope.serve.app import Answers
-from steepslope.serve.server import Server, open_server_socket, server_address
+from steepslope.serve._app import Answers
+from steepslope.serve._server import Server, open_server_socket, server_address
 from tests.serve.models import file_served, limited
 
 

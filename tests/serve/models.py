@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto as T, helper
 from PIL import Image
 
-from steepslope.nets.export.file import ExportedGate, sealed_onnx
-from steepslope.serve import limits
-from steepslope.serve.app import Answers, make_app
-from steepslope.serve.served import Served, served_file
+from steepslope.nets.export._file import ExportedGate, sealed_onnx
+from steepslope.serve import _limits as limits
+from steepslope.serve._app import Answers, make_app
+from steepslope.serve._served import Served, served_file
 
 INFER, PREDICT = "/v2/models/gate/infer", "/predict"
 PIXELS = [1, 2, 3] * 4

@@ -16,10 +16,10 @@ import yaml
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from steepslope.nets.export.file import Arrays
-from steepslope.serve.app import Answers, make_app
-from steepslope.serve.decision_log import DecisionLog
-from steepslope.serve.served import Served
+from steepslope.nets.export._file import Arrays
+from steepslope.serve._app import Answers, make_app
+from steepslope.serve._decision_log import DecisionLog
+from steepslope.serve._served import Served
 from tests.linters import require_program
 from tests.serve.models import PREDICT, FullDisk, encoded, file_served, image_gate
 
@@ -130,7 +130,7 @@ def test_alerts_fire(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     promtool, state = require_program("promtool", "apt-get install prometheus"), STATES[name]
     log = DecisionLog.open(tmp_path / "served.csv", None)
     if state.is_full:
-        monkeypatch.setattr("steepslope.serve.decision_log.os.write", FullDisk(room=0))
+        monkeypatch.setattr("steepslope.serve._decision_log.os.write", FullDisk(room=0))
     served = state.changed(file_served(image_gate(tmp_path)))
     watch: Any = state.watch
     app = make_app(Answers(served, watch=watch, log=log, stopped=lambda: state.stopped))

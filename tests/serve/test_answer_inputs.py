@@ -12,16 +12,16 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from steepslope.serve.answer_inputs import taking_answers
-from steepslope.serve.gate_folder import served_gate_folder
-from steepslope.serve.served import served_file
+from steepslope.serve._answer_inputs import taking_answers
+from steepslope.serve._gate_folder import served_gate_folder
+from steepslope.serve._served import served_file
 from tests.serve.models import INFER, client_of
 
 CLASSES = ("ant", "bee", "cow", "dog")

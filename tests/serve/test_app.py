@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from PIL import ImageFile
 from prometheus_client.parser import text_string_to_metric_families
 
-from steepslope.nets.export.file import Arrays
-from steepslope.serve.capacity import Capacity
+from steepslope.nets.export._file import Arrays
+from steepslope.serve._capacity import Capacity
 from tests.serve.models import (
     CARD,
     CLASSES,

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.export.file import Arrays, ArraySpec, ExportedGate
-from steepslope.serve import served as serving
-from steepslope.serve.batching import Batcher
-from steepslope.serve.metrics import ServerMetrics
-from steepslope.serve.served import served_file, served_row_count, serves_images
+from steepslope.nets.export._file import Arrays, ArraySpec, ExportedGate
+from steepslope.serve import _served as serving
+from steepslope.serve._batching import Batcher
+from steepslope.serve._metrics import ServerMetrics
+from steepslope.serve._served import served_file, served_row_count, serves_images
 from tests.serve.models import array_gate, drawn, file_served, image_gate, of_images
 
 

@@ -12,18 +12,18 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
-from steepslope.promise.change import CHANGED, EXIT_CODES, HARMFUL
+from steepslope.gate._storage import digest_of_gate
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate
+from steepslope.promise._change import CHANGED, EXIT_CODES, HARMFUL
 from steepslope.scores import MCP
-from steepslope.serve.app import REQUEST_ID, Answers, make_app
-from steepslope.serve.decision_log import DecisionLog
-from steepslope.serve.monitoring import ServedMonitor
-from steepslope.serve.served import served_file
+from steepslope.serve._app import REQUEST_ID, Answers, make_app
+from steepslope.serve._decision_log import DecisionLog
+from steepslope.serve._monitoring import ServedMonitor
+from steepslope.serve._served import served_file
 from tests.conftest import Captured, make_outputs
 from tests.serve.models import (
     INFER,

@@ -15,17 +15,17 @@ from PIL import Image
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.confidence_source import Origin
-from steepslope.gate.decisions import Decisions
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Transform
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
-from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.gate._confidence_source import Origin
+from steepslope.gate._decisions import Decisions
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._transforms import Transform
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate
+from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from steepslope.serve.gate_folder import served_gate_folder
-from steepslope.serve.served import served_file
+from steepslope.serve._gate_folder import served_gate_folder
+from steepslope.serve._served import served_file
 from tests.conftest import make_outputs
 from tests.images import opened
 from tests.serve.models import client_of, encoded, inferred, posted

@@ -19,10 +19,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate.switch import start_gate, stop_gate
-from steepslope.serve.app import Answers, make_app
-from steepslope.serve.capacity import RUNNING, memory_of_server
-from steepslope.serve.decision_log import DecisionLog
+from steepslope.gate._switch import start_gate, stop_gate
+from steepslope.serve._app import Answers, make_app
+from steepslope.serve._capacity import RUNNING, memory_of_server
+from steepslope.serve._decision_log import DecisionLog
 from tests.serve.live import listening, running
 from tests.serve.models import PREDICT, FullDisk, client_of, drawn, encoded, file_served, image_gate
 
@@ -52,7 +52,7 @@ def test_decisions_on_a_full_disk_are_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log, disk = DecisionLog.open(tmp_path / "served.csv", None), FullDisk(room=100)
-    monkeypatch.setattr("steepslope.serve.decision_log.os.write", disk)
+    monkeypatch.setattr("steepslope.serve._decision_log.os.write", disk)
     with client_of(file_served(image_gate(tmp_path)), log=log) as client:
         ids = [client.post(PREDICT, content=IMAGE).json()["id"] for _ in range(20)]
         ready = client.get("/v2/health/ready")
@@ -72,8 +72,8 @@ def test_decisions_that_no_memory_is_left_for_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = DecisionLog.open(tmp_path / "served.csv", None)
-    monkeypatch.setattr("steepslope.serve.decision_log.os.write", FullDisk(room=0))
-    monkeypatch.setattr("steepslope.serve.decision_log.MOST_KEPT", 300)
+    monkeypatch.setattr("steepslope.serve._decision_log.os.write", FullDisk(room=0))
+    monkeypatch.setattr("steepslope.serve._decision_log.MOST_KEPT", 300)
     with client_of(file_served(image_gate(tmp_path)), log=log) as client:
         for _ in range(10):
             assert client.post(PREDICT, content=IMAGE).status_code == 200
@@ -129,9 +129,9 @@ def test_an_answer_that_would_take_too_long_is_refused(tmp_path: Path) -> None:
 
 def test_memory_is_sized_by_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     for free, memory, pixels in ((1 << 50, 2 << 30, 32_000_000), (1 << 30, 1 << 29, (1 << 29) // RUNNING)):
-        monkeypatch.setattr("steepslope.serve.capacity.free_memory", lambda free=free: float(free))
+        monkeypatch.setattr("steepslope.serve._capacity.free_memory", lambda free=free: float(free))
         assert memory_of_server() == (memory, pixels)
-    monkeypatch.setattr("steepslope.serve.capacity.free_memory", lambda: float(20 << 20))
+    monkeypatch.setattr("steepslope.serve._capacity.free_memory", lambda: float(20 << 20))
     with pytest.raises(SteepslopeError, match="expected at least 128 MiB of free memory to serve with, found 20"):
         memory_of_server()
 
@@ -205,7 +205,7 @@ def test_readers_that_find_no_memory_for_a_thread_end() -> None:
     code = (
         "import resource, threading\n"
         "from steepslope.errors import is_out_of_memory\n"
-        "from steepslope.serve.app import _started_readers\n"
+        "from steepslope.serve._app import _started_readers\n"
         "threading.stack_size(64 << 20)\n"
         "pages = int(open('/proc/self/statm').read().split()[0])\n"
         "most = pages * resource.getpagesize() + (100 << 20)\n"

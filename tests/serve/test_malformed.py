@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, strategies as st
 from PIL import Image
 
-from steepslope.serve.app import LONGEST
+from steepslope.serve._app import LONGEST
 from tests.serve.live import Live, listening
 from tests.serve.models import (
     INFER,

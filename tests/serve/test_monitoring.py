@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
+from steepslope.gate._storage import digest_of_gate
 from steepslope.monitor import Monitor
-from steepslope.monitor.predictions import Predicted
-from steepslope.monitor.state import WAIT, open_state
-from steepslope.nets.predict.image_gate import ImageGate
-from steepslope.serve.app import Answers, make_app
-from steepslope.serve.decision_log import DecisionLog
-from steepslope.serve.gate_folder import served_gate_folder
-from steepslope.serve.monitoring import RETRY, SECONDS, ServedMonitor
+from steepslope.monitor._predictions import Predicted
+from steepslope.monitor._state import WAIT, open_state
+from steepslope.nets.predict._image_gate import ImageGate
+from steepslope.serve._app import Answers, make_app
+from steepslope.serve._decision_log import DecisionLog
+from steepslope.serve._gate_folder import served_gate_folder
+from steepslope.serve._monitoring import RETRY, SECONDS, ServedMonitor
 from tests.serve.live import running
 from tests.serve.models import PREDICT, client_of, encoded, posted
 
@@ -192,7 +192,7 @@ def test_what_waits_for_a_lost_state_is_bounded(
 ) -> None:
     """A state that comes back has the rows of before; a monitor without a file keeps none."""
     gate, digest = Gate.load(gates / "free"), digest_of_gate(gates / "free")
-    monkeypatch.setattr("steepslope.serve.monitoring.MOST_UNWRITTEN", 100)
+    monkeypatch.setattr("steepslope.serve._monitoring.MOST_UNWRITTEN", 100)
     watch, in_memory = (ServedMonitor.open(path, digest, gate) for path in (tmp_path / "watch.sqlite", None))
     assert gate.calibration_rows is not None
     rows = gate.calibration_rows

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from steepslope.serve.bodies import pixels_of_body
+from steepslope.serve._bodies import pixels_of_body
 from tests.serve.models import encoded, png
 
 RNG = np.random.default_rng(0)

@@ -14,8 +14,8 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import np_to_triton_dtype
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.export.file import TYPES as TYPES_OF_FILES, ArraySpec
-from steepslope.serve.protocol import (
+from steepslope.nets.export._file import TYPES as TYPES_OF_FILES, ArraySpec
+from steepslope.serve._protocol import (
     DATATYPES,
     parse_protocol_request,
     protocol_arrays,

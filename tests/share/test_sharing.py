@@ -15,20 +15,20 @@ import pytest
 from huggingface_hub import ModelCard
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import DIGEST, FILES, MADE
-from steepslope.files.folders import digest_of, fingerprint, write_json
+from steepslope.files._artifact import DIGEST, FILES, MADE
+from steepslope.files._folders import digest_of, fingerprint, write_json
 from steepslope.gate import Gate
-from steepslope.gate.storage import CALIBRATION_ROWS, CARD, digest_of_gate
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Transform
-from steepslope.nets.training.loading import load_oracle
-from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
+from steepslope.gate._storage import CALIBRATION_ROWS, CARD, digest_of_gate
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._transforms import Transform
+from steepslope.nets.training._loading import load_oracle
+from steepslope.nets.training._on_images import ImageOracle, build_image_oracle_net
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.columns import LOADERS
-from steepslope.oracle.storage import IMAGES
+from steepslope.oracle._columns import LOADERS
+from steepslope.oracle._storage import IMAGES
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.certificate import ASSUMES
-from steepslope.share.sharing import copy_shared, write_shared
+from steepslope.promise._certificate import ASSUMES
+from steepslope.share._sharing import copy_shared, write_shared
 from tests.conftest import contents, make_complete, make_outputs, require_same_table
 from tests.images import folder_of, opened
 from tests.refusal import refusal

@@ -25,18 +25,18 @@ from cryptography.hazmat.primitives.serialization import (
 from sklearn.linear_model import LogisticRegression
 
 from steepslope import FusedOracle, Gate, Oracle, TrustedClassifier
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import ChangedWarning, SteepslopeError
-from steepslope.files.artifact import DIGEST, FILES, MADE
-from steepslope.files.folders import digest_of, fingerprint, write_json
-from steepslope.gate.storage import digest_of_gate
-from steepslope.gate.switch import stop_gate
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate, sealed_onnx
+from steepslope.files._artifact import DIGEST, FILES, MADE
+from steepslope.files._folders import digest_of, fingerprint, write_json
+from steepslope.gate._storage import digest_of_gate
+from steepslope.gate._switch import stop_gate
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate, sealed_onnx
 from steepslope.scores import MCP
-from steepslope.share import signatures
-from steepslope.share.sharing import write_shared
-from steepslope.share.signatures import PASSPHRASE, sign, verified
+from steepslope.share import _signatures as signatures
+from steepslope.share._sharing import write_shared
+from steepslope.share._signatures import PASSPHRASE, sign, verified
 from tests.conftest import Captured, contents, make_outputs
 from tests.refusal import refusal
 
@@ -479,7 +479,7 @@ def test_commands_require_it(home: Path, capsys: Captured, monkeypatch: pytest.M
             assert codes == 0 or "expected a signature with the key " in error
             assert "steepslope-" not in error
     assert not [*out.glob("forged*")]
-    monkeypatch.setattr("steepslope.serve.server.run_server", lambda *_: None)  # a server that should not start, ends
+    monkeypatch.setattr("steepslope.serve._server.run_server", lambda *_: None)  # a server that should not start, ends
     assert main(["serve", "--gate", str(home / "gate"), "--port", "0", *keys]) == 0
     capsys.readouterr()
     assert main(["serve", "--gate", str(home / "forged"), "--port", "0", *keys]) == 2

@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
-from steepslope.sklearn.dependence import copies_in_inputs
-from steepslope.sklearn.held_out import folds_without_leaks, held_out_rows
+from steepslope.sklearn._dependence import copies_in_inputs
+from steepslope.sklearn._held_out import folds_without_leaks, held_out_rows
 from tests.sklearn.problems import NoisyHalves, WithoutOracle, texts
 
 PROBLEM = NoisyHalves()

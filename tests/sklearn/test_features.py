@@ -31,7 +31,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler, TargetEnc
 from steepslope import TrustedClassifier
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.sklearn.features import Features, column_kinds, steps_before, steps_ignoring_labels
+from steepslope.sklearn._features import Features, column_kinds, steps_before, steps_ignoring_labels
 from tests.sklearn.problems import table, texts
 
 WHOLE = [3, None, -1, 8]

@@ -19,14 +19,14 @@ from sklearn.naive_bayes import GaussianNB
 from steepslope import TrustedClassifier
 from steepslope.errors import CautionWarning, ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate._confidence_source import ConfidenceSource
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.objectives import Objectives
-from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise._objectives import Objectives
+from steepslope.promise._sequence import threshold_sequence
 from steepslope.scores import MCP
-from steepslope.sklearn.dependence import rows_by_index, signs_in_columns
-from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
-from steepslope.sklearn.storage import Calibration
+from steepslope.sklearn._dependence import rows_by_index, signs_in_columns
+from steepslope.sklearn._reader import groups_of_inputs, ids_of_inputs
+from steepslope.sklearn._storage import Calibration
 from tests.conftest import _hurry
 from tests.sklearn.problems import WithoutOracle, table
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import TimeSeriesSplit
 from sklearn.naive_bayes import GaussianNB
 
 from steepslope.errors import CautionWarning
-from steepslope.sklearn.held_out import cautions_on_telling_columns
+from steepslope.sklearn._held_out import cautions_on_telling_columns
 from tests.sklearn.problems import WithoutOracle, table
 
 N = 1_000

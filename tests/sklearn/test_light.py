@@ -22,7 +22,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from steepslope import TrustedClassifier
-from steepslope.numerics import small_net
+from steepslope.numerics import _small_net as small_net
 from tests.sklearn.problems import table
 
 small_net.LEAST_STEPS, small_net.EPOCHS = 30, 1

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.sklearn.storage import TRUSTED
+from steepslope.sklearn._storage import TRUSTED
 from tests.conftest import _hurry
 from tests.files.sealing import seal_again
 

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from steepslope.sklearn.responses import Responses
+from steepslope.sklearn._responses import Responses
 
 X, Y = make_classification(400, 8, n_informative=5, n_classes=3, flip_y=0.3, random_state=0)
 NAMES = np.array(["ant", "bee", "cat"])

@@ -31,9 +31,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
-from steepslope.files.folders import remove
+from steepslope.files._folders import remove
 from steepslope.gate import Gate
-from steepslope.sklearn.storage import TRUSTED, _read_kept_rows, _write_kept_rows, saved_settings
+from steepslope.sklearn._storage import TRUSTED, _read_kept_rows, _write_kept_rows, saved_settings
 from tests.conftest import _hurry
 from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts

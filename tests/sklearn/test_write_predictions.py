@@ -13,7 +13,7 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 
 from steepslope import TrustedClassifier
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import ChangedWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import _hurry

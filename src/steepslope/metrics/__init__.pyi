@@ -1,6 +1,21 @@
-from .intervals import compare as compare, evaluate as evaluate
-from .measures import (
+# What the package lends to the others. What is public, __all__ names.
+from ._intervals import (
+    BOUNDS as BOUNDS,
+    Difference as Difference,
+    Estimate as Estimate,
+    Resampled as Resampled,
+    compare as compare,
+    evaluate as evaluate,
+    resample as resample,
+    resample_all as resample_all,
+    values_of_measures as values_of_measures,
+)
+from ._measures import (
     METRICS as METRICS,
+    PERCENT as PERCENT,
+    SEPARABILITY as SEPARABILITY,
+    Measure as Measure,
+    Metric as Metric,
     accuracy as accuracy,
     augrc as augrc,
     aupr_error as aupr_error,
@@ -11,12 +26,33 @@ from .measures import (
     bhattacharyya_distance as bhattacharyya_distance,
     e_aurc as e_aurc,
     fpr_at_tpr as fpr_at_tpr,
+    measures_at as measures_at,
     naurc as naurc,
+    table_metrics as table_metrics,
     tnr as tnr,
     tpr as tpr,
 )
-from .selective import (
+from ._paper import PAPER_METRICS as PAPER_METRICS, float32_sigmoid as float32_sigmoid, paper_tnr_cut as paper_tnr_cut
+from ._ranking import (
+    Bools as Bools,
+    Floats as Floats,
+    RankedRows as RankedRows,
+    Ranking as Ranking,
+    checked_confidences as checked_confidences,
+    rank_rows as rank_rows,
+)
+from ._selective import (
+    SCALES as SCALES,
+    Confusion as Confusion,
+    GroupRisk as GroupRisk,
+    Groups as Groups,
+    OperatingPoint as OperatingPoint,
+    RiskCoverage as RiskCoverage,
+    confusion as confusion,
     coverage_at_risk as coverage_at_risk,
+    group_risks as group_risks,
+    holm_corrected as holm_corrected,
     risk_at_coverage as risk_at_coverage,
     risk_coverage_curve as risk_coverage_curve,
+    threshold_at_risk_of as threshold_at_risk_of,
 )

@@ -8,3 +8,8 @@ confidences), ``evaluation.py`` (confidences to a row for each score), ``sentenc
 sentences. ``runs.py`` writes what is known of each prediction, and reads a report's folder again; ``comparison.py``
 compares several of these.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__all__: list[str] = []

@@ -1,21 +1,35 @@
 """Post-hoc scores: confidences computed from a classifier's outputs, each after the paper that its class names.
 
-- ``score``: the base class: how a score declares its needs, and stores what it learnt.
-- ``logits``: scores that learn nothing.
-- ``fitted``: scores that learn a temperature, or the power of a norm, from errors.
-- ``neighbors``: scores that look up the nearest features.
-- ``moments``: scores on means and deviations of the training features.
-- ``own``: a user's function or object.
+- ``_score``: the base class: how a score declares its needs, and stores what it learnt.
+- ``_logits``: scores that learn nothing.
+- ``_fitted``: scores that learn a temperature, or the power of a norm, from errors.
+- ``_neighbors``: scores that look up the nearest features.
+- ``_moments``: scores on means and deviations of the training features.
+- ``_own``: a user's function or object.
 
 Confidences are in log space, so they do not saturate into ties. A new score is one class and its entry in ``SCORES``:
 the command line, the tables, the oracles' evidence, exported files and the contract tests follow.
 """
 
-from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP
-from steepslope.scores.logits import MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
-from steepslope.scores.moments import SIRC, MahalanobisRatio
-from steepslope.scores.neighbors import KNNDistance, TrustScore
-from steepslope.scores.score import Score
+from steepslope.scores._fitted import MaxLogitPNorm, TemperatureScaledMCP
+from steepslope.scores._logits import MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
+from steepslope.scores._moments import SIRC, MahalanobisRatio
+from steepslope.scores._neighbors import (
+    EPSILON as EPSILON,
+    KNNDistance,
+    TrustScore,
+    log_distance_ratio as log_distance_ratio,
+)
+from steepslope.scores._own import name_of_score as name_of_score, own_confidence as own_confidence
+from steepslope.scores._score import (
+    LOGITS as LOGITS,
+    PREDICTIONS as PREDICTIONS,
+    Rows as Rows,
+    Score,
+    State as State,
+    require_finite_rows as require_finite_rows,
+    rows_of as rows_of,
+)
 
 SCORES: dict[str, type[Score]] = {
     "mcp": MCP,

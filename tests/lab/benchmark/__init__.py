@@ -1,1 +1,1 @@
-"""Tests of steepslope.lab.benchmark."""
+"""Tests of steepslope_lab.benchmark."""

@@ -8,7 +8,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from steepslope.lab.benchmark.estimators import ESTIMATORS, NUMBERS
+from steepslope_lab.benchmark.estimators import ESTIMATORS, NUMBERS
 
 
 @pytest.fixture(autouse=True)

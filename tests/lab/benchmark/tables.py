@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from steepslope.lab.benchmark.preset import Preset
+from steepslope_lab.benchmark.preset import Preset
 
 KINDS = np.array(["ant", "bee", "cow"])
 

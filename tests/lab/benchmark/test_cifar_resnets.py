@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from steepslope.lab.benchmark.cifar_resnets import Block, CifarResNet, resnet20
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope_lab.benchmark.cifar_resnets import Block, CifarResNet, resnet20
 
-PLACE = "module:steepslope.lab.benchmark.cifar_resnets"
+PLACE = "module:steepslope_lab.benchmark.cifar_resnets"
 SIZES = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018}  # 0.27, 0.46, 0.66 and 0.85 M in He et al. 2016, Table 6
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.lab.benchmark.estimates import MONITOR, NANNYML, estimate_errors
-from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.outputs import ClassifierOutputs
+from steepslope_lab.benchmark.estimates import MONITOR, NANNYML, estimate_errors
+from steepslope_lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 
 
 def calibrated_rows(p: NDArray[np.float64], seed: int) -> JudgedRows:

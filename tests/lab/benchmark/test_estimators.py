@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from steepslope.lab.benchmark.estimators import BANDS, COEFFICIENTS, ESTIMATORS, PARTS, cepstrum, log_spectrogram
-from steepslope.lab.benchmark.rows import RATE, SAMPLES
+from steepslope_lab.benchmark.estimators import BANDS, COEFFICIENTS, ESTIMATORS, PARTS, cepstrum, log_spectrogram
+from steepslope_lab.benchmark.rows import RATE, SAMPLES
 
 
 def tones(hertz: NDArray[Any]) -> NDArray[np.float32]:

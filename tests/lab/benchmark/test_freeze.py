@@ -10,13 +10,13 @@ import pytest
 import yaml
 from numpy.testing import assert_array_equal
 
-from steepslope.files.progress import silent
-from steepslope.files.yaml_files import read_yaml
-from steepslope.lab.benchmark import freeze
-from steepslope.lab.benchmark.estimators import logistic_classifier
-from steepslope.lab.benchmark.freeze import FrozenRows, freeze_benchmark, frozen_pair
-from steepslope.lab.benchmark.preset import read_evidence_preset
-from steepslope.score_benchmark.frozen import FILE, load_frozen_pairs
+from steepslope.files._progress import silent
+from steepslope.files._yaml_files import read_yaml
+from steepslope.score_benchmark._frozen import FILE, load_frozen_pairs
+from steepslope_lab.benchmark import freeze
+from steepslope_lab.benchmark.estimators import logistic_classifier
+from steepslope_lab.benchmark.freeze import FrozenRows, freeze_benchmark, frozen_pair
+from steepslope_lab.benchmark.preset import read_evidence_preset
 from tests.lab.benchmark.tables import noisy_table, table_preset
 
 ROWS = FrozenRows("table", "CC0", 300, 100, 150, 200, ("forest",), "cow")

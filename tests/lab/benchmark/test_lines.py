@@ -11,7 +11,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.benchmark.lines import (
+from steepslope.metrics import aurc, auroc
+from steepslope.numerics._log_space import log_odds_of
+from steepslope.oracle.evidence._registry import arrays_of_stack
+from steepslope.oracle.evidence._stack import fit_stack
+from steepslope.oracle.evidence._values import evidence_opinions
+from steepslope.outputs import ClassifierOutputs
+from steepslope.score_benchmark._measured import measured_lines
+from steepslope_lab.benchmark.lines import (
     AVERAGE,
     BEST,
     BOOSTED,
@@ -32,16 +39,9 @@ from steepslope.lab.benchmark.lines import (
     single_score_line,
     stacked_softmaxes,
 )
-from steepslope.lab.benchmark.rivals import OTHERS
-from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
-from steepslope.lab.paper.methods import best_score, least_aurc
-from steepslope.metrics import aurc, auroc
-from steepslope.numerics.log_space import log_odds_of
-from steepslope.oracle.evidence.registry import arrays_of_stack
-from steepslope.oracle.evidence.stack import fit_stack
-from steepslope.oracle.evidence.values import evidence_opinions
-from steepslope.outputs import ClassifierOutputs
-from steepslope.score_benchmark.measured import measured_lines
+from steepslope_lab.benchmark.rivals import OTHERS
+from steepslope_lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
+from steepslope_lab.paper.methods import best_score, least_aurc
 from tests.conftest import make_complete
 
 LOGITS = np.log([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.2, 0.3, 0.5]])

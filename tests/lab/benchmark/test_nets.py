@@ -11,12 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import silent
-from steepslope.lab.benchmark import nets
-from steepslope.lab.benchmark.nets import outputs_of_images, restricted_to_classes
-from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.trial import trial_of
+from steepslope.files._progress import silent
 from steepslope.outputs import ClassifierOutputs
+from steepslope_lab.benchmark import nets
+from steepslope_lab.benchmark.nets import outputs_of_images, restricted_to_classes
+from steepslope_lab.benchmark.preset import Preset
+from steepslope_lab.benchmark.trial import trial_of
 from tests.images import opened
 
 READ = {"train": "digits", "labelled": "digits:test", "reference": "digits:train"}
@@ -92,7 +92,7 @@ def test_nets_are_trained_and_run_once(tmp_path: Path) -> None:
         ({"read": READ | {"labelled": "digts"}}, "unknown data scheme in 'digts': 'digts': did you mean 'digits'?"),
         ({"read": READ | {"labelled": "images:FOLDER/a"}}, "/a': no such folder"),
         ({"shifted": {"fog": {"labelled": "corrupt:fgo:3/digits:test"}}}, "unknown corruption 'fgo'"),
-        ({"classifier": "module:steepslope.lab.benchmark.cifar_resnets:resnet20?weights=FOLDER/no.th"}, "no.th"),
+        ({"classifier": "module:steepslope_lab.benchmark.cifar_resnets:resnet20?weights=FOLDER/no.th"}, "no.th"),
     ],
 )
 def test_wrong_specs_are_told_before_any_net_is_trained(changes: Any, message: str, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import digest_of
-from steepslope.lab.benchmark.estimators import ESTIMATORS
-from steepslope.lab.benchmark.preset import Preset, evidence_preset_names, read_evidence_preset
-from steepslope.lab.benchmark.rows import CHOOSING, READERS
-from steepslope.nets.classifiers.options import ClassifierTraining
-from steepslope.nets.data.specs import parse_data
-from steepslope.outputs.arrays import require_opinion_name
+from steepslope.files._folders import digest_of
+from steepslope.nets.classifiers._options import ClassifierTraining
+from steepslope.nets.data._specs import parse_data
+from steepslope.outputs._arrays import require_opinion_name
+from steepslope_lab.benchmark.estimators import ESTIMATORS
+from steepslope_lab.benchmark.preset import Preset, evidence_preset_names, read_evidence_preset
+from steepslope_lab.benchmark.rows import CHOOSING, READERS
 
 TEXTS = {"title": "T", "kind": "text", "source": "S", "classifier": "words", "read": {"format": "csv", "text": "said"}}
 IMAGES = {"title": "T", "kind": "image", "source": "S", "classifier": "timm:x", "read": {"labelled": "digits:test"}}

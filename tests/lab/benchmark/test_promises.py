@@ -10,9 +10,11 @@ from numpy.testing import assert_array_equal
 from scipy.stats import beta, binom
 
 from steepslope.gate import Gate
-from steepslope.lab.benchmark import promises
-from steepslope.lab.benchmark.lines import MCP, Ranked
-from steepslope.lab.benchmark.promises import (
+from steepslope.promise import _draws as draws
+from steepslope.promise._draws import DELTA, DRAWS, MOST_CALIBRATED, outcome_of_promise, promised_threshold
+from steepslope_lab.benchmark import promises
+from steepslope_lab.benchmark.lines import MCP, Ranked
+from steepslope_lab.benchmark.promises import (
     OURS,
     RISKS,
     WAYS,
@@ -22,8 +24,6 @@ from steepslope.lab.benchmark.promises import (
     promised_by_gates,
     selection_with_guaranteed_risk,
 )
-from steepslope.promise import draws
-from steepslope.promise.draws import DELTA, DRAWS, MOST_CALIBRATED, outcome_of_promise, promised_threshold
 
 
 def rows(n: int, seed: int, risk_at: float = 0.3) -> tuple[Floats, Bools]:

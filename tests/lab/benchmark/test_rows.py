@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from scipy.io import wavfile
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.benchmark.rows import LOUDEST, RATE, SAMPLES, read_rows
+from steepslope_lab.benchmark.rows import LOUDEST, RATE, SAMPLES, read_rows
 
 CITIES = "city,rain,wind,late\nRome, 1.5,3,20\nBonn,?,4,15\nRome,2.5,,16\nOslo,0,1,?\n"
 CSV = {"format": "csv", "files": ["a.csv"]}

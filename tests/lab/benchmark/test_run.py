@@ -10,14 +10,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.benchmark import run
-from steepslope.lab.benchmark.estimates import MONITOR
-from steepslope.lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP
-from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.run import row_of_trial, run_preset
-from steepslope.lab.benchmark.trial import ALL, FREE, TEST, trial_of
 from steepslope.metrics import aurc
-from steepslope.promise import draws
+from steepslope.promise import _draws as draws
+from steepslope_lab.benchmark import run
+from steepslope_lab.benchmark.estimates import MONITOR
+from steepslope_lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP
+from steepslope_lab.benchmark.preset import Preset
+from steepslope_lab.benchmark.run import row_of_trial, run_preset
+from steepslope_lab.benchmark.trial import ALL, FREE, TEST, trial_of
 from tests.lab.benchmark.tables import noisy_table, table_preset
 
 pytestmark = pytest.mark.usefixtures("quick_nets")

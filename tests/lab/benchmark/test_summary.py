@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 from scipy.stats import t
 
-from steepslope.files.folders import write_json
-from steepslope.lab.benchmark.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED
-from steepslope.lab.benchmark.summary import (
+from steepslope.files._folders import write_json
+from steepslope.report._grid import UNDEFINED, Grid
+from steepslope.score_benchmark._standing import Estimate, difference_cell
+from steepslope_lab.benchmark.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED
+from steepslope_lab.benchmark.summary import (
     Result,
     estimate_over_seeds,
     gains_table,
@@ -23,9 +25,7 @@ from steepslope.lab.benchmark.summary import (
     standing_of_oracles,
     write_summary,
 )
-from steepslope.lab.benchmark.trial import FREE
-from steepslope.report.grid import UNDEFINED, Grid
-from steepslope.score_benchmark.standing import Estimate, difference_cell
+from steepslope_lab.benchmark.trial import FREE
 
 SECOND = "fused, tree"
 

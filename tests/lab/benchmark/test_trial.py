@@ -15,11 +15,11 @@ from sklearn.model_selection import train_test_split
 
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import silent
-from steepslope.lab.benchmark.estimators import ESTIMATORS
-from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.trial import ALL, FREE, SPLIT, TEST, Trial, stored_probabilities, trial_of
+from steepslope.files._progress import silent
 from steepslope.oracle import FusedOracle
+from steepslope_lab.benchmark.estimators import ESTIMATORS
+from steepslope_lab.benchmark.preset import Preset
+from steepslope_lab.benchmark.trial import ALL, FREE, SPLIT, TEST, Trial, stored_probabilities, trial_of
 from tests.lab.benchmark.tables import noisy_table, table_preset
 
 pytestmark = pytest.mark.usefixtures("quick_nets")

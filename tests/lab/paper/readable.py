@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from steepslope.lab.paper.style import SMALL, figure_style
+from steepslope_lab.paper.style import SMALL, figure_style
 
 LONG = "an oracle with EfficientNet-Lite0, cut at the same cost, on a_name_without_any_blank_in_it_at_all"
 

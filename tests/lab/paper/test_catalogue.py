@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from numpy.testing import assert_array_equal
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.paper import methods
-from steepslope.lab.paper.experiment import FOLDER, experiment_names, read_experiment
-from steepslope.lab.paper.methods import METHODS, method_of_line, stored_line_name
-from steepslope.lab.paper.preset import Preset, paper_preset_names, read_paper_preset
-from steepslope.lab.paper.tables import MCP
-from steepslope.lab.paper.views import require_possible_views
 from steepslope.losses import LOSSES
 from steepslope.outputs import ClassifierOutputs
+from steepslope_lab.paper import methods
+from steepslope_lab.paper.experiment import FOLDER, experiment_names, read_experiment
+from steepslope_lab.paper.methods import METHODS, method_of_line, stored_line_name
+from steepslope_lab.paper.preset import Preset, paper_preset_names, read_paper_preset
+from steepslope_lab.paper.tables import MCP
+from steepslope_lab.paper.views import require_possible_views
 from tests.conftest import Captured, make_outputs
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",

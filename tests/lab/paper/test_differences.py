@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.files.folders import write_json
-from steepslope.lab.paper.differences import cases_of_scores, differences_of_lines
-from steepslope.lab.paper.methods import ARRAYS, METHODS, ROW, Wanted
-from steepslope.lab.paper.preset import read_paper_preset
-from steepslope.lab.paper.workspace import Case
+from steepslope.files._folders import write_json
 from steepslope.metrics import compare
+from steepslope_lab.paper.differences import cases_of_scores, differences_of_lines
+from steepslope_lab.paper.methods import ARRAYS, METHODS, ROW, Wanted
+from steepslope_lab.paper.preset import read_paper_preset
+from steepslope_lab.paper.workspace import Case
 
 PAIR = read_paper_preset("digits").group("first")[0]
 RIGHT = np.arange(300) % 5 > 0

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from steepslope.cli.main import main
-from steepslope.lab.paper.experiment import read_experiment
-from steepslope.lab.paper.methods import stored_line_name
-from steepslope.lab.paper.preset import read_paper_preset
-from steepslope.lab.paper.steps import folder_slug
-from steepslope.nets.data.specs import SPLIT_SEED
-from steepslope.numerics import small_net
+from steepslope.cli._main import main
+from steepslope.nets.data._specs import SPLIT_SEED
+from steepslope.numerics import _small_net as small_net
+from steepslope_lab.paper.experiment import read_experiment
+from steepslope_lab.paper.methods import stored_line_name
+from steepslope_lab.paper.preset import read_paper_preset
+from steepslope_lab.paper.steps import folder_slug
 
 pytestmark = pytest.mark.slow
 SEEDS = (0,)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 
-from steepslope.lab.paper.figures import (
+from steepslope.metrics._selective import RiskCoverage, risk_coverage_curve
+from steepslope_lab.paper.figures import (
     EDGES,
     OutcomePanel,
     SweepPanel,
@@ -21,7 +22,6 @@ from steepslope.lab.paper.figures import (
     risk_coverage_grid,
     sweep_figure,
 )
-from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from tests.lab.paper.readable import assert_readable, texts
 
 

@@ -11,9 +11,9 @@ import sklearn.datasets
 from PIL import Image
 from safetensors.numpy import load_file
 
-from steepslope.cli.main import main
-from steepslope.lab.paper.preset import read_paper_preset
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
+from steepslope_lab.paper.preset import read_paper_preset
 
 NAMES = ("nought", "ace", "deuce")  # labels follow their sorted order
 PRESET = """\

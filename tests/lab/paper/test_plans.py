@@ -14,10 +14,11 @@ import pytest
 import sklearn.datasets
 from numpy.typing import NDArray
 
-from steepslope.cli.main import main
-from steepslope.lab.paper.preset import read_paper_preset, training_settings
-from steepslope.nets.training.on_images import ImageOracle
+from steepslope.cli._main import main
+from steepslope.nets.training._on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope_lab.paper.oracle_steps import _spec_of_input
+from steepslope_lab.paper.preset import read_paper_preset, training_settings
 from tests.conftest import Captured, write_idx
 
 TRAIN, TEST, HELD_OUT_HERE = 600, 200, 150  # images here
@@ -67,18 +68,24 @@ def test_table_2_from_files_to_stages(tmp_path: Path, monkeypatch: pytest.Monkey
 ON_IMAGENET = {
     "optimizer": "sgd", "learning_rate": "1e-05", "weight_decay": "0", "batch_size": "40", "epochs": "1",
     "schedule": "one_cycle", "warmup_steps": "100", "momentum": "0.05", "cycle_momentum": "True", "flip": "True",
-    "oracle_resize": "squash", "classifier_resize": "squash", "oracle_mean": "0.5", "oracle_std": "0.5",
-    "classifier_mean": "0.5", "classifier_std": "0.5", "gamma": "2", "select": "last",
+    "gamma": "2", "select": "last",
 }  # fmt: skip
+AUTHORS_224, AUTHORS_384 = (f"size={side}&mean=0.5&std=0.5&resize=squash" for side in (224, 384))
 PAIRS = {  # ⟨oracle, classifier⟩: its own settings
-    ("vit", "vit"): {"classifier_size": "384", "oracle_size": "384", "alpha_pos": "1", "alpha_neg": "3"},
+    ("vit", "vit"): {
+        "classifier_input": AUTHORS_384, "oracle_input": AUTHORS_384, "alpha_pos": "1", "alpha_neg": "3",
+    },
     ("vit", "rsn"): {
-        "classifier_size": "224", "oracle_size": "384", "oracle_sees": "nearest", "alpha_pos": "1", "alpha_neg": "3",
+        "classifier_input": AUTHORS_224, "oracle_input": AUTHORS_384, "oracle_sees": "nearest", "alpha_pos": "1",
+        "alpha_neg": "3",
     },
     ("rsn", "vit"): {
-        "classifier_size": "384", "oracle_size": "224", "oracle_sees": "nearest", "alpha_pos": "2", "alpha_neg": "5",
+        "classifier_input": AUTHORS_384, "oracle_input": AUTHORS_224, "oracle_sees": "nearest", "alpha_pos": "2",
+        "alpha_neg": "5",
     },
-    ("rsn", "rsn"): {"classifier_size": "224", "oracle_size": "224", "alpha_pos": "2", "alpha_neg": "5"},
+    ("rsn", "rsn"): {
+        "classifier_input": AUTHORS_224, "oracle_input": AUTHORS_224, "alpha_pos": "2", "alpha_neg": "5",
+    },
 }  # fmt: skip
 LOSSES = {"CE": "cross_entropy", "Focal": "focal", "TCP": "true_class_probability", "SS": "steep_slope"}
 
@@ -122,7 +129,10 @@ def plan_of(preset: str, capsys: Captured) -> Plan:
     for line in capsys.readouterr().out.splitlines():
         count, about = line.split(" × ", 1)
         title, _, settings = about.partition(": ")
-        plan[title] = int(count), [dict(re.findall(r"(\w+) ([^,\[\]]+)", part)) for part in settings.split("[")]
+        plan[title] = (
+            int(count),
+            [dict(re.findall(r"(\w+) ((?:[^,\[\]]|,(?! ))+)", part)) for part in settings.split("[")],
+        )
     return plan
 
 
@@ -149,7 +159,7 @@ def check_small(preset: str) -> Callable[[Plan], None]:
 def check_public(plan: Plan) -> None:
     """Compare the oracles on a frozen classifier with those on the paper's: the recipe is the same."""
     assert not any(title.startswith("train classifier") for title in plan)
-    inputs = {"oracle_size": "32", "oracle_mean": "0.485+0.456+0.406", "oracle_std": "0.229+0.224+0.225"}
+    inputs = {"oracle_input": "size=32&mean=0.485,0.456,0.406&std=0.229,0.224,0.225"}
     assert plan[IN_STAGES] == (1, [SHARED | inputs, *stages_of("cifar10")])
 
 
@@ -192,4 +202,4 @@ def test_nets_agree_with_the_trainings() -> None:
         for role in ("oracle", "classifier"):
             net = preset.nets[getattr(pair, role)]
             assert training[role] == net.spec
-            assert {name: training[f"{role}_{name}"] for name in ("size", "mean", "std", "resize")} == net.input
+            assert training[f"{role}_input"] == _spec_of_input(net.input)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.paper.preset import read_paper_preset
-from steepslope.nets.training.recipes import training_recipes
+from steepslope.nets.training._recipes import training_recipes
+from steepslope_lab.paper.preset import read_paper_preset
 from tests.conftest import Captured
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from steepslope.lab.paper.results import Drawing, write_results
-from steepslope.report.grid import Cell, Grid
+from steepslope.report._grid import Cell, Grid
+from steepslope_lab.paper.results import Drawing, write_results
 
 
 def grid(title: str = "Main") -> Grid:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.paper.preset import read_paper_preset
-from steepslope.lab.paper.steps import Step, plan_lines, run_steps
-from steepslope.lab.paper.workspace import Workspace
+from steepslope_lab.paper.preset import read_paper_preset
+from steepslope_lab.paper.steps import Step, plan_lines, run_steps
+from steepslope_lab.paper.workspace import Workspace
 from tests.conftest import kill_once_there
 
 

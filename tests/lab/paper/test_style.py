@@ -10,8 +10,8 @@ from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from steepslope.lab.paper import style
-from steepslope.lab.paper.style import LETTER, figure_style, legend_below, line_looks, save_figure, wrapped_text
+from steepslope_lab.paper import style
+from steepslope_lab.paper.style import LETTER, figure_style, legend_below, line_looks, save_figure, wrapped_text
 from tests.lab.paper.readable import LONG, assert_readable, texts
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.paper.tables import (
+from steepslope.metrics._measures import METRICS
+from steepslope.metrics._paper import PAPER_METRICS
+from steepslope.report._grid import UNDEFINED, Grid
+from steepslope_lab.paper.tables import (
     COLUMNS,
     COMPARED,
     MCP,
@@ -21,9 +24,6 @@ from steepslope.lab.paper.tables import (
     spread_of_runs,
     table_column,
 )
-from steepslope.metrics.measures import METRICS
-from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.report.grid import UNDEFINED, Grid
 
 Row = dict[str, Any]
 

@@ -11,18 +11,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json, write_json
-from steepslope.lab.paper import views as module
-from steepslope.lab.paper.experiment import Experiment, sweep_steps_of
-from steepslope.lab.paper.figures import SweepPanel, sweep_figure
-from steepslope.lab.paper.methods import METHODS
-from steepslope.lab.paper.oracle_steps import SEARCH
-from steepslope.lab.paper.preset import Preset, read_paper_preset
-from steepslope.lab.paper.results import Drawing
-from steepslope.lab.paper.views import Findings, matrix_view, require_possible_views, sweep_view, write_views
-from steepslope.lab.paper.workspace import Workspace
-from steepslope.lab.search import Search, Trial
-from steepslope.report.grid import Grid
+from steepslope.files._folders import read_json, write_json
+from steepslope.report._grid import Grid
+from steepslope_lab.paper import views as module
+from steepslope_lab.paper.experiment import Experiment, sweep_steps_of
+from steepslope_lab.paper.figures import SweepPanel, sweep_figure
+from steepslope_lab.paper.methods import METHODS
+from steepslope_lab.paper.oracle_steps import SEARCH
+from steepslope_lab.paper.preset import Preset, read_paper_preset
+from steepslope_lab.paper.results import Drawing
+from steepslope_lab.paper.views import Findings, matrix_view, require_possible_views, sweep_view, write_views
+from steepslope_lab.paper.workspace import Workspace
+from steepslope_lab.search import Search, Trial
 
 DIGITS = read_paper_preset("digits")
 FOG, SNOW = "corrupt:fog:5", "corrupt:snow:5"

@@ -12,7 +12,7 @@ from skimage.color.colorconv import luv2xyz, rgb2luv, xyz2luv
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.colour_map import (
+from steepslope_lab.shifts.colour_map import (
     HIGHEST,
     LOWEST,
     ColourMap,

@@ -10,10 +10,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.corruptions import CORRUPTIONS, NOISES, Corruption, corrupted, image_seed
-from steepslope.lab.shifts.pixels import cropped_picture, picture_as_floats
-from steepslope.nets.data.images import Images
-from steepslope.nets.data.shifted import Shifted
+from steepslope.nets.data._images import Images
+from steepslope.nets.data._shifted import Shifted
+from steepslope_lab.shifts.corruptions import CORRUPTIONS, NOISES, Corruption, corrupted, image_seed
+from steepslope_lab.shifts.pixels import cropped_picture, picture_as_floats
 
 OWN_SEED = ("impulse_noise", "glass_blur")  # the package ignores NumPy's global seed there
 SHAPES = [(1, 1, 1), (20, 150, 3), (40, 36, 6)]

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.corruptions import CORRUPTIONS, Corruption, ShiftByKind
-from steepslope.lab.shifts.distortions import DISTORTIONS, Distortion, distorted
-from steepslope.nets.data.images import Images
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.seeding import on_threads
+from steepslope.nets._seeding import on_threads
+from steepslope.nets.data._images import Images
+from steepslope.nets.data._shifted import Shifted
+from steepslope.nets.data._specs import parse_data
+from steepslope_lab.shifts.corruptions import CORRUPTIONS, Corruption, ShiftByKind
+from steepslope_lab.shifts.distortions import DISTORTIONS, Distortion, distorted
 from tests.lab.shifts.test_corruptions import images, scene
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (20, 150, 3)]

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.colour_map import lightness_of, luv_of
-from steepslope.lab.shifts.options import RecolorOptions
-from steepslope.lab.shifts.recolor import Recoloring, classifier_margins, recolored
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.data.transforms import Transform
+from steepslope.nets.classifiers._classifier import Classifier
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._shifted import Shifted
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.data._transforms import Transform
+from steepslope_lab.shifts.colour_map import lightness_of, luv_of
+from steepslope_lab.shifts.options import RecolorOptions
+from steepslope_lab.shifts.recolor import Recoloring, classifier_margins, recolored
 
 FEW = RecolorOptions(steps=12, learning_rate=0.01)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_data, shift_parsers
+from steepslope.nets.data._shifted import Shifted
+from steepslope.nets.data._specs import parse_data, shift_parsers
 
 TEXTS = [
     "corrupt:fog:3/digits:test",

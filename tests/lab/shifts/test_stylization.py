@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.options import StylizeOptions
-from steepslope.lab.shifts.pixels import picture_as_floats
-from steepslope.lab.shifts.stylization import Stylization, look_at_stylizer_and_styles
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_data
+from steepslope.nets.data._shifted import Shifted
+from steepslope.nets.data._specs import parse_data
+from steepslope_lab.shifts.options import StylizeOptions
+from steepslope_lab.shifts.pixels import picture_as_floats
+from steepslope_lab.shifts.stylization import Stylization, look_at_stylizer_and_styles
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.stylization import continued_by_reflection, stylized
-from steepslope.lab.shifts.stylizer import CARD, WEIGHTS, DecoderPlan, Stylizer, adain, decoder_layers, planned_decoder
-from steepslope.lab.shifts.stylizer_encoder import encoder_of
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.seeding import seeded
+from steepslope.nets._seeding import seeded
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope_lab.shifts.stylization import continued_by_reflection, stylized
+from steepslope_lab.shifts.stylizer import CARD, WEIGHTS, DecoderPlan, Stylizer, adain, decoder_layers, planned_decoder
+from steepslope_lab.shifts.stylizer_encoder import encoder_of
 
 
 def random_images(*shape: int, seed: int = 0) -> Tensor:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.stylizer_encoder import EncoderPlan, encoder_of, rebuilt_encoder
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope_lab.shifts.stylizer_encoder import EncoderPlan, encoder_of, rebuilt_encoder
 
 RESNET = "timm:resnet18?weights=random"
 
@@ -94,7 +94,7 @@ def test_other_nets_are_refused_in_one_line(spec: str, message: str) -> None:
 
 
 def test_a_net_that_no_spec_rebuilds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steepslope.lab.shifts.stylizer_encoder.architecture_spec", lambda classifier: "onnx:net.onnx")
+    monkeypatch.setattr("steepslope_lab.shifts.stylizer_encoder.architecture_spec", lambda classifier: "onnx:net.onnx")
     with pytest.raises(SteepslopeError, match="expected a net of timm: or torchvision: as the stylizer's encoder"):
         encoder_of(load_classifier(RESNET), 8)
 

@@ -13,17 +13,17 @@ from PIL import Image
 from skimage import data as pictures
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import LOCK
-from steepslope.lab.shifts import stylizer_training
-from steepslope.lab.shifts.options import StylizerTraining
-from steepslope.lab.shifts.stylization import stylized
-from steepslope.lab.shifts.stylizer import CARD, STATE, Stylizer, planned_decoder
-from steepslope.lab.shifts.stylizer_encoder import encoder_of
-from steepslope.lab.shifts.stylizer_training import stylizer_losses, train_stylizer
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.images import Dataset
-from steepslope.nets.data.specs import parse_data
+from steepslope.files._folders import LOCK
+from steepslope.nets.classifiers._classifier import Classifier
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._images import Dataset
+from steepslope.nets.data._specs import parse_data
+from steepslope_lab.shifts import stylizer_training
+from steepslope_lab.shifts.options import StylizerTraining
+from steepslope_lab.shifts.stylization import stylized
+from steepslope_lab.shifts.stylizer import CARD, STATE, Stylizer, planned_decoder
+from steepslope_lab.shifts.stylizer_encoder import encoder_of
+from steepslope_lab.shifts.stylizer_training import stylizer_losses, train_stylizer
 
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, seed=3)
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.corruptions import Corruption
-from steepslope.lab.shifts.options import WritingOptions
-from steepslope.lab.shifts.writing import shifted_file_names, write_shifted
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.image_files import CARD
-from steepslope.nets.data.images import SHEET, Images
-from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.transforms import Transform, transform_for_data
+from steepslope.nets.data._class_names import ClassNames
+from steepslope.nets.data._image_files import CARD
+from steepslope.nets.data._images import SHEET, Images
+from steepslope.nets.data._shifted import Shifted
+from steepslope.nets.data._transforms import Transform, transform_for_data
+from steepslope_lab.shifts.corruptions import Corruption
+from steepslope_lab.shifts.options import WritingOptions
+from steepslope_lab.shifts.writing import shifted_file_names, write_shifted
 from tests.conftest import kill_once_there
 from tests.images import folder_of, opened
 

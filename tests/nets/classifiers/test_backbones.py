@@ -13,12 +13,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.backbones import load_backbone_weights
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Transform
-from steepslope.nets.extraction.engine import dropout_layers
+from steepslope.nets.classifiers._backbones import load_backbone_weights
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._transforms import Transform
+from steepslope.nets.extraction._engine import dropout_layers
 from steepslope.outputs import ClassifierOutputs
 from tests.images import EFFICIENTNET, extract_folder, extracted, folder_of
 from tests.tiny_nets import COLOUR, squeezed, tiny, tiny_convolutions
@@ -82,8 +82,8 @@ def test_preprocessing_stands_in_place_of_all_others() -> None:
     given = Transform((16, 16), (0.5,) * 3, (0.1, 0.2, 0.3), "squash", 0.9, "bilinear")
     net = load_classifier("module:tests.tiny_nets:tiny_convolutions")
     assert net.with_transform(preprocessing=given).transform == given
-    with pytest.raises(SteepslopeError, match="--oracle-size: expected none with --oracle-preprocessing"):
-        net.with_transform(16, preprocessing=given, role="oracle")
+    with pytest.raises(SteepslopeError, match="--image-size: expected none with --preprocessing"):
+        net.with_transform(16, preprocessing=given)
 
 
 def test_ones_own_module_may_name_its_classes() -> None:

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json, write_json
-from steepslope.nets.classifiers.nets import CARD, NETS, WEIGHTS
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.files._folders import read_json, write_json
+from steepslope.nets.classifiers._nets import CARD, NETS, WEIGHTS
+from steepslope.nets.classifiers._specs import load_classifier
 
 
 @pytest.mark.parametrize("name", NETS)

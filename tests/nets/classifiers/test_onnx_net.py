@@ -13,11 +13,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers import onnx_net
-from steepslope.nets.classifiers.onnx_net import OnnxNet, as_onnx
-from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers import _onnx_net as onnx_net
+from steepslope.nets.classifiers._onnx_net import OnnxNet, as_onnx
+from steepslope.nets.classifiers._specs import load_classifier
 from tests.images import EFFICIENTNET, TINY, extracted, words
 from tests.tiny_nets import tiny_convolutions
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import CLASSIFIERS, architecture_spec, load_classifier, spec_without_weights
+from steepslope.nets.classifiers._specs import CLASSIFIERS, architecture_spec, load_classifier, spec_without_weights
 from tests.images import EFFICIENTNET
 from tests.nets.classifiers.test_onnx_net import save_onnx
 

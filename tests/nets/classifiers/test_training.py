@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.nets import NETS, STATE
-from steepslope.nets.classifiers.options import ClassifierTraining
-from steepslope.nets.classifiers.training import mirrored_images, train_classifier, turned_images
-from steepslope.nets.seeding import on_threads
+from steepslope.nets._seeding import on_threads
+from steepslope.nets.classifiers._nets import NETS, STATE
+from steepslope.nets.classifiers._options import ClassifierTraining
+from steepslope.nets.classifiers._training import mirrored_images, train_classifier, turned_images
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 
@@ -55,7 +55,7 @@ def test_another_recipe_and_an_unreadable_state_start_anew(
     weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("steepslope.nets.classifiers.training.save_checkpoint", _stop)
+        patch.setattr("steepslope.nets.classifiers._training.save_checkpoint", _stop)
         with pytest.raises(KeyboardInterrupt):
             train_classifier("digits-net", "digits", tmp_path, replace(RECIPE, seed=1))
     assert (tmp_path / STATE).exists()

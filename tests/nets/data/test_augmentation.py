@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented, augmented_image
-from steepslope.nets.data.images import Images
+from steepslope.nets.data._augmentation import AUGMENTATIONS, Augmented, augmented_image
+from steepslope.nets.data._images import Images
 from tests.images import folder_of, opened
 
 ALL_KINDS = tuple(AUGMENTATIONS)

@@ -12,9 +12,9 @@ import torch
 import torchvision.datasets
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.benchmark_sets import read_idx
-from steepslope.nets.data.image_files import ImageFiles
-from steepslope.nets.data.specs import parse_data
+from steepslope.nets.data._benchmark_sets import read_idx
+from steepslope.nets.data._image_files import ImageFiles
+from steepslope.nets.data._specs import parse_data
 from tests.conftest import write_idx
 from tests.images import PIXELS, png
 

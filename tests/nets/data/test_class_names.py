@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.class_names import ClassNames, read_classes, wordnet_labels
+from steepslope.nets.data._class_names import ClassNames, read_classes, wordnet_labels
 
 PETS = {"cat": 0, "dog": 1}
 

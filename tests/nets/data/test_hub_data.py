@@ -1,4 +1,4 @@
-"""Hugging Face data sets, saved by the library itself."""
+"""Hugging Face data sets, written by the library itself."""
 
 from __future__ import annotations
 
@@ -12,38 +12,48 @@ import pytest
 from PIL import Image
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
-from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data._class_names import ClassNames
 from tests.images import PIXELS, opened, png, write_shard
 
 
 @pytest.fixture(scope="module")
 def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Save data sets with and without splits, as the library itself does."""
+    """Write folders of Parquet files, with splits and without, with the library itself."""
     home = tmp_path_factory.mktemp("hub")
     hub.disable_progress_bars()
     features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=["ant", "bee", "cow"])})
     rows: dict[str, list[Any]] = {"image": [Image.fromarray(pixels) for pixels in PIXELS], "label": [2, 0, 1, 1, 0, 2]}
     table = hub.Dataset.from_dict(rows, features=features)
-    hub.DatasetDict({"train": table, "validation": table.select([3, 1])}).save_to_disk(str(home / "both"))
-    table.save_to_disk(str(home / "one"))
+    write_parquet(table, home / "both" / "train.parquet")
+    write_parquet(table.select([3, 1]), home / "both" / "validation.parquet")
+    write_parquet(table, home / "one" / "rows.parquet")
     other = rows | {"image": rows["image"][::-1]}
-    hub.Dataset.from_dict(other, features=features).save_to_disk(str(home / "other"))
+    write_parquet(hub.Dataset.from_dict(other, features=features), home / "other" / "rows.parquet")
     plain = hub.Dataset.from_dict(rows | {"second": rows["image"]}, hub.Features(features | {"second": hub.Image()}))
     missing = hub.Dataset.from_dict(rows | {"label": [None, 1, 1, 1, 1, 1]}, features=features)
-    missing.save_to_disk(str(home / "missing"))
-    plain.cast_column("label", hub.Value("int64")).save_to_disk(str(home / "plain"))
-    yield home
+    write_parquet(missing, home / "missing" / "rows.parquet")
+    write_parquet(plain.cast_column("label", hub.Value("int64")), home / "plain" / "rows.parquet")
+    table.save_to_disk(str(home / "saved"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub.config, "HF_DATASETS_CACHE", home / "cache")
+        yield home
     hub.enable_progress_bars()
 
 
-def test_hub_data_as_saved(hub_folder: Path) -> None:
+def write_parquet(table: Any, file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    table.to_parquet(str(file))
+
+
+def test_hub_data_by_splits(hub_folder: Path) -> None:
     for spec, rows in (("both:validation", [3, 1]), ("one", range(6)), ("both:train", range(6))):
         images = opened(f"hf:{hub_folder}/{spec}")
         assert np.asarray(images.labels).tolist() == [[2, 0, 1, 1, 0, 2][row] for row in rows]
         np.testing.assert_array_equal(np.asarray(images.image(1)), PIXELS[rows[1]])
         assert len(images.ids) == len(set(images.ids)) == len(images)
-    assert opened(f"hf:{hub_folder}/one").fingerprint() == images.fingerprint()
-    assert opened(f"hf:{hub_folder}/other").fingerprint() != images.fingerprint()
+    one = opened(f"hf:{hub_folder}/one").fingerprint()
+    assert one == opened(f"hf:{hub_folder}/one").fingerprint()
+    assert one != opened(f"hf:{hub_folder}/other").fingerprint()
 
 
 def test_hub_columns_and_names(hub_folder: Path) -> None:
@@ -79,7 +89,8 @@ def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         ("both", "expected one of its splits (train, validation) after a colon, found none"),
         ("both:test", "expected one of its splits (train, validation) after a colon, found test"),
-        ("one:test", "expected no split"),
+        ("one:test", "expected one of its splits (train) after a colon, found test"),
+        ("saved", "found a folder of save_to_disk: open it with datasets.load_from_disk, and write it with"),
         ("plain", "expected one image column, found 2 among image, label, second; choose with ?image=NAME"),
         ("plain?image=second", "expected one label column, found 0"),
         ("plain?image=label&label=label", "expected images in the column 'label'"),
@@ -103,14 +114,14 @@ def test_a_spec_without_a_name_is_named() -> None:
 
 
 def test_hub_images_without_labels(hub_folder: Path) -> None:
-    """By their spec, where no column could hold a label, and where all are -1, as in published test splits."""
+    """By their spec, and where all are -1, as in published test splits."""
     features = hub.Features({"image": hub.Image(), "caption": hub.Value("string")})
     rows: dict[str, list[Any]] = {"image": [Image.fromarray(pixels) for pixels in PIXELS], "caption": ["a"] * 6}
-    hub.Dataset.from_dict(rows, features=features).save_to_disk(str(hub_folder / "captions"))
+    write_parquet(hub.Dataset.from_dict(rows, features=features), hub_folder / "captions" / "rows.parquet")
     labelled = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=["ant", "bee"])})
     hidden = {"image": rows["image"], "label": [-1] * 6}
-    hub.Dataset.from_dict(hidden, features=labelled).save_to_disk(str(hub_folder / "hidden"))
-    for spec in ("captions", "hidden", "one?label=none", "plain?image=second&label=none"):
+    write_parquet(hub.Dataset.from_dict(hidden, features=labelled), hub_folder / "hidden" / "rows.parquet")
+    for spec in ("captions?label=none", "hidden", "one?label=none", "plain?image=second&label=none"):
         images = opened(f"hf:{hub_folder}/{spec}")
         assert (images.labels, images.classes, len(images)) == (None, None, 6)
         assert images.fingerprint() != opened(f"hf:{hub_folder}/one").fingerprint()

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Divisible
-from steepslope.nets.data.transforms import Transform
+from steepslope.nets.data._class_names import ClassNames
+from steepslope.nets.data._images import Divisible
+from steepslope.nets.data._transforms import Transform
 from tests.images import PIXELS, folder_of, opened, png
 
 
@@ -88,7 +88,7 @@ def test_paths_are_relative_or_absolute(home: Path) -> None:
 
 def test_a_url_is_refused_without_its_secrets(home: Path) -> None:
     table = write(home, path=["0.png", "https://me:secret@host/a.png?signature=secret"])
-    message = r"files\.parquet: 'https://host/a\.png': expected files on a disk, found a URL: copy or mount them$"
+    message = r"files\.parquet: 'https://host/a\.png': expected files on a disk, found a URL: copy or mount"
     with pytest.raises(SteepslopeError, match=message):
         opened(f"paths:{table}")
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from steepslope.nets.data.images import as_colour, as_grey, decode_image
-from steepslope.nets.data.transforms import decoded_or_reason
+from steepslope.nets.data._images import as_colour, as_grey, decode_image
+from steepslope.nets.data._transforms import decoded_or_reason
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.conftest import Captured

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.images import Images, Labels, Picture
-from steepslope.nets.data.shifted import Shifted, Size, shift_recipes_of
-from steepslope.nets.data.transforms import Transform, decoded_image_batches, transform_for_data
-from steepslope.nets.extraction.other_nets import Unlabelled
+from steepslope.nets.data._images import Images, Labels, Picture
+from steepslope.nets.data._shifted import Shifted, Size, shift_recipes_of
+from steepslope.nets.data._transforms import Transform, decoded_image_batches, transform_for_data
+from steepslope.nets.extraction._other_nets import Unlabelled
 from tests.images import folder_of, opened
 
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data import specs
-from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Images, image_row_ids
-from steepslope.nets.data.specs import DATASETS, Source, holdout_split, parse_data
-from steepslope.nets.extraction.extraction import data_by_split, extract
-from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data import _specs as specs
+from steepslope.nets.data._class_names import ClassNames
+from steepslope.nets.data._images import Images, image_row_ids
+from steepslope.nets.data._specs import DATASETS, Source, holdout_split, parse_data
+from steepslope.nets.extraction._extraction import data_by_split, extract
+from steepslope.nets.extraction._options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
 from tests.images import PIXELS, folder_of, png, table_of
@@ -37,7 +37,9 @@ def examples(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(num_classes=10)})
     rows = {"image": [Image.fromarray(pixels) for pixels in PIXELS[:2]], "label": [2, 0]}
     hub.disable_progress_bars()
-    hub.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "hub"))
+    monkeypatch.setattr(hub.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "hub").mkdir()
+    hub.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "hub" / "rows.parquet"))
     hub.enable_progress_bars()
     return {
         "digits": "digits:test",
@@ -116,8 +118,8 @@ def test_specs(spec: str, argument: str, split: str | None) -> None:
     ("spec", "message"),
     [
         ("digit", r"unknown data scheme .* did you mean 'digits'"),
-        ("wds:data-*.tar", r"unknown data scheme .* hf:FOLDER\?label=cls reads WebDataset shards"),
-        ("images:s3://key:secret@lake/a", "^'images:s3://lake/a': expected files on a disk, found a URL"),
+        ("wds:data-*.tar", r"unknown data scheme .* hf:FOLDER\?label=cls reads WebDataset shards by datasets"),
+        ("images:s3://key:secret@lake/a", "^'images:s3://lake/a': expected files on a disk, found a URL: .*datasets"),
         ("s3://lake/a", "^'s3://lake/a': expected files on a disk, found a URL"),
         ("digits:x", "expected digits, digits:train or digits:test"),
         ("imagefolder:/no/such", "expected a data set with a training and a test split"),

@@ -15,8 +15,8 @@ from timm.data import create_transform
 from torchvision.models import ResNet18_Weights
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Transform, array_as_channels, read_transform
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._transforms import Transform, array_as_channels, read_transform
 from tests.images import EFFICIENTNET
 
 

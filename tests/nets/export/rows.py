@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.nets.export.exporting import export_oracle
-from steepslope.oracle.base import BaseOracle
+from steepslope.gate._confidence_source import ConfidenceSource
+from steepslope.nets.export._exporting import export_oracle
+from steepslope.oracle._base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, Score
 

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.nets.classifiers.onnx_net import exported_onnx
-from steepslope.nets.export.bins import Bins
-from steepslope.numerics.neighbors import Index
+from steepslope.nets.classifiers._onnx_net import exported_onnx
+from steepslope.nets.export._bins import Bins
+from steepslope.numerics._neighbors import Index
 
 COUNTS = (10, 50)
 SIZES = {

@@ -17,16 +17,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
-from steepslope.nets.classifiers.onnx_net import OnnxNet, as_onnx
-from steepslope.nets.export import graphs
-from steepslope.nets.export.agreement import require_agreement
-from steepslope.nets.export.exporting import Exported, export_gate
-from steepslope.nets.export.file import KEY, ExportedGate
-from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.gate._storage import digest_of_gate
+from steepslope.nets.classifiers._onnx_net import OnnxNet, as_onnx
+from steepslope.nets.export import _graphs as graphs
+from steepslope.nets.export._agreement import require_agreement
+from steepslope.nets.export._exporting import Exported, export_gate
+from steepslope.nets.export._file import KEY, ExportedGate
+from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.cli.predictions import refuses

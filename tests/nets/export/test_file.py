@@ -13,8 +13,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
-from steepslope.nets.export.file import ArraySpec, ExportedGate, GateCard, require_fitting_inputs, sealed_onnx
+from steepslope.gate._storage import digest_of_gate
+from steepslope.nets.export._file import ArraySpec, ExportedGate, GateCard, require_fitting_inputs, sealed_onnx
 from tests.serve.models import CARD, CLASSES, array_gate, decided, drawn, image_gate, of_images
 
 

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.gate import Gate
-from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.nets.export.exporting import export_gate, export_oracle
+from steepslope.gate._confidence_source import ConfidenceSource
+from steepslope.nets.export._exporting import export_gate, export_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.nets.export.rows import exported_score, judged, rows_of, run, source_of

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from steepslope.gate import Gate
-from steepslope.nets.export.agreement import require_agreement
-from steepslope.nets.export.exporting import export_gate
-from steepslope.nets.export.file import ExportedGate
-from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.nets.export._agreement import require_agreement
+from steepslope.nets.export._exporting import export_gate
+from steepslope.nets.export._file import ExportedGate
+from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
+from steepslope.oracle.evidence._registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.options import ReadingOptions
+from steepslope.outputs._options import ReadingOptions
 from tests.cli.predictions import refuses
 from tests.conftest import Captured
 from tests.images import digits

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.nets.export.exporting import export_oracle
-from steepslope.nets.export.gate_graph import REFUSED
+from steepslope.nets.export._exporting import export_oracle
+from steepslope.nets.export._gate_graph import REFUSED
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence.registry import EVIDENCE
+from steepslope.oracle.evidence._registry import EVIDENCE
 from steepslope.scores import SCORES
 from tests.nets.export.rows import FIT, NEW, REFERENCE, exported_score, judged, rows_of, run, source_of
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.transforms import Transform
-from steepslope.nets.export.preprocessing import channels_of_decoded_images, preprocessing_graph
+from steepslope.nets.data._transforms import Transform
+from steepslope.nets.export._preprocessing import channels_of_decoded_images, preprocessing_graph
 from tests.nets.export.rows import run
 
 HALF = (0.5, 0.5, 0.5)

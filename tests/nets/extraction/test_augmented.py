@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json, write_json
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.extraction.engine import noise_of_images
+from steepslope.files._folders import read_json, write_json
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._augmentation import AUGMENTATIONS, Augmented
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.extraction._engine import noise_of_images
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.conftest import Captured, contents

@@ -11,14 +11,14 @@ from PIL import Image, ImageOps
 from scipy.stats import norm
 from torch import nn
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.benchmark_sets import load_digits
-from steepslope.nets.extraction.engine import VIEWS, classifier_on_backend, noise_of_images
-from steepslope.nets.extraction.machines import single_device
-from steepslope.nets.extraction.options import VIEW_NAMES, ExtractionOptions
+from steepslope.files._folders import read_json
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._benchmark_sets import load_digits
+from steepslope.nets.extraction._engine import VIEWS, classifier_on_backend, noise_of_images
+from steepslope.nets.extraction._machines import single_device
+from steepslope.nets.extraction._options import VIEW_NAMES, ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.conftest import Captured
@@ -108,7 +108,7 @@ def test_backends_agree_on_images(images: Path, tmp_path: Path) -> None:
 
 def test_auto_takes_onnx_for_large_inputs_only(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = nn.Identity()
-    monkeypatch.setattr("steepslope.nets.extraction.engine.as_onnx", lambda *_: exported)
+    monkeypatch.setattr("steepslope.nets.extraction._engine.as_onnx", lambda *_: exported)
     for side in (16, 64):
         classifier = load_classifier(TINY).with_transform(side, 0.5, 0.5)
         net = classifier_on_backend(classifier, ExtractionOptions(), single_device()).net

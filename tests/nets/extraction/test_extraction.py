@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import silent
-from steepslope.nets.classifiers.options import ClassifierTraining
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import train_classifier
-from steepslope.nets.data.images import Images
-from steepslope.nets.data.specs import holdout_split, parse_data
-from steepslope.nets.extraction.extraction import data_by_split, extract, extract_to_folder, summary_of_outputs
-from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.files._progress import silent
+from steepslope.nets.classifiers._options import ClassifierTraining
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.classifiers._training import train_classifier
+from steepslope.nets.data._images import Images
+from steepslope.nets.data._specs import holdout_split, parse_data
+from steepslope.nets.extraction._extraction import data_by_split, extract, extract_to_folder, summary_of_outputs
+from steepslope.nets.extraction._options import ExtractionOptions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import Captured, write_idx
@@ -63,7 +63,7 @@ def test_the_library_tells_its_caller_and_prints_nothing(
     def failing(*_: object) -> None:
         raise SteepslopeError("cannot be exported")
 
-    monkeypatch.setattr("steepslope.nets.extraction.engine.as_onnx", failing)
+    monkeypatch.setattr("steepslope.nets.extraction._engine.as_onnx", failing)
     (folder_of(tmp_path / "data", 2) / "bee" / "0000.png").write_bytes(b"damaged")
     classifier = load_classifier("module:tests.tiny_nets:tiny_convolutions").with_transform(64, 0.5, 0.25)
     spec, out, lines = parse_data(f"imagefolder:{tmp_path / 'data'}"), tmp_path / "out", list[str]()

@@ -15,10 +15,10 @@ import pytest
 import torch
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.extraction.machines import failing_together, launched_processes
-from steepslope.nets.extraction.options import ExtractionOptions, Machines
+from steepslope.nets.extraction._machines import failing_together, launched_processes
+from steepslope.nets.extraction._options import ExtractionOptions, Machines
 from tests.conftest import Captured
 from tests.images import TINY, extracted, words
 
@@ -96,7 +96,7 @@ MEET = """
 import sys, time
 from datetime import timedelta
 from steepslope.nets.extraction import machines
-from steepslope.nets.extraction.options import ExtractionOptions, Machines
+from steepslope.nets.extraction._options import ExtractionOptions, Machines
 
 machines.JOIN = timedelta(seconds=float(sys.argv[1]))
 with machines.launched_processes(Machines(devices=1, num_nodes=2)) as fabric:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from scipy.special import log_softmax
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import read_json, write_json
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.extraction.extraction import extract
-from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.files._folders import read_json, write_json
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.extraction._extraction import extract
+from steepslope.nets.extraction._options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
 from tests.conftest import Captured
 from tests.images import auxiliary, extract_folder, folder_of, opened

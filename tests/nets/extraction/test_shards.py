@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.extraction.extraction import extract_to_folder
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.extraction._extraction import extract_to_folder
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.conftest import Captured, contents, kill_once_there

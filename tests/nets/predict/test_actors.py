@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from tests.images import digits_below
 
 pytest.importorskip("ray")

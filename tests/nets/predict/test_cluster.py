@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.predict import cluster as sessions
-from steepslope.nets.predict.cluster import _room_for_actors, _WithoutRay, ray_session
-from steepslope.nets.predict.options import ClusterOptions
+from steepslope.nets.predict import _cluster as sessions
+from steepslope.nets.predict._cluster import _room_for_actors, _WithoutRay, ray_session
+from steepslope.nets.predict._options import ClusterOptions
 
 
 def test_no_head_is_one_line_and_no_long_wait() -> None:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.confidence_source import Origin
-from steepslope.gate.decisions import Decisions
-from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.predict.image_gate import ImageGate, pictures_in_memory
+from steepslope.gate._confidence_source import Origin
+from steepslope.gate._decisions import Decisions
+from steepslope.nets.classifiers._classifier import Classifier
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.predict._image_gate import ImageGate, pictures_in_memory
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.predict.cluster import Actor, ChunkAnswer, answers_with_notices, ray_tasks
-from steepslope.nets.predict.from_images import FromImages, images_to_judge
-from steepslope.nets.predict.image_gate import ImageGate
-from steepslope.predict.options import PredictOptions
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.predict._cluster import Actor, ChunkAnswer, answers_with_notices, ray_tasks
+from steepslope.nets.predict._from_images import FromImages, images_to_judge
+from steepslope.nets.predict._image_gate import ImageGate
+from steepslope.predict._options import PredictOptions
 from tests.cli.predictions import BACKBONE
 from tests.conftest import require_same_table
 from tests.images import digits_below, opened

@@ -11,12 +11,12 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LossSettings
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.benchmark_sets import load_digits
-from steepslope.nets.training.examples import (
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._benchmark_sets import load_digits
+from steepslope.nets.training._examples import (
     CachedTargets,
     DroppedFeatures,
     Example,
@@ -25,9 +25,9 @@ from steepslope.nets.training.examples import (
     LiveTargets,
     Steps,
 )
-from steepslope.nets.training.learner import set_layer_modes
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.request import Finetuning
+from steepslope.nets.training._learner import set_layer_modes
+from steepslope.nets.training._on_images import ImageOracle
+from steepslope.nets.training._request import Finetuning
 from steepslope.outputs import ClassifierOutputs
 from tests.nets.training.trainings import trained, training_of
 
@@ -104,7 +104,7 @@ def test_with_augmentation_images_run_through_the_whole_net(home: Path) -> None:
 
 
 def test_another_net_than_the_classifier_cannot_be_learnt_from(home: Path) -> None:
-    other = {"oracle": "timm:resnet18?weights=random&dropout=0.5", "oracle_size": 32}
+    other = {"oracle": "timm:resnet18?weights=random&dropout=0.5", "oracle_input": "size=32"}
     assert isinstance(training_of(home, **{**DROPPED, "frozen_dropout": "features"}, **other).targets, CachedTargets)
     with pytest.raises(SteepslopeError, match="expected a backbone that predicts the classifier's 10 classes"):
         training_of(home, **DROPPED, **other)
@@ -114,7 +114,7 @@ def test_what_runs_once_is_resized_as_in_use(home: Path) -> None:
     """The classifier sees 8 × 8 pixels, and the oracle the same image, by nearest neighbour, at 28 × 28."""
     spec = f"checkpoint:{home / 'classifier'}"
     live = {"outputs": None, "classifier": spec, "oracle_sees": "nearest"}
-    mnist_net = {"oracle": "net:mnist-net?classes=10", "oracle_mean": (0.5,), "oracle_std": (0.5,)}
+    mnist_net = {"oracle": "net:mnist-net?classes=10", "oracle_input": "mean=0.5&std=0.5"}
     training = training_of(home, **DROPPED, **live, **mnist_net)
     assert isinstance(training.source, DroppedFeatures)
     assert isinstance(training.source.inputs, Features)
@@ -136,7 +136,7 @@ def test_a_backbone_of_other_classes_cannot_be_learnt_from(home: Path, tmp_path:
 
 
 def test_without_dropout_features_are_computed_once(home: Path) -> None:
-    training = training_of(home, **DROPPED, oracle="timm:resnet18?weights=random", oracle_size=32)
+    training = training_of(home, **DROPPED, oracle="timm:resnet18?weights=random", oracle_input="size=32")
     assert isinstance(training.source, Features)
 
 
@@ -185,7 +185,7 @@ def test_a_live_classifier_sees_the_rotated_image(home: Path) -> None:
 
 def test_the_oracle_may_see_the_classifiers_image_resized_by_nearest(home: Path, tmp_path: Path) -> None:
     net = ("--oracle", "net:digits-net", "--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits")
-    assert main(["finetune", *net, "--oracle-sees", "nearest", "--oracle-mean", "0.5", "--oracle-std", "0.5",
+    assert main(["finetune", *net, "--oracle-sees", "nearest", "--oracle-input", "mean=0.5&std=0.5",
                  "--out", str(tmp_path)]) == 0  # fmt: skip
     oracle = ImageOracle.load(tmp_path)
     assert oracle.transform == load_classifier(f"checkpoint:{home / 'classifier'}").transform

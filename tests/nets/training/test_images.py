@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.training.images import ImageFinder
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.training._images import ImageFinder
 from tests.images import folder_of
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.losses import class_balanced
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.training import sources
-from steepslope.nets.training.launch import train_stages
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.request import FinetuneRequest
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.training import _sources as sources
+from steepslope.nets.training._launch import train_stages
+from steepslope.nets.training._on_images import ImageOracle
+from steepslope.nets.training._request import FinetuneRequest
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import Captured
 from tests.images import folder_of
@@ -53,7 +53,7 @@ def test_stages_share_what_is_opened_and_give_notice(
     monkeypatch.setattr(sources, "load_classifier", counted)
     net = f"checkpoint:{home / 'classifier'}"
     request = FinetuneRequest.from_flat(
-        oracle="net:digits-net?classes=10", oracle_mean=0.5, oracle_std=0.5, classifier=net, data="digits",
+        oracle="net:digits-net?classes=10", oracle_input="mean=0.5&std=0.5", classifier=net, data="digits",
         batch_size=250, stages=[{"name": "a"}, {"name": "b", "alpha_neg": 2}],
     )  # fmt: skip
     lines: list[str] = []
@@ -97,11 +97,11 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
         (["--select", "aupr_error"], "expected outputs to compare epochs on"),
         (["--cycle-momentum", "true"], "expected the optimizer sgd and the schedule one_cycle"),
         (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
-        (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
-        (["--oracle-std", "0"], "oracle: --oracle-std: expected numbers > 0"),
-        (["--oracle", "net:digits-net"], "oracle: --oracle-mean and --oracle-std: have to be given"),
-        (["--oracle-preprocessing", "none.json"], "expected a preprocessing file, but it has no none.json"),
-        (["--classifier-preprocessing", "none.json"], "channels and preprocessing: expected none with outputs"),
+        (["--oracle-input", "size=9"], ": expected an image of 9×9 pixels"),
+        (["--oracle-input", "std=0"], "oracle_input: std: expected a list, each a number from 1e-12"),
+        (["--oracle", "net:digits-net"], "--oracle-input mean=… and --oracle-input std=…: have to be given"),
+        (["--oracle-input", "none.json"], "expected a preprocessing file, but it has no none.json"),
+        (["--classifier-input", "none.json"], "classifier_input: expected none with outputs"),
         (["--valid-data", "idx:nowhere", "--oracle", "timm:resnet50"], "data spec 'idx:nowhere': no such folder"),
         (["--classes", "names.txt"], "classes: expected none with outputs"),
         (["--valid", "OUTPUTS/holdout"], "valid: expected none where no epoch is selected"),
@@ -150,7 +150,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, capsys: Captured)
     (folder_of(tmp_path / "data", 3) / "bee" / "0001.png").write_text("text")
     (tmp_path / "classes.txt").write_text("\n".join(["ant", "bee", "cow", *map(str, range(997))]))
     net = "timm:resnet10t?weights=random"
-    given = ["--oracle", net, "--oracle-size", "32", "--classifier", net, "--classifier-size", "32"]
+    given = ["--oracle", net, "--oracle-input", "size=32", "--classifier", net, "--classifier-input", "size=32"]
     given += ["--batch-size", "4"]
     given += ["--data", f"imagefolder:{tmp_path / 'data'}", "--classes", str(tmp_path / "classes.txt")]
     for workers in ("0", "1"):

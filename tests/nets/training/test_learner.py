@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import nn
 
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.training.learner import (
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.training._learner import (
     OPTIMIZERS,
     drop_path_layers,
     learning_rate_at,
@@ -21,8 +21,8 @@ from steepslope.nets.training.learner import (
     optimizer_of,
     set_layer_modes,
 )
-from steepslope.nets.training.loop import TrainingRun
-from steepslope.nets.training.request import CHECKS, Finetuning
+from steepslope.nets.training._loop import TrainingRun
+from steepslope.nets.training._request import CHECKS, Finetuning
 from tests.nets.training.trainings import NORMED, SHAPE, training_of
 
 

@@ -15,16 +15,16 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.amp import MixedPrecision
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.nets.data.specs import parse_data
-from steepslope.nets.training.learner import set_layer_modes
-from steepslope.nets.training.loop import LAST, UNFINISHED, TrainingRun
-from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.prepare import validation_score
-from steepslope.numerics.threads import single_thread
-from steepslope.oracle.storage import ORACLE
+from steepslope.nets.data._specs import parse_data
+from steepslope.nets.training._learner import set_layer_modes
+from steepslope.nets.training._loop import LAST, UNFINISHED, TrainingRun
+from steepslope.nets.training._on_images import ImageOracle
+from steepslope.nets.training._prepare import validation_score
+from steepslope.numerics._threads import single_thread
+from steepslope.oracle._storage import ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import Captured, kill_once_there
 from tests.files.sealing import seal_again
@@ -207,7 +207,7 @@ def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) 
 
 
 def test_another_backbone_is_not_begun_with(home: Path, plain: Path, tmp_path: Path, capsys: Captured) -> None:
-    other = ["--oracle", "net:mnist-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--init", str(plain)]
+    other = ["--oracle", "net:mnist-net", "--oracle-input", "mean=0.5&std=0.5", "--init", str(plain)]
     given = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "other")]
     assert main(["finetune", *other, *given]) == 2
     assert "expected the backbone 'net:mnist-net', found 'net:digits-net?classes=10'" in capsys.readouterr().err

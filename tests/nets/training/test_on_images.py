@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Transform
-from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
+from steepslope.nets.classifiers._specs import load_classifier
+from steepslope.nets.data._transforms import Transform
+from steepslope.nets.training._on_images import ImageOracle, build_image_oracle_net
 from steepslope.outputs import ClassifierOutputs
 from tests.images import opened
 

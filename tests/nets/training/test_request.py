@@ -8,9 +8,9 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES, loss_parameters
-from steepslope.nets.training.launch import stages_of_request
-from steepslope.nets.training.request import CHECKS, FinetuneRequest, Finetuning
-from steepslope.oracle.base import loss_of_settings
+from steepslope.nets.training._launch import stages_of_request
+from steepslope.nets.training._request import CHECKS, FinetuneRequest, Finetuning
+from steepslope.oracle._base import loss_of_settings
 
 
 def test_what_is_not_checked_is_a_flag_or_known_below() -> None:
@@ -42,5 +42,24 @@ def test_what_is_learnt_from_is_named() -> None:
 
 
 def test_a_request_takes_one_number_or_one_per_channel() -> None:
-    request = FinetuneRequest.from_flat(oracle="a", outputs="b", oracle_mean=[0.1, 0.2, 0.3], oracle_std=0.5)
-    assert request.inputs("oracle") == (None, (0.1, 0.2, 0.3), 0.5, None, None, None)
+    request = FinetuneRequest(oracle="a", outputs="b", oracle_input="mean=0.1,0.2,0.3&std=0.5")
+    assert request.input_changes("oracle") == {"mean": (0.1, 0.2, 0.3), "std": (0.5,)}
+    assert request.input_changes("classifier") == {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("size=0", "oracle_input: size: expected a whole number >= 1, found 0"),
+        ("size=8.5", "oracle_input: size: expected a whole number >= 1, found '8.5'"),
+        ("mean=0.5,x", "oracle_input: mean: expected a list, each a number"),
+        ("std=0", "oracle_input: std: expected a list, each a number"),
+        ("mean=nan", "oracle_input: mean: expected a list, each a number"),
+        ("resize=exact", "oracle_input: resize: expected crop or squash, found 'exact'"),
+        ("sice=8", "oracle_input: unknown option of 'input\\?sice=8': 'sice': did you mean 'size'"),
+        ("size=", "oracle_input: 'input\\?size=': expected a value after size=, found none"),
+    ],
+)
+def test_what_is_wrong_of_an_input_is_named(spec: str, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        FinetuneRequest(oracle="a", outputs="b", oracle_input=spec)

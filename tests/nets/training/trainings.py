@@ -12,18 +12,18 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from steepslope.cli.main import main
-from steepslope.nets.training.launch import stages_of_request
-from steepslope.nets.training.loop import HISTORY
-from steepslope.nets.training.prepare import Training, prepare_training
-from steepslope.nets.training.request import FinetuneRequest
-from steepslope.nets.training.sources import fit_set_to_train_on
+from steepslope.cli._main import main
+from steepslope.nets.training._launch import stages_of_request
+from steepslope.nets.training._loop import HISTORY
+from steepslope.nets.training._prepare import Training, prepare_training
+from steepslope.nets.training._request import FinetuneRequest
+from steepslope.nets.training._sources import fit_set_to_train_on
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
 NORMED, EXPLODING = (f"module:{__name__}:{name}" for name in ("Normed", "Exploding"))
-SHAPE: dict[str, Any] = {"oracle_size": 8, "oracle_mean": 0.5, "oracle_std": 0.5}  # which these nets do not name
-SHAPE_WORDS = ["--oracle-size", "8", "--oracle-mean", "0.5", "--oracle-std", "0.5"]
+SHAPE = {"oracle_input": "size=8&mean=0.5&std=0.5"}  # which these nets do not name
+SHAPE_WORDS = ["--oracle-input", "size=8&mean=0.5&std=0.5"]
 
 
 class Normed(nn.Module):

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.numerics import small_net
-from steepslope.oracle.evidence.states import State
+from steepslope.numerics import _small_net as small_net
+from steepslope.oracle.evidence._states import State
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.score import rows_of
+from steepslope.scores._score import rows_of
 
 
 @pytest.fixture(scope="module")

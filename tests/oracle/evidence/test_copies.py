@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.evidence.fit_set import (
+from steepslope.oracle.evidence._fit_set import (
     EXTRACTED,
     NO_COPIES,
     OF_FEATURES,

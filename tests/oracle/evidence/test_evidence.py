@@ -11,13 +11,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.numerics.linear import fit_softmax
-from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.numerics._linear import fit_softmax
+from steepslope.numerics._opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.oracle._settings import Errors
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.evidence.fitting import columns_of_fit_set, evidence_of_all_rows
-from steepslope.oracle.evidence.states import FOLDS, State, fold_of_rows
-from steepslope.oracle.evidence.values import evidence_columns, evidence_opinions, fit_states
-from steepslope.oracle.settings import Errors
+from steepslope.oracle.evidence._fitting import columns_of_fit_set, evidence_of_all_rows
+from steepslope.oracle.evidence._states import FOLDS, State, fold_of_rows
+from steepslope.oracle.evidence._values import evidence_columns, evidence_opinions, fit_states
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 

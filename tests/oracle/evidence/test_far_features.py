@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from steepslope.oracle import Oracle
+from steepslope.oracle._handover import Handover
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.handover import Handover
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from steepslope.scores.neighbors import KNNDistance
+from steepslope.scores._neighbors import KNNDistance
 from tests.conftest import make_complete
 
 FAR = 1e6

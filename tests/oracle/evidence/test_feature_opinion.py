@@ -7,10 +7,10 @@ import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import small_net
-from steepslope.oracle.evidence import EVIDENCE, probes
-from steepslope.oracle.evidence.states import Learning, State
-from steepslope.oracle.evidence.values import evidence_columns, evidence_opinions
+from steepslope.numerics import _small_net as small_net
+from steepslope.oracle.evidence import EVIDENCE, _probes as probes
+from steepslope.oracle.evidence._states import Learning, State
+from steepslope.oracle.evidence._values import evidence_columns, evidence_opinions
 from tests.conftest import make_complete
 
 ROWS, NAMES = slice(3, 40), ["feature_opinion"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.oracle.evidence import EVIDENCE, fit_set as module
-from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.states import Evidence, Learning, State
+from steepslope.oracle.evidence import EVIDENCE, _fit_set as module
+from steepslope.oracle.evidence._fit_set import FitSet
+from steepslope.oracle.evidence._states import Evidence, Learning, State
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.score import Rows
+from steepslope.scores._score import Rows
 from tests.conftest import make_complete
 from tests.oracle.evidence.conftest import computed
 

@@ -6,8 +6,8 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.evidence.neighbors import COMPONENTS, check_neighbors, fit_neighbors, neighbor_columns
-from steepslope.oracle.evidence.states import State
+from steepslope.oracle.evidence._neighbors import COMPONENTS, check_neighbors, fit_neighbors, neighbor_columns
+from steepslope.oracle.evidence._states import State
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 from tests.oracle.evidence.conftest import computed

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.oracle.evidence.row_augmentation import ROW_AUGMENTATIONS, augmented_rows
+from steepslope.oracle.evidence._row_augmentation import ROW_AUGMENTATIONS, augmented_rows
 
 Floats = NDArray[np.float32]
 

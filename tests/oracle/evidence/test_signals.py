@@ -11,7 +11,7 @@ import pytest
 from steepslope import ClassifierOutputs, FusedOracle, Gate
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
-from steepslope.oracle.evidence.registry import is_of_signals, kind_of_evidence, signals_name
+from steepslope.oracle.evidence._registry import is_of_signals, kind_of_evidence, signals_name
 
 Floats = np.ndarray
 

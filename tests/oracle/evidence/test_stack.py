@@ -14,10 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.registry import is_stack, kind_of_evidence, stack_name
-from steepslope.oracle.evidence.stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
-from steepslope.oracle.evidence.values import evidence_columns, evidence_opinions
+from steepslope.oracle.evidence._fit_set import FitSet
+from steepslope.oracle.evidence._registry import is_stack, kind_of_evidence, stack_name
+from steepslope.oracle.evidence._stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
+from steepslope.oracle.evidence._values import evidence_columns, evidence_opinions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 

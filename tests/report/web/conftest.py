@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.gate import Gate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from steepslope.metrics import tnr, tpr
-from steepslope.metrics.selective import confusion
+from steepslope.metrics._selective import confusion
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.report.web.conftest import CLASSES, ORACLE, Open, Opened, Shown

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored
-from steepslope.report.web import gallery as module
-from steepslope.report.web.gallery import (
+from steepslope.report._confidences import Scored
+from steepslope.report.web import _gallery as module
+from steepslope.report.web._gallery import (
     CARDS,
     NO_ROOM,
     NOT_FOUND,

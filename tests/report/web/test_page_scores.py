@@ -11,8 +11,8 @@ from sklearn.calibration import calibration_curve
 
 from steepslope.metrics import coverage_at_risk, fpr_at_tpr, risk_coverage_curve
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored
-from steepslope.report.web.page_scores import (
+from steepslope.report._confidences import Scored
+from steepslope.report.web._page_scores import (
     AS_IT_IS,
     LEARNT,
     page_points,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli.main import main
+from steepslope.cli._main import main
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.report.web.conftest import Open, Opened

@@ -9,3 +9,8 @@ makes a training of these, and ``loop.py`` takes its steps, writes its history a
 ``examples.py`` has what the oracle sees at each step and is taught of it, ``learner.py`` what of it learns: frozen
 layers, modes, optimizer, learning rate and momentum.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__all__: list[str] = []

@@ -1,0 +1,334 @@
+"""A gate at work, watched: whether its promise can be relied on, in memory that does not grow with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steepslope.checks import read_fields, require
+from steepslope.errors import SteepslopeError, explained
+from steepslope.gate import Gate
+from steepslope.monitor._audit import Audited
+from steepslope.monitor._confirmed import caution_on_confirmed, surely_wrong_share
+from steepslope.monitor._predictions import Predicted, checked_booleans
+from steepslope.monitor._state import begin_state, open_state
+from steepslope.numerics import Brief
+from steepslope.promise import (
+    CHANGED,
+    DELTA,
+    HARMFUL,
+    HEALTHY,
+    INSIDE,
+    SIGNALS,
+    UNIT,
+    Bets,
+    CalibrationRows,
+    Change,
+    MeanBets,
+    RunningMean,
+    begun_bets,
+    level_of_signal,
+    mean_interval_by_bets,
+    signals_of,
+)
+
+ROUNDING = 1e-3  # of P(correct) in Python, at most
+RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
+AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
+
+
+@dataclass(repr=False)
+class Monitor(Brief):
+    """What is known of a gate's predictions so far; :meth:`of` makes one, :meth:`update` takes further predictions.
+
+    ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or
+    else its upper bound; ``coverage`` that of its calibration rows. While predictions are drawn independently, as the
+    calibration rows were, and the gate keeps its promise, its health is ever anything but healthy with a probability of
+    at most ``delta``: one half is for labels, and the other is divided among the signals.
+    ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
+    that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
+    predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
+    these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
+    probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
+    ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
+    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``surely_wrong`` is the
+    factor, in [0, 1], that reduces 1 − P(correct) to what the errors among the calibration rows prove.
+    """
+
+    gate: str | None
+    promised: float
+    coverage: float
+    delta: float
+    usual: dict[str, float]
+    means: dict[str, RunningMean]
+    labelled: RunningMean
+    rows: int = 0
+    accepted: int = 0
+    labels: int = 0
+    correct: int = 0
+    under_audit: int = 0
+    least_chances: tuple[float, float] = (1.0, 1.0)
+    audit: Audited | None = None
+    follows: bool = False
+    least: float = 0.0
+    surely_wrong: float = 1.0
+
+    @classmethod
+    def of(
+        cls, gate: Gate, delta: float = DELTA, *, rows: CalibrationRows | None = None, digest: str | None = None
+    ) -> Self:
+        """Return the monitor of a gate, before any prediction.
+
+        Parameters
+        ----------
+        gate
+            A gate that promises something.
+        delta
+            Upper bound, in (0, 1), of the probability that it is ever called anything but healthy although nothing has
+            changed and it keeps its promise.
+        rows
+            Labelled rows that the gate has judged, in place of those that it was calibrated on.
+        digest
+            The digest of the gate's folder, so that its state is not taken for that of another.
+
+        Raises
+        ------
+        SteepslopeError
+            If the gate accepts nothing, or does not know its calibration rows and none are given.
+
+        >>> draw = np.random.default_rng(0)
+        >>> p = draw.beta(8, 1, size=6_000)
+        >>> gate = Gate.calibrate(p[:2_000], draw.random(2_000) < p[:2_000], max_risk=0.05)
+        >>> monitor = Monitor.of(gate)
+        >>> monitor.update(gate.p_correct(p[2_000:]), gate.accepts(p[2_000:]))
+        >>> monitor.health
+        'healthy'
+        >>> monitor.update(gate.p_correct(p[2_000:] ** 2), gate.accepts(p[2_000:] ** 2))
+        >>> monitor.health
+        'changed'
+        """
+        require("delta", delta, INSIDE)
+        compared = _rows_to_monitor(gate, rows)
+        promised = gate.promised_risk
+        values = signals_of(compared)
+        level = level_of_signal(len(values), delta)
+        means = {name: RunningMean(bets, level) for name, bets in begun_bets(compared).items()}
+        means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
+        usual = {name: float(each.mean()) for name, each in values.items()}
+        return cls(
+            digest, promised, float(compared.accepted.mean()), delta, usual, means,
+            RunningMean(MeanBets(limit=promised), delta / 2),
+            least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
+            surely_wrong=surely_wrong_share(compared.is_correct),
+        )  # fmt: skip
+
+    def update(
+        self,
+        p_correct: ArrayLike,
+        accepted: ArrayLike,
+        probability: ArrayLike | None = None,
+        predicted: ArrayLike | None = None,
+        distance: ArrayLike | None = None,
+    ) -> None:
+        """Take further predictions, arrays (m,) or single values, in the order in which they were made.
+
+        Parameters
+        ----------
+        p_correct
+            P(correct), in [0, 1].
+        accepted
+            Booleans.
+        probability
+            The classifier's own probability of the predicted class, in [0, 1]; needed if the gate was calibrated on
+            outputs.
+        predicted
+            The numbers of the predicted classes; without them, a change of their mix stays unseen.
+        distance
+            How far each row's features lie from known ones, in [0, 1], as :class:`~steepslope.gate.Decisions`
+            have it; without it, a change of the features stays unseen.
+
+        Raises
+        ------
+        SteepslopeError
+            If shapes differ, numbers are out of range, something is missing, or a prediction is accepted whose
+            P(correct) is below that of all thresholds of the gate. The monitor is then as before.
+        """
+        rows = Predicted.of(p_correct, accepted, probability, predicted, distance=distance)
+        below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
+        if len(below):
+            expected = f"expected p_correct of {self.least:.6g} or more where the gate accepts"
+            raise SteepslopeError(f"{expected}, found {rows.p_correct[below[0]]:.6g} in row {below[0]}", "accepted")
+        self.take(rows)
+
+    def take(self, rows: Predicted) -> None:
+        """Take further predictions (m,) as :meth:`update` does, whose decisions were checked already."""
+        if rows.probability is None and "probability" in self.usual:
+            expected = "expected the classifier's own, which the calibration rows have"
+            raise SteepslopeError(f"{expected}, found none", "probability")
+        values = {name: each for name, each in signals_of(rows).items() if name in self.usual}
+        values |= {COVERAGE: rows.accepted.astype(np.float64)}
+        places = self.rows + 1 + np.arange(len(rows))
+        for name, each in values.items():
+            told = rows.compared if name in self.usual else slice(None)
+            self.means[name] = self.means[name].after(each[told], places[told])
+        self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
+        self.rows += len(rows)
+        self.accepted += int(rows.accepted.sum())
+        if rows.chance is not None and rows.accepted.any():
+            least = float(rows.chance[rows.accepted].min())
+            first, before = self.least_chances if self.under_audit else (least, least)
+            self.least_chances = (first, min(before, least))
+            self.under_audit += int(rows.accepted.sum())
+
+    def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
+        """Take the labels of predictions that :meth:`update` was given: whether each was correct, and accepted, (m,).
+
+        They may be few and come late, in any order, but each once. Which of the accepted get a label must not depend
+        on whether they are right, nor on what tells of it, such as the confidence: else there are alarms although the
+        promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
+        where in the stream; by default, all count as of the last prediction.
+        """
+        right, used = checked_booleans(is_correct, "is_correct"), checked_booleans(accepted, "accepted")
+        places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
+        if not len(right) == len(used) == len(places):
+            raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
+        self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used], now=self.rows)
+        self.labels += len(right)
+        self.correct += int(right.sum())
+
+    def require_gate(self, digest: str) -> None:
+        """Raise unless it watches the gate of this digest."""
+        if self.gate != digest:
+            raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
+
+    @property
+    def alarms(self) -> dict[str, int]:
+        """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
+        by_labels = self.labelled.alarm if self.audit is None else self.audit.alarm
+        rows = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
+        return {name: row for name, row in rows.items() if row is not None}
+
+    @property
+    def limit(self) -> float:
+        """The limit on P(correct) at which a gate accepts that follows its audit; 0 is none."""
+        known = None if self.audit is None else self.audit.followed
+        return 0.0 if known is None else known.limit.p_correct
+
+    @property
+    def caution(self) -> str:
+        """Why labels of accepted predictions may be copies of these, by 1 − P(correct) of all accepted; else empty.
+
+        The command compares each label with its own P(correct).
+        """
+        labels = np.zeros(self.labelled.count)
+        is_wrong = np.arange(len(labels)) >= len(labels) - self.labelled.total / UNIT  # in which order is not known
+        return caution_on_confirmed(labels + (self.means[RISK].mean or 0), is_wrong, self.surely_wrong)
+
+    @property
+    def health(self) -> str:
+        """How the gate is, by all predictions so far.
+
+        ``harmful``: by their labels, more of the accepted are wrong than was promised. ``changed``: predictions are not
+        drawn as the calibration rows were, so the promise cannot be relied on. ``healthy``: there is not enough
+        evidence of either.
+        """
+        return HARMFUL if LABELS in self.alarms else CHANGED if self.alarms else HEALTHY
+
+    @property
+    def coverage_interval(self) -> tuple[float, float]:
+        """The interval of the coverage that holds at all times together with a probability of 1 − delta."""
+        return mean_interval_by_bets(self.accepted, self.rows, self.delta)
+
+    @property
+    def accuracy(self) -> float | None:
+        """An estimate of the classifier's accuracy on all predictions: the mean of P(correct); None of none.
+
+        It holds only without a change, so it is None after one.
+        """
+        return None if self.change else self.means["p_correct"].mean
+
+    @property
+    def change(self) -> Change:
+        """What has changed, with the means of the latest rows if there are enough of them."""
+        alarms = {name: row for name, row in self.alarms.items() if name != LABELS}
+        means: dict[str, float | None] = {name: self.means[name].mean for name in alarms}
+        latest = {name: tail[1] for name in alarms if (tail := self.means[name].latest) is not None}
+        is_latest = len(latest) == len(alarms)
+        return Change(alarms, latest if is_latest else means, self.usual, is_latest)
+
+    def standing(self) -> dict[str, Any]:
+        """Return all that is known as JSON holds it: the state, and what follows from it.
+
+        The risk by P(correct) holds only without a change, so it is left out after one.
+        """
+        shown = {name: mean for name, mean in self.means.items() if not (self.change and name == RISK)}
+        return {
+            "health": self.health, "alarms": self.alarms, "accuracy": self.accuracy,
+            "coverage_interval": list(self.coverage_interval),
+            "means": {name: mean.mean for name, mean in shown.items()},
+            "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in shown.items()},
+            "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
+            "audit": None if self.audit is None else asdict(self.audit), "state": self.as_json(),
+        }  # fmt: skip
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the state as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any], place: str | Path = "state") -> Self:
+        """Return the monitor that JSON holds; an error names the place where that was."""
+        wrong = (AttributeError, KeyError, TypeError, ValueError)
+        with explained("expected what a monitor knows, found something else", place, wrong, longest=160):
+            return cls(**{
+                **content,
+                "usual": {name: float(content["usual"][name]) for name in SIGNALS if name in content["usual"]},
+                "means": {
+                    name: RunningMean.read(content["means"][name]) for name in (*content["usual"], COVERAGE, RISK)
+                },
+                "labelled": RunningMean.read(content["labelled"]),
+                "least_chances": tuple(map(float, content["least_chances"])),
+                "audit": None if content["audit"] is None else read_fields(Audited, content["audit"], place),
+            })  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to one SQLite file, or leave the earlier one as it is.
+
+        Raises
+        ------
+        SteepslopeError
+            If the file is none of a monitor, or one in which ``steepslope monitor`` remembers the predictions that it
+            counted: they would be counted again.
+        """
+        target = Path(path)
+        if not target.exists():
+            begin_state(target, self.as_json())
+            return
+        with open_state(target) as state:
+            if state.has_predictions:
+                raise SteepslopeError("expected a file of its own, found one of steepslope monitor: name another", path)
+            state.write(self.as_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what :meth:`save`, or the command, wrote; an error tells what is wrong with the file."""
+        with open_state(Path(path), write=False) as state:
+            return cls.read(state.content, path)
+
+
+def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:
+    """Return the calibration rows to compare with; raise where there is nothing to compare, or to monitor."""
+    if not any(one.is_given for one in gate.promises):
+        raise SteepslopeError(f"expected a gate that accepts predictions, found one that cannot: {gate.advice}", "gate")
+    known = gate.calibration_rows if rows is None else rows
+    if known is None:
+        found = "found one that was shared without them"
+        raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {AGAIN}", "gate")
+    if not known.accepted.any():
+        raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
+    return known

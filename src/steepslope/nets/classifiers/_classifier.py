@@ -1,0 +1,245 @@
+"""What a frozen classifier is: a net, the transform of its input, and what tells it from other classifiers."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steepslope.checks import optional, require, whole
+from steepslope.errors import SteepslopeError, explained
+from steepslope.nets._weights import digest_of_weights
+from steepslope.nets.data import ClassNames, Resize, Transform
+from steepslope.outputs import UNKNOWN
+
+NOT_GIVEN = math.nan  # a mean or deviation that has to be given
+COLOUR = 3  # channels of a net that does not show how many it takes
+Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
+
+
+@dataclass(frozen=True)
+class ClassifierCard:
+    """The net, its input, and the training rows that it never saw.
+
+    ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split of the
+    training images, which ``fingerprint`` recognises under any name. ``classes`` are the names of its classes,
+    None where they have none.
+    """
+
+    net: str
+    num_classes: int
+    mean: float
+    std: float
+    data: str
+    fingerprint: str
+    holdout: int
+    split_seed: int
+    training: dict[str, Any]
+    classes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A frozen classifier in evaluation mode.
+
+    ``net`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d), or None, and logits (n, K);
+    ``num_classes`` may be unknown (None) until :meth:`with_transform` has run it; ``digest`` tells it from others;
+    ``classes`` maps the names of its classes to labels, if it has names; ``card`` is that of a checkpoint of ours.
+    ``why_unknown`` tells why a normalisation that it lacks is not known, where there is more to say.
+    """
+
+    spec: str
+    net: nn.Module
+    transform: Transform
+    num_classes: int | None
+    digest: str
+    classes: Mapping[str, int] | None = None
+    card: ClassifierCard | None = None
+    why_unknown: str = ""
+
+    def with_transform(
+        self,
+        image_size: int | None = None,
+        mean: Given = None,
+        std: Given = None,
+        resize: Resize | None = None,
+        channels: int | None = None,
+        preprocessing: Transform | None = None,
+        role: str | None = None,
+    ) -> Self:
+        """Return the same with another input size, normalisation or way to resize; None changes nothing.
+
+        ``mean`` and ``std`` are one number, or one a channel; ``preprocessing`` is all of them together, in place of
+        the others. Where a net does not show its ``channels``, they are as many as the numbers given, or 3. The net is
+        run once, to see that it takes such images and gives logits. ``role`` is that of the net where a spec has all of
+        them, as that of ``--oracle-input``.
+
+        Raises
+        ------
+        SteepslopeError
+            If the size or the normalisation is unknown or wrong; its ``place`` is the option, or all that are missing.
+        """
+        options = _input_options_of_role(role)
+        given = {"size": image_size, "mean": mean, "std": std, "resize": resize, "channels": channels}
+        if preprocessing is not None:
+            doubled = [options[name] for name, value in given.items() if value is not None]
+            if doubled:
+                raise SteepslopeError(f"expected none with {options['preprocessing']}", doubled[0])
+            return self._tried_with(preprocessing, options)
+        require(options["channels"], channels, optional(whole(1)))
+        known = channels or self.transform.channels or max(_channels_given(mean), _channels_given(std))
+        size = None if image_size is None else (int(image_size),) * 2
+        means, stds = (
+            _input_values_per_channel(options[name], value, own, known or COLOUR)
+            for name, value, own in (("mean", mean, self.transform.mean), ("std", std, self.transform.std))
+        )
+        transform = self.transform.changed(size=size, mean=means, std=stds, resize=resize)
+        self._require_whole_input(transform, options, image_size, known > 0)
+        return self._tried_with(transform, options)
+
+    def _require_whole_input(
+        self, transform: Transform, options: Mapping[str, str], image_size: int | None, has_channels: bool
+    ) -> None:
+        """Raise unless size and normalisation are there and possible; what is missing is asked for together."""
+        missing = [options["size"]] if image_size is None and min(transform.size) < 1 else []
+        missing += [options[name] for name in ("mean", "std") if not all(map(math.isfinite, getattr(transform, name)))]
+        if missing:
+            missing += [] if has_channels else [f"{options['channels']} (unless {COLOUR})"]
+            together = f"{', '.join(missing[:-1])} and {missing[-1]}" if missing[1:] else missing[0]
+            remedy = f"or {options['preprocessing']} FILE.json in place of all"
+            why = self.why_unknown or f"{self.spec} has none of its own"
+            raise SteepslopeError(f"have to be given, since {why}; {remedy}", together)
+        if min(transform.size) < 1:
+            raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])
+        if min(transform.std) <= 0:
+            raise SteepslopeError(f"expected numbers > 0, found {transform.std}", options["std"])
+
+    def _tried_with(self, transform: Transform, options: Mapping[str, str]) -> Self:
+        """Return the classifier with another transform, and with the number of classes that its net then gives."""
+        changed = replace(self, transform=transform)
+        remedy = f"{options['channels']} and {options['size']} change that"
+        return replace(changed, num_classes=_classes_by_trial_run(changed, remedy))
+
+    def named(self, classes: Mapping[str, int] | None) -> Self:
+        """Return the same with these names of its classes; None changes nothing."""
+        return self if classes is None else replace(self, classes=classes)
+
+    def agreed_classes(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
+        """Return the names of the classes on which the classifier and a data set agree; see :class:`ClassNames`."""
+        return ClassNames(own=self.classes, num_classes=self.num_classes).agreed(names, source)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of its classes in the order of its logits; None where they have none."""
+        return self.agreed_classes(None, self.spec)
+
+    @property
+    def runs_on(self) -> str:
+        """The library that runs the net: torch, or what the net names."""
+        return str(getattr(self.net, "runs_on", "torch"))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the net can be trained, run on any device and in any precision and layout."""
+        return self.runs_on == "torch"
+
+    def noise(self, rows: int) -> Tensor:
+        """Return images of normal noise that the net takes, (rows, C, H, W), the same each time."""
+        shape = (rows, self.transform.channels, *self.transform.size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+    def check_labels(self, labels: NDArray[np.int64] | None, source: str) -> None:
+        """Raise unless all labels, if there are any, are classes of this classifier, or −1 for none of them."""
+        if labels is None:
+            return
+        assert self.num_classes is not None
+        outside = np.flatnonzero((labels < UNKNOWN) | (labels >= self.num_classes))
+        if len(outside):
+            found = f"{labels[outside[0]]} in row {outside[0]}"
+            expected = f"labels in 0…{self.num_classes - 1}, the classifier's classes"
+            raise SteepslopeError(f"expected {expected}, found {found}", source)
+
+    def __call__(self, images: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+        """Return features (n, d), or None, and logits (n, K) of transformed images."""
+        with torch.inference_mode():
+            features, logits = self.net(images)
+        return None if features is None else features.float().numpy(), logits.float().numpy()
+
+
+def _input_options_of_role(role: str | None) -> dict[str, str]:
+    """Return how each change of a net's input is typed: as an option, or in the spec of the option ``--ROLE-input``."""
+    names = ("size", "mean", "std", "resize", "channels")
+    if role is not None:
+        return {**{name: f"--{role}-input {name}=…" for name in names}, "preprocessing": f"--{role}-input"}
+    return {**{name: f"--{name}" for name in names}, "size": "--image-size", "preprocessing": "--preprocessing"}
+
+
+def _channels_given(given: Given) -> int:
+    """Return how many channels numbers are for; 0 where a single one may be for all."""
+    count = len(tuple(given)) if isinstance(given, Iterable) else 1
+    return count if count > 1 else 0
+
+
+def _input_values_per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
+    if given is None:
+        return own if len(own) == channels else (NOT_GIVEN,) * channels
+    values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
+    if len(values) not in (1, channels):
+        expected = "1 number" if channels == 1 else f"1 or {channels} numbers"
+        raise SteepslopeError(f"expected {expected}, found {len(values)}", name)
+    return values * (channels if len(values) == 1 else 1)
+
+
+def channels_of_net(net: nn.Module) -> int:
+    """Return the number of channels that a net's first convolution takes; 0 where it has none."""
+    layers = (layer for layer in net.modules() if isinstance(layer, nn.Conv2d))
+    return next((layer.in_channels for layer in layers), 0)
+
+
+def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
+    """Return a transform whose normalisation has to be given; 0 stands for a size or channels that have to be, too."""
+    return Transform(size, (NOT_GIVEN,) * channels, (NOT_GIVEN,) * channels)
+
+
+def _classes_by_trial_run(classifier: Classifier, remedy: str) -> int:
+    """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
+    images = classifier.noise(2)
+    size = " × ".join(str(size) for size in images.shape)
+    # of any kind: whatever the net raises on images that it does not take
+    message = f"cannot run on images of shape {size}: {remedy}"
+    with explained(message, classifier.spec, longest=160), torch.inference_mode():
+        _, logits = classifier.net(images)
+    shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
+    if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
+        found = shape or type(logits).__name__
+        raise SteepslopeError(f"expected logits of shape (n, K), K >= 2, found {found}", classifier.spec)
+    sums = logits.float().sum(dim=1)
+    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        raise SteepslopeError("expected logits, found probabilities (each row sums to 1)", classifier.spec)
+    return int(shape[1])
+
+
+def module_digest(module: torch.nn.Module) -> str:
+    """Return the SHA-256 of a module's layers and weights, in hex."""
+    rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
+    return digest_of_weights(f"{type(module).__module__} {module!r} {rates}", module)
+
+
+def takes_channels_last(net: nn.Module, run: Callable[[Tensor], object], images: Tensor) -> bool:
+    """Lay a net's weights out channels last, unless it cannot run so, as with a ``view`` after a layer.
+
+    ``run`` runs the net on images (n, C, H, W), and whatever else has to work with them.
+    """
+    try:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.no_grad():
+            run(images.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return False
+    return True

@@ -1,0 +1,255 @@
+"""From an image file's pixels to what a classifier takes, and rows of a data set as batches of tensors.
+
+A row that cannot be read is data, a reason in words: an exception that left a worker process would arrive wrapped in
+that process's traceback.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch.utils.data import DataLoader
+
+from steepslope.checks import Check, choice, each, number, require, whole
+from steepslope.errors import SteepslopeError, reason_of, require_known
+from steepslope.files import optional_library, read_json
+from steepslope.nets.data._images import Dataset, Picture, as_colour, as_grey
+from steepslope.nets.data._shifted import size_brought_to
+
+tv = optional_library("torchvision.transforms.v2.functional", "nets")
+
+Resize = Literal["crop", "squash", "exact"]
+INTERPOLATIONS = "nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"
+T = TypeVar("T")
+Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)
+LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601, as PIL makes images grey
+WIDEST = 4  # sides at most this ratio apart are enough for a central square crop
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Size, resizing and normalisation of a classifier's input.
+
+    ``resize`` is ``crop`` (the shorter side to size / crop_share, then the central square), ``squash`` (both sides to
+    the size) or ``exact`` (any other size is an error). ``mean`` and ``std`` are of pixels in [0, 1], one a channel.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: Resize = "crop"
+    crop_share: float = 1.0
+    interpolation: str = "bicubic"
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour, other numbers for arrays; 0 where it is not known."""
+        return len(self.mean)
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the same with the given changes; None changes nothing."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def __call__(self, image: Picture) -> torch.Tensor:
+        """Return float32 (C, H, W).
+
+        Images become grey for 1 channel and RGB for 3. Others have to have as many: arrays (H, W, C), or (C, H, W),
+        of whole numbers up to their type's largest or floats in [0, 1]. Of floats, grey and colour are converted too.
+        """
+        pixels = self._pixels(image)
+        return (pixels - torch.tensor(self.mean).view(-1, 1, 1)) / torch.tensor(self.std).view(-1, 1, 1)
+
+    def _pixels(self, image: Picture) -> torch.Tensor:
+        """Return the resized pixels in [0, 1], (C, H, W)."""
+        if isinstance(image, Image.Image) and self.channels in (1, 3):
+            upright = ImageOps.exif_transpose(image)
+            fitted = self.fitted(as_grey(upright) if self.channels == 1 else as_colour(upright))
+            pixels = torch.from_numpy(np.array(fitted, dtype=np.float32)) / 255
+            return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
+        return self.fitted(array_as_channels(_recoloured_array(np.asarray(image), self.channels), self.channels))
+
+    def fitted(self, image: Fitted) -> Fitted:
+        """Return the image at the size, its pixels as they are."""
+        height, width = self.size
+        if min(height, width) < 1:
+            raise SteepslopeError("expected a size of the classifier's input, found none: give --image-size")
+        if self.resize == "exact":
+            size = tv.get_size(image)
+            if size != [height, width]:
+                raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {size[1]}×{size[0]}")
+            return image
+        mode = tv.InterpolationMode(self.interpolation)
+        if self.resize == "squash":
+            fitted: Fitted = tv.resize(image, [height, width], mode, antialias=True)
+        else:
+            shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
+            fitted = tv.center_crop(
+                tv.resize(_less_wide_image(image), [shorter], mode, antialias=True), [height, width]
+            )
+        return fitted
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], path: Path) -> Self:
+        """Return the transform that JSON holds, as extraction writes it into manifests; ``path`` is named in errors."""
+        for name in content:
+            require_known(f"field of {path}:", name, FIELDS)
+        missing = [name for name in ("size", "mean", "std") if name not in content]
+        if missing:
+            raise SteepslopeError(f"expected size, mean and std, found no {' and no '.join(missing)}", path)
+        fields: dict[str, Any] = {}
+        for name, value in content.items():
+            fields[name] = require(f"{path}: {name}", tuple(value) if isinstance(value, list) else value, FIELDS[name])
+        if not fields["mean"] or len(fields["mean"]) != len(fields["std"]):
+            found = f"{len(fields['mean'])} and {len(fields['std'])}"
+            raise SteepslopeError(f"expected a mean and a std of each channel, found {found}", path)
+        return cls(**fields)
+
+
+def read_transform(path: Path) -> Transform:
+    """Read a transform from a JSON file: its fields alone, or a manifest of outputs that were extracted.
+
+    Raises
+    ------
+    SteepslopeError
+        If a field is missing, unknown or not as :class:`Transform` has it.
+    """
+    content = read_json(path, "a preprocessing file")
+    recorded = (content.get("extraction") or {}).get("transform") if "extraction" in content else content
+    if not isinstance(recorded, dict):
+        raise SteepslopeError("expected the transform of an extraction, found none", path)
+    return Transform.of(recorded, path)
+
+
+FIELDS: dict[str, Check] = {
+    "size": Check("height and width, >= 1", lambda value: each(whole(1)).allows(value) and len(value) == 2),
+    "mean": each(number(-1e6, 1e6)),
+    "std": each(number(1e-12, 1e6)),
+    "resize": choice(*get_args(Resize)),
+    "crop_share": number(1e-3, 1),
+    "interpolation": choice(*INTERPOLATIONS),
+}
+
+
+def array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
+    """Return an array (H, W), (H, W, C) or (C, H, W) as float32 (C, H, W); whole numbers are scaled to [0, 1].
+
+    >>> array_as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
+    torch.Size([6, 4, 4])
+
+    Raises
+    ------
+    SteepslopeError
+        If it has another number of channels.
+    """
+    pixels = array[:, :, None] if array.ndim == 2 else array
+    if pixels.shape[2] != channels and pixels.shape[0] == channels:
+        pixels = np.moveaxis(pixels, 0, 2)
+    if pixels.shape[2] != channels:
+        remedy = "images of more channels are arrays (H, W, C) in .npy files"
+        raise SteepslopeError(f"expected an image of {channels} channels, found {array.shape}: {remedy}")
+    largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 2, 0), dtype=np.float32) / np.float32(largest))
+
+
+def _recoloured_array(array: NDArray[Any], channels: int) -> NDArray[Any]:
+    """Return floats (H, W, 1) repeated for a colour net, and (H, W, 3) as their luma for a grey one."""
+    if array.dtype.kind != "f" or array.ndim != 3 or {array.shape[2], channels} != {1, 3}:
+        return array
+    return array.repeat(3, axis=2) if channels == 3 else array @ LUMA.astype(array.dtype)[:, None]
+
+
+def _less_wide_image(image: Fitted) -> Fitted:
+    """Cut the ends off a very long image: a central crop never sees them, and resizing them could fill the memory."""
+    height, width = tv.get_size(image)
+    cut: Fitted = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
+    return cut
+
+
+def transform_for_data(data: Dataset, transform: Transform) -> Transform:
+    """Return the transform for a data set: images that were brought to its size already are taken as they are.
+
+    Another crop would enlarge what was shifted at the size at which the classifier sees it.
+    """
+    return transform.changed(resize="exact") if size_brought_to(data) == transform.size else transform
+
+
+def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
+    """Return what ``use`` makes of a row's image, or what is wrong with it."""
+    try:
+        return use(data.image(row))
+    except Exception as error:  # decoders have many kinds for damaged and for hostile files
+        return why_unreadable(error)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Return what is wrong with an image, by what was raised where it was read or used."""
+    if isinstance(error, SteepslopeError):
+        return str(error)
+    reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error))
+    return f"cannot be read as an image ({reason})"
+
+
+def unreadable_image(data: Dataset, row: int, reason: str) -> SteepslopeError:
+    """Return the error that names an image and what is wrong with it."""
+    return SteepslopeError(reason, str(data.ids[row]))
+
+
+class ImageBatch(NamedTuple):
+    """Decoded rows with their images (m, C, H, W), if there are any, and why others could not be decoded."""
+
+    rows: list[int]
+    images: torch.Tensor | None
+    failed: list[tuple[int, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedRows(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
+    """Rows of a data set as tensors (C, H, W), or as the reason why an image cannot be read."""
+
+    data: Dataset
+    transform: Transform
+
+    def __getitem__(self, row: int) -> tuple[int, torch.Tensor | str]:
+        return row, decoded_or_reason(self.data, row, self.transform)
+
+
+def image_batch_loader(
+    data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
+) -> Iterator[ImageBatch]:
+    """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
+    rows = DecodedRows(data, transform_for_data(data, transform))
+    loader = DataLoader(
+        rows, batch_sampler=batches, collate_fn=_collate_images, num_workers=workers, pin_memory=pin_memory
+    )
+    return iter(loader)
+
+
+def decoded_image_batches(
+    data: Dataset, rows: NDArray[np.int64], transform: Transform, size: int, workers: int = 0
+) -> Iterator[torch.Tensor]:
+    """Yield the images of some rows, in their order, (m, C, H, W) with m <= size.
+
+    Raises
+    ------
+    SteepslopeError
+        If an image cannot be read; the message names the first.
+    """
+    batches_of_rows = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
+    for batch in image_batch_loader(data, transform, batches_of_rows, workers):
+        for row, reason in batch.failed:
+            raise unreadable_image(data, row, reason)
+        assert batch.images is not None
+        yield batch.images
+
+
+def _collate_images(items: list[tuple[int, torch.Tensor | str]]) -> ImageBatch:
+    good = [(row, image) for row, image in items if not isinstance(image, str)]
+    failed = [(row, reason) for row, reason in items if isinstance(reason, str)]
+    return ImageBatch([row for row, _ in good], torch.stack([image for _, image in good]) if good else None, failed)

@@ -1,0 +1,9 @@
+"""Names for the arrays that annotations speak of, by the kind of their entries."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Counts = NDArray[np.int64]  # also numbers of rows and of classes
+Bools = NDArray[np.bool_]

@@ -1,0 +1,94 @@
+"""The scales of answers' confidences: log-odds of being right, learnt on a fit set.
+
+Of any confidences, probabilities too, only the order is used: the log-odds of their ranks among those of the fit set,
+which a regression calibrates. So a service's confidences may be squared or multiplied by 100, and the same answers are
+trusted. An answer without a confidence is assumed to be right as often as others in the fit set that have none.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from steepslope.numerics import Array, constant, fit_calibration, float64, namespace_of, quiet, require_arrays
+from steepslope.oracle.evidence import State
+from steepslope.outputs import (
+    LOGITS,
+    OPINION,
+    UNSAID,
+    ClassifierOutputs,
+    are_answers,
+    orders_of_answers,
+    require_scales,
+    scale_of_orders,
+    strength_of_order,
+)
+
+Floats = NDArray[np.float64]
+KNOTS = 257  # the log-odds are linear between these, which are confidences of the fit set
+STEPS = np.linspace(0, 1, KNOTS)
+PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
+BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
+NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
+SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
+
+
+def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
+    """Return scales by array name, for the arrays of labelled outputs that hold answers."""
+    labels, scales = outputs.require_labels(), {}
+    for name, array in outputs.arrays.items():
+        if (name == LOGITS or name.startswith(OPINION)) and are_answers(array):
+            rows = np.flatnonzero(array.max(axis=1) > UNSAID)
+            order, has = orders_of_answers(array[rows])
+            scales[name] = _fit_scale(order[has], array.argmax(axis=1)[rows] == labels[rows], has)
+    return scales
+
+
+def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> None:
+    """Raise if the arrays that held answers in the fit set hold none, or are on another scale than all of these."""
+    arrays = outputs.arrays
+    known = {name: scale_of_orders(state["knots"][[1, -2]]) for name, state in scales.items() if name in arrays}
+    require_scales(arrays, known, "fit set")
+
+
+def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_]) -> State:
+    overall = float((right.sum() + 1) / (len(right) + 2))
+    missing = (right[~has].sum() + PRIOR_ROWS * overall) / ((~has).sum() + PRIOR_ROWS)
+    knots = values = NOTHING_KNOWN
+    if len(order):
+        ranked = np.sort(order)
+        distinct = np.unique(ranked)
+        knots = np.unique(np.quantile(ranked if len(distinct) > KNOTS else distinct, STEPS, method="nearest"))
+        slope, offset = fit_calibration(_log_odds_of_ranks(ranked, order) + logit(overall), right[has])
+        values = slope * (_log_odds_of_ranks(ranked, knots) + logit(overall)) + offset
+    knots, values = (np.concatenate([ends[:1] - BEYOND, ends, ends[-1:] + BEYOND]) for ends in (knots, values))
+    return {"knots": knots, "values": values, "missing": np.array([logit(missing)])}
+
+
+def _log_odds_of_ranks(ranked: Floats, order: Floats) -> Floats:
+    below, until = (np.searchsorted(ranked, order, side) for side in ("left", "right"))
+    log_odds: Floats = logit((below + until + 1) / (2 * len(ranked) + 2))
+    return log_odds
+
+
+def check_answer_scale(state: State) -> None:
+    """Raise unless a state is a scale."""
+    require_arrays(state, SHAPES)
+
+
+def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -> dict[str, Array]:
+    """Return the arrays of answers (m, K) that have a scale, on that scale: their logits then mean probabilities."""
+    return {name: _on_scale(arrays[name], state) for name, state in scales.items() if name in arrays}
+
+
+@quiet
+def _on_scale(logits: Array, state: State) -> Array:
+    xp, chance = namespace_of(logits), np.log(logits.shape[1] - 1)
+    order, has = orders_of_answers(logits)
+    knots, values = (constant(state[name], order) for name in ("knots", "values"))
+    slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
+    piece = xp.sum(order[:, None] >= knots[1:-1], axis=1)  # the first and the last go on
+    log_odds = values[piece] + slopes[piece] * (order - knots[piece])
+    strength = strength_of_order(xp.where(has, log_odds, constant(state["missing"], order)[0]) + chance)
+    return xp.where(logits > UNSAID, UNSAID + strength[:, None], float64(logits))

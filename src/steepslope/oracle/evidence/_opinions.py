@@ -1,0 +1,104 @@
+"""Opinions of other classifiers, or people, on the same inputs; a row may lack any of them.
+
+Each opinion comes with two more. The first is the classifier's own, in the rows that lack the opinion, so a pool can
+learn how much more the classifier counts there. The second is the mean of both probabilities. A pool multiplies, so a
+factor near 0 is a veto, which does harm if a classifier is too sure. A mean has no veto.
+"""
+
+import math
+
+import numpy as np
+
+from steepslope.numerics import (
+    Array,
+    clipped,
+    constant,
+    float64,
+    log_odds_of,
+    log_softmax,
+    logsumexp,
+    namespace_of,
+    require_arrays,
+    top_log_odds,
+)
+from steepslope.oracle.evidence._states import State
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import Rows
+
+LIKELIHOOD = "likelihood"
+PRIOR = 5.0  # rows: the weight of the prior for a class's votes
+
+
+def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
+    """Learn the likelihood of each vote given the true class, float64 (K + 1, K), from labels.
+
+    The vote K is for any other class. The prior for each class is the average over all classes: correct votes as often
+    as on average, and all other votes equally often. So few rows of a class change little.
+    """
+    count = outputs.num_classes
+    votes, labels = np.asarray(outputs.require(array)), outputs.require_labels()
+    counted = np.flatnonzero((votes >= 0) & (labels >= 0))
+    table = np.zeros((count + 1, count))
+    np.add.at(table, (votes[counted], labels[counted]), 1)
+    agreeing = (np.trace(table[:count]) + 1) / (table.sum() + 1 + count)
+    expected = np.full((count + 1, count), (1 - agreeing) / count)
+    expected[np.arange(count), np.arange(count)] = agreeing
+    return {LIKELIHOOD: np.log((table + PRIOR * expected) / (table.sum(axis=0) + PRIOR))}
+
+
+def check_votes(state: State, num_classes: int) -> None:
+    """Raise unless a state is the likelihood of votes for that number of classes."""
+    require_arrays(state, {LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
+
+
+def vote_opinions(rows: Rows, state: State, array: str) -> Array:
+    """Return the log-likelihood of each vote by class, the classifier's opinion in rows without a vote, and the mean.
+
+    The shape is (m, 3, K).
+    """
+    votes = rows[array]
+    return _opinions_with_own(rows, constant(state[LIKELIHOOD], votes)[clipped(votes, 0)], votes < 0)
+
+
+def net_opinions(rows: Rows, _: State, array: str) -> Array:
+    """Return the other's log-probabilities, the classifier's in rows without them, and the mean of both, (m, 3, K)."""
+    logits, xp = float64(rows[array]), namespace_of(rows[array])
+    lacking = xp.any(xp.isnan(logits), axis=1)
+    return _opinions_with_own(rows, log_softmax(xp.where(lacking[:, None], 0.0, logits)), lacking)
+
+
+def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
+    """Return others' opinions with the classifier's own and the mean of both probabilities, (m, 3, K).
+
+    A missing opinion is NaN, which has no weight. In rows that lack the other's, only the classifier's own is there; in
+    all other rows it is missing.
+    """
+    xp = namespace_of(lacking)
+    own = log_softmax(rows["logits"])
+    nothing = lacking[:, None]
+    mean = logsumexp(xp.stack([own, log_softmax(opinions)], axis=0), axis=0) - math.log(2)
+    said, averaged = (xp.where(nothing, np.nan, logs) for logs in (opinions, mean))
+    return xp.stack([said, xp.where(nothing, own, np.nan), averaged], axis=1)
+
+
+def vote_columns(rows: Rows, _: State, array: str) -> Array:
+    """Return whether each vote agrees with the prediction, and which rows have no vote, (m, 2).
+
+    The meaning of votes is learnt from labels, which a column for the same rows must not know.
+    """
+    votes = rows[array]
+    return float64(namespace_of(votes).stack([votes == rows["predictions"], votes < 0], axis=1))
+
+
+def opinion_columns(rows: Rows, state: State, array: str) -> Array:
+    """Return the opinion's log-odds of the predicted class, whether it agrees, and its own class's log-odds, (m, 4).
+
+    The last column marks the rows that lack the opinion; the others are 0 there.
+    """
+    opinions = net_opinions(rows, state, array)[:, 0]
+    xp = namespace_of(opinions)
+    lacking = xp.any(xp.isnan(opinions), axis=1)
+    known = xp.where(lacking[:, None], 0.0, opinions)
+    agrees = float64(known.argmax(1) == rows["predictions"])
+    columns = xp.stack([log_odds_of(known, rows["predictions"]), agrees, top_log_odds(known)], axis=1)
+    return xp.concat([xp.where(lacking[:, None], 0.0, columns), float64(lacking)[:, None]], axis=1)

@@ -1,0 +1,142 @@
+"""The evidence for a slice of rows: the columns that an oracle sees, and opinions on the candidate classes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.numerics import Array, clipped, float32, highest_places, logsumexp, namespace_of, quiet, replaced, taken
+from steepslope.oracle.evidence._registry import kind_of_evidence
+from steepslope.oracle.evidence._states import NO_STATE, State
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import Rows, require_finite_rows, rows_of
+
+
+def fit_states(
+    inputs: Sequence[str], outputs: ClassifierOutputs, reference: ClassifierOutputs | None
+) -> dict[str, State]:
+    """Return the states that the inputs learn from the fit set or the reference; inputs that learn nothing have none.
+
+    Out-of-class rows are errors in a fit set, and left out of a reference.
+
+    Raises
+    ------
+    SteepslopeError
+        If an input learns from a reference and there is none, or it is too small or lacks an array.
+    """
+    states = {}
+    for name in inputs:
+        learning = kind_of_evidence(name).learning
+        if learning is None:
+            continue
+        of_reference = learning.of == "reference"
+        source = reference if of_reference else outputs
+        if source is None:
+            expected = "a reference, the classifier's training outputs (or errors='crossfit')"
+            raise SteepslopeError(f"expected {expected}, found none", name)
+        source = source.of_known_classes() if of_reference else source
+        if len(source) < learning.at_least:
+            raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
+        with located("reference") if of_reference else nullcontext(), located(name):
+            states[name] = learning.fit(source)
+    return states
+
+
+def evidence_columns(
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State] | None = None
+) -> NDArray[np.floating[Any]]:
+    """Return the columns of all named inputs, side by side, for a slice of the rows, (m, d).
+
+    They are float32, or float64 if raw ones are.
+
+    Raises
+    ------
+    SteepslopeError
+        If an input is unknown, the outputs lack it, or a value is not finite.
+    """
+    parts = columns_by_input(outputs, inputs, rows, states or {})
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+@quiet
+def columns_by_input(
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
+) -> list[NDArray[np.floating[Any]]]:
+    """Return the columns of each input, (m, d) each; see :func:`evidence_columns`."""
+    given = _rows_for_inputs(outputs, inputs, rows)
+    parts = []
+    for name in inputs:
+        with located(name):
+            part = columns_of_input(given, name, states.get(name, NO_STATE))
+        require_finite_rows(name, part, rows.start)
+        parts.append(part)
+    return parts
+
+
+def columns_of_input(rows: Rows, name: str, state: State) -> Array:
+    """Return an input's columns for some rows, (m, d): float32, or float64 if raw ones are."""
+    kind = kind_of_evidence(name)
+    found = kind.columns(rows, state)
+    return found if kind.raw else float32(found)
+
+
+def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, NDArray[Any]]:
+    found = rows_of(outputs, ["logits"], rows)
+    for name in inputs:
+        lacking = [array for array in kind_of_evidence(name).arrays if array not in found]
+        with located(name):
+            found |= rows_of(outputs, lacking, rows) if lacking else {}
+    return found
+
+
+CANDIDATES = 10
+FAR = -50.0  # log-probabilities below this are compressed, so that no opinion rules a class out
+
+
+@quiet
+def evidence_opinions(
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
+) -> list[NDArray[Any]]:
+    """Return each input's log-probabilities, float64 (m, V, C), and last the candidate classes, int64 (m, C).
+
+    The candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
+    if rows may be out-of-class (``unknown``), one more candidate, numbered K, stands for all others together.
+    """
+    given = _rows_for_inputs(outputs, inputs, rows)
+    classes = highest_places(given["logits"], CANDIDATES)
+    parts = []
+    for name in inputs:
+        with located(name):
+            part = opinions_of_input(given, name, states.get(name, NO_STATE), classes, unknown)
+        require_finite_rows(name, part, rows.start)
+        parts.append(part)
+    if outputs.num_classes > CANDIDATES or unknown:
+        classes = np.pad(classes, ((0, 0), (0, 1)), constant_values=outputs.num_classes)
+    return [*parts, classes]
+
+
+def opinions_of_input(rows: Rows, name: str, state: State, classes: Array, unknown: bool = False) -> Array:
+    """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
+
+    They are 0, which has no weight, if a row lacks them. If the only others are ``unknown`` ones, evidence that has not
+    learnt what out-of-class rows look like gives them the probability of a class that it knows nothing about.
+    """
+    kind = kind_of_evidence(name)
+    if kind.opinions is None:
+        raise SteepslopeError("expected evidence with opinions on classes, found none", name)
+    of_all = kind.opinions(rows, state)
+    xp = namespace_of(of_all)
+    listed = classes[:, None]
+    found = taken(of_all, listed)
+    if of_all.shape[2] > classes.shape[1]:
+        found = xp.concat([found, logsumexp(replaced(of_all, listed, -np.inf), axis=2, keepdims=True)], axis=2)
+    elif unknown:
+        others = xp.full_like(found[:, :, :1], -math.log(1 + classes.shape[1]))
+        found = xp.concat([found, xp.where(xp.isnan(found[:, :, :1]), np.nan, others)], axis=2)
+    if kind.lacks:
+        found = xp.where(xp.isnan(found), 0.0, found)
+    return xp.where(found < FAR, FAR - xp.log(1 + clipped(FAR - found, 0)), found)

@@ -1,0 +1,355 @@
+"""The arrays that outputs may hold: one literal, from which all checks, files and tables derive.
+
+A new array is one entry in ``ARRAYS``. Outputs then take it by its name, keep it in folders and ``.npz`` files, and
+give it to evidence that names it. ``OPINIONS`` has those of which there may be several, each with a name of its own.
+People hold their numbers in tensors on any device, frames, series, and lists of these; their libraries are recognised
+by what they offer (``detach``, ``to_numpy``, ``columns``, ``index``).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.numerics import blocks
+
+LARGEST_WHOLE = 2**53  # up to it, float64 holds every whole number
+
+
+def as_array(values: Any, axes: int) -> NDArray[Any]:
+    """Return values as an array; of a list of tensors or arrays, parts are joined, and rows are stacked.
+
+    A single column, (n, 1), is taken for a vector where one is expected.
+
+    >>> as_array([np.zeros((2, 3)), np.zeros((1, 3))], axes=2).shape, as_array([np.zeros(3), np.zeros(3)], axes=2).shape
+    ((3, 3), (2, 3))
+    """
+    array = _array_of_parts(values, axes) if isinstance(values, list | tuple) else _array_of_values(values)
+    return array[:, 0] if axes == 1 and array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
+    if not values or not all(hasattr(value, "detach") or isinstance(value, np.ndarray) for value in values):
+        return np.asarray(values)
+    arrays = [_array_of_values(value) for value in values]
+    return np.concatenate(arrays) if arrays[0].ndim == axes else np.stack(arrays)
+
+
+def _array_of_values(values: Any) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):  # what is masked is missing, which is then said
+        return (
+            np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values)) if np.ma.is_masked(values) else values.data
+        )
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # which NumPy does not have
+    elif hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)  # one that is mapped from a file stays so
+    if array.dtype != object or array.ndim == 0:
+        return array
+    inferred = np.array(array.tolist())  # of both text and numbers, NumPy would make text
+    is_mixed = inferred.dtype.kind in "US" and not all(isinstance(value, str | bytes) for value in array.flat)
+    return array if is_mixed else inferred
+
+
+def column_names(values: Any) -> list[Any] | None:
+    """Return the names of a frame's columns; None of anything else, of one column, and where they only number them."""
+    columns = getattr(values, "columns", None)
+    names = None if columns is None or callable(columns) else list(columns)
+    return None if names is None or len(names) == 1 or names == list(range(len(names))) else names
+
+
+def require_arrays_in_one_order(given: Mapping[str, Any]) -> None:
+    """Raise if frames and series have the same index in different orders, since rows go by their places."""
+    indices = {
+        name: values.index for name, values in given.items() if hasattr(getattr(values, "index", None), "equals")
+    }
+    first = next(iter(indices), "")
+    for name, index in indices.items():
+        other = indices[first]
+        if not index.equals(other) and index.sort_values().equals(other.sort_values()):
+            remedy = f"sort them alike, or give {name}.to_numpy() if they are in order all the same"
+            raise SteepslopeError(f"expected the index of the {first}, found it in another order: {remedy}", name)
+
+
+def as_float_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers as floats that hold them; floats stay as they are, and what else there is, is refused."""
+    if array.dtype.kind in "OUST" and array.ndim:
+        for index, value in np.ndenumerate(array):
+            if not _is_array_number(value):
+                found = f"found {str(value)!r} in row {index[0]}"
+                raise SteepslopeError(f"expected numbers, {found}: leave columns of text out", name)
+    return array.astype(np.result_type(array.dtype, np.float32)) if array.dtype.kind in "iu" else array
+
+
+def as_whole_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return booleans and whole floats as integers; the first row that holds something else is named."""
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
+    if array.dtype.kind == "O":
+        numbers = [value if _is_array_number(value) else np.nan for value in array.flat]
+        array = np.array(numbers, np.float64).reshape(array.shape)
+    if array.dtype.kind != "f" or array.ndim == 0:
+        return array
+    whole = (np.abs(array) <= LARGEST_WHOLE) & (array == np.floor(array))
+    bad = np.flatnonzero(~whole.reshape(len(array), -1).all(axis=1))
+    if len(bad):
+        value = array[bad[0]][~whole[bad[0]]].flat[0]
+        remedy = "leave such rows out" if np.isnan(value) else "give the number of each row's class"
+        found = f"found {value} in row {bad[0]} ({len(bad)} such rows)"
+        raise SteepslopeError(f"expected whole numbers, {found}: {remedy}", name)
+    return array.astype(np.int64)
+
+
+def _is_array_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+Arrays = dict[str, NDArray[Any]]
+TYPES: dict[str, tuple[str, ...]] = {
+    "float16, float32 or float64": ("float16", "float32", "float64"),
+    "integers": tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
+FLOATS, INTEGERS = TYPES
+STRINGS = "strings"  # whatever is given is turned into text
+BINARY = "; one number for two classes is a probability (from_probabilities), or np.stack([0 * score, score], axis=1)"
+NOT_FINITE: dict[str, str] = {
+    "-inf": "give probabilities, of which zeros are taken (from_probabilities, --probabilities), or clip at -100",
+    "inf": "clip such values",
+    "nan": "leave such rows out",
+}  # what to do about them
+
+
+@dataclass(frozen=True)
+class Array:
+    """The axes of an array: n predictions, K classes, a fixed number, or any other letter for any length >= 1.
+
+    The same letter is the same length in all arrays of the same outputs, such as A, the copies of each image.
+
+    ``kind`` is one of :data:`TYPES`; ids are the only strings. A ``finite`` array is searched for NaN and infinity when
+    outputs are made. ``column`` is the name of a vector's column in tables, or what the numbered columns of a matrix
+    begin with; None keeps the array out. ``remedy`` is what to do about another shape.
+    """
+
+    axes: tuple[str | int, ...]
+    kind: str = FLOATS
+    finite: bool = False
+    column: str | None = None
+    remedy: str = ""
+
+
+ARRAYS: dict[str, Array] = {
+    "ids": Array(("n",), STRINGS, column="id"),
+    "labels": Array(("n",), INTEGERS, column="label", remedy="; of one-hot labels give labels.argmax(axis=1)"),
+    "logits": Array(("n", "K"), finite=True, column="logit", remedy=BINARY),
+    "features": Array(("n", "d"), column="feature"),
+    "views": Array(("n", "V", "K")),
+    "dropout": Array(("n", 2, "K")),
+    "auxiliary": Array(("n", "e")),
+    "noise": Array(("n", "s"), finite=True, column="noise"),
+    "augmented_logits": Array(("n", "A", "K"), finite=True),
+    "augmented_features": Array(("n", "A", "d")),
+    "augmented_auxiliary": Array(("n", "A", "e")),
+    "augmented_noise": Array(("n", "A", "s"), finite=True),
+}
+OPINION, VOTE = "opinion_", "vote_"  # so begin the names of arrays with the opinions of other classifiers
+SIGNAL_NAMES = re.compile(r"[^+,/\\\s](?:[^+,/\\\x00-\x1f]*[^+,/\\\s])?")  # they stand in lists and names of files
+OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+OPINIONS: dict[str, Array] = {
+    OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
+    VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
+    f"augmented_{OPINION}": Array(("n", "A", "K")),
+}  # followed by the name of the other classifier
+SIGNAL = "signal_"  # so begin the names of arrays with signals
+NAMED: dict[str, Array] = {**OPINIONS, SIGNAL: Array(("n",))}  # a signal is NaN in a row that lacks it
+OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
+CLASSES = "classes"  # so files call the names of the classes, (K,) strings
+LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
+
+
+def is_opinion_array(name: str) -> bool:
+    """Return whether an array holds the opinions of another classifier.
+
+    >>> is_opinion_array("opinion_resnet56"), is_opinion_array("vote_people"), is_opinion_array("features")
+    (True, True, False)
+    """
+    return name.startswith((OPINION, VOTE)) and name not in OPINIONS
+
+
+def is_signal_array(name: str) -> bool:
+    """Return whether an array holds a signal, such as ``signal_entropy``."""
+    return name.startswith(SIGNAL) and name != SIGNAL
+
+
+def rows_may_lack(name: str) -> bool:
+    """Return whether rows may lack what an array holds: an opinion, or a signal."""
+    return is_opinion_array(name) or is_signal_array(name)
+
+
+def opinion_of_array(array: str) -> str:
+    """Return the name of the other classifier, or of the signal, by that of its array.
+
+    >>> opinion_of_array("opinion_resnet_56")
+    'resnet_56'
+    """
+    return array.partition("_")[2]
+
+
+def array_of(name: str) -> Array:
+    """Return what is expected of an array; raise for an unknown name, with the closest one."""
+    begin = next((begin for begin in NAMED if name.startswith(begin) and name != begin), None)
+    if begin is not None:
+        (require_signal_name if begin == SIGNAL else require_opinion_name)(name.removeprefix(begin))
+        return NAMED[begin]
+    require_known("array", name, ARRAYS)
+    return ARRAYS[name]
+
+
+def require_opinion_name(name: str) -> str:
+    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
+    if not OPINION_NAMES.fullmatch(name):
+        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
+    return name
+
+
+def require_signal_name(name: str) -> str:
+    """Return the name of a signal; raise if it has a plus, a comma or a slash, or a space at an end."""
+    if not SIGNAL_NAMES.fullmatch(name):
+        raise SteepslopeError(f"expected a name without '+', ',', '/' and '\\', found {name!r}", "signals")
+    return name
+
+
+def arrays_in_order(names: Iterable[str]) -> list[str]:
+    """Return those names that are arrays', in the order of :data:`ARRAYS`, and then opinions and signals as they come.
+
+    >>> arrays_in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
+    ['ids', 'logits', 'vote_people', 'opinion_forest']
+    """
+    given_names = list(names)
+    named = [name for name in given_names if name.startswith(tuple(NAMED)) and name not in NAMED]
+    return [*(name for name in ARRAYS if name in given_names), *named]
+
+
+def checked_arrays(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
+    """Return the values that are given as the arrays of their names, in the order of :data:`ARRAYS`.
+
+    Each is checked as in :func:`checked_array`, with the lengths of the axes of those before it.
+    """
+    arrays: Arrays = {}
+    known = dict(sizes)
+    for name in arrays_in_order(given):
+        values, axes = given[name], array_of(name).axes
+        if values is not None:
+            arrays[name] = checked_array(name, values, known)
+            known |= {axis: n for axis, n in zip(axes, arrays[name].shape, strict=True) if isinstance(axis, str)}
+    return arrays
+
+
+def checked_array(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:
+    """Return values as the array of that name.
+
+    ``sizes`` are the lengths of the axes that are known, such as n.
+
+    Raises
+    ------
+    SteepslopeError
+        If the type or shape is not as :data:`ARRAYS` has it, or a value is not finite that should be.
+    """
+    array = _native_array(name, values)
+    _require_array_shape(name, array, sizes)
+    if array_of(name).finite:
+        require_finite_array(name, array)
+    is_of_integers = array_of(name).kind == INTEGERS
+    return np.require(array, np.int64, "W") if is_of_integers else array  # PyTorch wants integers it may write to
+
+
+def checked_class_names(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:
+    """Return the names of the classes; raise unless there are as many different ones as there are classes.
+
+    >>> checked_class_names(["cat", "dog"], 2), checked_class_names(None, 2)
+    (('cat', 'dog'), None)
+    """
+    if classes is None:
+        return None
+    names = tuple(map(str, classes))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if len(names) != num_classes:
+        raise SteepslopeError(f"expected {num_classes} names, one a class, found {len(names)}", "classes")
+    if twice is not None:
+        raise SteepslopeError(f"expected different names, found {twice!r} twice", "classes")
+    return names
+
+
+def difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    """Say in words how the names of classes differ.
+
+    >>> difference(["cat", "dog"], ["dog", "cat"])
+    "0 is 'cat', found 'dog'"
+    >>> difference(["cat", "dog"], ["cat"])
+    '2 of them, found 1'
+    """
+    for label, (one, other) in enumerate(zip(expected, found, strict=False)):
+        if one != other:
+            return f"{label} is {one!r}, found {other!r}"
+    return f"{len(expected)} of them, found {len(found)}"
+
+
+def require_same_class_names(name: str, expected: Sequence[str] | None, found: Sequence[str] | None) -> None:
+    """Raise if the names of classes are known on both sides, and differ in one or in their order.
+
+    >>> require_same_class_names("reference", ["cat", "dog"], ["dog", "cat"])
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: reference: expected the same classes in the same order: 0 is 'cat', found 'dog'
+    """
+    if expected is not None and found is not None and tuple(expected) != tuple(found):
+        raise SteepslopeError(f"expected the same classes in the same order: {difference(expected, found)}", name)
+
+
+def require_finite_array(name: str, array: NDArray[Any]) -> None:
+    """Raise at the first row that holds NaN or infinity."""
+    for rows in blocks(len(array)):
+        bad = ~np.isfinite(array[rows]).reshape(len(array[rows]), -1).all(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            value = next(value for value in array[rows][row].flat if not np.isfinite(value))
+            found = f"found {value} in row {rows.start + row}: {NOT_FINITE[str(value)]}"
+            raise SteepslopeError(f"expected finite values, {found}", name)
+
+
+def _native_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
+    kind, axes = array_of(name).kind, len(array_of(name).axes)
+    with explained(f"expected an array of {kind}", name, (TypeError, ValueError, RuntimeError)):
+        array = as_array(values, axes)
+    if kind == STRINGS:
+        return array.astype(np.str_)
+    array = as_float_array(name, array) if kind == FLOATS else as_whole_array(name, array)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _require_array_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
+    spec = array_of(name)
+    right_kind = spec.kind == STRINGS or array.dtype.name in TYPES[spec.kind]
+    if right_kind and array.ndim == len(spec.axes) and len(array) != sizes.get("n", len(array)):
+        raise SteepslopeError(f"expected {sizes['n']} rows like the logits, found {len(array)}", name)
+    fits = array.ndim == len(spec.axes) and all(
+        _fits_array_axis(axis, size, sizes) for axis, size in zip(spec.axes, array.shape, strict=True)
+    )
+    if not (right_kind and fits):
+        axes = ", ".join(map(str, spec.axes)) + ("," if len(spec.axes) == 1 else "")
+        known = [f"{axis} = {sizes[axis]}" if axis in sizes else f"{axis} >= {LEAST.get(axis, 1)}"
+                 for axis in spec.axes if isinstance(axis, str)]  # fmt: skip
+        found = f"{array.dtype} of shape {array.shape}"
+        expected = f"expected {spec.kind} of shape ({axes}), {', '.join(known)}"
+        raise SteepslopeError(f"{expected}, found {found}{spec.remedy if right_kind else ''}", name)
+
+
+def _fits_array_axis(axis: str | int, size: int, sizes: Mapping[str, int]) -> bool:
+    if isinstance(axis, int):
+        return size == axis
+    return size == sizes[axis] if axis in sizes else size >= LEAST.get(axis, 1)

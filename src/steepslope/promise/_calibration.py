@@ -1,0 +1,259 @@
+"""What a gate learns from its calibration rows: its certificates, P(correct), and its decisions on the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from steepslope.checks import read_fields
+from steepslope.errors import SteepslopeError, located
+from steepslope.numerics import Array, clipped, fit_calibration, float64, namespace_of, quiet, require_arrays
+from steepslope.promise._certificate import Certificate
+from steepslope.promise._certify import UNFIT, certify, certify_true_classes, shares_of_groups
+from steepslope.promise._class_mix import Weights, certify_class_mix
+from steepslope.promise._costs import costs_of_errors
+from steepslope.promise._objectives import Objectives
+from steepslope.promise._rows import JudgedRows, LabelledRows
+from steepslope.promise._sequence import Above
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+NEGLECTED = 5  # accepted rows of a true class, all of them wrong, that cause a caution
+TINY = 1e-9  # probabilities are clipped to [TINY, 1 − TINY]
+ARRAYS = {
+    "p_correct": "float64",
+    "is_correct": "bool",
+    "accepted": "bool",
+    "probability": "float64",
+    "predicted": "int64",
+    "true": "int64",
+    "distance": "float64",
+}
+OPTIONAL = ("probability", "predicted", "true", "distance")
+
+
+@dataclass(frozen=True)
+class ProbabilityMap:
+    """P(correct) = sigmoid(slope · (x − centre) / scale + offset), for a confidence x, its log-odds if ``is_unit``."""
+
+    slope: float
+    offset: float
+    centre: float = 0.0
+    scale: float = 1.0
+    is_unit: bool = False
+
+    @classmethod
+    def from_rows(cls, confidence: Floats, is_correct: Bools, of_log_odds: bool = False) -> ProbabilityMap:
+        """Learn the map (Platt, 1999) on rows (n,).
+
+        Log-odds stay nearly as they are if rows are few. Confidences in [0, 1] are turned into log-odds, and any others
+        are standardised.
+
+        >>> found = ProbabilityMap.from_rows(np.repeat([0.2, 0.9], 500), np.arange(1000) % 10 < np.repeat([3, 8], 500))
+        >>> found(np.array([0.2, 0.9])).round(2)
+        array([0.3, 0.8])
+        """
+        is_unit = not of_log_odds and bool(((confidence >= 0) & (confidence <= 1)).all())
+        inputs = cls(1.0, 0.0, is_unit=is_unit)._inputs(confidence)
+        centre, scale = (0.0, 1.0) if of_log_odds or is_unit else (float(inputs.mean()), float(inputs.std()) or 1.0)
+        slope, offset = fit_calibration((inputs - centre) / scale, is_correct)
+        return cls(slope, offset, centre, scale, is_unit)
+
+    @quiet
+    def __call__(self, confidence: Array) -> Array:
+        """Return the probability that each prediction is correct, float64 (n,), in [0, 1]."""
+        odds = self.slope * (self._inputs(confidence) - self.centre) / self.scale + self.offset
+        return 1 / (1 + namespace_of(odds).exp(-odds))
+
+    def inverse(self, probability: Any) -> Any:
+        """Return the confidence whose P(correct) is a probability in (0, 1), or each of several, (m,)."""
+        inputs = (logit(probability) - self.offset) / self.slope * self.scale + self.centre
+        return expit(inputs) if self.is_unit else inputs
+
+    def _inputs(self, confidence: Array) -> Array:
+        if self.is_unit:
+            xp, inside = namespace_of(confidence), clipped(float64(confidence), TINY, 1 - TINY)
+            return xp.log(inside) - xp.log(1 - inside)
+        limits = np.finfo(np.float32)
+        return clipped(float64(confidence), float(limits.min), float(limits.max))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
+        """Return the map that JSON holds."""
+        probability = read_fields(cls, content, path)
+        is_finite = all(map(math.isfinite, vars(probability).values()))
+        if not (is_finite and probability.slope > 0 and probability.scale > 0):
+            raise SteepslopeError(f"expected a slope and scale > 0, found {probability}", path)
+        return probability
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CalibrationRows(JudgedRows):
+    """A gate's decisions on labelled rows (n,), with which later predictions are compared.
+
+    ``is_correct`` tells which are correct. ``true`` (n,) are the numbers of the true classes; None for a gate from
+    confidences alone.
+    """
+
+    is_correct: Bools
+    true: NDArray[np.int64] | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the known arrays by name."""
+        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
+        """Return the rows in a file; raise unless its arrays have one length and the right types."""
+        known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
+        with located(path):
+            require_arrays(arrays, known, "calibration rows")
+        return cls(**arrays)
+
+
+def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[str]:
+    """Return a caution if a true class is accepted only under other labels; it names the one with the most such rows.
+
+    ``accepted`` (n,) says which rows are accepted. The list is empty if there is no such class.
+
+    >>> is_correct, truths = np.arange(90) < 80, np.repeat(["good", "bad"], [80, 10])
+    >>> rows = LabelledRows.of(np.ones(90), is_correct, true_classes=truths, predicted_classes=np.repeat("good", 90))
+    >>> caution_on_neglected_class(rows, np.ones(90, dtype=np.bool_))[0][:60]
+    'of 10 rows of class bad, 10 are accepted, all of them under '
+    """
+    names, index = np.unique(labelled.require_true_classes(), return_inverse=True)
+    wrong = np.bincount(index[accepted & ~labelled.is_correct], minlength=len(names))
+    right = np.bincount(index[accepted & labelled.is_correct], minlength=len(names))
+    neglected = np.where(right == 0, wrong, 0)
+    if neglected.max(initial=0) < NEGLECTED:
+        return []
+    assert labelled.predicted_classes is not None
+    worst, labels = int(neglected.argmax()), np.unique(labelled.predicted_classes[accepted])
+    rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
+    others = (neglected >= NEGLECTED).sum() - 1
+    clauses = [f"{rows}, all of them under another label"]
+    clauses += [f"{others:,} other classes likewise"] if others else []
+    clauses += [f"all accepted predictions are {labels[0]}"] if len(labels) == 1 else []
+    advice = "a promise for each true class (max_class_risk) would limit this"
+    clauses.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
+    return ["; ".join(clauses)]
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """The certificates of the accepted, for each risk and group, of the true classes, and of rejection.
+
+    ``costs_of_errors`` has the mean cost of an error for each predicted class, if costs depend on the classes.
+    """
+
+    accepted: tuple[Certificate, ...]
+    of_classes: tuple[Certificate, ...] = ()
+    rejection: Certificate | None = None
+    costs_of_errors: Mapping[str, float] = field(default_factory=dict)
+
+
+def calibrate_all(
+    rows: LabelledRows, thresholds: Floats, objectives: Objectives, seed: int = 0, weights: Weights | None = None
+) -> Certificates:
+    """Return all certificates for rows (n,); they share the objectives' delta.
+
+    Those of the true classes, if any, hold together, so they take one share. With ``weights`` (n,), only risks are
+    promised.
+    """
+    if weights is not None:
+        delta = objectives.delta / len(objectives.max_risk)
+        of_mix = (certify_class_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
+        return Certificates(tuple(each.counting(rows.confidence, rows.is_unknown) for each in of_mix))
+    names = rows.group_names
+    reject = objectives.reject
+    class_risk = objectives.max_class_risk
+    delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
+    of_classes: tuple[Certificate, ...] = ()
+    if class_risk is not None:
+        truths = rows.require_true_classes()
+        of_classes = certify_true_classes(rows.confidence, rows.is_correct, truths, thresholds, class_risk, delta)
+    tested = [each for each in of_classes if each.advice == UNFIT or each.is_given]  # classes with enough rows
+    allowed = min((each.threshold for each in tested), default=-np.inf)  # the threshold of all promised classes
+    means: Mapping[str, float] = {}
+    if objectives.costs is not None:
+        by_costs = _calibrate_by_costs(rows, names, objectives, delta, seed)
+        accepted, means = by_costs.accepted, by_costs.costs_of_errors
+    else:
+        possible = int((thresholds >= allowed).sum())
+        groups = {name: rows.of_group(name) for name in names}
+        sizes = [len(members) for members in groups.values()]
+        accepted = tuple(
+            (
+                _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
+                if risk is None
+                else certify(members.confidence, members.is_correct, thresholds, risk, share, name, possible=possible)
+            ).counting(members.confidence, members.is_unknown)
+            for risk in objectives.risks
+            for share, (name, members) in zip(
+                shares_of_groups(sizes, risk, delta * len(names)), groups.items(), strict=True
+            )
+        )
+    if reject is None:
+        return Certificates(accepted, of_classes, costs_of_errors=means)
+    lowest = min(certificate.threshold for certificate in accepted)
+    rejection = _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta)
+    return Certificates(accepted, of_classes, rejection, means)
+
+
+def _calibrate_by_coverage(
+    rows: LabelledRows, thresholds: Floats, coverage: float | None, delta: float, name: str | None
+) -> Certificate:
+    """Return the certificate of the threshold with the nearest coverage, which does not depend on labels."""
+    assert coverage is not None
+    above = Above.from_rows(rows.confidence, rows.is_correct, thresholds)
+    place = int(np.abs(above.accepted - coverage * above.n).argmin())
+    return above.certificate("coverage", place, float(thresholds[place]), delta, None, name)
+
+
+def _calibrate_by_costs(
+    rows: LabelledRows, names: Sequence[str | None], objectives: Objectives, delta: float, seed: int
+) -> Certificates:
+    """Return certificates of the confidence at which accepting becomes cheaper than a review.
+
+    The confidence, and the mean cost of an error for each predicted class, are learnt on one half of the rows. The
+    certificates count the other half.
+    """
+    assert objectives.costs is not None
+    order = np.random.default_rng(seed).permutation(len(rows))
+    half = (len(rows) + 1) // 2
+    learnt = rows.subset(order[:half])
+    counted = rows.subset(order[half:])
+    probability_map = ProbabilityMap.from_rows(learnt.confidence, learnt.is_correct, rows.of_log_odds)
+    usual, means = objectives.costs[0], dict[str, float]()
+    if objectives.error_costs is not None and learnt.predicted_classes is not None:
+        truths = learnt.require_true_classes()
+        means = costs_of_errors(learnt.predicted_classes, truths, objectives.error_costs, usual)
+    certificates = []
+    for name in names:
+        group = counted.of_group(name)
+        threshold = float(probability_map.inverse(objectives.least_probability(means.get(str(name), usual))))
+        above = Above.from_rows(group.confidence, group.is_correct, np.array([threshold]))
+        certificate = above.certificate("costs", 0, threshold, delta, None, name)
+        certificates.append(certificate.counting(group.confidence, group.is_unknown))
+    return Certificates(tuple(certificates), costs_of_errors=means)
+
+
+def _calibrate_rejection(
+    rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float
+) -> Certificate:
+    """Return the certificate of the rejected: at most ``most_right`` of them are right. It is a gate upside down.
+
+    Only predictions below the ``lowest`` threshold of the accepted can be rejected.
+    """
+    upside_down = -thresholds[np.isfinite(thresholds)][::-1]
+    possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
+    confidence, is_wrong = -rows.confidence, ~rows.is_correct
+    mirrored = certify(confidence, is_wrong, upside_down, most_right, delta, aim="rejection", possible=possible)
+    return replace(mirrored.counting(confidence, rows.is_unknown), threshold=-mirrored.threshold)

@@ -1,0 +1,64 @@
+"""What accepted errors cost, where that depends on the classes: the mean for each predicted class."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import require_known
+from steepslope.promise._certificate import Certificate
+
+PRIOR_ERRORS = 2.0  # errors at the cost that the frequencies of the true classes make likely
+
+Costs = Mapping[str, Mapping[str, float]]
+
+
+def costs_of_errors(
+    predicted: NDArray[np.str_], true: NDArray[np.str_], error_costs: Costs, usual: float
+) -> dict[str, float]:
+    """Return the mean cost of an error for each predicted class, from the predicted and true classes of rows (n,).
+
+    With few errors, the mean leans towards the cost of errors that are spread like the true classes.
+
+    >>> truths = np.array(["fine"] * 6 + ["fraud"] * 2)
+    >>> costs_of_errors(np.array(["fine"] * 7 + ["fraud"]), truths, {"fine": {"fraud": 500.0}}, 10.0)
+    {'fine': 500.0, 'fraud': 10.0}
+    """
+    names, counts = np.unique(true, return_counts=True)
+    means = {}
+    for name in map(str, np.unique(predicted)):
+        others = names != name
+        cost = np.array([error_costs.get(name, {}).get(str(other), usual) for other in names[others]])
+        if not others.any():
+            means[name] = usual
+            continue
+        wrong = (predicted == name) & (true != name)
+        made = np.array([np.sum(true[wrong] == other) for other in names[others]])
+        likely = counts[others] / counts[others].sum()
+        means[name] = float(cost @ (made + PRIOR_ERRORS * likely) / (wrong.sum() + PRIOR_ERRORS))
+    return means
+
+
+def require_classes_of_costs(error_costs: Costs, names: Collection[str]) -> None:
+    """Raise unless costs are those of known classes."""
+    for predicted, by_true in error_costs.items():
+        for name in (predicted, *by_true):
+            require_known("class in error_costs:", name, names)
+
+
+def cost_sentences(
+    costs: tuple[float, ...], promises: Sequence[Certificate], wrong: float, means: Mapping[str, float]
+) -> list[str]:
+    """Return what a prediction costs, and what it would cost to accept or review all.
+
+    ``wrong`` is the share of errors among all, and ``means`` has the mean cost of an error for each predicted class, if
+    it depends on the class.
+    """
+    error, review = costs
+    errors = sum(promise.errors * means.get(str(promise.group), error) for promise in promises)
+    reviews = sum((promise.n - promise.accepted) * review for promise in promises)
+    cost = (errors + reviews) / max(1, sum(promise.n for promise in promises))
+    if means:
+        listed = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+        return [f"Cost of a prediction: about {cost:.4g}; reviewing all {review:.4g}. Mean cost of an error: {listed}."]
+    return [f"Cost of a prediction: {cost:.4g}; accepting all {wrong * error:.4g}, reviewing all {review:.4g}."]

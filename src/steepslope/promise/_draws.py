@@ -1,0 +1,45 @@
+"""How much a promise accepts and how often it breaks, over random calibration rows whose risk is known exactly."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.promise._rows import split_rows
+from steepslope.promise._sequence import Above, threshold_sequence
+
+DELTA, DRAWS = 0.05, 100
+MOST_CALIBRATED = 2_000
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Way = Callable[[Floats, Bools, float, float, int], float]  # from rows, risk, delta and seed to a threshold, or ∞
+
+
+def promised_threshold(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
+    """Return the threshold that a gate finds on rows (n,), or ∞: 2√n of them fix the sequence, the others test it."""
+    fixing, counted = split_rows(len(confidence), seed)
+    sequence = threshold_sequence(confidence[fixing])
+    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).tests(risk, delta).last_passing()
+    return math.inf if last is None else float(sequence[last])
+
+
+def outcome_of_promise(
+    confidence: Floats, is_correct: Bools, risk: float, seed: int = 0, threshold_by: Way = promised_threshold
+) -> dict[str, Any]:
+    """Return the mean ``coverage`` over random calibration rows, and the share of draws whose promise is ``broken``.
+
+    Each draw takes 2,000 of the rows (n,) with replacement, or n/2 if that is less. So the risk on all n rows is the
+    true one.
+    """
+    rng, n = np.random.default_rng(seed), len(confidence)
+    count = min(MOST_CALIBRATED, n // 2)
+    coverage, broken = [], 0
+    for draw in range(DRAWS):
+        rows = rng.integers(n, size=count)
+        threshold = threshold_by(confidence[rows], is_correct[rows], risk, DELTA, draw)
+        accepted = (confidence >= threshold) & (threshold < math.inf)
+        coverage.append(float(accepted.mean()))
+        broken += bool(accepted.any() and (~is_correct[accepted]).mean() > risk)
+    return {"coverage": round(float(np.mean(coverage)), 5), "broken": broken / DRAWS}

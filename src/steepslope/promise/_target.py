@@ -1,0 +1,406 @@
+"""A class mix that is estimated from the predictions for target rows, which have no labels (label shift).
+
+**Estimate.** If each class still looks as it did, and only its share differs, then any function Z of a row has the mean
+Σ q[y]·v[y] among the target rows. q[y] is the share of class y there, and v[y] the mean of Z in the class. Let C[y, ŷ]
+be how often a row of class y is predicted as ŷ. A function h of the predicted class with C h = v has the same mean. It
+needs no labels, so it can be averaged over the target rows (black-box shift estimation: Lipton et al., arXiv
+1802.03916). The mean of h on m target rows is random, and so are C and v on n calibration rows, where each row adds
+W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal. The tests of whether a mix explains the
+target rely on that. The promise does not: it holds for any number of rows.
+
+**Promise.** Let A be 1 for an accepted row and else 0, L 1 for a wrong prediction and else 0, and r the promised risk.
+At most a fraction r of the accepted are wrong exactly if the mean of Z = A·(L − r) is at most 0. Let q[y] be the
+unknown share of class y among the target rows, ŷ the predicted class, h any function of it, and t the mean of h(ŷ)
+among the target rows. Then the mean of Z there is the sum over y of q[y] times the mean of Z − h(ŷ) + t in class y. If
+that is 0 or more, each of two products, called e-values, has a mean of at most 1:
+
+- on m target rows, with a bet λ, the product of 1 − λ·(h(ŷ) − t);
+- on n calibration rows, n[y] of them of class y, with a bet ν, the product of 1 − ν·W·(Z − h(ŷ) + t), where
+  W = q[y]·n / n[y], as under a known mix (:mod:`steepslope.promise._class_mix`).
+
+Neither q nor t is known. Intervals contain both, except with a probability that is a small part of delta: for t it is
+an empirical Bernstein bound (Maurer & Pontil, arXiv 0907.3740). Those of q follow from Clopper–Pearson intervals of how
+often each class is predicted as which, and of how often each is predicted on the target (as in Si et al., arXiv
+2310.12964, for prediction sets). The test passes if, for all q and t within these intervals, the product of both
+e-values is at least 1 over the rest of delta. The logarithm of this product is concave in t, and a sum of concave
+functions of each q[y]. So its minimum over t lies at an end of the interval, and over q chords bound it from below.
+
+Choose h so that Z − h(ŷ) has a mean near 0 in each class, and λ·m = ν·n. Then first-order changes of q and t cancel,
+and the product depends little on either. The function h, the bet ν and the first threshold may be chosen freely on rows
+that are not bet on: a third of the calibration rows of each class, and a quarter of the target rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import f
+
+from steepslope.errors import NoMixError, SteepslopeError
+from steepslope.numerics import clopper_pearson
+from steepslope.promise._rows import LabelledRows
+from steepslope.promise._sequence import StartThreshold, last_passing_in_sequence
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+LEAST_ROWS = 30  # of each class, to estimate how often it is predicted as which
+LEAST_TARGET = 200
+SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
+FLOOR = 1e-8  # of variances: a bin that one side never reaches has none, and yet tells
+BINS = 5  # of confidences, to test whether a mix explains them
+ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
+FAR = 4.0  # standard errors by which an estimated share may be below 0
+CHOOSING = 3, 4  # every third calibration row of each class, and every fourth target row, chooses bets (LOG.md)
+OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that the intervals of the shares, or of the mean of h, miss
+SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # bets, as parts of the largest that cannot lose everything
+SURE = 1.5  # testing begins where the expected log e-value is this many times the needed one (LOG.md)
+MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
+RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
+INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
+ROUNDS = 8  # of narrowing the intervals of the shares
+EXPECTED = 6.0  # standard errors: half the width of the intervals that are assumed while bets are chosen
+STEP = 8  # a bet is chosen at every eighth threshold, and used for eight thresholds
+
+NO_MIX = "no class mix explains the predictions for these rows"
+INSTEAD = "Label some of them, and calibrate on these"
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The classes of calibration rows, ``true`` (n,) and ``predicted`` (n,), and of target rows, ``on_target`` (m,).
+
+    True classes are places among ``names`` (K,), predicted ones are places among the S classes that are predicted
+    anywhere. ``inverse`` (S, K) inverts how often each true class is predicted as which. ``shares`` (K,) are estimated.
+    """
+
+    names: tuple[str, ...]
+    true: Counts
+    predicted: Counts
+    on_target: Counts
+    inverse: Floats
+    shares: Floats
+
+    @classmethod
+    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], on_target: NDArray[np.str_]) -> Self:
+        """Estimate the mix from classes by name; raise if rows are too few, or predictions do not tell the classes."""
+        if len(on_target) < LEAST_TARGET:
+            raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(on_target)}", "target")
+        names, true, counts = np.unique(true_classes, return_inverse=True, return_counts=True)
+        if counts.min() < LEAST_ROWS:
+            rare = names[counts.argmin()]
+            expected = f"expected at least {LEAST_ROWS} calibration rows of each class, to estimate a mix"
+            raise SteepslopeError(f"{expected}, found {counts.min()} of {rare}", "target")
+        seen, index = np.unique(np.concatenate([predicted, on_target]), return_inverse=True)
+        if len(lacking := np.setdiff1d(seen, names)):
+            expected = "expected calibration rows of each class that is predicted, to estimate a mix"
+            raise SteepslopeError(f"{expected}, found none of {lacking[0]}", "target")
+        if len(unknown := np.setdiff1d(names, seen)):
+            expected = "expected classes that are predicted, to estimate a mix"
+            raise SteepslopeError(f"{expected}, found rows of {unknown[0]}, which never is: name the mix", "target")
+        ours, theirs = index[: len(predicted)], index[len(predicted) :]
+        confusion = np.zeros((len(names), len(seen)))
+        np.add.at(confusion, (true, ours), 1)
+        confusion /= counts[:, None]
+        if np.linalg.svd(confusion, compute_uv=False).min() < SINGULAR:
+            found = "found some that are predicted alike: name the mix (class_mix)"
+            raise SteepslopeError(f"expected predictions that tell the classes apart, {found}", "target")
+        inverse = np.asarray(np.linalg.pinv(confusion), dtype=np.float64)
+        shares = np.asarray(np.bincount(theirs, minlength=len(seen)) / len(theirs) @ inverse)
+        return cls(tuple(names.tolist()), true, ours, theirs, inverse, shares)
+
+    @property
+    def mix(self) -> dict[str, float]:
+        """The estimated share of each class, none below 0."""
+        shares = self.shares.clip(0)
+        return dict(zip(self.names, (shares / shares.sum()).tolist(), strict=True))
+
+    @property
+    def weights(self) -> Floats:
+        """How many times as frequent each class is as among the calibration rows, float64 (K,)."""
+        return self.shares.clip(0) * len(self.true) / np.bincount(self.true)
+
+    def moments(self, ours: Floats, theirs: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return the means (f,) of functions among the target rows, and the covariance of these estimates (f, f).
+
+        ``ours`` (n, f) are the functions' values on the calibration rows. If ``theirs`` (m, f), those on the target
+        rows, are given, the means are of the differences between what the mix explains and these.
+        """
+        totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
+        by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
+        if theirs is None:
+            values, counts = by_predicted, np.bincount(self.on_target, minlength=len(by_predicted))
+        else:
+            values, counts = by_predicted[self.on_target] - theirs, np.ones(len(theirs), np.int64)
+        influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
+        of_target = np.cov(values, rowvar=False, ddof=0, aweights=counts) / len(self.on_target)
+        of_ours = np.cov(influence, rowvar=False, ddof=0) / len(ours)
+        return counts @ values / counts.sum(), np.atleast_2d(of_target + of_ours)
+
+    def require_explained(self, confidence: Floats, on_target: Floats) -> None:
+        """Raise if no class mix explains the target's predictions and confidences (m,).
+
+        Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class, because the
+        covariance is known no better than that.
+        """
+        errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true])[1]))
+        lowest = int((self.shares + FAR * errors).argmin())
+        if self.shares[lowest] < -FAR * errors[lowest]:
+            found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
+            raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
+        both = np.concatenate([confidence, on_target])  # those of one side may all be equal
+        edges = np.setdiff1d(np.quantile(both, np.arange(1, BINS) / BINS), [both.min()])
+        bins = np.eye(len(edges) + 1)
+        ours = bins[np.searchsorted(edges, confidence, side="right")]
+        means, covariance = self.moments(ours, bins[np.searchsorted(edges, on_target, side="right")])
+        statistic = means @ np.linalg.solve(covariance + FLOOR * np.eye(len(means)), means)
+        rows, d = int(np.bincount(self.true).min()), len(edges)
+        p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
+        if p_value < ALPHA:
+            raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Intervals of the shares of the classes: their lower and their upper ends, (K,) each."""
+
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, confusion: Floats, on_target: Floats, delta: float) -> Self:
+        """Return intervals that contain all shares at once with probability 1 − delta; raise if the counts allow none.
+
+        ``confusion`` (K, S) counts the calibration rows of each true class by predicted class, and ``on_target`` (S,)
+        the target rows by predicted class. The shares and the confusion imply how often each class is predicted on the
+        target. That has to agree with the counts there, which narrows each share, given the ends of the others, for
+        some rounds.
+        """
+        level = delta / 2 / (confusion.size + on_target.size)
+        (least, most), (fewest, many) = (
+            clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, on_target)
+        )
+        nothing = np.zeros(most.shape[1])  # of others, where there is one class
+        second, largest = np.sort(np.vstack([nothing, most]), axis=0)[-2:]
+        of_others = np.where(most == largest, second, largest)
+        low, high = np.zeros(len(most)), np.ones(len(most))
+        for _ in range(ROUNDS):
+            # At most: what the upper end of each prediction's count leaves if all others are at their lower ends.
+            room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
+            high = np.minimum(high, (low[:, None] + room).min(axis=1))
+            # At least: what its lower end lacks if all others are at their upper ends, or are as the likeliest of them.
+            lacking = (fewest - (high @ most - high[:, None] * most)) / most
+            above = np.divide(fewest - of_others, most - of_others, out=np.zeros_like(most), where=most > of_others)
+            low = np.maximum(low, np.maximum(lacking, above).max(axis=1))
+            others_low, others_high = low.sum() - low, high.sum() - high  # all shares add up to 1
+            high = np.minimum(high, 1 - others_low)
+            low = np.maximum(low, 1 - others_high)
+        if (low > high).any():
+            raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
+        return cls(low, high)
+
+    def least_sum(self, at_low: Floats, at_high: Floats) -> float:
+        """Return a lower bound of a sum of concave functions of the shares, given their values at both ends, (K,) each.
+
+        It is the minimum over all shares, with each function replaced by its chord.
+        """
+        width = self.high - self.low
+        slope = np.divide(at_high - at_low, width, out=np.zeros_like(width), where=width > 0)
+        order = slope.argsort()
+        filled = np.cumsum(width[order]).clip(max=max(0.0, 1 - self.low.sum()))
+        return float(at_low.sum() + slope[order] @ np.diff(filled, prepend=0.0))
+
+
+@dataclass(frozen=True)
+class Bet:
+    """The function h by predicted class, (S,), and the bet ν."""
+
+    h: Floats
+    size: float
+
+
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """The true and predicted classes of some calibration rows (n,), and the predicted classes of target rows (m,).
+
+    ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` has the numbers of calibration and of
+    target rows that will be bet on; e-values are scaled to these numbers.
+    """
+
+    true: Counts
+    predicted: Counts
+    on_target: Counts
+    shape: tuple[int, int]
+    counts: tuple[int, int]
+
+    @cached_property
+    def confusion(self) -> Floats:
+        """How many rows of each true class are predicted as which, (K, S)."""
+        cells = np.bincount(self.true * self.shape[1] + self.predicted, minlength=self.shape[0] * self.shape[1])
+        return cells.reshape(self.shape).astype(np.float64)
+
+    @cached_property
+    def of_class(self) -> Floats:
+        """How many rows of each true class there are, (K,)."""
+        return np.asarray(self.confusion.sum(axis=1))
+
+    @cached_property
+    def inverse(self) -> Floats:
+        """The inverse of how often each true class is predicted as which, (S, K)."""
+        return np.asarray(np.linalg.pinv(self.confusion / self.of_class[:, None], rcond=INVERTIBLE))
+
+    @cached_property
+    def target(self) -> Floats:
+        """How many target rows are predicted as each class, (S,)."""
+        return np.bincount(self.on_target, minlength=self.shape[1]).astype(np.float64)
+
+    @cached_property
+    def kinds(self) -> tuple[Counts, Counts, Counts]:
+        """The true and the predicted class of each pair that occurs, (c,) each, and the pair of each row, (n,)."""
+        kinds, index = np.unique(self.true * self.shape[1] + self.predicted, return_inverse=True)
+        true, predicted = np.divmod(kinds, self.shape[1])
+        return true, predicted, index
+
+    def expected_shares(self, of_class: Floats, m: int) -> Shares:
+        """Return intervals around the estimated shares, for ``of_class`` (K,) calibration rows and m target rows.
+
+        A function of the predicted class whose mean is 1 in one class, and 0 in others, estimates the share of that
+        class. Its mean squares among the rows bound the variances.
+        """
+        squares, predicted = self.inverse**2, (self.target + 1) / (self.target + 1).sum()
+        estimate = (predicted @ self.inverse).clip(0, 1)
+        of_rows = estimate**2 / of_class @ (self.confusion / self.of_class[:, None] @ squares)
+        off = EXPECTED * np.sqrt(predicted @ squares / m + of_rows)
+        return Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
+
+    def outcomes(self, accepted: Bools, is_correct: Bools) -> Counts:
+        """Return how many rows of each pair are not accepted, accepted and right, and accepted and wrong, (c, 3)."""
+        outcome = np.where(accepted, np.where(is_correct, 1, 2), 0)
+        return np.bincount(3 * self.kinds[2] + outcome, minlength=3 * len(self.kinds[0])).reshape(-1, 3)
+
+    def means_of_h(self, h: Floats, delta: float) -> Floats:
+        """Return an interval (2,) that contains the mean of h among the target rows with probability 1 − delta."""
+        m, width = len(self.on_target), float(np.ptp(h))
+        mean = self.target @ h / m
+        variance, level = self.target @ (h - mean) ** 2 / (m - 1), math.log(4 / delta)
+        off = math.sqrt(2 * variance * level / m) + 7 * width * level / (3 * (m - 1))
+        return np.asarray(np.clip([mean - off, mean + off], h.min(), h.max()))
+
+    def log_e_value(self, outcomes: Counts, risk: float, bet: Bet, shares: Shares, means: Floats) -> float:
+        """Return a lower bound of the logarithm of the product of both e-values.
+
+        It holds for all ``shares``, and all means of h between the ``means``. It is −∞ if a bet could lose more than
+        everything.
+        """
+        true, predicted, _ = self.kinds
+        n, m = self.counts
+        weights = [ends * len(self.true) / self.of_class for ends in (shares.low, shares.high)]
+        size = bet.size * n / m
+        most = max(
+            bet.size * weights[1].max() * (1 - risk - bet.h.min() + means.max()), size * (bet.h.max() - means.min())
+        )
+        if most >= 1:
+            return -math.inf
+        values = np.array([0, -risk, 1 - risk]) - bet.h[predicted, None]
+        least = math.inf
+        for mean in means:
+            gains = (outcomes * np.log1p(-bet.size * weight[true, None] * (values + mean)) for weight in weights)
+            ends = (np.bincount(true, gain.sum(axis=1), len(self.of_class)).astype(np.float64) for gain in gains)
+            of_target = self.target @ np.log1p(-size * (bet.h - mean))
+            least = min(least, m / len(self.on_target) * of_target + n / len(self.true) * shares.least_sum(*ends))
+        return least
+
+    def best_bet(self, outcomes: Counts, risk: float, shares: Shares) -> tuple[Bet, float]:
+        """Return the bet with the largest log e-value on these rows, and that log e-value."""
+        means = np.bincount(self.kinds[0], outcomes @ np.array([0, -risk, 1 - risk]), self.shape[0]) / self.of_class
+        h = np.clip(self.inverse @ means, -MOST_H * risk, 1.0)
+        mean = self.target @ h / len(self.on_target)
+        largest = (shares.high / self.of_class).max() * len(self.true) * (1 - risk - h.min() + mean)
+        bets = [Bet(h, part / largest) for part in SIZES]
+        log_e_values = [self.log_e_value(outcomes, risk, bet, shares, np.array([mean])) for bet in bets]
+        best = int(np.argmax(log_e_values))
+        return bets[best], log_e_values[best]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """The rows that choose bets, the rows that are bet on, and intervals of the classes' shares.
+
+    ``chooses`` (n,) says which calibration rows choose. ``expected`` are the intervals estimated on rows that choose.
+    """
+
+    chooses: Bools
+    choosing: RowSet
+    tested: RowSet
+    shares: Shares
+    expected: Shares
+
+    @classmethod
+    def of(cls, target: Target, delta: float) -> Self:
+        """Split the rows at random; the same rows choose each time."""
+        draw, shape = np.random.default_rng(0), (len(target.names), len(target.inverse))
+        order = draw.permutation(len(target.true))
+        order = order[target.true[order].argsort(kind="stable")]
+        begins = np.searchsorted(target.true[order], target.true[order])
+        ours = np.zeros(len(order), dtype=np.bool_)
+        ours[order] = (np.arange(len(order)) - begins) % CHOOSING[0] == 0
+        m = len(target.on_target)
+        theirs = draw.permutation(m) % CHOOSING[1] == 0
+        counts = int((~ours).sum()), int((~theirs).sum())
+        choosing, tested, both = (
+            RowSet(target.true[rows], target.predicted[rows], target.on_target[on_target], shape, counts)
+            for rows, on_target in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
+        )
+        shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
+        return cls(ours, choosing, tested, shares, choosing.expected_shares(both.of_class, m))
+
+    def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
+        """Return the bet for a threshold that accepts some calibration rows (n,), and the expected log e-value."""
+        outcomes = self.choosing.outcomes(accepted[self.chooses], is_correct[self.chooses])
+        return self.choosing.best_bet(outcomes, risk, self.expected)
+
+    def passes(self, accepted: Bools, is_correct: Bools, risk: float, bet: Bet, level: float) -> bool:
+        """Return whether the test passes at a level; then at most ``risk`` of the accepted target rows are wrong."""
+        outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
+        means = self.tested.means_of_h(bet.h, OF_MEAN * level)
+        return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= needed_on_target(level)
+
+
+def needed_on_target(level: float) -> float:
+    """Return the least log e-value that passes at a level."""
+    return -math.log(level * (1 - OF_SHARES - OF_MEAN))
+
+
+def last_passing_on_target(
+    rows: LabelledRows, target: Target, thresholds: Floats, risk: float, delta: float, possible: int | None = None
+) -> tuple[int | None, float]:
+    """Return the place of the last threshold that passes, None if none does, and the bound of its risk.
+
+    A threshold that passes has at most ``risk`` among the target rows. The bound is that of this threshold alone. The
+    thresholds were fixed without labels. One run of tests starts at the first threshold that is likely to pass, a
+    second at the one most likely to pass. Only the first ``possible`` thresholds may be taken; their number may depend
+    on the data.
+    """
+    split, tried = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
+    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in tried]
+    expected = [log_e_value for _, log_e_value in chosen]
+    surest = int(np.argmax(expected))
+    first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)))
+
+    def passes(place: int, level: float, at_most: float = risk) -> bool:
+        bet = chosen[place // STEP][0]
+        return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
+
+    start_thresholds = StartThreshold.sharing(sorted({tried[first], tried[surest]}), delta)
+    count = len(thresholds) if possible is None else possible
+    passed, level = last_passing_in_sequence(start_thresholds, count, passes)
+    if passed is None:
+        return None, 1.0
+    risks = np.linspace(risk, 0, RISKS)[:-1].tolist()
+    return passed, list(takewhile(partial(passes, passed, level), risks))[-1]

@@ -1,0 +1,246 @@
+"""What the rows of an evaluation mean, in sentences: the headline, what it rests on, and a sentence on each score."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from steepslope.metrics import BOUNDS, METRICS, PERCENT, Difference, Estimate, Metric, holm_corrected
+from steepslope.oracle import FEW_ERRORS
+from steepslope.promise import EXACT, as_percent
+from steepslope.report._confidences import BASELINE
+from steepslope.report._evaluation import KNOWN_COVERAGE, Gated, Row
+
+FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
+SIGNIFICANT = 0.05
+UNUSUAL = 0.05
+BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
+NO_TEST = "WARNING: its threshold was found on these rows, so this is no test of it."
+AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
+
+
+class Remark(NamedTuple):
+    """What a number rests on; ``warns`` where it makes the number doubtful."""
+
+    text: str
+    warns: bool = False
+
+
+def headline_row(rows: Sequence[Row]) -> Row:
+    """Return the row that a report is about: the score of least AURC next to MCP; the first row where none has one."""
+    others = [row for row in rows if row.name != BASELINE and not np.isnan(row.metrics["aurc"]["value"])]
+    return min(others, key=lambda row: row.metrics["aurc"]["value"], default=rows[0])
+
+
+def headline_sentence(rows: Sequence[Row]) -> str:
+    """Return the sentence on the best score: how many errors it finds where 95 % of the correct are trusted.
+
+    Whether it is better than MCP is judged by AURC, by which it was chosen, after Holm's correction for the number of
+    scores among which it was.
+    """
+    best, first = headline_row(rows), rows[0]
+    if np.isnan(best.metrics[FOUND_AT]["value"]):
+        return "Nothing can be compared: that needs both errors and correct predictions."
+    errors, firsts = (f"{100 * (1 - row.metrics[FOUND_AT]['value']):.0f} %" for row in (best, first))
+    finding = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
+    if best is first or best.vs_mcp is None:
+        return f"{finding}."
+    return f"{finding}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
+
+
+def names_sentence(rows: Sequence[Row]) -> str:
+    """Return what the names in the headline stand for: MCP, and an oracle."""
+    best = headline_row(rows)
+    known = (
+        "MCP is the classifier's own confidence, its largest softmax probability." if rows[0].name == BASELINE else ""
+    )
+    learnt = "it learnt from errors on other rows which predictions of this classifier to trust"
+    return f"{known} {best.name} is an oracle: {learnt}.".strip() if best.loss is not None else known
+
+
+def _aurc_sentence(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
+    """Return what has to be said of the difference to MCP next to the errors that are found."""
+    if np.isnan(to_mcp["aurc"]["p"]):
+        return "Without resamples it is not known whether this is luck."
+    if best.name not in significant_by_holm({row.name: row.vs_mcp["aurc"]["p"] for row in rows[1:] if row.vs_mcp}):
+        return "By AURC the difference may be luck."
+    if to_mcp["aurc"]["value"] > 0:
+        return "By AURC, MCP is clearly better."
+    return "" if to_mcp[FOUND_AT]["value"] < 0 else "By AURC it is clearly better all the same."
+
+
+def heading_sentence(rows: Sequence[Row]) -> str:
+    """Return the line above the main table: what is common to all rows."""
+    unknown = rows[0].unknown
+    return count_sentence(rows[0].n, rows[0].wrong, 0 if unknown is None else unknown.n)
+
+
+def count_sentence(n: int, wrong: int, unknown: int = 0) -> str:
+    """Return how many predictions there are, and how many of them are wrong; apart, those of unknown inputs.
+
+    >>> print(count_sentence(2_000, 300), count_sentence(2_000, 300, 200), sep="; ")
+    2,000 predictions, 300 wrong (accuracy 85.00 %); 2,000 predictions, 300 wrong (accuracy 85.00 %): 100 of known \
+classes, 200 unknown (10.0 % of all)
+    """
+    apart = f": {wrong - unknown:,} of known classes, {unknown:,} unknown ({100 * unknown / n:.1f} % of all)"
+    return f"{n:,} predictions, {wrong:,} wrong (accuracy {100 * ((n - wrong) / n):.2f} %){apart if unknown else ''}"
+
+
+def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
+    """Return what the numbers rest on: rows, errors, how the best was chosen, and whatever makes them doubtful."""
+    others = sum(row.name != BASELINE for row in rows)
+    chosen = f"chosen among {others} by AURC on these rows, which makes its lead look larger than it is"
+    return [
+        *_remark_sentences_on_rows(rows[0], heading_sentence(rows)),
+        *([Remark(chosen)] if others > 1 else []),
+        *(Remark(handover_sentence(row)[:-1], looks_unlike_fit_set(*row.handed_over)) for row in rows
+          if row.handed_over and row.handed_over.usual is not None),
+    ]  # fmt: skip
+
+
+def _remark_sentences_on_rows(first: Row, text: str) -> Iterator[Remark]:
+    yield Remark(text)
+    clusters, units = first.resampled.clusters, first.resampled.units
+    if clusters is not None:
+        yield Remark(f"{clusters:,} clusters, which were resampled as wholes")
+    rare, side = min((first.wrong, "wrong"), (first.n - first.wrong, "correct"))
+    if clusters is not None and units < min(rare, FEW_ERRORS):
+        yield Remark(f"only {units} clusters with a {side} prediction: {BY_LUCK}", warns=True)
+    elif rare < FEW_ERRORS:
+        yield Remark(f"only {rare} {side} prediction{'' if rare == 1 else 's'}: {BY_LUCK}", warns=True)
+
+
+def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck.
+
+    The last are on the out-of-class inputs, if there are any, and on gates.
+    """
+    if rows[0].name != BASELINE:
+        return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
+    lines = [line for row in rows[1:] for line in _score_sentences(row) if line]
+    lucky = luck_sentence({row.name: row.delta_auc["p"] for row in rows[1:]})
+    return [
+        *lines,
+        *lucky,
+        *_unknown_rows_sentence(rows),
+        *(_gate_sentence(row, gated) for row in rows for gated in row.gated),
+    ]
+
+
+def _gate_sentence(row: Row, gated: Gated) -> str:
+    accepts = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
+    if gated.accepted:
+        of_which_wrong = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
+        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {of_which_wrong}"
+    promise = "nothing" if gated.promised is None else f"at most {as_percent(gated.promised, EXACT)}"
+    promise += " of rows that come in another mix" if gated.weighted else ""
+    return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
+
+
+def _unknown_rows_sentence(rows: Sequence[Row]) -> Iterator[str]:
+    parts = [f"{row.name} {100 * row.unknown.accepted:.1f} %" for row in rows
+             if row.unknown is not None and not np.isnan(row.unknown.accepted)]  # fmt: skip
+    if parts:
+        where = f"Where {KNOWN_COVERAGE} % of the known rows are accepted"
+        yield f"{where}, these shares of the unknown rows are accepted too, all of them wrong: {', '.join(parts)}."
+
+
+def _score_sentences(row: Row) -> Iterator[str]:
+    yield mcp_sentence(row.name, row.delta_auc)
+    best = row.vs_best_single
+    if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
+        differences = ", ".join(difference_sentence(name, one, AGAINST_BEST) for name, one in best.differences.items())
+        yield f"{row.name} against {best.score}, the best single score by AURC: {differences}."
+    yield handover_sentence(row)
+    if row.opinions:
+        counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
+        yield f"{row.name} counts the opinions of others: {counted}."
+
+
+def mcp_sentence(name: str, delta: Estimate) -> str:
+    """Return the sentence on a score's AUC next to MCP's, by ``delta``; it counts if its interval excludes 0."""
+    value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
+    points = f"{value} AUC points, 95 % interval {low} to {high}"
+    if np.isnan(delta["value"]):
+        return f"{name} cannot be compared with MCP: AUC needs both errors and correct predictions."
+    if np.isnan(delta["low"]):
+        return f"{name} differs from MCP by {value} AUC points; without resamples it is not known if by luck."
+    if delta["low"] > 0:
+        return f"{name} ranks better than MCP ({points})."
+    if delta["high"] < 0:
+        return f"{name} does NOT beat MCP: it ranks worse ({points})."
+    return f"{name} does not beat MCP: no significant difference ({points})."
+
+
+def handover_sentence(row: Row) -> str:
+    """Return the sentence on how many rows an oracle hands over, each counted by how far; empty where it never does."""
+    if row.handed_over is None:
+        return ""
+    part, usual = row.handed_over
+    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to a plainer pool"
+    if usual is None:
+        return f"{hands}."
+    look = "unlike" if looks_unlike_fit_set(part, usual) else "like"
+    return f"{hands} (its fit set: {100 * usual:.0f} %): these rows look {look} those it was fitted on."
+
+
+def looks_unlike_fit_set(part: float, usual: float | None) -> bool:
+    """Return whether rows look unlike the fit set's by the mean of how far they are handed over, both in [0, 1].
+
+    They do where that is more than twice what is usual and 5 points: less can be the luck of few rows.
+    """
+    return usual is not None and part > 2 * usual + UNUSUAL
+
+
+def significant_by_holm(p: Mapping[str, float]) -> list[str]:
+    """Return the names whose defined p is below .05 after Holm's correction for their number."""
+    known = {name: one for name, one in p.items() if not np.isnan(one)}
+    corrected = holm_corrected(np.array(list(known.values())))
+    return [name for name, one in zip(known, corrected, strict=True) if one < SIGNIFICANT]
+
+
+def luck_sentence(p: Mapping[str, float], rival: str = "MCP", resamples: int | None = None) -> list[str]:
+    """Return a sentence on how many of several comparisons would seem significant by luck, and which really are.
+
+    With the number of ``resamples`` it says if these are too few for any to be.
+    """
+    count = sum(not np.isnan(one) for one in p.values())
+    if count < 2:
+        return []
+    names = significant_by_holm(p)
+    verdict = f"these differ: {', '.join(names)}" if names else "none differs"
+    if resamples is not None and count * 2 / (resamples + 1) >= SIGNIFICANT:
+        verdict += f" ({resamples:,} resamples are too few for so many comparisons)"
+    return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {verdict}."]
+
+
+def by_luck_sentence(comparisons: int, rival: str = "MCP") -> str:
+    """Return how many of some comparisons with a rival would be called significant if there were no difference.
+
+    >>> by_luck_sentence(7)
+    '7 comparisons with MCP: without any true difference about 0.35 of the intervals would exclude 0 by luck'
+    """
+    lucky = f"about {comparisons / 20:.2g} of the intervals would exclude 0 by luck"
+    return f"{comparisons} comparisons with {rival}: without any true difference {lucky}"
+
+
+def clear_sign(metric: Metric, difference: Difference) -> int:
+    """Return 1 if a difference is clearly for the better by its metric, -1 if for the worse, 0 if it may be luck.
+
+    It is clear if its interval excludes 0; where that is undefined, nothing is.
+    """
+    low, high = difference["low"], difference["high"]
+    sign = int(low > 0) - int(high < 0)
+    return sign if metric.higher_is_better else -sign
+
+
+def difference_sentence(name: str, difference: Difference, phrases: Mapping[int, str]) -> str:
+    """Return what is clear of a metric's difference, by the ``phrases`` for better (1), unclear (0) and worse (-1)."""
+    metric = METRICS[name]
+    value, low, high = (f"{metric.scale * difference[bound]:+.1f}" for bound in BOUNDS)
+    unit = "points" if metric.scale == PERCENT else "thousandths"
+    if np.isnan(difference["low"]):
+        return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
+    return (
+        f"{phrases[clear_sign(metric, difference)]} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"
+    )

@@ -1,0 +1,264 @@
+"""How a score stands next to MCP and the fused oracle on frozen outputs: a table, JSON, and the check of such JSON."""
+
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from inspect import getattr_static
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from steepslope.errors import RowsWarning, SteepslopeError, explained, located
+from steepslope.files import (
+    Notice,
+    digest_of,
+    field,
+    fingerprint,
+    imported_by_name,
+    read_json,
+    silent,
+    staged_folder,
+    versions_of,
+    write_json,
+)
+from steepslope.metrics import auroc
+from steepslope.oracle import FusedOracle
+from steepslope.promise import outcome_of_promise
+from steepslope.report import UNDEFINED, Cell, Grid, grid_for_terminal
+from steepslope.score_benchmark._frozen import FILE, REFERENCE, FrozenPair, load_frozen_pairs
+from steepslope.score_benchmark._measured import COMPARED, DIGITS, measured_lines
+from steepslope.scores import SCORES, name_of_score, own_confidence
+
+MCP, FUSED, SCORE = "MCP", "fused", "score"  # the lines
+RISKS = 0.02, 0.05
+LIBRARIES = "steepslope", "numpy", "scipy", "scikit-learn"
+EXPECTED = "what a score has on frozen outputs"
+PERCENT, THOUSAND = 100, 1000
+HIDDEN = "ids", "labels"  # what a score does not need, or may not see
+NOTE = (
+    "AUC in percent, AURC in thousandths, differences to MCP and to a fused oracle: ↑ clearly better, ↓ clearly worse. "
+    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; at most 5 are "
+    "expected."
+)
+
+
+class Estimate(NamedTuple):
+    """A value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> int:
+        """1 if it is clearly above 0, −1 if clearly below, else 0."""
+        return (self.low > 0) - (self.high < 0)
+
+
+def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
+    """Return a difference with its interval; whether it is clear stands next to it as an arrow."""
+    if difference is None:
+        return UNDEFINED
+    value, low, high = (scale * number for number in difference)
+    better = -difference.verdict if lower_is_better else difference.verdict
+    sign, look = {1: (" ↑", "better"), -1: (" ↓", "worse"), 0: ("", "")}[better]
+    return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What a score has on frozen outputs, as JSON holds it; printed, it is a table."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def grid(self) -> Grid:
+        """A line a pair, and their mean."""
+        rows = {**self.content["pairs"], "mean": self.content["mean"]}
+        table = {name: dict(_cells_of_pair(row)) for name, row in rows.items()}
+        names = {name: f"{name}, as MCP" if row.get("lacks") else name for name, row in rows.items()}
+        title = f"{self.content['score']} on frozen outputs, steepslope {self.content['libraries']['steepslope']}"
+        cells = [[Cell(names[name]), *of_pair.values()] for name, of_pair in table.items()]
+        return Grid(title, ["pair", *table["mean"]], cells, NOTE)
+
+    def __str__(self) -> str:
+        grid = self.grid
+        return f"{grid.title}\n{grid_for_terminal(grid, grid.columns)}\n{grid.note}"
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON that others can check."""
+        with staged_folder(Path(path).parent, last=Path(path).name) as staging:
+            write_json(staging / Path(path).name, self.content)
+
+
+def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
+    """Yield the cells of a line, with their headings."""
+    yield "right", Cell(f"{PERCENT * row['right']:.1f}")
+    of_score = row["lines"][SCORE]
+    for metric, heading, scale in zip(COMPARED, ("AUC", "AURC"), (PERCENT, THOUSAND), strict=True):
+        yield heading, Cell(f"{scale * of_score[metric][0]:.1f}")
+        for rival in (MCP, FUSED):
+            difference = Estimate(*of_score[f"minus {rival}"][metric])
+            yield f"{heading} − {rival}", difference_cell(difference, scale, lower_is_better=metric == "aurc")
+    for risk in row["promises"][SCORE]:
+        for line, of_risk in row["promises"].items():
+            promise = of_risk[risk]
+            heading = f"at {PERCENT * float(risk):g} %" + ("" if line == SCORE else f", {line}")
+            yield heading, Cell(f"{PERCENT * promise['coverage']:.1f} ({PERCENT * promise['broken']:.0f})")
+    yield "CPU s", Cell(f"{row['seconds']:.1f}")
+
+
+def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, notice: Notice = silent) -> Standing:
+    """Judge a score on frozen outputs of classifiers, next to MCP and a fused oracle that is fitted on the same rows.
+
+    Parameters
+    ----------
+    score
+        A function from :class:`~steepslope.ClassifierOutputs` without labels to a confidence (n,), higher for what is
+        more trustworthy; or an object or class with ``fit(outputs)``, on rows with labels that are new to the
+        classifier, and ``confidence(outputs)``. A ``fit`` with an argument ``reference`` also gets training rows of the
+        classifier, None where they are not known. Where a pair lacks one of its ``arrays``, a tuple of names such as
+        features, MCP takes its place.
+    frozen
+        The file of frozen outputs; by default that of the package.
+    name
+        What the table calls the score; by default its function's or class's name.
+    notice
+        Is told of each pair that is done.
+
+    Raises
+    ------
+    SteepslopeError
+        If the score raises, does not give n numbers, or gives others the second time.
+    """
+    pairs = load_frozen_pairs(frozen)
+    rows = {pair.name: dict[str, Any]() for pair in pairs}
+    poorest_first = sorted(pairs, key=lambda pair: len(pair.arrays))  # so that what a score needs is told at once
+    for count, pair in enumerate(poorest_first, start=1):
+        rows[pair.name] = row_of_pair(score, pair, is_repeated=count == 1)
+        notice(f"{pair.name}: {count} of {len(pairs)} pairs, {rows[pair.name]['seconds']:.1f} s")
+    known = {
+        "score": name or name_of_score(score),
+        "libraries": versions_of(LIBRARIES),
+        "frozen": fingerprint(Path(frozen)),
+    }
+    content = {**known, "pairs": rows, "mean": mean_of_rows([*rows.values()])}
+    return Standing({**content, "digest": digest_of(content)})
+
+
+def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict[str, Any]:
+    """Return what a score, MCP and the fused oracle have on a pair; a score that ``is_repeated`` runs twice."""
+    fit_set, judged, training = pair.fit_set, pair.judged, pair.training
+    right = judged.is_correct
+    lacks = lacks_for_score(score, pair)
+    held = ", ".join(name for name in pair.arrays if name not in HIDDEN)
+    with warnings.catch_warnings(), located(f"{pair.name}, which holds {held}"):
+        warnings.simplefilter("ignore", RowsWarning)  # of few errors, which are the pair's and not the user's
+        score = SCORES["mcp"] if lacks else score
+        begun = time.process_time()
+        own = own_confidence(score, fit_set, training, judged)
+        seconds = time.process_time() - begun
+        if is_repeated and not np.array_equal(own, own_confidence(score, fit_set, training, judged)):
+            raise SteepslopeError("expected the same confidences twice, found others: fix its seed", "score")
+        lines = {
+            SCORE: own,
+            MCP: own_confidence(SCORES["mcp"], fit_set, training, judged),
+            FUSED: own_confidence(FusedOracle, fit_set, training, judged),
+        }
+    return {
+        "digest": pair.digest,
+        "n": len(judged),
+        "lacks": lacks,
+        "right": round(float(right.mean()), DIGITS),
+        "lines": measured_lines(lines, right, (MCP, FUSED)),
+        "promises": {
+            line: {f"{risk:g}": outcome_of_promise(confidence, right, risk) for risk in RISKS}
+            for line, confidence in lines.items()
+        },
+        "seconds": round(seconds, 2),
+    }
+
+
+def lacks_for_score(score: Any, pair: FrozenPair) -> str:
+    """Return the arrays, or the reference, that a score says it needs and a pair lacks; empty where there are none."""
+    needed = getattr_static(score, "arrays", ())
+    lacking = [name for name in needed if name not in pair.arrays] if isinstance(needed, tuple) else []
+    if getattr_static(score, "fits_on", "") == REFERENCE and not pair.reference:
+        lacking.append(REFERENCE)
+    return ", ".join(lacking)
+
+
+def mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over pairs, number by number; intervals are those of a mean of independent pairs.
+
+    >>> mean_of_rows([{"a": [0.0, -0.3, 0.4], "b": 1}, {"a": [0.2, -0.2, 0.5], "b": 2, "digest": ""}])
+    {'a': [0.1, -0.15, 0.35], 'b': 1.5}
+    """
+    means = dict[str, Any]()
+    for name, value in rows[0].items():
+        values = [row[name] for row in rows]
+        if isinstance(value, dict):
+            means[name] = mean_of_rows(values)
+        elif isinstance(value, list):
+            middle, low, high = np.array(values).T
+            below, above = (math.sqrt(np.square(side - middle).sum()) / len(rows) for side in (low, high))
+            at = middle.mean()
+            means[name] = [round(float(one), DIGITS) for one in (at, at - below, at + above)]
+        elif not isinstance(value, str):
+            means[name] = round(mean(values), DIGITS)
+    return means
+
+
+def score_by_name(name: str) -> Any:
+    """Return the score ``fused``, one in ``SCORES``, or one of one's own by ``module:name``."""
+    return FusedOracle if name == FUSED else SCORES[name] if name in SCORES else imported_by_name(name)
+
+
+def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
+    """Read the JSON of a score; raise unless it is of these frozen outputs, unchanged, and its numbers are possible.
+
+    What MCP has is counted again. The score itself is not run.
+    """
+    content = read_json(path, EXPECTED)
+    rest = {name: value for name, value in content.items() if name != "digest"}
+    with located(path), explained("expected a submission", kinds=(KeyError, TypeError, AttributeError, IndexError)):
+        if content.get("digest") != digest_of(rest):
+            raise SteepslopeError("expected the file as it was written, found a changed one")
+        if content.get("frozen") != fingerprint(Path(frozen)):
+            raise SteepslopeError(f"expected numbers on this {Path(frozen).name}, found those on another file")
+        rows = field(content, "pairs", dict, path)
+        pairs = {pair.name: pair for pair in load_frozen_pairs(frozen)}
+        if {name: row.get("digest") for name, row in rows.items()} != {name: one.digest for name, one in pairs.items()}:
+            raise SteepslopeError(f"expected the rows of {', '.join(pairs)}, found other pairs or ids")
+        for name, row in rows.items():
+            with located(name):
+                _require_possible_numbers(row, pairs[name])
+        if content["mean"] != mean_of_rows([*rows.values()]):
+            raise SteepslopeError("expected the mean of its pairs, found another")
+    return Standing(content)
+
+
+def _require_possible_numbers(row: Mapping[str, Any], pair: FrozenPair) -> None:
+    """Raise unless all numbers of a pair are such as can be, and those of MCP are what they are."""
+    judged = pair.judged
+    auc = row["lines"][MCP]["auc"][0]
+    expected = auroc(SCORES["mcp"]().confidence(judged), judged.is_correct)
+    if not math.isclose(auc, expected, abs_tol=10**-DIGITS):
+        raise SteepslopeError(f"expected an AUC of MCP of {expected:.{DIGITS}f}, found {auc}")
+    for place, value in _numbers_in({"lines": row["lines"], "promises": row["promises"]}, ""):
+        low = -1 if "minus" in place else 0
+        if not (isinstance(value, int | float) and low <= value <= 1):
+            raise SteepslopeError(f"expected a number from {low} to 1, found {value!r}", place)
+
+
+def _numbers_in(content: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict | list):
+        items = content.items() if isinstance(content, dict) else enumerate(content)
+        for name, value in items:
+            yield from _numbers_in(value, f"{place}.{name}".lstrip("."))
+    else:
+        yield place, content

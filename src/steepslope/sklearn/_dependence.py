@@ -1,0 +1,82 @@
+"""Which rows of inputs are copies, and a caution if rows seem to depend on one another."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import TimeSeriesSplit
+
+from steepslope.numerics import Counts, Floats
+from steepslope.outputs import copies_of, equal_row_codes, rows_that_agree, signs_of_dependence, warn_of_copies
+from steepslope.sklearn._features import rows_to_compare
+
+WHO = (
+    "user|customer|client|patient|person|account|subject|session|device|sensor|participant|respondent|speaker|household"
+)
+IDENTITY = re.compile(rf"(?i:(^|[^a-z])({WHO}|id)([ _-]?(id|code|number|nr|no|key|name))?s?)$|[a-z](Id|ID)s?$")
+DATE = re.compile(r"(?i:(^|[^a-z])(date|time|datetime|timestamp|year))$|[a-z](Date|Time)$")
+ADVICE = (
+    "If rows belong to persons or things, pass fit(X, y, groups=…), else several of one count as independent; if they "
+    "are in order of time, pass cv=TimeSeriesSplit(…)"
+)
+
+
+def copies_in_inputs(X: Any, columns: Floats | None = None) -> Counts:
+    """Return a number for each row of inputs (n, …), the same for copies of a row, (n,).
+
+    Equal rows are copies if chance would not make so many, or if a frame's index gives them the same name. ``columns``
+    (n, d) are those of ``rows_to_compare``, if they are made already.
+    """
+    columns = rows_to_compare(X) if columns is None else columns
+    index: Any = getattr(X, "index", None)
+    codes = [copies_of(columns)]
+    if hasattr(index, "factorize") and index.has_duplicates:
+        codes.append(equal_row_codes(np.column_stack([columns, index.factorize()[0]])))
+    copies = rows_that_agree(*codes)
+    warn_of_copies(copies)
+    return copies
+
+
+def caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
+    """Return a caution if inputs (n, …) with labels (n,) seem to depend on one another; nothing if they do not.
+
+    ``columns`` (n, d) and ``copies`` (n,) are as in :func:`copies_in_inputs`. The order of rows tells nothing if ``cv``
+    is a ``TimeSeriesSplit``.
+    """
+    order = None if isinstance(cv, TimeSeriesSplit) else rows_by_index(X, len(labels))
+    signs = [*signs_in_columns(X, order), *signs_of_dependence(columns, labels, copies, order)]
+    return [f"rows may depend on one another: {'; '.join(signs)}. {ADVICE}"] if signs else []
+
+
+def rows_by_index(X: Any, n: int) -> Counts:
+    """Return the n rows in the order of a frame's index, if that is numbers or dates, or else as they stand.
+
+    After ``train_test_split``, the index of pandas still tells how the rows stood in their file.
+    """
+    index: Any = getattr(X, "index", None)
+    if getattr(index, "is_unique", False) and index.dtype.kind in "iuM":
+        return np.argsort(index.to_numpy(), kind="stable").astype(np.int64)
+    return np.arange(n)
+
+
+def signs_in_columns(X: Any, order: Counts | None = None) -> list[str]:
+    """Return a clause for each column of a frame whose name says that rows belong together, or are in order of time.
+
+    Columns of identities repeat. Columns of dates rise or fall with the order (n,) of the rows, unless it is None.
+    """
+    signs = []
+    names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
+    for name in [name for name in names if names.count(name) == 1]:
+        column = nw.from_native(X[name], series_only=True)
+        is_count = name.endswith("s") and column.dtype.is_numeric()
+        if IDENTITY.search(name) and not is_count and 1 < (values := column.n_unique()) < len(column):
+            signs.append(f"column {name} has {values:,} different values in {len(column):,} rows")
+        if order is not None and (DATE.search(name) or column.dtype.is_temporal()):
+            ordered = column[order]
+            if ordered.n_unique() > 1 and (ordered.is_sorted() or ordered.is_sorted(descending=True)):
+                signs.append(f"rows are sorted by column {name}")
+    return signs

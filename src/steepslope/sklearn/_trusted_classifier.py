@@ -1,0 +1,592 @@
+"""A scikit-learn classifier that tells which of its predictions to use, with a promise about their errors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_method_params, _num_samples, check_is_fitted
+
+import sklearn
+from steepslope.checks import require, whole
+from steepslope.errors import CautionWarning, ChangedWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.gate import ConfidenceSource, gate_for_new_source, judged_together, split_to_adapt
+from steepslope.metrics import Groups
+from steepslope.numerics import Bools, Counts, Floats
+from steepslope.oracle import FusedOracle, RowCounts
+from steepslope.oracle.evidence import FOLDS, joined_outputs
+from steepslope.outputs import (
+    LABEL,
+    UNKNOWN,
+    ClassifierOutputs,
+    is_array_of_opinion,
+    require_arrays_in_one_order,
+    rows_that_agree,
+)
+from steepslope.predict import PredictOptions, require_prediction_file, write_decisions_on_outputs
+from steepslope.promise import INSIDE, WHEN_CHANGED, Objectives, WhenChanged, checked_groups
+from steepslope.report import Resources, evaluate_predictions, write_report
+from steepslope.scores import MCP
+from steepslope.sklearn._dependence import caution_on_dependence, copies_in_inputs
+from steepslope.sklearn._features import Features, is_frozen, rows_to_compare
+from steepslope.sklearn._held_out import (
+    cautions_on_telling_columns,
+    checked_rows_and_labels,
+    counts_to_compare,
+    folds_without_leaks,
+    held_out_rows,
+    out_of_fold,
+    rows_in_folds,
+)
+from steepslope.sklearn._opinions import checked_opinion_classifiers, learnt_opinions, restored_opinions
+from steepslope.sklearn._reader import (
+    Reader,
+    groups_of_inputs,
+    ids_of_inputs,
+    require_unknown_label,
+    sentences_of_promises,
+    sentences_of_what_is_seen,
+)
+from steepslope.sklearn._responses import Responses, class_codes, require_classifier, warn_of_other_labels
+from steepslope.sklearn._storage import KEPT_ROWS, Calibration, read_trusted, require_saved_classes, write_trusted
+
+LARGEST_SEED = 2**31 - 1
+SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
+
+
+class Decision(NamedTuple):
+    """The labels of some predictions (n,), and which of them are accepted, booleans (n,)."""
+
+    labels: NDArray[Any]
+    accepted: Bools
+
+
+def classifier_offers(name: str) -> Callable[[Any], bool]:
+    """Return a check for ``available_if``: whether the inner classifier has a method."""
+    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
+
+
+class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """Wrap any scikit-learn classifier, and tell which of its predictions to use: at most ``max_risk`` are wrong.
+
+    ``fit`` holds out a part of the rows. It fits the classifier on the others, and an oracle
+    (:meth:`steepslope.Oracle.fused`) on the out-of-fold errors of the classifier's clones. A gate
+    (:meth:`steepslope.Gate.of`) finds the threshold on the held-out rows. Already fitted? Wrap the classifier in
+    ``sklearn.frozen.FrozenEstimator``; then all rows have to be new to it.
+
+    With probability 1 − ``delta`` over the rows given to ``fit``, at most ``max_risk`` of the accepted predictions are
+    wrong. This holds for inputs that are drawn independently from the same source. Each class is held out in
+    proportion. A class with one row may lose it to the held-out part; the row then counts as an error, as inputs of
+    unknown classes will. Sample weights are for the classifier: the promise counts each row once.
+
+    Parameters
+    ----------
+    estimator
+        A classifier with ``predict_proba`` or ``decision_function``, such as a pipeline that ends in one.
+    max_risk
+        Highest fraction of errors among the accepted predictions, in (0, 1). Of several, the gate takes the first that
+        can be promised; they share ``delta``.
+    delta
+        Probability, in (0, 1), that the promise does not hold.
+    calibration_size
+        Fraction of the rows that is held out, in (0, 1). A promise of 5 % takes at least 59 held-out rows, 1 % 299.
+    cv
+        Number of folds >= 2, or a scikit-learn splitter that puts each row into one fold; it may use groups. A
+        ``TimeSeriesSplit`` says that rows are in order of time: the last are then held out, after its ``gap``.
+    n_jobs
+        Processes that fit the clones of the classifiers: None is 1, −1 one a core. The oracle uses BLAS's threads.
+    random_state
+        A whole number, a ``RandomState``, or None. It decides which rows are held out, the folds, and what the oracle
+        draws. The classifier has its own.
+    unknown_label
+        The label in ``y`` of out-of-class rows, such as -1 or "unknown"; None if there are none. The classifier never
+        learns them. To the oracle they are errors, and also to the gate if they are held out. The promise then includes
+        such inputs, as long as they are no more frequent later.
+    opinions
+        Other classifiers by name, or None. The oracle sees their predictions of the same inputs, if that helps. They
+        are fitted as the classifier is, without its ``fit_params``; a ``FrozenEstimator`` is not fitted again. Their
+        probabilities count, else their decision values, else their bare predictions.
+    groups
+        Groups that each have a threshold and a promise of their own, or None: "predicted" for the predicted classes,
+        the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). Of
+        several columns, as in ``["sex", "race"]``, or functions by name, each combination gets a threshold. Groups with
+        enough rows share ``delta``; no rows of other groups are accepted. Of several risks, the gate takes the first
+        that can be promised to the most groups. The ``groups`` of :meth:`fit` name rows that belong together.
+    signals
+        Further numbers about each prediction that the oracle sees, such as a judge's grade, on any scale and NaN where
+        there is none: names of columns of X (frames), or a function that takes X and returns arrays (m,) by name.
+    when_changed
+        What :meth:`decide` does if X is clearly not drawn as the calibration rows were: "review" accepts nothing,
+        "warn" only warns. If another class mix explains the change, and the promise holds for that mix as well, it goes
+        on. Without a change, a call is stopped with a probability of at most 2.5 %, whatever ``delta``.
+
+    Attributes
+    ----------
+    estimator_
+        The fitted classifier.
+    oracle_ : FusedOracle or None
+        The oracle that ranks the predictions. None if fewer than five out-of-fold predictions are wrong, or fewer than
+        five are right, or all classes but one have a single row. The classifier's own probability (MCP) ranks them
+        then.
+    opinions_ : dict
+        The other fitted classifiers, by name.
+    saw_ : str
+        What the oracle saw apart from the classifier's outputs, in a sentence, and what opinions gain.
+    gate_ : Gate
+        The threshold and its promise; ``gate_.sentences()`` states it.
+    max_risk_ : float
+        The risk that the gate promises.
+    summary_ : str
+        What the oracle saw and what is promised, in sentences.
+    calibration_ : Calibration
+        The outputs of the held-out rows, and the first of these rows.
+    classes_ : ndarray (K,)
+        The classifier's classes.
+    n_features_in_ : int
+        Number of columns, if the classifier knows it.
+    feature_names_in_ : ndarray (d,)
+        Names of the columns, if the inputs had names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> X, X_new, y, y_new = train_test_split(*load_digits(return_X_y=True), test_size=600, random_state=1)
+    >>> model = TrustedClassifier(GaussianNB(), max_risk=0.1).fit(X, y)
+    >>> labels, accepted = model.decide(X_new)
+    >>> wrong = labels != y_new
+    >>> bool(accepted.mean() > 0.5), bool(wrong[accepted].mean() < 0.1 < wrong.mean())
+    (True, True)
+
+    >>> print(model.saw_)
+    The oracle saw 64 columns of X.
+
+    Frames, sparse matrices and lists of texts work, too.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        max_risk: float | Sequence[float] = 0.05,
+        delta: float = 0.05,
+        *,
+        calibration_size: float = 0.25,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        random_state: Any = 0,
+        unknown_label: Any = None,
+        opinions: Mapping[str, Any] | None = None,
+        groups: Any = None,
+        signals: Any = None,
+        when_changed: WhenChanged = "review",
+    ) -> None:
+        self.estimator = estimator
+        self.max_risk = max_risk
+        self.delta = delta
+        self.calibration_size = calibration_size
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.unknown_label = unknown_label
+        self.opinions = opinions
+        self.groups = groups
+        self.signals = signals
+        self.when_changed = when_changed
+
+    def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
+        """Fit the classifier and its oracle, and calibrate the gate.
+
+        Copies of a row, as from oversampling or a join, stay on one side of each split, and count once if they are held
+        out. A ``RepeatedRowsWarning`` says how many there are. If rows seem to depend on one another in other ways, a
+        ``CautionWarning`` says what shows it.
+
+        Parameters
+        ----------
+        X
+            Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
+            oracle sees the input of a pipeline's last step, or else these inputs.
+        y
+            Labels (n,), ``unknown_label`` for out-of-class rows.
+        groups
+            Groups (n,), by name or number, of rows that belong together, such as the images of one patient, or None.
+            They stay on one side of each split, and one row of each held-out group counts: the promise is about a row
+            of a new group. Without groups, copies of a row belong together; ``range(n)`` says that equal rows were
+            drawn independently. For rows in order of time, pass a ``TimeSeriesSplit`` as ``cv``.
+        fit_params
+            Further parameters of the classifier's ``fit``, such as ``sample_weight``; with metadata routing, if that is
+            enabled. A parameter with one value per row is split as the rows are.
+
+        Raises
+        ------
+        SteepslopeError
+            If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
+            the classifier has neither probabilities nor decision values, ``unknown_label`` is one of its classes, or
+            an opinion is from the same classifier or shares no class with it.
+        """
+        objectives = Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
+        require("calibration_size", self.calibration_size, INSIDE)
+        require("when_changed", self.when_changed, WHEN_CHANGED)
+        if isinstance(self.cv, str) or not (hasattr(self.cv, "split") or hasattr(self.cv, "__iter__")):
+            require("cv", self.cv, whole(2))
+        checked_opinion_classifiers(self.opinions, self.estimator)
+        groups_of_inputs(self.groups, X)  # raises before anything is fitted
+        require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
+        X, labels = checked_rows_and_labels(X, y)
+        seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
+        names = checked_groups(groups, len(labels))
+        dependence: list[str] = []
+        if names is None:
+            columns = rows_to_compare(X)
+            codes = copies_in_inputs(X, columns)
+            dependence = caution_on_dependence(X, labels, columns, codes, self.cv)
+        else:
+            codes = rows_that_agree(names)
+        telling = cautions_on_telling_columns(X, labels, codes, seed)
+        size = self.calibration_size
+        learnt, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
+        if not len(calibration):
+            found = f"found n_samples={len(labels)}, of which calibration_size {size} holds out none"
+            raise SteepslopeError(f"expected rows to calibrate on besides those of two classes, {found}", "X")
+        params = _check_method_params(X, self._routed(fit_params), learnt)
+        of_learnt = codes[np.concatenate([learnt, errors])]
+        unknown = _safe_indexing(X, errors)
+        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
+        X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
+        outputs = self.reader_.outputs(X).changed(ids=calibration, labels=truths)
+        self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
+        by = self.groups if isinstance(self.groups, str) else None
+        in_groups = groups_of_inputs(self.groups, X)
+        self.gate_ = self.calibration_.gate(source, objectives, by=by, groups=in_groups, seed=seed)
+        for caution in (*telling, *dependence, *self.gate_.require_source().cautions(outputs)):
+            warnings.warn(caution, CautionWarning, stacklevel=2)
+        self._warn_of_nothing(stacklevel=3)
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the classifier's labels, (n,), whether accepted or not."""
+        check_is_fitted(self)
+        return np.asarray(self.estimator_.predict(X))
+
+    @available_if(classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the classifier's own class probabilities, (n, K). :meth:`p_correct` is that of being correct."""
+        check_is_fitted(self)
+        return np.asarray(self.estimator_.predict_proba(X))
+
+    @available_if(classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Floats:
+        """Return the classifier's own decision values, (n, K), or (n,) for two classes."""
+        check_is_fitted(self)
+        return np.asarray(self.estimator_.decision_function(X))
+
+    def decide(self, X: Any, groups: Any = None) -> Decision:
+        """Return the labels and which of them to use.
+
+        If nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. If X is clearly not
+        drawn as the calibration rows were, a ``ChangedWarning`` says so and, unless ``when_changed="warn"``, nothing is
+        accepted. All rows of a call are judged together; of rows that belong together, by their ``groups`` (n,), one
+        tells of a change.
+        """
+        check_is_fitted(self)
+        self._warn_of_nothing(stacklevel=3)
+        of_gate = groups_of_inputs(self.groups, X)
+        decisions = self.gate_.decide_rows(self.reader_.outputs(X), of_gate)
+        decisions = judged_together(self.gate_, decisions, self.when_changed, groups)
+        return Decision(self.classes_[decisions.labels], decisions.accepted)
+
+    def write_predictions(self, path: str | Path, X: Any, ids: Any = None, audit: int | None = None) -> None:
+        """Write the decisions to a file as ``steepslope predict`` does, for ``steepslope monitor``.
+
+        The columns are ``id, label, probability, p_correct, trust_logit, accepted, decision``; an audit adds ``audit,
+        audit_probability``. A JSON summary next to the file names the gate. The warnings are those of :meth:`decide`.
+
+        Parameters
+        ----------
+        path
+            File that ends in .csv or .parquet; an earlier one is replaced.
+        X
+            Inputs (m, …).
+        ids
+            The name of each row, (m,), by which its label is found later. Names must be unique over all monitored
+            files. By default they are a frame's index, unless it only numbers the rows or is not unique. Rows without
+            names get a digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
+        audit
+            About how many rows that the gate accepts to mark for labelling, at random, doubtful ones more often.
+
+        Raises
+        ------
+        SteepslopeError
+            If an id is empty or repeated, or the path has another ending.
+        """
+        check_is_fitted(self)
+        require_prediction_file(str(Path(path).absolute()))
+        names, groups = ids_of_inputs(ids, X), groups_of_inputs(self.groups, X)
+        outputs = self.reader_.outputs(X).changed(ids=names)
+        self._warn_of_nothing(stacklevel=3)
+        options = PredictOptions(audit=audit, when_changed=self.when_changed)
+        change = write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), options).change
+        if change:
+            warnings.warn(change, ChangedWarning, stacklevel=2)
+
+    def trust_logit(self, X: Any) -> Floats:
+        """Return the confidence that ranks the predictions, float64 (n,): the oracle's trust logit, or MCP log-odds."""
+        check_is_fitted(self)
+        return self.gate_.require_source().confidence(self.reader_.outputs(X))
+
+    def p_correct(self, X: Any) -> Floats:
+        """Return the estimated probability that each prediction is correct, float64 (n,), in [0, 1].
+
+        It is an estimate, not a promise.
+        """
+        return self.gate_.p_correct(self.trust_logit(X))
+
+    @property
+    def summary_(self) -> str:
+        """What the oracle saw, which of several risks is promised, and the gate's promise, each on a line."""
+        check_is_fitted(self)
+        return "\n".join([self.saw_, *sentences_of_promises(self.gate_)])
+
+    @property
+    def max_risk_(self) -> float:
+        """The risk that the gate promises, in (0, 1): the first of several that can be, or the first if none can."""
+        check_is_fitted(self)
+        return self.gate_.promised_risk
+
+    def report(self, path: str | Path, X: Any = None, y: Any = None, *, bootstrap: int = 1000) -> None:
+        """Write a report as ``steepslope evaluate`` does, with MCP, other scores, the gate and its coverage.
+
+        Parameters
+        ----------
+        path
+            Folder for ``report.html``, ``table.md``, ``metrics.json`` and the like; an earlier report is replaced.
+        X, y
+            New rows and their labels. Without them, the report is about the calibration rows. Rows whose label is none
+            of ``classes_`` are out-of-class, and never right.
+        bootstrap
+            Number of resamples for the intervals; 0 leaves the intervals out.
+
+        Raises
+        ------
+        SteepslopeError
+            If X comes without y, or y without X.
+        """
+        check_is_fitted(self)
+        if (X is None) != (y is None):
+            raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
+        outputs = self.calibration_.outputs
+        if X is not None:
+            warn_of_other_labels(y, self.classes_, self.unknown_label)
+            outputs = self.reader_.outputs(X).changed(labels=class_codes(y, self.classes_))
+        notes = self.summary_.splitlines()
+        notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
+        evaluation = evaluate_predictions(
+            outputs,
+            SINGLE_SCORES,
+            Resources(gates={"trusted": self.gate_}),
+            bootstrap=bootstrap,
+            groups=Groups(outputs.require_labels(), outputs.label_names, LABEL),
+        )
+        title = f"Trust in {type(self.estimator_).__name__}"
+        write_report(replace(evaluation, title=title, notes=notes), path, {"command": "report"})
+
+    def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
+        """Return the same classifier with a gate for another class mix, calibrated on the held-out rows.
+
+        Parameters
+        ----------
+        class_mix
+            The share of each class among the target rows, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A
+            class without a share is assumed not to occur. The share of out-of-class rows is that of ``unknown_label``.
+        target
+            At least 200 target rows (m, …) without labels, in place of the shares. The mix is estimated on them.
+
+        Raises
+        ------
+        SteepslopeError
+            If both or neither of ``class_mix`` and ``target`` are given, a class is unknown or has too few held-out
+            rows, no mix explains the target's predictions, or each group has a promise.
+        """
+        check_is_fitted(self)
+        if (class_mix is None) == (target is None):
+            place, found = ("class_mix", "neither") if target is None else ("target", "both")
+            raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
+        if self.gate_.has_groups:
+            raise SteepslopeError("expected one promise for all rows, found one for each group", "groups")
+        outputs = None if target is None else self.reader_.outputs(target)
+        if isinstance(class_mix, Mapping):
+            unknown = self.calibration_.outputs.label_names[-1]
+            class_mix = {unknown if name == self.unknown_label else name: share for name, share in class_mix.items()}
+        source, moved = self.gate_.require_source(), copy(self)
+        moved.gate_ = self.calibration_.gate(source, self.gate_.objectives, class_mix=class_mix, target=outputs)
+        return moved
+
+    def adapted(self, X: Any, y: Any, groups: Any = None, max_risk: float | None = None) -> Self:
+        """Return the same classifier with a gate for a new source, such as after a change.
+
+        It takes 50 to 500 labelled rows of that source. A quarter of them adapts the ranking, the others calibrate, as
+        in :meth:`steepslope.Gate.adapted`. The classifier itself is not fitted again. ``summary_`` says what can be
+        promised, and what the next lower risk would take.
+
+        Parameters
+        ----------
+        X, y
+            Rows (n, …) of the new source, drawn at random, and their labels (n,).
+        groups
+            Groups (n,) of rows that belong together, or None.
+        max_risk
+            The one risk to promise, in (0, 1); None to try several.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are fewer than 20 rows, or this classifier has a promise for each group.
+        """
+        check_is_fitted(self)
+        outputs = self.reader_.outputs(X).changed(labels=class_codes(column_or_1d(y), self.classes_))
+        names = checked_groups(groups, len(outputs))
+        seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
+        moved = copy(self)
+        adapting, calibrating = split_to_adapt(outputs, names, seed)
+        parts = outputs.subset(adapting), outputs.subset(calibrating)
+        moved.gate_ = gate_for_new_source(self.gate_, *parts, max_risk, seed)
+        moved.oracle_ = moved.gate_.require_source().oracle  # type: ignore[assignment]
+        kept = _safe_indexing(X, calibrating[:KEPT_ROWS])
+        moved.calibration_ = Calibration(outputs.subset(calibrating).changed(ids=calibrating), kept)
+        return moved
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.
+
+        Among its JSON and arrays are the outputs of the calibration rows and sixteen of these rows, those of polars and
+        pyarrow as Parquet, and those of pandas without their index. Save the classifiers yourself, such as with
+        ``skops.io``. Functions for groups or signals are refused, because they cannot be saved: name columns.
+        """
+        check_is_fitted(self)
+        write_trusted(Path(path), self)
+
+    @classmethod
+    def load(cls, path: str | Path, estimator: Any, opinions: Mapping[str, Any] | None = None) -> Self:
+        """Read what :meth:`save` wrote. ``estimator`` is the fitted classifier, which you saved yourself.
+
+        Nothing in the folder is executed. Settings that JSON cannot hold, such as a splitter, return to their defaults.
+        Pass at least those of ``opinions_`` that the oracle takes; only these are compared.
+
+        Raises
+        ------
+        SteepslopeError
+            If a file has changed, a classifier has other classes, or its probabilities, features or opinions on the
+            kept rows differ from the saved ones.
+        """
+        card, features, gate, calibration = read_trusted(Path(path))
+        others = checked_opinion_classifiers(opinions, estimator)
+        model = cls(estimator, **card.settings, opinions=opinions)
+        require_saved_classes(estimator, card.classes, "estimator")
+        model._keep_classifiers(estimator, others)
+        restored = restored_opinions(card.opinions, others)
+        model.reader_ = Reader(estimator, model.classes_, card.log_floor, features, restored, model.signals)
+        model.gate_, model.calibration_, model.saw_ = gate, calibration, card.saw
+        model.oracle_ = gate.require_source().oracle  # type: ignore[assignment]
+        calibration.require_same(model.reader_.outputs)
+        return model
+
+    def _learn(
+        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: Counts
+    ) -> ConfidenceSource:
+        """Fit all classifiers and the oracle; return the confidence source, whose thresholds these rows alone fix.
+
+        The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows with the same number in ``codes``,
+        (n + u,), belong together.
+        """
+        fitted = clone(self.estimator).fit(X, labels, **params)
+        require_classifier(fitted)
+        self._keep_classifiers(fitted, {})
+        require_unknown_label(self.unknown_label, self.classes_)
+        features = Features.of(fitted, X, labels, seed)
+        folds = folds_without_leaks(X, labels, self.cv, seed, codes[: len(labels)])
+        warn_of_other_labels(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
+        if folds:
+            unseen = out_of_fold(self.estimator, X, labels, folds, self.classes_, params, self.n_jobs)
+        else:
+            unseen = Responses.of(fitted, X, self.classes_)
+        others = checked_opinion_classifiers(self.opinions, self.estimator) if folds else {}
+        opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
+        self.opinions_ = {name: opinion.estimator for name, opinion in opinions.items()}
+        judged = rows_in_folds(folds) if folds else np.arange(len(labels))
+        self.reader_ = Reader(fitted, self.classes_, unseen.log_floor, features, opinions, self.signals)
+        outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
+        truths = class_codes(labels[judged], self.classes_)
+        if _num_samples(unknown):
+            outputs = joined_outputs([outputs, self.reader_.outputs(unknown)])
+            truths = np.concatenate([truths, np.full(_num_samples(unknown), UNKNOWN)])
+        groups = np.concatenate([codes[judged], codes[len(labels) :]])
+        names = np.char.add("row ", groups.astype(np.str_))  # copies have one name, and are not sought again
+        learnt = outputs.changed(labels=truths, ids=names)
+        self.oracle_ = self._oracle_of(learnt, seed) if folds else None
+        seen = () if self.oracle_ is None else self.oracle_.arrays
+        taken = [name for name in opinions if any(is_array_of_opinion(array, name) for array in seen)]
+        self.reader_ = replace(self.reader_, opinions={name: opinions[name] for name in taken})
+        self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
+        fit_set = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # with out-of-fold errors
+        source = ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, fit_set)
+        counts = counts_to_compare(source.counts, self.estimator, self.cv) if folds else RowCounts()
+        if self.oracle_ is not None:
+            self.oracle_.record_ = replace(self.oracle_.record_, counts=counts)  # type: ignore[type-var]
+        return replace(source, counts=counts)
+
+    def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
+        """Return an oracle fitted to the clones' predictions; None for fewer errors, or correct ones, than folds."""
+        errors = int((~learnt.is_correct).sum())
+        if min(errors, len(learnt) - errors) < FOLDS:
+            return None
+        with warnings.catch_warnings():  # the gate is calibrated, so its promise holds for any oracle
+            warnings.simplefilter("ignore", FewErrorsWarning)
+            oracle = FusedOracle(errors="crossfit", budget="auto" if self.opinions_ else "free", seed=seed)
+            return oracle.fit(learnt)
+
+    def _keep_classifiers(self, fitted: Any, others: dict[str, Any]) -> None:
+        """Keep the fitted classifier with its attributes for inputs, and others by name."""
+        self.estimator_, self.opinions_ = fitted, others
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
+
+    def _warn_of_nothing(self, stacklevel: int) -> None:
+        if not any(promise.is_given for promise in self.gate_.promises):
+            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return how metadata are routed: those of ``fit`` go to the classifier's ``fit``."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters of the classifier's ``fit``; all of them if routing is off."""
+        if not sklearn.get_config()["enable_metadata_routing"]:
+            return fit_params
+        routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
+        return routed
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
+
+        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
+        classifiers = self.opinions.values() if isinstance(self.opinions, Mapping) else ()
+        others = [get_tags(one) for one in classifiers if hasattr(one, "__sklearn_tags__")]
+        inputs = [one.input_tags for one in (inner, *others)]
+        sparse, allow_nan = (all(getattr(one, name) for one in inputs) for name in ("sparse", "allow_nan"))
+        tags.input_tags = replace(inner.input_tags, sparse=sparse, allow_nan=allow_nan)
+        if inner.classifier_tags is not None:  # with several labels a row, none could be trusted alone
+            tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
+        return tags

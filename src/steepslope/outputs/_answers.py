@@ -287,7 +287,7 @@ def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
     return grades.numbers(known, "true or false, 1 or 0, yes or no", place)
 
 
-def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
+def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]:
     """Return the distinct names of predictions and labels, in order: whole numbers are places among 0…K−1.
 
     Raises

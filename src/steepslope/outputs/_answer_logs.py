@@ -113,8 +113,7 @@ def _log_records(path: Path) -> Iterator[Record]:
                 records.append(_parsed_json(line, f" in line {number}"))
     for row, record in enumerate(records):
         if not isinstance(record, Mapping):
-            found = f"found {type(record).__name__} in row {row}"
-            raise SteepslopeError(f"expected an object for each answer, {found}")
+            raise SteepslopeError(f"expected an object for each answer, found {type(record).__name__} in row {row}")
         yield record
 
 
@@ -208,8 +207,7 @@ def _as_grade(value: Any, place: str) -> bool | None:
         return bool(number)
     grade = _GRADE_OF_TEXT.get(text, _GRADE_OF_TEXT.get(text.lower()))
     if grade is None:
-        expected = "expected right or wrong (1 or 0, true or false, C or I)"
-        raise SteepslopeError(f"{expected}, found {value!r}", place)
+        raise SteepslopeError(f"expected right or wrong (1 or 0, true or false, C or I), found {value!r}", place)
     return bool(grade)
 
 
@@ -309,8 +307,10 @@ def _answer_of_responses(filtered: Any, raw: Any) -> tuple[str, Signals]:
         signals["is_greedy"] = float(str(filtered[best][-1]).lower() == "true")
         return str(best), signals
     if scores:
-        expected = "expected several options, or texts (a log-probability of the right answer alone tells the truth)"
-        raise SteepslopeError(f"{expected}, found one option")
+        raise SteepslopeError(
+            "expected several options, or texts (a log-probability of the right answer alone tells the truth), "
+            "found one option"
+        )
     samples = _value_at(raw, "0")
     if not isinstance(samples, list):
         samples = [samples]
@@ -353,8 +353,7 @@ def _inspect_samples(path: Path) -> Iterator[Record]:
             if re.fullmatch(r"samples/.*\.json", name) is None:
                 continue
             if member.file_size > _LARGEST_SAMPLE:
-                expected = f"expected samples of at most {_LARGEST_SAMPLE:,} bytes"
-                raise SteepslopeError(f"{expected}, found {name}")
+                raise SteepslopeError(f"expected samples of at most {_LARGEST_SAMPLE:,} bytes, found {name}")
             yield _parsed_json(archive.read(member).decode("utf-8"), f" in {name}")
 
 
@@ -377,8 +376,9 @@ def _helm_answers(path: Path) -> Answers:
             values[str(_value_at(stat, "name.name"))] = _value_at(stat, "mean")
         metrics = _right_or_wrong_metrics(values)
         if not metrics:
-            expected = f"expected a metric of {', '.join(_RIGHT_OR_WRONG)}"
-            raise SteepslopeError(f"{expected}, found {listed_names(list(values))}")
+            raise SteepslopeError(
+                f"expected a metric of {', '.join(_RIGHT_OR_WRONG)}, found {listed_names(list(values))}"
+            )
         yield LoggedAnswer(
             id=f"{run.get('name', folder.name)}:{name}",
             answer=str(texts.get(name) or ""),
@@ -400,15 +400,16 @@ def _uqlm_answers(path: Path) -> Answers:
     for name, record in _records_by_id(path, "id"):
         text = _required_value(record, "response")
         if isinstance(text, Mapping):
-            expected = "expected a record for each answer (to_json(orient='records'))"
-            raise SteepslopeError(f"{expected}, found one for all")
+            raise SteepslopeError("expected a record for each answer (to_json(orient='records')), found one for all")
         signals = {}
         for score, value in record.items():
             if _SCORE_OF_UQLM.fullmatch(score):
                 signals[score] = _as_signal(value)
         if not signals:
-            expected = "expected scores such as logprob, semantic_negentropy, semantic_sets_confidence"
-            raise SteepslopeError(f"{expected}, found {listed_names(list(record))}")
+            raise SteepslopeError(
+                "expected scores such as logprob, semantic_negentropy, semantic_sets_confidence, "
+                f"found {listed_names(list(record))}"
+            )
         signals["length"] = float(len(str(text)))
         grade = record.get("is_correct", record.get("correct"))
         yield LoggedAnswer(
@@ -572,8 +573,10 @@ def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswe
             is_correct = _as_grade(truths.get((answer.id, "is_correct")), "is_correct")
             told.append(replace(answer, truth=truth, is_correct=is_correct))
         if all(answer.grade is None for answer in told):
-            expected = "expected columns id and label, id and is_correct, or id and one for each question"
-            raise SteepslopeError(f"{expected}, found none of {answers[0].id} and {len(answers) - 1:,} other answers")
+            raise SteepslopeError(
+                "expected columns id and label, id and is_correct, or id and one for each question, "
+                f"found none of {answers[0].id} and {len(answers) - 1:,} other answers"
+            )
     return told
 
 
@@ -589,8 +592,10 @@ def graded_answers(answers: Sequence[LoggedAnswer]) -> list[LoggedAnswer]:
     if len(graded) >= _FEWEST_THAT_TELL:
         for name in graded[0].signals:
             if all(answer.signals.get(name) == answer.grade for answer in graded):
-                expected = "expected a number that is known without the truth"
-                raise SteepslopeError(f"{expected}, found the grade of each answer", f"signal {name}")
+                raise SteepslopeError(
+                    "expected a number that is known without the truth, found the grade of each answer",
+                    f"signal {name}",
+                )
     return graded or list(answers)
 
 
@@ -609,8 +614,11 @@ def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool
         raise SteepslopeError("expected numbers next to some answer, such as log-probabilities, found none", "signals")
     models = sorted({answer.answered_by for answer in answers} - {""})
     if len(models) > 1:
-        found = f"found {listed_names(models)}: import them apart, or set it with --answered-by"
-        raise SteepslopeError(f"expected the answers of one model and version, {found}", ANSWERED_BY)
+        raise SteepslopeError(
+            "expected the answers of one model and version, "
+            f"found {listed_names(models)}: import them apart, or set it with --answered-by",
+            ANSWERED_BY,
+        )
     if are_choices and any(answer.truth is None and answer.grade is not None for answer in answers):
         raise SteepslopeError("expected the right answers (--truths) with choices, found grades alone", "choices")
     if are_choices and any(answer.truth is not None for answer in answers):

@@ -91,16 +91,20 @@ def checked_answer_confidences(confidence: Any, count: int, place: str = CONFIDE
         array = np.array(cells, np.object_).reshape(array.shape)
     values = as_float_array(place, array)
     if values.ndim == 2:
-        remedy = "probabilities of all classes go to ClassifierOutputs.from_probabilities"
-        raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", place)
+        raise SteepslopeError(
+            f"expected one number a row, found shape {values.shape}: "
+            "probabilities of all classes go to ClassifierOutputs.from_probabilities",
+            place,
+        )
     if values.shape != (count,):
         raise SteepslopeError(f"expected {count} numbers, one an answer, found shape {values.shape}", place)
     values = values.astype(np.float64)
     infinite = np.isinf(values)
     if infinite.any():
         row = int(infinite.argmax())
-        found = f"found {values[row]} in row {row}"
-        raise SteepslopeError(f"expected finite numbers, or none (NaN), {found}: clip such values", place)
+        raise SteepslopeError(
+            f"expected finite numbers, or none (NaN), found {values[row]} in row {row}: clip such values", place
+        )
     return values
 
 
@@ -184,8 +188,11 @@ def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str 
     for name, scale in scales.items():
         made = are_made(arrays[name])
         if not made.all():
-            expected = f"expected a class and a confidence a row (from_answers), as in the {known}"
-            raise SteepslopeError(f"{expected}, found logits in row {int(made.argmin())}", name)
+            raise SteepslopeError(
+                f"expected a class and a confidence a row (from_answers), as in the {known}, "
+                f"found logits in row {int(made.argmin())}",
+                name,
+            )
         if scale is None:
             continue
         is_off = are_off_scale(arrays[name], scale)
@@ -304,8 +311,11 @@ def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]
         least = min(whole.values(), default=0)
         most = max(whole.values(), default=0)
         if least < 0 or most >= MOST_CLASSES:
-            expected = "expected whole numbers from 0, or the names of the classes (classes=, --classes)"
-            raise SteepslopeError(f"{expected}, found {least if least < 0 else most}", PREDICTED)
+            raise SteepslopeError(
+                "expected whole numbers from 0, or the names of the classes (classes=, --classes), "
+                f"found {least if least < 0 else most}",
+                PREDICTED,
+            )
         return [str(number) for number in range(max(2, most + 1))]
     by_case = {name.lower(): name for name in distinct}
     twice = [name for name in distinct if by_case[name.lower()] != name]
@@ -314,8 +324,10 @@ def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]
         message = f"{pair} are taken for two classes: write a class in one way"
         warnings.warn(message, UserWarning, stacklevel=4)
     if len(distinct) < 2:
-        found = f"found {listed_names(distinct)} alone: name them all (classes=, --classes)"
-        raise SteepslopeError(f"expected at least two classes, {found}", PREDICTED)
+        raise SteepslopeError(
+            f"expected at least two classes, found {listed_names(distinct)} alone: name them all (classes=, --classes)",
+            PREDICTED,
+        )
     return distinct
 
 
@@ -350,8 +362,11 @@ def maker_of_answers(answered_by: Texts | str | None) -> str | None:
     if isinstance(answered_by, Texts):
         names = sorted(name for name in answered_by.distinct if not is_no_answer(name))
         if len(names) > 1:
-            expected = "expected the answers of one model and version (set it with --answered-by)"
-            raise SteepslopeError(f"{expected}, found {listed_names(names)}", ANSWERED_BY)
+            raise SteepslopeError(
+                "expected the answers of one model and version (set it with --answered-by), "
+                f"found {listed_names(names)}",
+                ANSWERED_BY,
+            )
         answered_by = next(iter(names), None)
     if answered_by is None:
         return None

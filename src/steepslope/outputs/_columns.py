@@ -23,6 +23,7 @@ from steepslope.outputs._answers import (
     GRADES,
     LOGITS,
     PREDICTED,
+    Floats,
     answer_logits,
     coded_answers,
     labels_of_grades,
@@ -44,9 +45,6 @@ _WANTED = (
     "prediction and confidence (or --prediction-column, --confidence-column), or signals (--signals)"
 )
 _MOST_RIGHT = 0.9  # the part of the first rows whose probabilities are right in most files
-
-
-Floats = NDArray[np.float64]
 
 
 class Columns(NamedTuple):
@@ -151,8 +149,11 @@ class Layout:
         """Return the arrays of the columns that were read, those of one column as vectors."""
         arrays = dict(columns.numbers)
         if "logits" in arrays and arrays["logits"].shape[1] == 1 and not self.probabilities:
-            expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
-            raise SteepslopeError(f"{expected}, found {self.numbers['logits'][0]!r} alone", "logits")
+            raise SteepslopeError(
+                "expected a column for each class; one alone can be the probability of class 1 (--probabilities), "
+                f"found {self.numbers['logits'][0]!r} alone",
+                "logits",
+            )
         arrays.pop(CONFIDENCE, None)
         for name, array in arrays.items():
             if len(array_of(name).axes) == 1:
@@ -219,8 +220,10 @@ def layout_of_file(
     require_columns_once(wanted, names)
     saved = None if options.logit_columns else file.saved_classes
     if saved is not None and layout.classes is not None and saved != layout.classes:
-        expected = f"expected the classes {listed_names(saved)}, as the file names them"
-        raise SteepslopeError(f"{expected}, found {listed_names(layout.classes)}", options.classes)
+        raise SteepslopeError(
+            f"expected the classes {listed_names(saved)}, as the file names them, found {listed_names(layout.classes)}",
+            options.classes,
+        )
     if not labels:
         layout.texts.pop("labels", None)
     layout = replace(layout, further=wanted)
@@ -391,8 +394,9 @@ def _layout_with_classes_of(layout: Layout, path: str) -> Layout:
         ordered = [columns[named.index(name)] for name in classes]
         return Layout({"logits": ordered}, classes=classes, counts=not are_numbers)
     if not are_numbers:
-        expected = f"expected the classes that the columns name, {listed_names(named)}"
-        raise SteepslopeError(f"{expected}, found {listed_names(classes)}", path)
+        raise SteepslopeError(
+            f"expected the classes that the columns name, {listed_names(named)}, found {listed_names(classes)}", path
+        )
     if len(columns) not in (1, len(classes)):
         raise SteepslopeError(f"expected {len(columns)} classes, one a column, found {len(classes)}", path)
     return replace(layout, classes=classes)

@@ -56,8 +56,12 @@ def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -
         return [name.strip() for name in classes.split(",")]
     values: list[Any] = as_array(list(classes), 1).tolist()
     if columns is not None and columns != values and sorted(map(str, columns)) == sorted(map(str, values)):
-        found = f"found {', '.join(map(str, values[:3]))}… for the columns {', '.join(map(str, columns[:3]))}…"
-        raise SteepslopeError(f"expected the order of the frame's columns, {found}: leave classes out", "classes")
+        raise SteepslopeError(
+            "expected the order of the frame's columns, "
+            f"found {', '.join(map(str, values[:3]))}… for the columns {', '.join(map(str, columns[:3]))}…: "
+            "leave classes out",
+            "classes",
+        )
     return values
 
 
@@ -109,9 +113,12 @@ def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> 
         from_one = ""
         if (least, labels.max()) == (1, num_classes):
             from_one = "; if they count from 1, subtract 1"
-        expected = f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them"
-        found = f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
-        raise SteepslopeError(f"{expected}, {found}{from_one}", "labels")
+        raise SteepslopeError(
+            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
+            f"{from_one}",
+            "labels",
+        )
 
 
 def means_unknown_label(text: str) -> bool:
@@ -187,8 +194,7 @@ def read_classes(path: Path) -> dict[str, int]:
     for label, line in enumerate(lines):
         name = line.strip()
         if not name or name in labels:
-            found = f"found {name!r} in line {label + 1}"
-            raise SteepslopeError(f"expected one class a line, each once, {found}", path)
+            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {label + 1}", path)
         labels[name] = label
     return labels
 
@@ -258,8 +264,11 @@ class Texts(NamedTuple):
         if len(rows):
             text = self.distinct[self.codes[rows[0]]]
             cell = repr(text) if text else "an empty cell"
-            found = f"found {cell} in row {rows[0]} ({len(rows):,} such rows)"
-            raise SteepslopeError(f"{place}: expected {expected}, {found}{_closest_class(text, names)}")
+            raise SteepslopeError(
+                f"{place}: expected {expected}, "
+                f"found {cell} in row {rows[0]} ({len(rows):,} such rows)"
+                f"{_closest_class(text, names)}"
+            )
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
 
 

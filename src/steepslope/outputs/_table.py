@@ -353,8 +353,10 @@ def _agreed_classes(options: ReadingOptions, classes: Sequence[str] | None) -> t
         return classes
     names = tuple(read_classes(Path(options.classes)))
     if classes is not None and classes != names:
-        expected = f"expected the classes {listed_names(classes)}, as the outputs name them"
-        raise SteepslopeError(f"{expected}, found {listed_names(names)}", options.classes)
+        raise SteepslopeError(
+            f"expected the classes {listed_names(classes)}, as the outputs name them, found {listed_names(names)}",
+            options.classes,
+        )
     return names
 
 
@@ -374,6 +376,8 @@ def require_ids_once(ids: Iterable[str], place: str = "id") -> None:
     counts = Counter(map(str, ids))
     wrong = [name for name, count in counts.items() if count > 1 or not name]
     if wrong:
-        expected = "expected unique ids without empty ones, or none at all"
-        found = f"found {wrong[0]!r} in {counts[wrong[0]]:,} rows, {len(wrong):,} such ids in all"
-        raise SteepslopeError(f"{expected}, {found}", place)
+        raise SteepslopeError(
+            "expected unique ids without empty ones, or none at all, "
+            f"found {wrong[0]!r} in {counts[wrong[0]]:,} rows, {len(wrong):,} such ids in all",
+            place,
+        )

@@ -34,6 +34,7 @@ Record = Mapping[str, Any]
 Signals = dict[str, float]
 _RIGHT_OR_WRONG = ("acc", "exact_match", "quasi_exact_match", "prefix_exact_match")  # metrics of 0 or 1
 _GRADE_OF_TEXT = {**TRUTH_OF_TEXT, "C": 1, "I": 0, "P": 0, "N": 0}  # correct, incorrect, partial, no answer
+_TEXT_OF_GRADE = {True: "true", False: "false", None: ""}
 _SIGNALS_OF_HELM = ("logprob", "max_prob", "num_output_tokens", "num_completion_tokens", "finish_reason_length")
 _SCORE_OF_UQLM = re.compile(
     r"logprob|semantic_negentropy|semantic_sets_confidence|semantic_density|noncontradiction|entailment"
@@ -470,9 +471,10 @@ def _with_decision(refused: LoggedAnswer, answer: Record) -> LoggedAnswer:
         probabilities = [yes, 1 - yes]
     else:
         options = _required_value(answer, "probabilities")
-        if not isinstance(options, Mapping):
-            options = {place: _value_at(option, "probability") for place, option in enumerate(options)}
-        probabilities = [_as_signal(probability) for probability in options.values()]
+        if isinstance(options, Mapping):
+            probabilities = list(map(_as_signal, options.values()))
+        else:
+            probabilities = [_as_signal(_value_at(option, "probability")) for option in options]
     signals = _option_signals(probabilities)
     signals["certainty"] = _as_signal(answer.get(CONFIDENCE))
     return replace(refused, answer=str(value), confidence=signals["probability"], signals=signals)
@@ -645,7 +647,7 @@ def _texts_of_answers(answers: Sequence[LoggedAnswer], are_choices: bool) -> Fra
             columns["label"].append(_class_of_choice(answer, answer.truth or ""))
         else:
             columns["answer"].append(answer.answer.encode("utf-8", "replace").decode())
-            columns[CORRECT].append("" if answer.grade is None else str(answer.grade).lower())
+            columns[CORRECT].append(_TEXT_OF_GRADE[answer.grade])
     return {name: np.array(texts, np.object_) for name, texts in columns.items() if any(texts)}
 
 

@@ -318,11 +318,12 @@ def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]
             )
         return [str(number) for number in range(max(2, most + 1))]
     by_case = {name.lower(): name for name in distinct}
-    twice = [name for name in distinct if by_case[name.lower()] != name]
-    if twice:
-        pair = f"{twice[0]!r} and {by_case[twice[0].lower()]!r}"
-        message = f"{pair} are taken for two classes: write a class in one way"
-        warnings.warn(message, UserWarning, stacklevel=4)
+    for name in distinct:
+        other = by_case[name.lower()]
+        if other != name:
+            message = f"{name!r} and {other!r} are taken for two classes: write a class in one way"
+            warnings.warn(message, UserWarning, stacklevel=4)
+            break
     if len(distinct) < 2:
         raise SteepslopeError(
             f"expected at least two classes, found {listed_names(distinct)} alone: name them all (classes=, --classes)",

@@ -7,10 +7,10 @@ says which columns hold what; all commands that read outputs use it.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from steepslope.outputs._answers import (
     names_of_answers,
 )
 from steepslope.outputs._arrays import ARRAYS, SIGNAL, Arrays, array_of, is_signal_array, require_signal_name
-from steepslope.outputs._labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
+from steepslope.outputs._labels import Texts, labels_of_texts, listed_names, text_codes
 from steepslope.outputs._options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs._probabilities import TOLERANCE, are_probabilities
 from steepslope.outputs._table_files import NUMBER, TEXT, Frame, TableFile, require_filled, table_rows_at_once
@@ -115,7 +115,7 @@ class Layout:
         columns_of_text = [column for name, column in self.texts.items() if name != "ids"]
         columns_of_text += self.further
         codes = {column: [np.zeros(0, np.int32)] for column in columns_of_text}
-        places: dict[str, dict[str, int]] = {column: {} for column in codes}
+        places: defaultdict[str, dict[str, int]] = defaultdict(dict)
         ids = [np.zeros(0, np.object_)]
         used = 0
         for batch in batches:
@@ -167,8 +167,8 @@ class Layout:
         if self.is_graded:
             arrays["labels"] = labels_of_grades(columns.texts[column], place)
         else:
-            names = None if self.by_number else self.classes
-            arrays["labels"] = labels_of_texts(columns.texts[column], place, names, self.counts)
+            classes = None if self.by_number else self.classes
+            arrays["labels"] = labels_of_texts(columns.texts[column], place, classes, self.counts)
         return arrays
 
     def _answers(self, columns: Columns) -> Floats:
@@ -209,16 +209,13 @@ def layout_of_file(
     of answers are those of the options' file, else those that are ``known``, else their names and the labels'.
     """
     names = file.names
-    if not _columns_tell_classes(names, options):
-        taken = _own_columns(options, further)
-        guessed = _probability_columns(file, [name for name in names if name not in taken])
-        if guessed:
-            options = replace(options, logit_columns=guessed, probabilities=True)
+    options = _with_guessed_columns(file, options, further)
     layout = layout_of(names, options)
     has_labels = "labels" in layout.texts
-    wanted = tuple(name for name in dict.fromkeys(further) if name in names)
-    require_columns_once(wanted, names)
-    saved = None if options.logit_columns else file.saved_classes
+    wanted = columns_that_are_there(further, names)
+    saved = None
+    if not options.logit_columns:
+        saved = file.saved_classes
     if saved is not None and layout.classes is not None and saved != layout.classes:
         raise SteepslopeError(
             f"expected the classes {listed_names(saved)}, as the file names them, found {listed_names(layout.classes)}",
@@ -240,6 +237,17 @@ def layout_of_file(
         probabilities=options.probabilities,
         by_number=saved is not None and options.label_column is None,
     )
+
+
+def _with_guessed_columns(file: TableFile, options: ReadingOptions, further: Iterable[str | None]) -> ReadingOptions:
+    """Return the options with the columns of probabilities, where neither names nor options tell the classes."""
+    if _columns_tell_classes(file.names, options):
+        return options
+    taken = _own_columns(options, further)
+    guessed = _probability_columns(file, [name for name in file.names if name not in taken])
+    if not guessed:
+        return options
+    return replace(options, logit_columns=guessed, probabilities=True)
 
 
 def _classes_of_answers(file: TableFile, texts: Mapping[str, str]) -> list[str]:
@@ -322,7 +330,7 @@ def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection
     layout = _layout_by_column_names(pieces, all("*" in pattern for pattern in patterns), in_order)
     if options.classes is None:
         return layout
-    return _layout_with_classes_of(layout, options.classes)
+    return _layout_with_classes_of(layout, options)
 
 
 def _columns_like(names: Sequence[str], pattern: str, own: Collection[str | None]) -> dict[str, str]:
@@ -384,9 +392,9 @@ def _without_common_words(columns: list[str]) -> list[str]:
     return ["".join(some[common:]) for some in words]
 
 
-def _layout_with_classes_of(layout: Layout, path: str) -> Layout:
+def _layout_with_classes_of(layout: Layout, options: ReadingOptions) -> Layout:
     """Return the layout with the classes of a file: by their names where it has some, else by their places."""
-    classes = tuple(read_classes(Path(path)))
+    classes = options.class_names or ()
     columns = layout.numbers["logits"]
     named = layout.classes or ()
     are_numbers = _are_numbered_classes(named)
@@ -395,10 +403,11 @@ def _layout_with_classes_of(layout: Layout, path: str) -> Layout:
         return Layout({"logits": ordered}, classes=classes, counts=not are_numbers)
     if not are_numbers:
         raise SteepslopeError(
-            f"expected the classes that the columns name, {listed_names(named)}, found {listed_names(classes)}", path
+            f"expected the classes that the columns name, {listed_names(named)}, found {listed_names(classes)}",
+            options.classes,
         )
     if len(columns) not in (1, len(classes)):
-        raise SteepslopeError(f"expected {len(columns)} classes, one a column, found {len(classes)}", path)
+        raise SteepslopeError(f"expected {len(columns)} classes, one a column, found {len(classes)}", options.classes)
     return replace(layout, classes=classes)
 
 
@@ -441,7 +450,7 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
         layout = _layout_of_answers(names, options)
     else:
         raise SteepslopeError(f"expected {_WANTED}, {found_columns(names)}")
-    require_columns_once([*layout.texts.values(), *chain.from_iterable(layout.numbers.values())], names)
+    _require_columns_once([*layout.texts.values(), *chain.from_iterable(layout.numbers.values())], names)
     return layout
 
 
@@ -490,8 +499,7 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     texts = _text_columns(names, options, ids=options.id_column, labels=options.label_column, predicted=prediction)
     numbers = {CONFIDENCE: [confidence]} if confidence in names else {}
     numbers |= _further_columns(names, [confidence]) | _signal_columns(names, options)
-    classes = None if options.classes is None else tuple(read_classes(Path(options.classes)))
-    return Layout(numbers, texts, classes)
+    return Layout(numbers, texts, options.class_names)
 
 
 def _text_columns(names: Collection[str], options: ReadingOptions, **named: str | None) -> dict[str, str]:
@@ -528,7 +536,14 @@ def _further_columns(names: Collection[str], taken: Collection[str]) -> dict[str
     return columns
 
 
-def require_columns_once(columns: Sequence[str], names: Sequence[str]) -> None:
+def columns_that_are_there(columns: Iterable[str | None], names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of some columns that a table has, by the names of its columns; raise if it has one twice."""
+    there = tuple(name for name in dict.fromkeys(columns) if name is not None and name in names)
+    _require_columns_once(there, names)
+    return there
+
+
+def _require_columns_once(columns: Sequence[str], names: Sequence[str]) -> None:
     """Raise if one of some columns stands twice among the names of a table's columns."""
     twice = [name for name in dict.fromkeys(columns) if names.count(name) > 1]
     if twice:

@@ -186,9 +186,14 @@ def recipe_of_folder(folder: Path) -> dict[str, Any] | None:
 
 def require_folders_of_one_classifier(*paths: str | Path | None) -> None:
     """Raise unless folders of outputs come from one classifier and input; those that do not record them may be any."""
-    records = {path: extraction_of_folder(Path(path)) for path in paths if path is not None}
-    makers = {path: (made["digest"], made.get("transform")) for path, made in records.items() if "digest" in made}
-    for path, maker in makers.items():
+    makers: dict[str | Path, tuple[Any, Any]] = {}
+    for path in paths:
+        if path is None:
+            continue
+        record = extraction_of_folder(Path(path))
+        if "digest" not in record:
+            continue
+        makers[path] = (record["digest"], record.get("transform"))
         first = next(iter(makers))
-        if maker != makers[first]:
+        if makers[path] != makers[first]:
             raise SteepslopeError(f"expected outputs of the same classifier and input as {first}, found others", path)

@@ -167,8 +167,9 @@ def warn_of_unknown_labels(
 
 
 def _closest_class(text: str, classes: Sequence[str]) -> str:
-    close = get_close_matches(text, classes, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    for close in get_close_matches(text, classes, n=1):
+        return f"; did you mean {close!r}?"
+    return ""
 
 
 def label_as_text(value: Any) -> str:
@@ -299,9 +300,10 @@ def labels_of_texts(
         labels = texts.numbers(meaning, expected, place, list(places))
         warn_of_unknown_labels(place, texts, known, list(places))
         return labels
-    names = f"one of the classes {listed_names(list(places))}" if places else advice
+    if places:
+        advice = f"one of the classes {listed_names(list(places))}"
     meaning = whole_numbers_among(texts.distinct) | meaning
-    return texts.numbers(meaning, f"whole numbers from 0, or {names}", place)
+    return texts.numbers(meaning, f"whole numbers from 0, or {advice}", place)
 
 
 def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:

@@ -28,7 +28,7 @@ from steepslope.outputs._answers import (
     opinion_of_answers,
 )
 from steepslope.outputs._arrays import CLASSES, OF_COPIES, Arrays, is_signal_array, opinion_of_array
-from steepslope.outputs._columns import PREDICTION, Columns, Layout, class_columns
+from steepslope.outputs._columns import PREDICTION, Layout, class_columns
 from steepslope.outputs._labels import Texts, number_in_text
 from steepslope.outputs._opinions import Opinion
 from steepslope.outputs._options import TABLES, ReadingOptions, options_by_name
@@ -123,32 +123,28 @@ def _opinion_of_archive(path: Path) -> Opinion:
     forms = [name for name in _ARRAYS if name in arrays]
     if not forms:
         raise SteepslopeError(f"expected {', '.join(_ARRAYS)}, found {', '.join(names)}", path)
-    texts = {name: arrays[name].astype(np.str_) for name in ("ids", CLASSES) if name in arrays}
+    ids = arrays.get("ids")
+    if ids is not None:
+        ids = ids.astype(np.str_)
     classes = None
-    if CLASSES in texts:
-        classes = texts[CLASSES].tolist()
-    return Opinion(arrays[forms[0]], texts.get("ids"), classes)
+    if CLASSES in arrays:
+        classes = arrays[CLASSES].astype(np.str_).tolist()
+    return Opinion(arrays[forms[0]], ids, classes)
 
 
 def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
     """Return the columns of classes, named logit_… or all but the ids' and the labels', answers, or the votes."""
     others = [name for name in file.names if name != options.ids]
-    ids = {"ids": options.ids} if options.ids in file.names else {}
+    ids = {"ids": options.ids}
+    if options.ids not in file.names:
+        ids = {}
     layout = class_columns(file.names, ReadingOptions(), {options.ids, _LABEL})
     if layout is None:
         prediction = options.prediction_column
         if prediction not in file.names:
             prediction = PREDICTION
         if prediction in others:
-            confidence = options.confidence_column
-            if confidence not in others:
-                confidence = CONFIDENCE
-            numbers = {CONFIDENCE: [confidence]} if confidence in others else {}
-            for name in others:
-                if is_signal_array(name):
-                    numbers[name] = [name]
-            columns = Layout(numbers, ids, further=(prediction,)).read(file, gaps=True)
-            return _opinion_of_answers(columns.texts[prediction], columns, mapping)
+            return _opinion_of_answers(file, prediction, options.confidence_column, ids, mapping)
         if len(others) == 1:
             _require_votes(others[0], own)
             columns = Layout({}, ids, further=(others[0],)).read(file)
@@ -169,14 +165,21 @@ def _require_votes(column: str, own: Opinion) -> None:
         raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")
 
 
-def _opinion_of_answers(predicted: Texts, columns: Columns, mapping: Mapped | None) -> Opinion:
+def _opinion_of_answers(
+    file: TableFile, prediction: str, confidence: str | None, ids: dict[str, str], mapping: Mapped | None
+) -> Opinion:
     """Return a column of answers, each with its confidence where there is one, as an opinion; an empty cell is none."""
+    others = [name for name in file.names if name not in ids.values()]
+    if confidence not in others:
+        confidence = CONFIDENCE
+    numbers = {name: [name] for name in others if is_signal_array(name)}
+    if confidence in others:
+        numbers = {CONFIDENCE: [confidence], **numbers}
+    columns = Layout(numbers, ids, further=(prediction,)).read(file, gaps=True)
+    predicted = columns.texts[prediction]
     names = names_of_answers(predicted, None if mapping is None else Texts.of_rows(mapping))
-    logits = opinion_of_answers(predicted, columns.numbers.get(CONFIDENCE), names)
-    signals = {}
-    for name, array in columns.numbers.items():
-        if is_signal_array(name):
-            signals[opinion_of_array(name)] = array[:, 0]
+    logits = opinion_of_answers(predicted, columns.numbers.pop(CONFIDENCE, None), names)
+    signals = {opinion_of_array(name): array[:, 0] for name, array in columns.numbers.items()}
     classes = None if are_numbers_from_zero(names) else names
     return Opinion(logits, columns.ids, classes, as_logits=True, signals=signals)
 

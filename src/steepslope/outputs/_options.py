@@ -6,6 +6,7 @@ from pathlib import Path
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs._arrays import require_opinion_name
+from steepslope.outputs._labels import read_classes
 
 TABLES = (".csv", ".parquet")
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
@@ -123,6 +124,13 @@ class ReadingOptions:
         return _SEPARATORS.get(self.separator, self.separator)
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes in the file that holds them; None without such a file."""
+        if self.classes is None:
+            return None
+        return tuple(read_classes(Path(self.classes)))
+
+    @property
     def ids(self) -> str:
         """The column of the names of the rows."""
         return self.id_column or "id"
@@ -145,8 +153,11 @@ class ReadingOptions:
 
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""
-        defaults = {option.name: option.default for option in fields(self) if option.name in names}
-        return [name.replace("_", "-") for name, default in defaults.items() if getattr(self, name) != default]
+        changed = []
+        for option in fields(self):
+            if option.name in names and getattr(self, option.name) != option.default:
+                changed.append(option.name.replace("_", "-"))
+        return changed
 
 
 AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes

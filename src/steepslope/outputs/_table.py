@@ -23,8 +23,8 @@ from steepslope.numerics import read_rows
 from steepslope.outputs import _folder as folder, _table_files as table_files
 from steepslope.outputs._answers import ANSWERED_BY, are_numbers_from_zero, maker_of_answers
 from steepslope.outputs._arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
-from steepslope.outputs._columns import Columns, Layout, found_columns, layout_of_file, require_columns_once
-from steepslope.outputs._labels import Texts, coded_labels, listed_names, read_classes
+from steepslope.outputs._columns import Columns, Layout, columns_that_are_there, found_columns, layout_of_file
+from steepslope.outputs._labels import Texts, coded_labels, listed_names
 from steepslope.outputs._opinion_files import read_opinions
 from steepslope.outputs._opinions import Opinion, is_array_of_opinion
 from steepslope.outputs._options import AS_WRITTEN, TABLES, ReadingOptions, options_by_name
@@ -185,7 +185,9 @@ class TableBlocks:
         start = 0
         for batch in layout.batches(self._file):
             table = _table_of_columns(self._file, layout, self.options, layout.joined([batch]))
-            yield table if table.ids is not None else table._numbered_from(start)
+            if table.ids is None:
+                table = table._numbered_from(start)
+            yield table
             start += len(table)
         _require_table_rows(start)
 
@@ -263,7 +265,7 @@ def _table_with_opinions(table: Table) -> Table:
     arrays = table.with_ids()
     if "logits" not in arrays:
         raise SteepslopeError("expected logits to go with it, found none", "opinion").within(table.path)
-    recipe = folder.recipe_of_folder(table.path) if table.path.is_dir() else None
+    recipe = folder.recipe_of_folder(table.path)
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
     added, added_nets = read_opinions(own, table.options, table.path)
@@ -280,10 +282,9 @@ def _table_with_opinions(table: Table) -> Table:
 def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:
     """Read some columns of text of a .csv or .parquet file, in one pass; those that it lacks are left out."""
     file = table_file(path, options.delimiter)
-    wanted = [column for column in dict.fromkeys(columns) if column in file.names]
     with located(path):
-        require_columns_once(wanted, file.names)
-    texts = Layout({}, further=tuple(wanted)).read(file).texts
+        wanted = columns_that_are_there(columns, file.names)
+    texts = Layout({}, further=wanted).read(file).texts
     return Table(path, {}, texts=texts, columns=file.names, options=options)
 
 
@@ -349,9 +350,9 @@ def _agreed_classes(options: ReadingOptions, classes: Sequence[str] | None) -> t
     """Return the names of classes that the outputs have, or a text file; if both have names, they must be the same."""
     if classes is not None:
         classes = tuple(classes)
-    if options.classes is None:
+    names = options.class_names
+    if names is None:
         return classes
-    names = tuple(read_classes(Path(options.classes)))
     if classes is not None and classes != names:
         raise SteepslopeError(
             f"expected the classes {listed_names(classes)}, as the outputs name them, found {listed_names(names)}",

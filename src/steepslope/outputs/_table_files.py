@@ -75,7 +75,8 @@ def table_file(path: Path, delimiter: str | None = None) -> TableFile:
         raise SteepslopeError(f"expected a table, found {found}", path)
     if path.suffix.lower() == ".csv":
         return _CsvFile(path, delimiter)
-    return _parquet_files(path).ParquetFile(path)
+    file: TableFile = _parquet_files(path).ParquetFile(path)
+    return file
 
 
 def _parquet_files(path: Path) -> Any:

@@ -654,7 +654,10 @@ def _texts_of_answers(answers: Sequence[LoggedAnswer], are_choices: bool) -> Fra
 def _numbers_of_answers(answers: Sequence[LoggedAnswer]) -> Frame:
     """Return the columns of the confidence and of each signal, as far as they are not empty."""
     columns = {CONFIDENCE: [answer.confidence for answer in answers]}
-    for name in dict.fromkeys(name for answer in answers for name in answer.signals):
+    names: dict[str, None] = {}
+    for answer in answers:
+        names |= dict.fromkeys(answer.signals)
+    for name in names:
         column = f"{SIGNAL}{require_signal_name(name)}"
         columns[column] = [answer.signals.get(name, nan) for answer in answers]
     return {name: np.array(numbers) for name, numbers in columns.items() if not np.isnan(numbers).all()}

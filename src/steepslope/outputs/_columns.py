@@ -292,7 +292,7 @@ def _natural_column_order(name: str) -> list[tuple[int, int, str]]:
 def _numbered_columns(names: Collection[str], prefix: str) -> list[str]:
     """Return the columns prefix_0, prefix_1, … in that order; a gap is an error."""
     matches = map(re.compile(rf"{prefix}_([0-9]+)").fullmatch, names)
-    numbers = sorted({int(match[1]) for match in matches if match is not None})
+    numbers = sorted({int(match[1]) for match in filter(None, matches)})
     missing = set(range(len(numbers))) - set(numbers)
     if missing:
         raise SteepslopeError(f"columns {prefix}_0, {prefix}_1, …: {prefix}_{min(missing)} is missing")

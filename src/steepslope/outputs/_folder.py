@@ -8,6 +8,7 @@ images, may lie in a subfolder of their own.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ def augmented_copy_ids(ids: Sequence[str], copies: int) -> list[str]:
     >>> augmented_copy_ids(["cat.png", "dog.png"], 2)
     ['cat.png#1', 'cat.png#2', 'dog.png#1', 'dog.png#2']
     """
-    return [f"{name}#{copy}" for name in ids for copy in range(1, copies + 1)]
+    numbers = range(1, copies + 1)
+    return [f"{name}#{number}" for name, number in product(ids, numbers)]
 
 
 def ids_of_folder(folder: Path) -> list[str]:
@@ -180,8 +182,7 @@ def extraction_of_folder(folder: Path) -> dict[str, Any]:
 
 def recipe_of_folder(folder: Path) -> dict[str, Any] | None:
     """Return how the augmented copies of a folder were made, as its extraction recorded it; None where it did not."""
-    recipe: dict[str, Any] | None = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
-    return recipe
+    return extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
 
 
 def require_folders_of_one_classifier(*paths: str | Path | None) -> None:

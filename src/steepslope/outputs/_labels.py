@@ -36,10 +36,16 @@ def listed_names(names: Sequence[str]) -> str:
     >>> listed_names(["a", " b"]), listed_names(["c"] * 1000)[-16:]
     ("a, ' b'", '… (1,000 in all)')
     """
-    shown = [name if name == name.strip() != "" else repr(name) for name in names[:_SHOWN]]
+    shown = list(map(_visible_name, names[:_SHOWN]))
     if len(names) > _SHOWN:
         shown.append(f"… ({len(names):,} in all)")
     return ", ".join(shown)
+
+
+def _visible_name(name: str) -> str:
+    if name == name.strip() != "":
+        return name
+    return repr(name)
 
 
 def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -> list[Any] | None:
@@ -234,7 +240,7 @@ class Texts(NamedTuple):
 
     def known(self, meaning: Mapping[str, int]) -> dict[str, int]:
         """Return what each distinct text means by its name, as far as it is known; 1.0 is also the name 1."""
-        whole = whole_numbers_among(text for text in self.distinct if text not in meaning)
+        whole = whole_numbers_among(set(self.distinct).difference(meaning))
         known = {}
         for text in self.distinct:
             name = str(whole.get(text, text))

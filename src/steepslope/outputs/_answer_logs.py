@@ -10,7 +10,7 @@ import json
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isnan, log, nan
@@ -443,11 +443,12 @@ def _decision_answers(path: Path) -> Answers:
     """Yield the answers of a decision service: a record a document, with typed answers by question, or a list."""
     for document, record in _records_by_id(path, "id", "document"):
         answers = _required_value(record, "answers")
+        named: Iterable[tuple[Any, Any]]
         if isinstance(answers, Mapping):
-            answer_of_question = list(answers.items())
+            named = answers.items()
         else:
-            answer_of_question = [(_required_value(answer, "name"), answer) for answer in answers]
-        for question, answer in answer_of_question:
+            named = ((_required_value(answer, "name"), answer) for answer in answers)
+        for question, answer in named:
             refused = LoggedAnswer(
                 id=f"{document}:{question}",
                 answer="",

@@ -568,19 +568,19 @@ def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswe
             for column, value in record.items():
                 if not is_no_answer(str(value)):
                     truths[name, column] = value
-        told = []
+        with_truth = []
         for answer in answers:
             truth = truths.get((answer.id, "label"), truths.get((answer.document, answer.question)))
             if truth is not None:
                 truth = str(truth)
             is_correct = _as_grade(truths.get((answer.id, "is_correct")), "is_correct")
-            told.append(replace(answer, truth=truth, is_correct=is_correct))
-        if all(answer.grade is None for answer in told):
+            with_truth.append(replace(answer, truth=truth, is_correct=is_correct))
+        if all(answer.grade is None for answer in with_truth):
             raise SteepslopeError(
                 "expected columns id and label, id and is_correct, or id and one for each question, "
                 f"found none of {answers[0].id} and {len(answers) - 1:,} other answers"
             )
-    return told
+    return with_truth
 
 
 def graded_answers(answers: Sequence[LoggedAnswer]) -> list[LoggedAnswer]:

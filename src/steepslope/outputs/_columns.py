@@ -38,7 +38,8 @@ from steepslope.outputs._table_files import NUMBER, TEXT, Frame, TableFile, requ
 _OPTION = "logit-columns"
 _USUAL = "logit"
 _SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
-PREDICTION, CORRECT = "prediction", "is_correct"  # what a table without logits holds
+PREDICTION = "prediction"  # what a table without logits holds, or else CORRECT
+CORRECT = "is_correct"
 _PREDICTIONS = "a column prediction (or --prediction-column), or is_correct, with each confidence"
 _WANTED = (
     "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
@@ -243,7 +244,7 @@ def _with_guessed_columns(file: TableFile, options: ReadingOptions, further: Ite
     """Return the options with the columns of probabilities, where neither names nor options tell the classes."""
     if _columns_tell_classes(file.names, options):
         return options
-    taken = _own_columns(options, further)
+    taken = _taken_columns(options, further)
     guessed = _probability_columns(file, [name for name in file.names if name not in taken])
     if not guessed:
         return options
@@ -310,13 +311,13 @@ def found_columns(names: Sequence[str]) -> str:
     return f"found one column, {''.join(names)!r}"
 
 
-def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str | None]) -> Layout | None:
-    """Return the logits' columns, None where there are none of the usual names; patterns leave out those in ``own``."""
+def class_columns(names: Sequence[str], options: ReadingOptions, taken: Collection[str | None]) -> Layout | None:
+    """Return the columns of the logits, None where there are none of the usual names; patterns leave out ``taken``."""
     patterns = options.logit_columns or _numbered_columns(names, _USUAL) or (f"{_USUAL}_*",)
     pieces: dict[str, str] = {}  # by column, what * stands for in its name, or all of that
     in_order = True
     for pattern in patterns:
-        matches = _columns_like(names, pattern, own)
+        matches = _columns_like(names, pattern, taken)
         if not matches and options.logit_columns is not None:
             raise SteepslopeError(f"expected columns like {pattern!r}, {found_columns(names)}", _OPTION)
         twice = matches.keys() & pieces.keys()
@@ -333,7 +334,7 @@ def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection
     return _layout_with_classes_of(layout, options)
 
 
-def _columns_like(names: Sequence[str], pattern: str, own: Collection[str | None]) -> dict[str, str]:
+def _columns_like(names: Sequence[str], pattern: str, taken: Collection[str | None]) -> dict[str, str]:
     """Return the columns that a name or a pattern means, in the table's order, with what ``*`` stands for in each."""
     if "*" not in pattern:
         return {pattern: pattern} if pattern in names else {}
@@ -341,7 +342,7 @@ def _columns_like(names: Sequence[str], pattern: str, own: Collection[str | None
     columns = {}
     for name in names:
         match = shape.fullmatch(name)
-        if match is not None and name not in own:
+        if match is not None and name not in taken:
             columns[name] = match[1] if shape.groups == 1 else name
     return columns
 
@@ -383,13 +384,13 @@ def _without_common_words(columns: list[str]) -> list[str]:
     >>> _without_common_words(["p_of_cat", "p_of_cow"]), _without_common_words(["cat", "cow"])
     (['cat', 'cow'], ['cat', 'cow'])
     """
-    words = [re.split("(?<=[-_.:/ ])", column) for column in columns]
+    split = [re.split("(?<=[-_.:/ ])", column) for column in columns]
     common = 0
-    for at_place in zip(*words, strict=False):
+    for at_place in zip(*split, strict=False):
         if len(set(at_place)) > 1:
             break
         common += 1
-    return ["".join(some[common:]) for some in words]
+    return ["".join(name[common:]) for name in split]
 
 
 def _layout_with_classes_of(layout: Layout, options: ReadingOptions) -> Layout:
@@ -415,7 +416,7 @@ def _are_numbered_classes(names: Sequence[str]) -> bool:
     return all(name.isdecimal() for name in names)
 
 
-def _own_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> set[str | None]:
+def _taken_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> set[str | None]:
     """Return the columns of labels and ids, and further ones, which hold no numbers of classes."""
     return {options.label_column or "label", options.ids, *further}
 
@@ -425,7 +426,7 @@ def _columns_tell_classes(names: Sequence[str], options: ReadingOptions) -> bool
     told = options.logit_columns or options.confidence_column or options.prediction_column or options.as_logits
     if told or CONFIDENCE in names or _signal_columns(names, options):
         return True
-    return class_columns(names, options, _own_columns(options)) is not None
+    return class_columns(names, options, _taken_columns(options)) is not None
 
 
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
@@ -437,7 +438,7 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     """
     layout = None
     if options.confidence_column is None and options.prediction_column is None:
-        layout = class_columns(names, options, _own_columns(options))
+        layout = class_columns(names, options, _taken_columns(options))
     if layout is not None:
         logits = layout.numbers["logits"]
         texts = _text_columns(names, options, ids=options.id_column, labels=options.label_column)

@@ -251,13 +251,11 @@ class Texts(NamedTuple):
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of groups; empty cells have the name ``empty``, or are an error."""
         empty_rows = self.rows_beside({*self.distinct} - {""})
-        found = ""
+        expected = f"column {column!r}: expected a value in each row"
         if not len(self.codes):
-            found = "none"
-        elif empty is None and len(empty_rows):
-            found = f"an empty cell in row {empty_rows[0]}"
-        if found:
-            raise SteepslopeError(f"column {column!r}: expected a value in each row, found {found}")
+            raise SteepslopeError(f"{expected}, found none")
+        if empty is None and len(empty_rows):
+            raise SteepslopeError(f"{expected}, found an empty cell in row {empty_rows[0]}")
         return self.codes, [text or str(empty) for text in self.distinct]
 
     def numbers(

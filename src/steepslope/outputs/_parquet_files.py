@@ -101,18 +101,18 @@ def _is_number_type(kind: Any) -> bool:
 
 def _arrow_as(kind: str, values: Any, column: str) -> NDArray[Any]:
     """Return a column as an array of a kind, (m,), or one of lists of as many numbers in each row, (m, numbers)."""
-    found = values.type
-    if pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found):
+    arrow_type = values.type
+    if pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type):
         lengths = set(compute.list_value_length(values).to_pylist())
         if len(lengths) != 1 or None in lengths:
             raise SteepslopeError(f"column {column!r}: expected lists of one length, found {sorted(map(str, lengths))}")
         return _arrow_as(kind, values.flatten(), column).reshape(len(values), -1)
     if kind == TEXT:
         return np.array(compute.fill_null(values.cast(pa.string()), "").to_pylist(), dtype=np.object_)
-    is_right = _is_number_type(found) if kind == NUMBER else pa.types.is_boolean(found)
-    if not is_right and not pa.types.is_null(found):
-        raise SteepslopeError(f"column {column!r}: expected {EXPECTED[kind]} in each row, found {found}")
-    if not pa.types.is_floating(found):
+    is_right = _is_number_type(arrow_type) if kind == NUMBER else pa.types.is_boolean(arrow_type)
+    if not is_right and not pa.types.is_null(arrow_type):
+        raise SteepslopeError(f"column {column!r}: expected {EXPECTED[kind]} in each row, found {arrow_type}")
+    if not pa.types.is_floating(arrow_type):
         values = values.cast(pa.float64())
     array: NDArray[Any] = compute.fill_null(values, nan).to_numpy(zero_copy_only=False)
     return array

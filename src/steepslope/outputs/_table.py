@@ -31,7 +31,8 @@ from steepslope.outputs._options import AS_WRITTEN, TABLES, ReadingOptions, opti
 from steepslope.outputs._probabilities import NAME as PROBABILITIES, probability_logits, require_no_probabilities
 from steepslope.outputs._table_files import TableFile, table_file
 
-_NPZ, _LOGITS = ".npz", "logits.npy"
+_NPZ = ".npz"
+_LOGITS = "logits.npy"
 _BLOCK_ROWS = 16_384  # of a folder or .npz file
 
 

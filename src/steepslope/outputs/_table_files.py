@@ -30,10 +30,12 @@ from steepslope.outputs._labels import TRUTH_OF_TEXT, number_in_text
 
 NUMBER, TEXT, TRUTH = "number", "text", "truth"  # what a column is read as
 EXPECTED = {NUMBER: "a number", TEXT: "a value", TRUTH: "true or false"}
-BATCH_ROWS, _BATCH_ENTRIES = 2**16, 2**22  # that are read at once: rows at most, and rows times columns
+BATCH_ROWS = 2**16  # that are read at once, at most
+_BATCH_ENTRIES = 2**22  # rows times columns that are read at once
 _CSV_ENTRIES = 2**19  # cells of text that are held at once
 FIRST_ROWS = 1_000  # by which a column's kind is told
-_COMMA, _DELIMITERS = ",", ",;\t|"  # of which the line of names tells which one stands between columns
+_COMMA = ","
+_DELIMITERS = ",;\t|"  # the line of names tells which of them stands between columns
 _QUOTED = re.compile('"[^"]*"')
 _TRUTH_OF_CELL = {**TRUTH_OF_TEXT, "": nan}
 _APOSTROPHE = "'"  # before a text that a spreadsheet would run as a formula, as OWASP advises on CSV injection

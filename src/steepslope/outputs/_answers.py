@@ -9,6 +9,7 @@ class, as far as that is above 1/K; any other number has its place in the same o
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def checked_answer_confidences(confidence: Any, count: int, place: str = CONFIDE
     with explained("expected an array of numbers", place, (TypeError, ValueError, RuntimeError)):
         array = as_array(confidence, 1)
     if array.dtype.kind in "OUS":  # text may be a number, or stand for none
-        cells = [_number_in_cell(value) for value in array.flat]
+        cells = list(map(_number_in_cell, array.flat))
         array = np.array(cells, np.object_).reshape(array.shape)
     values = as_float_array(place, array)
     if values.ndim == 2:
@@ -305,7 +306,7 @@ def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]
     texts = set(predicted.distinct)
     if labels is not None:
         texts.update(labels.distinct)
-    distinct = sorted(text for text in texts if not _says_nothing(text))
+    distinct = sorted(filterfalse(_says_nothing, texts))
     whole = whole_numbers_among(distinct)
     if len(whole) == len(distinct):
         least = min(whole.values(), default=0)
@@ -316,7 +317,7 @@ def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]
                 f"found {least if least < 0 else most}",
                 PREDICTED,
             )
-        return [str(number) for number in range(max(2, most + 1))]
+        return list(map(str, range(max(2, most + 1))))
     by_case = {name.lower(): name for name in distinct}
     for name in distinct:
         other = by_case[name.lower()]
@@ -361,7 +362,7 @@ def maker_of_answers(answered_by: Texts | str | None) -> str | None:
     'answers of gpt-4o-2024-08-06'
     """
     if isinstance(answered_by, Texts):
-        names = sorted(name for name in answered_by.distinct if not is_no_answer(name))
+        names = sorted(filterfalse(is_no_answer, answered_by.distinct))
         if len(names) > 1:
             raise SteepslopeError(
                 "expected the answers of one model and version (set it with --answered-by), "

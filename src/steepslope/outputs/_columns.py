@@ -413,7 +413,7 @@ def _layout_with_classes_of(layout: Layout, options: ReadingOptions) -> Layout:
 
 
 def _are_numbered_classes(names: Sequence[str]) -> bool:
-    return all(name.isdecimal() for name in names)
+    return all(map(str.isdecimal, names))
 
 
 def _taken_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> set[str | None]:

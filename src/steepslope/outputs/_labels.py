@@ -59,7 +59,7 @@ def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -
     if isinstance(classes, Mapping | AbstractSet) or not isinstance(classes, Iterable):
         raise SteepslopeError(f"expected a list in the logits' order, found a {type(classes).__name__}", "classes")
     if isinstance(classes, str):
-        return [name.strip() for name in classes.split(",")]
+        return list(map(str.strip, classes.split(",")))
     values: list[Any] = as_array(list(classes), 1).tolist()
     if columns is not None and columns != values and sorted(map(str, columns)) == sorted(map(str, values)):
         raise SteepslopeError(

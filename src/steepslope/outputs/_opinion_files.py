@@ -83,7 +83,7 @@ def read_mapping(path: Path, form: str = "other=this") -> Mapped:
         lines = list(csv.reader(text.splitlines()))
     mapping: Mapped = {}
     for number, cells in enumerate(lines, start=1):
-        names = [part.strip() for part in cells]
+        names = list(map(str.strip, cells))
         if names in ([], [""]):
             continue
         if len(names) != 2 or not names[0] or names[0] in mapping:

@@ -116,7 +116,7 @@ class Table:
 
     def _numbered_from(self, start: int) -> Table:
         """Return the table with the numbers of its rows as ids."""
-        ids = np.array([str(row) for row in range(start, start + len(self))], dtype=np.object_)
+        ids = np.array(list(map(str, range(start, start + len(self)))), dtype=np.object_)
         return replace(self, ids=ids, numbered=True)
 
 

@@ -106,7 +106,7 @@ class _CsvFile:
         header = next(self._lines(), None)
         if header is None:
             raise SteepslopeError("expected a line with the names of columns, found an empty file", self.path)
-        return [_text_of_cell(name) for name in header]
+        return list(map(_text_of_cell, header))
 
     def batches(self, kinds: Mapping[str, str], rows: int = BATCH_ROWS) -> Iterator[Frame]:
         """Yield some columns, each read as the kind that is given, so many rows at once, or fewer."""

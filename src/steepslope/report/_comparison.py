@@ -308,8 +308,7 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
     rivals = {rival.run.name: rival for rival in comparison.rivals}
     rows = []
     for run, score in comparison.scores:
-        metrics = {name: nan_to_none(estimate) for name, estimate in score.metrics.items()}
-        rows.append({"run": run.name, **metrics, **score.content, "errors": run.wrong})
+        rows.append({"run": run.name, **nan_to_none(score.metrics), **score.content, "errors": run.wrong})
     return {
         "baseline": comparison.baseline.name,
         "runs": [_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
@@ -331,9 +330,7 @@ def _differences_as_json(comparison: Comparison) -> list[dict[str, Any]]:
             "baseline_score": contrast.baseline_score,
             "of_best": contrast.of_best,
         }
-        for name, difference in contrast.differences.items():
-            row[name] = nan_to_none(difference)
-        rows.append(row)
+        rows.append(row | nan_to_none(contrast.differences))
     return rows
 
 

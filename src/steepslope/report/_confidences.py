@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate, LoadOracle
 from steepslope.losses import CUTS
 from steepslope.metrics import SCALES
+from steepslope.numerics import Bools, Counts, Floats
 from steepslope.oracle import CARD, BaseOracle, Oracle, names_oracle
 from steepslope.oracle.evidence import require_other_rows
 from steepslope.outputs import (
@@ -43,7 +43,7 @@ class Resources:
 
 
 NOTHING = Resources()
-TELLS_NOTHING = "what has seen a row's label tells nothing about it; give rows that nothing was fitted on"
+_TELLS_NOTHING = "what has seen a row's label tells nothing about it; give rows that nothing was fitted on"
 
 
 class HandedOver(NamedTuple):
@@ -68,10 +68,10 @@ class Scored:
 
     name: str
     loss: str | None
-    confidence: NDArray[np.float64]
+    confidence: Floats
     scale: str
     natural_cut: float | None = None
-    explain: Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]] | None = None
+    explain: Callable[[Counts], dict[str, Floats]] | None = None
     handed_over: HandedOver | None = None
     gates: tuple[Gate, ...] = ()
     opinions: Mapping[str, float] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Scored:
         return bool(np.isnan(self.cut()))
 
     @property
-    def unit_confidence(self) -> NDArray[np.float64]:
+    def unit_confidence(self) -> Floats:
         """The confidences in [0, 1], for pictures; saturated."""
         return SCALES[self.scale].unit(self.confidence)
 
@@ -116,9 +116,9 @@ def _confidences_with_gates(scored: list[Scored], outputs: ClassifierOutputs, re
     """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
     with_gates = list(scored)
     for folder, gate in resources.gates.items():
-        of_gate = _confidences_of_gate(folder, gate, outputs, {one.name for one in with_gates})
-        for place, score in enumerate(with_gates):  # the same but for what devices differ in
-            if score.scale == of_gate.scale and np.allclose(score.confidence, of_gate.confidence, rtol=1e-5, atol=1e-6):
+        of_gate = _confidences_of_gate(folder, gate, outputs, {score.name for score in with_gates})
+        for place, score in enumerate(with_gates):
+            if _ranks_alike(score, of_gate):
                 with_gates[place] = replace(score, gates=(*score.gates, gate))
                 break
         else:
@@ -126,16 +126,24 @@ def _confidences_with_gates(scored: list[Scored], outputs: ClassifierOutputs, re
     return with_gates
 
 
+def _ranks_alike(a: Scored, b: Scored) -> bool:
+    """Return whether two have the same confidences but for what devices differ in."""
+    return a.scale == b.scale and np.allclose(a.confidence, b.confidence, rtol=1e-5, atol=1e-6)
+
+
 def _confidences_of_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, taken: Collection[str]) -> Scored:
     """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
     source = gate.source
     with located(f"gate {folder}"):
         if source is None:
-            expected = "expected a gate with an oracle or a score of its own"
-            raise SteepslopeError(f"{expected}, found one of confidences alone")
+            needed = "expected a gate with an oracle or a score of its own"
+            raise SteepslopeError(f"{needed}, found one of confidences alone")
         gate.require_outputs(outputs)
-        name = Path(folder).resolve().name
-        label = next(label for label in (name, folder, f"{folder} ({len(taken)})") if label not in taken)
+        label = Path(folder).resolve().name
+        if label in taken:
+            label = folder
+        if label in taken:
+            label = f"{folder} ({len(taken)})"
         if source.oracle is None:
             return Scored(label, None, source.confidence(outputs), source.model.scale)
         return _confidences_of_oracle(source.oracle, label, outputs)
@@ -168,7 +176,7 @@ def rows_confidences_fitted_on(
     predictions: ClassifierOutputs,
     gates: Mapping[str, Gate],
     load_oracle: LoadOracle = Oracle.load,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Return which of some predictions an oracle was fitted on, one of these names or of a gate, (n,)."""
     seen = np.zeros(len(predictions), dtype=np.bool_)
     oracles = [oracle_for_confidences(name, load_oracle) for name in names]
@@ -183,41 +191,49 @@ def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Re
     """Return what a score is fitted on before it judges some outputs; the outputs themselves if it learns nothing."""
     if SCORES[name].fits_on == "nothing":
         return outputs
-    fit_set, expected = resources.held_out, "outputs of held-out rows (--fit)"
+    fit_set = resources.held_out
+    expected = "outputs of held-out rows (--fit)"
     if SCORES[name].fits_on == "reference":
-        fit_set, expected = resources.reference, "its training outputs (--reference)"
+        fit_set = resources.reference
+        expected = "its training outputs (--reference)"
     if fit_set is None:
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
     if fit_set.num_classes != outputs.num_classes:
         raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {fit_set.num_classes}", name)
     require_same_class_names(name, outputs.classes, fit_set.classes)
-    require_other_rows(name, outputs, fit_set, TELLS_NOTHING)
+    require_other_rows(name, outputs, fit_set, _TELLS_NOTHING)
     return fit_set
 
 
 def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs) -> Scored:
     seen = oracle.rows_fitted_on(outputs)
     if seen:
-        raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}")
+        raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {_TELLS_NOTHING}")
     confidence = _defined_confidences(oracle.trust_logit(outputs))
+    opinions = {}
+    for array in filter(is_opinion_array, oracle.arrays):
+        opinions[opinion_of_array(array)] = float(has_opinion(array, outputs.require(array)).mean())
+    handed_over = None
     weights = oracle.handed_over(outputs)
+    if weights is not None:
+        handed_over = HandedOver(float(weights.mean()), oracle.usual_handover)
+
+    def explain(rows: Counts) -> dict[str, Floats]:
+        return oracle.explain(outputs.subset(rows))
+
     return Scored(
         label,
         oracle.loss,
         confidence,
         oracle.scale,
         natural_cut=oracle.cut if oracle.loss in CUTS else None,
-        explain=(lambda rows: oracle.explain(outputs.subset(rows))) if oracle.explains else None,
-        handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
-        opinions={
-            opinion_of_array(name): float(has_opinion(name, outputs.require(name)).mean())
-            for name in oracle.arrays
-            if is_opinion_array(name)
-        },
+        explain=explain if oracle.explains else None,
+        handed_over=handed_over,
+        opinions=opinions,
     )
 
 
-def _defined_confidences(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+def _defined_confidences(confidence: Floats) -> Floats:
     """Return confidences that are all numbers."""
     if np.isnan(confidence).any():
         row = int(np.isnan(confidence).argmax())

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from steepslope.gate import Gate
 from steepslope.metrics import (
@@ -37,7 +37,7 @@ from steepslope.metrics import (
     threshold_at_risk_of,
     values_of_measures,
 )
-from steepslope.numerics import Brief
+from steepslope.numerics import Brief, Counts
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report._confidences import BASELINE, NOTHING, Resources, Scored, confidences_of_scores
 from steepslope.theory import decision_probability
@@ -132,9 +132,9 @@ class Gated(NamedTuple):
     def of(cls, gate: Gate, confidence: Floats, is_correct: Bools, predictions: ClassifierOutputs) -> Gated:
         """Return it for the confidences of some rows (n,), and which of these are correct."""
         if gate.source is not None:
-            has = ~gate.source.lacking(predictions.arrays)
-            confidence = confidence[has]
-            is_correct = is_correct[has]
+            is_complete = ~gate.source.lacking(predictions.arrays)
+            confidence = confidence[is_complete]
+            is_correct = is_correct[is_complete]
         accepted = gate.accepts(confidence)
         promise = gate.promises[0]
         return cls(
@@ -148,12 +148,12 @@ class Gated(NamedTuple):
 
 def _was_found_on(gate: Gate, confidence: Floats, is_correct: Bools) -> bool:
     """Return whether a gate's threshold was found on these rows, by what it makes of them."""
-    held = gate.calibration_rows
+    calibration = gate.calibration_rows
     weighted = gate.promises[0].weighted is not None  # then it holds some of its rows alone
-    if held is None or not (weighted or len(held) == len(confidence)):
+    if calibration is None or not (weighted or len(calibration) == len(confidence)):
         return False
     rows = 2 * is_correct + gate.p_correct(confidence)
-    ours = 2 * held.is_correct + held.p_correct
+    ours = 2 * calibration.is_correct + calibration.p_correct
     if weighted:
         return bool(np.isin(ours.round(6), rows.round(6)).mean() > _NEARLY_ALL)
     return np.allclose(np.sort(rows), np.sort(ours))
@@ -204,40 +204,43 @@ class Row(Scored):
     def as_json(self) -> dict[str, Any]:
         """Return the row as ``metrics.json`` holds it; what is undefined is null."""
         content: dict[str, Any] = {"score": self.name, "loss": self.loss, "n": self.n}
-        estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
-        for name, estimate in estimates.items():
-            content[name] = nan_to_none({bound: estimate[bound] for bound in BOUNDS})
-        content["replicates_lacking_a_class"] = self.resampled.lacking
-        content["vs_mcp"] = _differences_as_json(self.vs_mcp or {})
+        for name, estimate in (*self.metrics.items(), ("delta_auc_vs_mcp", self.delta_auc)):
+            content[name] = {bound: estimate[bound] for bound in BOUNDS}
         best = self.vs_best_single
-        content["vs_best_single"] = best and {"score": best.score, **_differences_as_json(best.differences)}
-        content["handed_over"] = self.handed_over and self.handed_over.part
-        content["unknown"] = self.unknown and self.unknown.as_json()
-        content["gates"] = [gated._asdict() for gated in self.gated]
-        return content
+        content |= {
+            "replicates_lacking_a_class": self.resampled.lacking,
+            "vs_mcp": self.vs_mcp or {},
+            "vs_best_single": best and {"score": best.score, **best.differences},
+            "handed_over": self.handed_over and self.handed_over.part,
+            "unknown": self.unknown and self.unknown.as_json(),
+            "gates": [gated._asdict() for gated in self.gated],
+        }
+        return nan_to_none(content)
 
     def details_as_json(self) -> dict[str, Any]:
         """Return the row as ``details.json`` holds it; what is undefined is null."""
-        return {
+        details = {
             "score": self.name,
-            "risk_at_coverage": {key: nan_to_none(one) for key, one in self.risk_at_coverage.items()},
-            "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
-            "threshold_at_risk": {key: _json_number(one) for key, one in self.threshold_at_risk.items()},
+            "risk_at_coverage": self.risk_at_coverage,
+            "coverage_at_risk": self.coverage_at_risk,
+            "threshold_at_risk": {risk: _json_number(at) for risk, at in self.threshold_at_risk.items()},
             "confusion": self.confusion,
             "natural_cut": self.natural_cut,
-            "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
-            "separability": nan_to_none(self.separability),
-            "groups": [nan_to_none(asdict(one)) for one in self.groups],
+            "cuts": {f"{cut:.3f}": rates for cut, rates in self.cuts.items()},
+            "separability": self.separability,
+            "groups": [nan_to_none(asdict(group)) for group in self.groups],
         }
+        return nan_to_none(details)
 
 
-def _differences_as_json(differences: Mapping[str, Difference]) -> dict[str, Any]:
-    return {name: nan_to_none(difference) for name, difference in differences.items()}
-
-
-def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same with None for NaN, which JSON does not have."""
-    return {name: None if value != value else value for name, value in values.items()}
+def nan_to_none(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the same, and what is within, with None for NaN, which JSON does not have."""
+    defined = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = nan_to_none(value)
+        defined[name] = None if value != value else value
+    return defined
 
 
 def _json_number(value: float) -> float | str | None:
@@ -270,7 +273,7 @@ def evaluated_rows(
     rows = []
     cuts = _cuts_of(scored)
     baseline: Drawn | None = None
-    for score, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
+    for score, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
         arrays = score.confidence, predictions.is_correct
         estimates = resampled.estimates()
         if score.name == BASELINE:
@@ -304,18 +307,18 @@ def evaluated_rows(
     return _compared_with_best_single(rows)
 
 
-def _resampled_to_evaluate(
+def _resampled(
     scored: Sequence[Scored], predictions: ClassifierOutputs, bootstrap: int, seed: int, clusters: ArrayLike | None
 ) -> Iterator[tuple[Scored, Ranking, Drawn]]:
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), _AT_ONCE):
-        some = scored[start : start + _AT_ONCE]
+        batch = scored[start : start + _AT_ONCE]
         tables = []
-        for score in some:
+        for score in batch:
             measures = dict[str | OperatingPoint, Measure](measures_at(score.cut(), score.cut()).items())
             measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
             tables.append((rank_rows(score.confidence, predictions.is_correct), measures))
-        for score, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+        for score, resampled in zip(batch, resample_all(tables, bootstrap, seed, clusters), strict=True):
             rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
             yield score, rows.ranking(), resampled
 
@@ -349,10 +352,10 @@ def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
     return values_of_measures({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 
-Ids = Callable[[NDArray[np.int64]], list[str]]
+Ids = Callable[[Counts], list[str]]
 
 
-def evaluation_row_numbers(rows: NDArray[np.int64]) -> list[str]:
+def evaluation_row_numbers(rows: Counts) -> list[str]:
     """Name rows by their numbers."""
     return [str(row) for row in rows]
 

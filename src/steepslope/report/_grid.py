@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
@@ -16,14 +17,19 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
     >>> shortest_tails(["runs/a/report", "runs/b/report", "runs/b/may", "mcp"])
     ['a/report', 'b/report', 'may', 'mcp']
     """
-    split_paths = [path.rstrip("/").split("/") for path in paths]
-    counts = Counter("/".join(one[-k:]) for one in split_paths for k in range(1, len(one) + 1))
+    all_tails = [_tails(path) for path in paths]
+    counts = Counter(chain.from_iterable(all_tails))
+    shortest = []
+    for tails in all_tails:
+        distinct = [tail for tail in tails if counts[tail] == 1]
+        shortest.append(distinct[0] if distinct else tails[-1])
+    return shortest
 
-    def tail(one: Sequence[str]) -> str:
-        tails = ("/".join(one[-k:]) for k in range(1, len(one) + 1))
-        return next((some for some in tails if counts[some] == 1), "/".join(one))
 
-    return [tail(one) for one in split_paths]
+def _tails(path: str) -> list[str]:
+    """Return the last name of a path, the last two, and so on, up to all of it."""
+    names = path.rstrip("/").split("/")
+    return ["/".join(names[-count:]) for count in range(1, len(names) + 1)]
 
 
 class Cell(NamedTuple):
@@ -62,7 +68,9 @@ def estimate_cell(estimate: Estimate, scale: float = 100, sign: str = "", digits
     if math.isnan(estimate["value"]):
         return UNDEFINED
     value, low, high = (f"{scale * estimate[bound]:{sign}.{digits}f}" for bound in BOUNDS)
-    return Cell(value) if math.isnan(estimate["low"]) else Cell(value, f"[{low}, {high}]")
+    if math.isnan(estimate["low"]):
+        return Cell(value)
+    return Cell(value, f"[{low}, {high}]")
 
 
 def number_cell(value: float | None, scale: float = 100, digits: int = 1) -> Cell:
@@ -71,17 +79,19 @@ def number_cell(value: float | None, scale: float = 100, digits: int = 1) -> Cel
     >>> str(number_cell(0.5)), str(number_cell(float("nan")))
     ('50.0', '–')
     """
-    return UNDEFINED if value is None or math.isnan(value) else Cell(f"{scale * value:.{digits}f}")
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    return Cell(f"{scale * value:.{digits}f}")
 
 
 def grid_in_markdown(grid: Grid) -> str:
     """Return the table in Markdown, under a heading if it has a title."""
-    texts = [[str(cell) for cell in row] for row in grid.rows]
-    lines = [list(grid.columns), ["---"] + ["---:"] * (len(grid.columns) - 1), *texts]
-    escaped = [[plain_in_markdown(text).replace("|", "\\|") for text in line] for line in lines]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    table = []
+    for line in (grid.columns, ["---"] + ["---:"] * (len(grid.columns) - 1), *grid.rows):
+        cells = [plain_in_markdown(str(cell)).replace("|", "\\|") for cell in line]
+        table.append(f"| {' | '.join(cells)} |")
     title = f"## {plain_in_markdown(grid.title)}" if grid.title else ""
-    return "\n\n".join(part for part in (title, table, plain_in_markdown(grid.note)) if part)
+    return "\n\n".join(filter(None, (title, "\n".join(table), plain_in_markdown(grid.note))))
 
 
 def list_in_markdown(lines: Iterable[str]) -> str:
@@ -95,7 +105,8 @@ def plain_in_markdown(text: str) -> str:
     >>> plain_in_markdown("<img src=x>, p < .05,\n[here](http://x)")
     '&lt;img src=x>, p < .05, [here]\\(http://x)'
     """
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"\s*[\r\n]+\s*", " ", text)).replace("](", r"]\(")
+    line = re.sub(r"\s*[\r\n]+\s*", " ", text)
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line).replace("](", r"]\(")
 
 
 def grid_for_terminal(grid: Grid, titles: Sequence[str]) -> str:
@@ -109,18 +120,27 @@ def grid_for_terminal(grid: Grid, titles: Sequence[str]) -> str:
     日本  92.1
     <BLANKLINE>
     """
-    texts = ([cell.text.removeprefix("**").removesuffix("**") for cell in row[: len(titles)]] for row in grid.rows)
-    lines = [[*titles], *texts]
+    lines = [[*titles]]
+    for row in grid.rows:
+        lines.append([cell.text.removeprefix("**").removesuffix("**") for cell in row[: len(titles)]])
     widths = [max(map(terminal_width, column)) for column in zip(*lines, strict=True)]
-    first, *others = [" ".join(map(_padded_for_terminal, line, widths, range(len(widths)))) for line in lines]
-    return "\n".join(["", first, "─" * terminal_width(first), *others, ""])
+    printed = []
+    for name, *numbers in lines:
+        cells = [name + _padding(name, widths[0])]
+        cells += [_padding(text, width) + text for text, width in zip(numbers, widths[1:], strict=True)]
+        printed.append(" ".join(cells))
+    printed.insert(1, "─" * terminal_width(printed[0]))
+    return "\n".join(["", *printed, ""])
 
 
 def terminal_width(text: str) -> int:
     """Return how many columns of a terminal a text takes: two for a wide letter, none for a mark on another."""
-    return sum(0 if combining(one) else 1 + (east_asian_width(one) in "WF") for one in text)
+    columns = 0
+    for letter in text:
+        if not combining(letter):
+            columns += 2 if east_asian_width(letter) in "WF" else 1
+    return columns
 
 
-def _padded_for_terminal(text: str, width: int, place: int) -> str:
-    space = " " * (width - terminal_width(text))
-    return f"{space}{text}" if place else f"{text}{space}"
+def _padding(text: str, width: int) -> str:
+    return " " * (width - terminal_width(text))

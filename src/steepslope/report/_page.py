@@ -26,7 +26,7 @@ from steepslope.report.web import (
 )
 
 REPORT = Artifact("a report", "made.json", files=("metrics.json", "details.json", "table.md", ROWS, "report.html"))
-SHOWN_GROUPS = 30  # in Markdown
+_SHOWN_GROUPS = 30  # in Markdown
 
 
 def write_report(
@@ -39,39 +39,43 @@ def write_report(
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
         write_run_rows(evaluation, staging / ROWS)
         groups = class_tables(evaluation, sentences.headline_row(evaluation.rows))
-        (staging / "table.md").write_text(markdown_page(evaluation, groups), encoding="utf-8")
+        (staging / "table.md").write_text(_markdown_page(evaluation, groups), encoding="utf-8")
         (staging / "report.html").write_text(html_page(evaluation, sources, groups), encoding="utf-8")
 
 
-def markdown_page(evaluation: Evaluation, groups: Sequence[Grid] = ()) -> str:
+def _markdown_page(evaluation: Evaluation, groups: Sequence[Grid]) -> str:
     """Return the report as Markdown; ``groups`` are its tables of classes and groups."""
     rows = evaluation.rows
     lines = [*sentences.evaluation_sentences(rows), *evaluation.notes, *evaluation.cautions]
-    grids = [*detail_tables(rows), *map(_shortened_for_page, groups)]
     sections = [
         plain_in_markdown(sentences.headline_sentence(rows)),
         sentences.heading_sentence(rows),
         grid_in_markdown(main_table(rows)),
         list_in_markdown(lines),
-        *map(grid_in_markdown, grids),
+        *map(grid_in_markdown, detail_tables(rows)),
+        *map(_groups_in_markdown, groups),
     ]
-    return "\n\n".join(part for part in sections if part) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _shortened_for_page(grid: Grid) -> Grid:
-    more = len(grid.rows) - SHOWN_GROUPS
-    note = f"{grid.note} {more:,} more rows are in report.html." if more > 0 else grid.note
-    return grid._replace(rows=grid.rows[:SHOWN_GROUPS], note=note)
+def _groups_in_markdown(grid: Grid) -> str:
+    note = grid.note
+    more = len(grid.rows) - _SHOWN_GROUPS
+    if more > 0:
+        note += f" {more:,} more rows are in report.html."
+    return grid_in_markdown(grid._replace(rows=grid.rows[:_SHOWN_GROUPS], note=note))
 
 
 def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
-    """Return the report as one HTML page without outside parts; ``groups`` are as :func:`markdown_page` takes them."""
+    """Return the report as one HTML page without outside parts; ``groups`` are as :func:`_markdown_page` takes them."""
     rows = evaluation.rows
     names = [row.name for row in rows]
     leader = names.index(sentences.headline_row(rows).name)
-    specs, scores = page_charts(evaluation), page_scores(evaluation)
+    specs = page_charts(evaluation)
+    scores = page_scores(evaluation)
     cards = gallery(evaluation, leader, sources)
-    summary, grids = summary_table(rows), detail_tables(rows)
+    summary = summary_table(rows)
+    grids = detail_tables(rows)
     return fill_page_shell(
         data={
             **scores,

@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics import BOUNDS, METRICS, Bools, Estimate, Floats, RankedRows, rank_rows
 from steepslope.report._evaluation import Evaluation
 
-METRICS_FILE = "metrics.json"
+_METRICS_FILE = "metrics.json"
 ROWS = "rows.npz"  # of a report: what it keeps of each prediction
 Texts = NDArray[Any]
 
@@ -47,7 +47,8 @@ class RunScore:
 
 def _run_estimate(stored: Mapping[str, float | None] | None) -> Estimate:
     """Return an estimate as JSON holds it, with NaN for null."""
-    value, low, high = (np.nan if (number := (stored or {}).get(bound)) is None else number for bound in BOUNDS)
+    known = {bound: number for bound, number in (stored or {}).items() if number is not None}
+    value, low, high = (known.get(bound, np.nan) for bound in BOUNDS)
     return Estimate(value=value, low=low, high=high)
 
 
@@ -80,7 +81,9 @@ class Run:
 
         So the order in which a file has its rows decides nothing.
         """
-        return np.arange(len(self)) if self.ids is None else np.argsort(self.ids, kind="stable")
+        if self.ids is None:
+            return np.arange(len(self))
+        return np.argsort(self.ids, kind="stable")
 
     @cached_property
     def best(self) -> str:
@@ -102,22 +105,22 @@ def write_run_rows(evaluation: Evaluation, path: Path) -> None:
     a score trusts a prediction, NaN where it only ranks. The last of the classes, which label −1 finds too, is what
     labels of none of them are called.
     """
-    predictions, rows = evaluation.predictions, evaluation.rows
-    arrays: dict[str, NDArray[Any]] = {"id": np.array(evaluation.ids(np.arange(len(predictions))), dtype=np.str_)}
-    arrays |= {"label": predictions.require_labels(), "prediction": predictions.predictions}
-    arrays["classes"] = np.array(predictions.label_names)
+    predictions = evaluation.predictions
+    rows = evaluation.rows
+    arrays: dict[str, NDArray[Any]] = {
+        "is_correct": predictions.is_correct,
+        "score": np.array([row.name for row in rows]),
+        "scale": np.array([row.scale for row in rows]),
+        "threshold": np.array([row.cut() for row in rows]),
+        "confidence": np.array([row.confidence for row in rows], dtype=np.float64),
+        "id": np.array(evaluation.ids(np.arange(len(predictions))), dtype=np.str_),
+        "label": predictions.require_labels(),
+        "prediction": predictions.predictions,
+        "classes": np.array(predictions.label_names),
+    }
     if evaluation.clusters is not None:
         arrays["cluster"] = np.unique(evaluation.clusters, return_inverse=True)[1]
-    np.savez_compressed(
-        path,
-        allow_pickle=False,
-        is_correct=predictions.is_correct,
-        score=np.array([row.name for row in rows]),
-        scale=np.array([row.scale for row in rows]),
-        threshold=np.array([row.cut() for row in rows]),
-        confidence=np.array([row.confidence for row in rows], dtype=np.float64),
-        **arrays,
-    )
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def _read_run_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -128,7 +131,7 @@ def _read_run_metrics(folder: Path) -> list[dict[str, Any]]:
     SteepslopeError
         If there is none, or it is no list of rows.
     """
-    path = folder / METRICS_FILE
+    path = folder / _METRICS_FILE
     with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError, RecursionError)):
         rows = json.loads(path.read_text(encoding="utf-8"))
     if not (isinstance(rows, list) and rows and all(isinstance(row, dict) and "score" in row for row in rows)):
@@ -144,22 +147,27 @@ def read_run(folder: Path, name: str) -> Run:
     SteepslopeError
         If the folder holds no report, or one without its rows, or a file is damaged.
     """
-    if not (folder / METRICS_FILE).is_file():
-        found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
-        raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
-    rows, path = _read_run_metrics(folder), folder / ROWS
+    if not (folder / _METRICS_FILE).is_file():
+        found = f"it has no {_METRICS_FILE}" if folder.exists() else "there is no such folder"
+        raise SteepslopeError(f"expected the report of evaluate or demo, but {found}", folder)
+    rows = _read_run_metrics(folder)
+    path = folder / ROWS
     # NumPy, zipfile and zlib each have their own errors for a damaged file.
     unreadable = explained("cannot be read as the rows of a report", path)
     with unreadable, path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        names, ids = file["score"].tolist(), file["id"]
+        names = file["score"].tolist()
         if names != [row["score"] for row in rows]:
-            raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {', '.join(names)}", path)
-        scores = zip(rows, file["confidence"], file["scale"].tolist(), strict=True)
+            raise SteepslopeError(f"expected the scores of {_METRICS_FILE}, found {', '.join(names)}", path)
+        scores = {}
+        for row, confidence, scale in zip(rows, file["confidence"], file["scale"].tolist(), strict=True):
+            scores[row["score"]] = RunScore(row, confidence, scale)
+        ids = file["id"]
+        has_ids = not np.array_equal(ids, np.arange(len(ids)).astype(np.str_))
         return Run(
             name=name,
             is_correct=file["is_correct"],
-            scores={row["score"]: RunScore(row, confidence, scale) for row, confidence, scale in scores},
-            ids=None if np.array_equal(ids, np.arange(len(ids)).astype(np.str_)) else ids,
+            scores=scores,
+            ids=ids if has_ids else None,
             labels=file["classes"][file["label"]] if "label" in file else None,
             clusters=file.get("cluster"),
         )

@@ -23,6 +23,8 @@ def show_evaluation_on_screen(rows: Sequence[Row]) -> None:
 
 def show_lines_on_screen(lines: Iterable[str]) -> None:
     """Print lines: on a terminal they are broken between words, elsewhere not at all."""
-    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    if sys.stdout.isatty():
+        width = get_terminal_size().columns
+        lines = [fill(line, width, break_long_words=False, break_on_hyphens=False) for line in lines]
     for line in lines:
-        print(line if width is None else fill(line, width, break_long_words=False, break_on_hyphens=False))
+        print(line)

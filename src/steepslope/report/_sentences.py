@@ -1,6 +1,7 @@
 """What the rows of an evaluation mean, in sentences: the headline, what it rests on, and a sentence on each score."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,12 @@ from steepslope.promise import EXACT, as_percent
 from steepslope.report._confidences import BASELINE
 from steepslope.report._evaluation import KNOWN_COVERAGE, Gated, Row
 
-FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
-SIGNIFICANT = 0.05
-UNUSUAL = 0.05
-BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
-NO_TEST = "WARNING: its threshold was found on these rows, so this is no test of it."
-AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
+_FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
+_SIGNIFICANT = 0.05
+_UNUSUAL = 0.05
+_BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
+_NO_TEST = "WARNING: its threshold was found on these rows, so this is no test of it."
+_AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
 
 
 class Remark(NamedTuple):
@@ -38,35 +39,47 @@ def headline_sentence(rows: Sequence[Row]) -> str:
     Whether it is better than MCP is judged by AURC, by which it was chosen, after Holm's correction for the number of
     scores among which it was.
     """
-    best, first = headline_row(rows), rows[0]
-    if np.isnan(best.metrics[FOUND_AT]["value"]):
+    best = headline_row(rows)
+    if np.isnan(best.metrics[_FOUND_AT]["value"]):
         return "Nothing can be compared: that needs both errors and correct predictions."
-    errors, firsts = (f"{100 * (1 - row.metrics[FOUND_AT]['value']):.0f} %" for row in (best, first))
-    finding = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
+    finding = (
+        f"{best.name} finds {_errors_found(best)} of the errors while trusting at least 95 % of the correct predictions"
+    )
+    first = rows[0]
     if best is first or best.vs_mcp is None:
         return f"{finding}."
-    return f"{finding}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
+    verdict = _aurc_sentence(best, best.vs_mcp, rows)
+    return f"{finding}; {first.name.upper()} finds {_errors_found(first)}. {verdict}".rstrip()
+
+
+def _errors_found(row: Row) -> str:
+    return f"{100 * (1 - row.metrics[_FOUND_AT]['value']):.0f} %"
 
 
 def names_sentence(rows: Sequence[Row]) -> str:
     """Return what the names in the headline stand for: MCP, and an oracle."""
     best = headline_row(rows)
-    known = (
-        "MCP is the classifier's own confidence, its largest softmax probability." if rows[0].name == BASELINE else ""
-    )
-    learnt = "it learnt from errors on other rows which predictions of this classifier to trust"
-    return f"{known} {best.name} is an oracle: {learnt}.".strip() if best.loss is not None else known
+    meanings = []
+    if rows[0].name == BASELINE:
+        meanings.append("MCP is the classifier's own confidence, its largest softmax probability.")
+    if best.loss is not None:
+        learnt = "it learnt from errors on other rows which predictions of this classifier to trust"
+        meanings.append(f"{best.name} is an oracle: {learnt}.")
+    return " ".join(meanings)
 
 
 def _aurc_sentence(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
     """Return what has to be said of the difference to MCP next to the errors that are found."""
     if np.isnan(to_mcp["aurc"]["p"]):
         return "Without resamples it is not known whether this is luck."
-    if best.name not in significant_by_holm({row.name: row.vs_mcp["aurc"]["p"] for row in rows[1:] if row.vs_mcp}):
+    p = {row.name: row.vs_mcp["aurc"]["p"] for row in rows[1:] if row.vs_mcp}
+    if best.name not in _significant_by_holm(p):
         return "By AURC the difference may be luck."
     if to_mcp["aurc"]["value"] > 0:
         return "By AURC, MCP is clearly better."
-    return "" if to_mcp[FOUND_AT]["value"] < 0 else "By AURC it is clearly better all the same."
+    if to_mcp[_FOUND_AT]["value"] < 0:
+        return ""
+    return "By AURC it is clearly better all the same."
 
 
 def heading_sentence(rows: Sequence[Row]) -> str:
@@ -82,32 +95,37 @@ def count_sentence(n: int, wrong: int, unknown: int = 0) -> str:
     2,000 predictions, 300 wrong (accuracy 85.00 %); 2,000 predictions, 300 wrong (accuracy 85.00 %): 100 of known \
 classes, 200 unknown (10.0 % of all)
     """
-    apart = f": {wrong - unknown:,} of known classes, {unknown:,} unknown ({100 * unknown / n:.1f} % of all)"
-    return f"{n:,} predictions, {wrong:,} wrong (accuracy {100 * ((n - wrong) / n):.2f} %){apart if unknown else ''}"
+    count = f"{n:,} predictions, {wrong:,} wrong (accuracy {100 * ((n - wrong) / n):.2f} %)"
+    if not unknown:
+        return count
+    return f"{count}: {wrong - unknown:,} of known classes, {unknown:,} unknown ({100 * unknown / n:.1f} % of all)"
 
 
 def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
     """Return what the numbers rest on: rows, errors, how the best was chosen, and whatever makes them doubtful."""
+    remarks = [Remark(heading_sentence(rows)), *_remarks_on_luck(rows[0])]
     others = sum(row.name != BASELINE for row in rows)
-    chosen = f"chosen among {others} by AURC on these rows, which makes its lead look larger than it is"
-    return [
-        *_remark_sentences_on_rows(rows[0], heading_sentence(rows)),
-        *([Remark(chosen)] if others > 1 else []),
-        *(Remark(handover_sentence(row)[:-1], looks_unlike_fit_set(*row.handed_over)) for row in rows
-          if row.handed_over and row.handed_over.usual is not None),
-    ]  # fmt: skip
+    if others > 1:
+        lead = f"chosen among {others} by AURC on these rows, which makes its lead look larger than it is"
+        remarks.append(Remark(lead))
+    for row in rows:
+        if row.handed_over and row.handed_over.usual is not None:
+            remarks.append(Remark(handover_sentence(row)[:-1], _looks_unlike_fit_set(*row.handed_over)))
+    return remarks
 
 
-def _remark_sentences_on_rows(first: Row, text: str) -> Iterator[Remark]:
-    yield Remark(text)
-    clusters, units = first.resampled.clusters, first.resampled.units
+def _remarks_on_luck(first: Row) -> Iterator[Remark]:
+    """Yield how many clusters there are, and whether there are too few of them, or too few errors."""
+    rare, side = min((first.wrong, "wrong"), (first.n - first.wrong, "correct"))
+    clusters = first.resampled.clusters
     if clusters is not None:
         yield Remark(f"{clusters:,} clusters, which were resampled as wholes")
-    rare, side = min((first.wrong, "wrong"), (first.n - first.wrong, "correct"))
-    if clusters is not None and units < min(rare, FEW_ERRORS):
-        yield Remark(f"only {units} clusters with a {side} prediction: {BY_LUCK}", warns=True)
-    elif rare < FEW_ERRORS:
-        yield Remark(f"only {rare} {side} prediction{'' if rare == 1 else 's'}: {BY_LUCK}", warns=True)
+        units = first.resampled.units
+        if units < min(rare, FEW_ERRORS):
+            yield Remark(f"only {units} clusters with a {side} prediction: {_BY_LUCK}", warns=True)
+            return
+    if rare < FEW_ERRORS:
+        yield Remark(f"only {rare} {side} prediction{'' if rare == 1 else 's'}: {_BY_LUCK}", warns=True)
 
 
 def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
@@ -117,41 +135,51 @@ def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
     """
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    lines = [line for row in rows[1:] for line in _score_sentences(row) if line]
-    lucky = luck_sentence({row.name: row.delta_auc["p"] for row in rows[1:]})
-    return [
-        *lines,
-        *lucky,
-        *_unknown_rows_sentence(rows),
-        *(_gate_sentence(row, gated) for row in rows for gated in row.gated),
-    ]
+    lines: list[str] = []
+    for row in rows[1:]:
+        lines += _score_sentences(row)
+    lines += luck_sentence({row.name: row.delta_auc["p"] for row in rows[1:]})
+    lines += _unknown_rows_sentence(rows)
+    for row in rows:
+        lines += [_gate_sentence(row, gated) for gated in row.gated]
+    return lines
 
 
 def _gate_sentence(row: Row, gated: Gated) -> str:
-    accepts = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
+    sentence = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
     if gated.accepted:
-        of_which_wrong = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
-        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {of_which_wrong}"
+        wrong = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
+        sentence += f" ({100 * gated.accepted / row.n:.1f} %), {wrong}"
     promise = "nothing" if gated.promised is None else f"at most {as_percent(gated.promised, EXACT)}"
-    promise += " of rows that come in another mix" if gated.weighted else ""
-    return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
+    sentence += f"; it promises {promise}"
+    if gated.weighted:
+        sentence += " of rows that come in another mix"
+    if gated.own:
+        return f"{sentence}. {_NO_TEST}"
+    return f"{sentence}."
 
 
-def _unknown_rows_sentence(rows: Sequence[Row]) -> Iterator[str]:
-    parts = [f"{row.name} {100 * row.unknown.accepted:.1f} %" for row in rows
-             if row.unknown is not None and not np.isnan(row.unknown.accepted)]  # fmt: skip
-    if parts:
-        where = f"Where {KNOWN_COVERAGE} % of the known rows are accepted"
-        yield f"{where}, these shares of the unknown rows are accepted too, all of them wrong: {', '.join(parts)}."
+def _unknown_rows_sentence(rows: Sequence[Row]) -> list[str]:
+    accepted = []
+    for row in rows:
+        if row.unknown is not None and not np.isnan(row.unknown.accepted):
+            accepted.append(f"{row.name} {100 * row.unknown.accepted:.1f} %")
+    if not accepted:
+        return []
+    where = f"Where {KNOWN_COVERAGE} % of the known rows are accepted"
+    return [f"{where}, these shares of the unknown rows are accepted too, all of them wrong: {', '.join(accepted)}."]
 
 
 def _score_sentences(row: Row) -> Iterator[str]:
     yield mcp_sentence(row.name, row.delta_auc)
     best = row.vs_best_single
-    if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
-        differences = ", ".join(difference_sentence(name, one, AGAINST_BEST) for name, one in best.differences.items())
-        yield f"{row.name} against {best.score}, the best single score by AURC: {differences}."
-    yield handover_sentence(row)
+    if best is not None:
+        named = best.differences.items()
+        if not np.isnan([difference["value"] for _, difference in named]).any():
+            differences = ", ".join(difference_sentence(name, one, _AGAINST_BEST) for name, one in named)
+            yield f"{row.name} against {best.score}, the best single score by AURC: {differences}."
+    if row.handed_over is not None:
+        yield handover_sentence(row)
     if row.opinions:
         counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
         yield f"{row.name} counts the opinions of others: {counted}."
@@ -180,23 +208,23 @@ def handover_sentence(row: Row) -> str:
     hands = f"{row.name} hands {100 * part:.0f} % of its rows over to a plainer pool"
     if usual is None:
         return f"{hands}."
-    look = "unlike" if looks_unlike_fit_set(part, usual) else "like"
+    look = "unlike" if _looks_unlike_fit_set(part, usual) else "like"
     return f"{hands} (its fit set: {100 * usual:.0f} %): these rows look {look} those it was fitted on."
 
 
-def looks_unlike_fit_set(part: float, usual: float | None) -> bool:
+def _looks_unlike_fit_set(part: float, usual: float | None) -> bool:
     """Return whether rows look unlike the fit set's by the mean of how far they are handed over, both in [0, 1].
 
     They do where that is more than twice what is usual and 5 points: less can be the luck of few rows.
     """
-    return usual is not None and part > 2 * usual + UNUSUAL
+    return usual is not None and part > 2 * usual + _UNUSUAL
 
 
-def significant_by_holm(p: Mapping[str, float]) -> list[str]:
+def _significant_by_holm(p: Mapping[str, float]) -> list[str]:
     """Return the names whose defined p is below .05 after Holm's correction for their number."""
-    known = {name: one for name, one in p.items() if not np.isnan(one)}
-    corrected = holm_corrected(np.array(list(known.values())))
-    return [name for name, one in zip(known, corrected, strict=True) if one < SIGNIFICANT]
+    known = {name: value for name, value in p.items() if not np.isnan(value)}
+    clear = holm_corrected(np.array([*known.values()])) < _SIGNIFICANT
+    return [*compress(known, clear)]
 
 
 def luck_sentence(p: Mapping[str, float], rival: str = "MCP", resamples: int | None = None) -> list[str]:
@@ -204,12 +232,12 @@ def luck_sentence(p: Mapping[str, float], rival: str = "MCP", resamples: int | N
 
     With the number of ``resamples`` it says if these are too few for any to be.
     """
-    count = sum(not np.isnan(one) for one in p.values())
+    count = int(np.sum(~np.isnan([*p.values()])))
     if count < 2:
         return []
-    names = significant_by_holm(p)
-    verdict = f"these differ: {', '.join(names)}" if names else "none differs"
-    if resamples is not None and count * 2 / (resamples + 1) >= SIGNIFICANT:
+    names = ", ".join(_significant_by_holm(p))
+    verdict = f"these differ: {names}" if names else "none differs"
+    if resamples is not None and count * 2 / (resamples + 1) >= _SIGNIFICANT:
         verdict += f" ({resamples:,} resamples are too few for so many comparisons)"
     return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {verdict}."]
 
@@ -229,8 +257,7 @@ def clear_sign(metric: Metric, difference: Difference) -> int:
 
     It is clear if its interval excludes 0; where that is undefined, nothing is.
     """
-    low, high = difference["low"], difference["high"]
-    sign = int(low > 0) - int(high < 0)
+    sign = int(difference["low"] > 0) - int(difference["high"] < 0)
     return sign if metric.higher_is_better else -sign
 
 
@@ -241,6 +268,5 @@ def difference_sentence(name: str, difference: Difference, phrases: Mapping[int,
     unit = "points" if metric.scale == PERCENT else "thousandths"
     if np.isnan(difference["low"]):
         return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
-    return (
-        f"{phrases[clear_sign(metric, difference)]} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"
-    )
+    verdict = phrases[clear_sign(metric, difference)]
+    return f"{verdict} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"

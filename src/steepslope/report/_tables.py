@@ -210,19 +210,21 @@ def _coverage_table(rows: Sequence[Row]) -> Grid:
 
 def cut_table(rows: Sequence[Row]) -> Grid:
     """Return TPR and TNR at ½ and at the cuts of the steep slope loss."""
-    columns, lines, own_cuts = ["score"], [], []
+    columns = ["score"]
+    lines = []
     for row in rows:
-        if row.natural_cut is not None:
-            own_cuts.append(f"{row.name} at {row.natural_cut:.3g}")
         if row.cuts:
-            rates = [number_cell(rate) for both in row.cuts.values() for rate in both.values()]
-            lines.append([Cell(row.name), *rates])
             columns = ["score"]
-            for cut, both in row.cuts.items():
-                columns += [f"{name.upper()} at p > {cut:.3g}" for name in both]
-    own = f" ({', '.join(own_cuts)})" if own_cuts else ""
+            line = [Cell(row.name)]
+            for cut, rates in row.cuts.items():
+                columns += [f"{name.upper()} at p > {cut:.3g}" for name in rates]
+                line += map(number_cell, rates.values())
+            lines.append(line)
+    own_cuts = ", ".join(f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None)
+    if own_cuts:
+        own_cuts = f" ({own_cuts})"
     note = (
-        f"The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut{own}. The other "
+        f"The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut{own_cuts}. The other "
         "losses at the same cut are its fair comparison; its own sigmoid is no probability."
     )
     return Grid("At one half, and at the cut of the steep slope loss", columns, lines, note)

@@ -16,8 +16,9 @@ from steepslope.files import load_arrays, save_arrays
 from steepslope.outputs import ClassifierOutputs
 
 FILE = Path(__file__).parent / "frozen.safetensors"
-CARD, REFERENCE = "card", "reference"
-EXPECTED = "frozen outputs of a benchmark"
+_CARD = "card"
+REFERENCE = "reference"
+_EXPECTED = "frozen outputs of a benchmark"
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -63,9 +64,11 @@ class FrozenPair:
 
     def _outputs(self, arrays: Arrays, rows: slice) -> ClassifierOutputs:
         """Return rows as outputs: floats as float32, ids as text; what changes them in place fails."""
-        typed = {}
+        typed: dict[str, NDArray[Any]] = {}
         for name, array in arrays.items():
-            kind = np.str_ if name == "ids" else np.float32 if array.dtype.kind == "f" else np.int64
+            kind: type = np.float32 if array.dtype.kind == "f" else np.int64
+            if name == "ids":
+                kind = np.str_
             typed[name] = array[rows].astype(kind)
             typed[name].flags.writeable = False
         return ClassifierOutputs.of(typed)
@@ -74,21 +77,23 @@ class FrozenPair:
     def digest(self) -> str:
         """What tells the pair from others: the SHA-256 of all arrays, ids and labels among them, and of the card."""
         hashed = hashlib.sha256(json.dumps(asdict(self.about)).encode())
-        for part in (self.arrays, self.reference):
-            for name, array in sorted(part.items()):
-                hashed.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        for arrays in (self.arrays, self.reference):
+            for name, array in sorted(arrays.items()):
+                hashed.update(f"{name} {array.dtype} {array.shape}".encode())
+                hashed.update(array.tobytes())
         return hashed.hexdigest()
 
 
 def save_frozen_pairs(pairs: Iterable[FrozenPair], path: Path) -> None:
     """Write pairs into one file."""
-    arrays, cards = dict[str, NDArray[Any]](), {}
+    arrays: dict[str, NDArray[Any]] = {}
+    cards = {}
     for pair in pairs:
         cards[pair.name] = {"about": asdict(pair.about), "digest": pair.digest}
         arrays |= {f"{pair.name}/{name}": array for name, array in pair.arrays.items()}
         arrays |= {f"{pair.name}/{REFERENCE}/{name}": array for name, array in pair.reference.items()}
     text = json.dumps(cards, ensure_ascii=False, indent=1).encode()
-    save_arrays({**arrays, CARD: np.frombuffer(text, np.uint8)}, path)
+    save_arrays({**arrays, _CARD: np.frombuffer(text, np.uint8)}, path)
 
 
 def load_frozen_pairs(path: str | Path = FILE) -> list[FrozenPair]:
@@ -102,17 +107,22 @@ def load_frozen_pairs(path: str | Path = FILE) -> list[FrozenPair]:
     arrays = load_arrays(Path(path))
     with located(path):
         try:
-            cards = json.loads(arrays.pop(CARD).tobytes())
-            of_pairs = {name: (read_fields(About, card["about"], name), card["digest"]) for name, card in cards.items()}
+            cards = json.loads(arrays.pop(_CARD).tobytes())
+            abouts = {name: read_fields(About, card["about"], name) for name, card in cards.items()}
+            digests = {name: card["digest"] for name, card in cards.items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SteepslopeError(f"expected {EXPECTED}, found another file") from error
-        return [_unchanged_pair(name, *card, arrays) for name, card in of_pairs.items()]
+            raise SteepslopeError(f"expected {_EXPECTED}, found another file") from error
+        return [_unchanged_pair(name, about, digests[name], arrays) for name, about in abouts.items()]
 
 
 def _unchanged_pair(name: str, about: About, digest: str, arrays: Arrays) -> FrozenPair:
-    of_pair = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
-    begin = f"{REFERENCE}/"
-    reference = {key.removeprefix(begin): of_pair.pop(key) for key in [*of_pair] if key.startswith(begin)}
+    of_pair = {}
+    reference = {}
+    for key, array in arrays.items():
+        if key.startswith(f"{name}/{REFERENCE}/"):
+            reference[key.removeprefix(f"{name}/{REFERENCE}/")] = array
+        elif key.startswith(f"{name}/"):
+            of_pair[key.removeprefix(f"{name}/")] = array
     pair = FrozenPair(name, about, of_pair, reference)
     if pair.digest != digest:
         raise SteepslopeError(f"expected pair {name} as it was made, found changed rows, ids or numbers")

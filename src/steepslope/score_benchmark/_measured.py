@@ -4,19 +4,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import measures_at, rank_rows, resample_all
+from steepslope.numerics import Bools, Floats
 
 COMPARED = ("auc", "aurc")
 DIGITS = 5
-Floats = NDArray[np.float64]
 
 
 def measured_lines(
     lines: Mapping[str, Floats],
-    is_correct: NDArray[np.bool_],
+    is_correct: Bools,
     rivals: Collection[str],
     metrics: Collection[str] = COMPARED,
     seed: int = 0,
@@ -34,16 +33,16 @@ def measured_lines(
     measures = {name: measure for name, measure in measures_at(np.nan, np.nan).items() if name in metrics}
     tables = [(rank_rows(confidence, is_correct), measures) for confidence in lines.values()]
     resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
-    numbers = dict[str, dict[str, Any]]()
+    numbers: dict[str, dict[str, Any]] = {}
     for name, of_line in resampled.items():
-        numbers[name] = {metric: short_estimate(value) for metric, value in of_line.estimates().items()}
+        numbers[name] = {metric: _short_estimate(estimate) for metric, estimate in of_line.estimates().items()}
         for rival in rivals:
             if rival != name and rival in lines:
-                both = of_line.minus(resampled[rival])
-                numbers[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
+                differences = of_line.minus(resampled[rival])
+                numbers[name][f"minus {rival}"] = {metric: _short_estimate(differences[metric]) for metric in COMPARED}
     return numbers
 
 
-def short_estimate(estimate: Mapping[str, Any]) -> list[float]:
+def _short_estimate(estimate: Mapping[str, Any]) -> list[float]:
     """Return the value and the limits of an estimate, with few digits."""
     return [round(float(estimate[key]), DIGITS) for key in ("value", "low", "high") if key in estimate]

@@ -26,6 +26,7 @@ from steepslope.files import (
     write_json,
 )
 from steepslope.metrics import auroc
+from steepslope.numerics import Floats
 from steepslope.oracle import FusedOracle
 from steepslope.promise import outcome_of_promise
 from steepslope.report import UNDEFINED, Cell, Grid, grid_for_terminal
@@ -33,17 +34,24 @@ from steepslope.score_benchmark._frozen import FILE, REFERENCE, FrozenPair, load
 from steepslope.score_benchmark._measured import COMPARED, DIGITS, measured_lines
 from steepslope.scores import SCORES, name_of_score, own_confidence
 
-MCP, FUSED, SCORE = "MCP", "fused", "score"  # the lines
-RISKS = 0.02, 0.05
-LIBRARIES = "steepslope", "numpy", "scipy", "scikit-learn"
-EXPECTED = "what a score has on frozen outputs"
-PERCENT, THOUSAND = 100, 1000
-HIDDEN = "ids", "labels"  # what a score does not need, or may not see
-NOTE = (
+# The lines.
+MCP = "MCP"
+FUSED = "fused"
+SCORE = "score"
+_RISKS = (0.02, 0.05)
+_LIBRARIES = ("steepslope", "numpy", "scipy", "scikit-learn")
+_EXPECTED = "what a score has on frozen outputs"
+PERCENT = 100
+THOUSAND = 1000
+_HIDDEN = ("ids", "labels")  # what a score does not need, or may not see
+_NOTE = (
     "AUC in percent, AURC in thousandths, differences to MCP and to a fused oracle: ↑ clearly better, ↓ clearly worse. "
     "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; at most 5 are "
     "expected."
 )
+
+
+_ARROWS = {1: (" ↑", "better"), -1: (" ↓", "worse"), 0: ("", "")}
 
 
 class Estimate(NamedTuple):
@@ -65,8 +73,8 @@ def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_i
         return UNDEFINED
     value, low, high = (scale * number for number in difference)
     better = -difference.verdict if lower_is_better else difference.verdict
-    sign, look = {1: (" ↑", "better"), -1: (" ↓", "worse"), 0: ("", "")}[better]
-    return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
+    arrow, look = _ARROWS[better]
+    return Cell(f"{value:+.1f}{arrow}", f"({low:+.1f} to {high:+.1f})", look)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +86,14 @@ class Standing:
     @property
     def grid(self) -> Grid:
         """A line a pair, and their mean."""
-        rows = {**self.content["pairs"], "mean": self.content["mean"]}
-        table = {name: dict(_cells_of_pair(row)) for name, row in rows.items()}
-        names = {name: f"{name}, as MCP" if row.get("lacks") else name for name, row in rows.items()}
+        lines = []
+        headings: list[str] = []
+        for name, row in {**self.content["pairs"], "mean": self.content["mean"]}.items():
+            cells = dict(_cells_of_pair(row))
+            headings = [*cells]
+            lines.append([Cell(f"{name}, as MCP" if row.get("lacks") else name), *cells.values()])
         title = f"{self.content['score']} on frozen outputs, steepslope {self.content['libraries']['steepslope']}"
-        cells = [[Cell(names[name]), *of_pair.values()] for name, of_pair in table.items()]
-        return Grid(title, ["pair", *table["mean"]], cells, NOTE)
+        return Grid(title, ["pair", *headings], lines, _NOTE)
 
     def __str__(self) -> str:
         grid = self.grid
@@ -91,8 +101,9 @@ class Standing:
 
     def save(self, path: str | Path) -> None:
         """Write the JSON that others can check."""
-        with staged_folder(Path(path).parent, last=Path(path).name) as staging:
-            write_json(staging / Path(path).name, self.content)
+        target = Path(path)
+        with staged_folder(target.parent, last=target.name) as staging:
+            write_json(staging / target.name, self.content)
 
 
 def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
@@ -107,7 +118,9 @@ def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
     for risk in row["promises"][SCORE]:
         for line, of_risk in row["promises"].items():
             promise = of_risk[risk]
-            heading = f"at {PERCENT * float(risk):g} %" + ("" if line == SCORE else f", {line}")
+            heading = f"at {PERCENT * float(risk):g} %"
+            if line != SCORE:
+                heading += f", {line}"
             yield heading, Cell(f"{PERCENT * promise['coverage']:.1f} ({PERCENT * promise['broken']:.0f})")
     yield "CPU s", Cell(f"{row['seconds']:.1f}")
 
@@ -141,81 +154,97 @@ def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, no
     for count, pair in enumerate(poorest_first, start=1):
         rows[pair.name] = row_of_pair(score, pair, is_repeated=count == 1)
         notice(f"{pair.name}: {count} of {len(pairs)} pairs, {rows[pair.name]['seconds']:.1f} s")
-    known = {
+    content = {
         "score": name or name_of_score(score),
-        "libraries": versions_of(LIBRARIES),
+        "libraries": versions_of(_LIBRARIES),
         "frozen": fingerprint(Path(frozen)),
+        "pairs": rows,
+        "mean": _mean_of_rows([*rows.values()]),
     }
-    content = {**known, "pairs": rows, "mean": mean_of_rows([*rows.values()])}
     return Standing({**content, "digest": digest_of(content)})
 
 
 def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict[str, Any]:
     """Return what a score, MCP and the fused oracle have on a pair; a score that ``is_repeated`` runs twice."""
-    fit_set, judged, training = pair.fit_set, pair.judged, pair.training
+    fit_set = pair.fit_set
+    training = pair.training
+    judged = pair.judged
     right = judged.is_correct
-    lacks = lacks_for_score(score, pair)
-    held = ", ".join(name for name in pair.arrays if name not in HIDDEN)
-    with warnings.catch_warnings(), located(f"{pair.name}, which holds {held}"):
+    lacks = _lacks(score, pair)
+    if lacks:
+        score = SCORES["mcp"]
+    arrays = ", ".join(name for name in pair.arrays if name not in _HIDDEN)
+    with warnings.catch_warnings(), located(f"{pair.name}, which holds {arrays}"):
         warnings.simplefilter("ignore", RowsWarning)  # of few errors, which are the pair's and not the user's
-        score = SCORES["mcp"] if lacks else score
         begun = time.process_time()
-        own = own_confidence(score, fit_set, training, judged)
+        confidence = own_confidence(score, fit_set, training, judged)
         seconds = time.process_time() - begun
-        if is_repeated and not np.array_equal(own, own_confidence(score, fit_set, training, judged)):
-            raise SteepslopeError("expected the same confidences twice, found others: fix its seed", "score")
+        if is_repeated:
+            again = own_confidence(score, fit_set, training, judged)
+            if not np.array_equal(confidence, again):
+                raise SteepslopeError("expected the same confidences twice, found others: fix its seed", "score")
         lines = {
-            SCORE: own,
+            SCORE: confidence,
             MCP: own_confidence(SCORES["mcp"], fit_set, training, judged),
             FUSED: own_confidence(FusedOracle, fit_set, training, judged),
         }
+    promises = {}
+    for line, confidence in lines.items():
+        promises[line] = {f"{risk:g}": outcome_of_promise(confidence, right, risk) for risk in _RISKS}
     return {
         "digest": pair.digest,
         "n": len(judged),
         "lacks": lacks,
         "right": round(float(right.mean()), DIGITS),
         "lines": measured_lines(lines, right, (MCP, FUSED)),
-        "promises": {
-            line: {f"{risk:g}": outcome_of_promise(confidence, right, risk) for risk in RISKS}
-            for line, confidence in lines.items()
-        },
+        "promises": promises,
         "seconds": round(seconds, 2),
     }
 
 
-def lacks_for_score(score: Any, pair: FrozenPair) -> str:
+def _lacks(score: Any, pair: FrozenPair) -> str:
     """Return the arrays, or the reference, that a score says it needs and a pair lacks; empty where there are none."""
     needed = getattr_static(score, "arrays", ())
-    lacking = [name for name in needed if name not in pair.arrays] if isinstance(needed, tuple) else []
+    lacking = []
+    if isinstance(needed, tuple):
+        lacking = [name for name in needed if name not in pair.arrays]
     if getattr_static(score, "fits_on", "") == REFERENCE and not pair.reference:
         lacking.append(REFERENCE)
     return ", ".join(lacking)
 
 
-def mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the mean over pairs, number by number; intervals are those of a mean of independent pairs.
 
-    >>> mean_of_rows([{"a": [0.0, -0.3, 0.4], "b": 1}, {"a": [0.2, -0.2, 0.5], "b": 2, "digest": ""}])
+    >>> _mean_of_rows([{"a": [0.0, -0.3, 0.4], "b": 1}, {"a": [0.2, -0.2, 0.5], "b": 2, "digest": ""}])
     {'a': [0.1, -0.15, 0.35], 'b': 1.5}
     """
     means = dict[str, Any]()
     for name, value in rows[0].items():
         values = [row[name] for row in rows]
         if isinstance(value, dict):
-            means[name] = mean_of_rows(values)
+            means[name] = _mean_of_rows(values)
         elif isinstance(value, list):
-            middle, low, high = np.array(values).T
-            below, above = (math.sqrt(np.square(side - middle).sum()) / len(rows) for side in (low, high))
-            at = middle.mean()
-            means[name] = [round(float(one), DIGITS) for one in (at, at - below, at + above)]
+            means[name] = _mean_of_intervals(np.array(values))
         elif not isinstance(value, str):
             means[name] = round(mean(values), DIGITS)
     return means
 
 
+def _mean_of_intervals(intervals: Floats) -> list[float]:
+    """Return the mean of values with intervals, (pairs, 3), whose widths add up as those of independent pairs do."""
+    middle, low, high = intervals.T
+    at = middle.mean()
+    below = math.sqrt(np.square(low - middle).sum()) / len(intervals)
+    above = math.sqrt(np.square(high - middle).sum()) / len(intervals)
+    return [round(float(limit), DIGITS) for limit in (at, at - below, at + above)]
+
+
 def score_by_name(name: str) -> Any:
     """Return the score ``fused``, one in ``SCORES``, or one of one's own by ``module:name``."""
-    return FusedOracle if name == FUSED else SCORES[name] if name in SCORES else imported_by_name(name)
+    if name == FUSED:
+        return FusedOracle
+    return SCORES[name] if name in SCORES else imported_by_name(name)
 
 
 def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
@@ -223,7 +252,7 @@ def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
 
     What MCP has is counted again. The score itself is not run.
     """
-    content = read_json(path, EXPECTED)
+    content = read_json(path, _EXPECTED)
     rest = {name: value for name, value in content.items() if name != "digest"}
     with located(path), explained("expected a submission", kinds=(KeyError, TypeError, AttributeError, IndexError)):
         if content.get("digest") != digest_of(rest):
@@ -232,12 +261,13 @@ def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
             raise SteepslopeError(f"expected numbers on this {Path(frozen).name}, found those on another file")
         rows = field(content, "pairs", dict, path)
         pairs = {pair.name: pair for pair in load_frozen_pairs(frozen)}
-        if {name: row.get("digest") for name, row in rows.items()} != {name: one.digest for name, one in pairs.items()}:
+        digests = {name: row.get("digest") for name, row in rows.items()}
+        if digests != {name: pair.digest for name, pair in pairs.items()}:
             raise SteepslopeError(f"expected the rows of {', '.join(pairs)}, found other pairs or ids")
         for name, row in rows.items():
             with located(name):
                 _require_possible_numbers(row, pairs[name])
-        if content["mean"] != mean_of_rows([*rows.values()]):
+        if content["mean"] != _mean_of_rows([*rows.values()]):
             raise SteepslopeError("expected the mean of its pairs, found another")
     return Standing(content)
 
@@ -256,9 +286,12 @@ def _require_possible_numbers(row: Mapping[str, Any], pair: FrozenPair) -> None:
 
 
 def _numbers_in(content: Any, place: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(content, dict | list):
-        items = content.items() if isinstance(content, dict) else enumerate(content)
-        for name, value in items:
-            yield from _numbers_in(value, f"{place}.{name}".lstrip("."))
+    if isinstance(content, dict):
+        items = [*content.items()]
+    elif isinstance(content, list):
+        items = [*enumerate(content)]
     else:
         yield place, content
+        return
+    for name, value in items:
+        yield from _numbers_in(value, f"{place}.{name}".lstrip("."))

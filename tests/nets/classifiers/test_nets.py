@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from steepslope.errors import SteepslopeError
 from steepslope.files._folders import read_json, write_json
+from steepslope.nets._weights import digest_of_weights
+from steepslope.nets.classifiers._classifier import module_digest
 from steepslope.nets.classifiers._nets import CARD, NETS, WEIGHTS
 from steepslope.nets.classifiers._specs import load_classifier
 
@@ -21,6 +23,13 @@ def test_nets_have_features_and_logits(name: str) -> None:
     features = net.encoder(torch.zeros(2, NETS[name].channels, NETS[name].image_size, NETS[name].image_size))
     assert features.ndim == 2
     assert net.head(features).shape == (2, 7)
+
+
+def test_the_digest_of_a_net_of_ours_does_not_tell_where_its_file_lies() -> None:
+    """Outputs and gates made before a file was moved name the same net."""
+    net = NETS["digits-net"].build(10)
+    rates = [""] * len(list(net.modules()))
+    assert module_digest(net) == digest_of_weights(f"steepslope.nets.classifiers.nets {net!r} {rates}", net)
 
 
 def test_the_papers_net_has_the_papers_size() -> None:

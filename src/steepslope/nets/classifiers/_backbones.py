@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,18 @@ from steepslope.nets.classifiers._classifier import (
     unknown_transform,
 )
 from steepslope.nets.classifiers._nets import Net, TwoParts
-from steepslope.nets.data import NUM_CLASSES, Resize, Transform, labels_by_name, wordnet_labels
+from steepslope.nets.data import NUM_CLASSES, Transform, labels_by_name, wordnet_labels
 
-NORMALISATION = "mean", "std"
-IMAGENET = "imagenet"
-PARALLEL = "module."  # what DataParallel puts before the names of weights
-COUNTER = ".num_batches_tracked"
-OF_A_FILE = (
+_NORMALISATION = "mean", "std"
+_IMAGENET = "imagenet"
+_PARALLEL = "module."  # what DataParallel puts before the names of weights
+_COUNTER = ".num_batches_tracked"
+_OF_A_FILE = (
     "a file of weights does not tell its normalisation: most nets have ImageNet's, &mean=imagenet&std=imagenet in the "
     "spec, those from TensorFlow and many transformers 0.5, &mean=0.5&std=0.5"
 )
-timm = optional_library("timm", "nets")
-models = optional_library("torchvision.models", "nets")
+_timm = optional_library("timm", "nets")
+_models = optional_library("torchvision.models", "nets")
 
 
 def timm_classifier(argument: str) -> Classifier:
@@ -47,23 +46,38 @@ def timm_classifier(argument: str) -> Classifier:
     normalisation, of pixels in [0, 1]: a number, one a channel with commas between them, or ``imagenet``. A file of
     weights does not tell its own, which need not be timm's: it has to be given there, or to the command.
     """
-    name, options = parse_query(argument, ["weights", "dropout", *NORMALISATION])
-    require_known("timm model", name.split(".")[0], timm.list_models())
+    name, options = parse_query(argument, ["weights", "dropout", *_NORMALISATION])
+    require_known("timm model", name.split(".")[0], _timm.list_models())
+    spec = f"timm:{name}"
     weights = options.get("weights")
-    text = options.get("dropout")
-    rate = {} if text is None else {"drop_rate": _dropout_rate_of_spec(text, f"timm:{argument}: dropout")}
-    model = _create_backbone(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
+    settings = {}
+    if "dropout" in options:
+        settings["drop_rate"] = _dropout_rate_of_spec(options["dropout"], f"timm:{argument}: dropout")
+    model = _create_backbone(lambda: _timm.create_model(name, pretrained=weights is None, **settings), spec)
     _load_spec_weights(model, weights)
-    config = timm.data.resolve_model_data_config(model)
+    config = _timm.data.resolve_model_data_config(model)
     _, height, width = config["input_size"]
-    crop, interpolation = config["crop_pct"], config["interpolation"]
-    resize: Resize = "squash" if config["crop_mode"] == "squash" else "crop"
-    is_file = weights not in (None, "random")
-    mean, std = ((NOT_GIVEN,) * len(config[one]) if is_file else tuple(config[one]) for one in NORMALISATION)
-    transform = Transform((height, width), mean, std, resize, crop, interpolation)
+    transform = Transform(
+        (height, width),
+        tuple(config["mean"]),
+        tuple(config["std"]),
+        "squash" if config["crop_mode"] == "squash" else "crop",
+        config["crop_pct"],
+        config["interpolation"],
+    )
+    why_unknown = ""
+    if weights not in (None, "random"):
+        unknown = (NOT_GIVEN,) * transform.channels
+        transform = transform.changed(mean=unknown, std=unknown)
+        why_unknown = _OF_A_FILE
     transform = _normalised_by_spec(transform, options, f"timm:{argument}")
-    classifier = _frozen_backbone(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
-    return replace(classifier, why_unknown=OF_A_FILE) if is_file else classifier
+    num_classes = model.num_classes
+    classes = None
+    if num_classes == NUM_CLASSES:
+        classes = wordnet_labels()
+    digest = module_digest(model)
+    net = _TimmNet(model).eval()
+    return Classifier(spec, net, transform, num_classes, digest, classes, why_unknown=why_unknown)
 
 
 def torchvision_classifier(argument: str) -> Classifier:
@@ -72,20 +86,29 @@ def torchvision_classifier(argument: str) -> Classifier:
     A set's name is torchvision's, such as ``IMAGENET1K_V1``.
     """
     name, options = parse_query(argument, ["weights"])
-    require_known("torchvision model", name, models.list_models(module=models))
+    require_known("torchvision model", name, _models.list_models(module=_models))
+    spec = f"torchvision:{name}"
     weights = options.get("weights")
-    sets = models.get_model_weights(name)
-    chosen = sets[weights] if weights in sets.__members__ else sets["DEFAULT"]
-    from_hub = weights is None or weights in sets.__members__
-    of_hub = chosen if from_hub else None
-    model = _create_backbone(lambda: models.get_model(name, weights=of_hub), f"torchvision:{name}")
-    _load_spec_weights(model, None if from_hub else weights)
+    sets = _models.get_model_weights(name)
+    chosen = sets["DEFAULT"]
+    if weights in sets.__members__:
+        chosen = sets[weights]
+        weights = None
+    model = _create_backbone(lambda: _models.get_model(name, weights=None if weights else chosen), spec)
+    _load_spec_weights(model, weights)
     preset = chosen.transforms()
     side = preset.crop_size[0]
-    mean = tuple(preset.mean)
-    std = tuple(preset.std)
-    transform = Transform((side, side), mean, std, "crop", side / preset.resize_size[0], preset.interpolation.value)
-    return _frozen_backbone(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
+    transform = Transform(
+        (side, side),
+        tuple(preset.mean),
+        tuple(preset.std),
+        "crop",
+        side / preset.resize_size[0],
+        preset.interpolation.value,
+    )
+    digest = module_digest(model)
+    net = BeforeLastLinear(model).eval()
+    return Classifier(spec, net, transform, NUM_CLASSES, digest, wordnet_labels())
 
 
 def module_classifier(argument: str) -> Classifier:
@@ -97,18 +120,21 @@ def module_classifier(argument: str) -> Classifier:
     are those of its first convolution. An attribute ``classes`` has the names of its classes in the order of its
     logits.
     """
-    name, options = parse_query(argument, ["weights", *NORMALISATION])
+    name, options = parse_query(argument, ["weights", *_NORMALISATION])
     with located("classifier"):
         factory = imported_by_name(name)
-    with explained("cannot be called", f"classifier 'module:{argument}'"):
-        model, source = factory(), inspect.getsource(sys.modules[name.partition(":")[0]])
+    place = f"classifier 'module:{argument}'"
+    with explained("cannot be called", place):
+        model = factory()
+        source = inspect.getsource(sys.modules[name.partition(":")[0]])
     if not isinstance(model, nn.Module):
-        raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
+        raise SteepslopeError(f"expected an nn.Module, found {type(model).__name__}", place)
     _load_spec_weights(model, options.get("weights"))
     transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of_net(model))
     transform = _normalised_by_spec(transform, options, f"module:{argument}")
-    classifier = _frozen_backbone(f"module:{name}", model, BeforeLastLinear(model), transform, None)
-    return replace(classifier, digest=_digest_with_source(classifier.digest, source), classes=_classes_of_module(model))
+    digest = _digest_with_source(module_digest(model), source)
+    net = BeforeLastLinear(model).eval()
+    return Classifier(f"module:{name}", net, transform, None, digest, _classes_of_module(model))
 
 
 def _digest_with_source(digest: str, source: str) -> str:
@@ -121,19 +147,21 @@ def module_source_digest(digest: str, place: str) -> str:
     Nothing is imported: the module ``place`` has to be there already.
     """
     module = sys.modules.get(place)
-    return digest if module is None else _digest_with_source(digest, inspect.getsource(module))
+    if module is None:
+        return digest
+    return _digest_with_source(digest, inspect.getsource(module))
 
 
 def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classifier:
     """Return a net in memory, from images to logits, as the classifier of a spec; one of ours keeps its own digest."""
+    if isinstance(model, Net):
+        model = TwoParts(model)
     if isinstance(model, TwoParts):
         return Classifier(spec, model.eval(), transform, None, module_digest(model.net))
-    if isinstance(model, Net):
-        return Classifier(spec, TwoParts(model).eval(), transform, None, module_digest(model))
-    return _frozen_backbone(spec, model, BeforeLastLinear(model), transform, None)
+    return Classifier(spec, BeforeLastLinear(model).eval(), transform, None, module_digest(model))
 
 
-class TimmNet(nn.Module):
+class _TimmNet(nn.Module):
     """A timm model, with what goes into its last layer next to its logits."""
 
     def __init__(self, model: Any) -> None:
@@ -161,26 +189,24 @@ class BeforeLastLinear(nn.Module):
                 layer.register_forward_pre_hook(self._keep_input)
 
     def _keep_input(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        others = [one for one in self._kept if isinstance(one[0], nn.Linear) != isinstance(layer, nn.Linear)]
+        is_linear = isinstance(layer, nn.Linear)
+        others = [(other, kept) for other, kept in self._kept if isinstance(other, nn.Linear) != is_linear]
         self._kept[:] = [*others, (layer, inputs[0])]
 
     def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return features (n, d), None without such a map, and logits (n, K)."""
         logits = self.model(images)
-        kept, self._kept[:] = self._kept[::-1], []
         classes = logits.shape[1:] if isinstance(logits, Tensor) else ()
-        maps = (inputs for layer, inputs in kept if getattr(layer, "out_channels", None) in (None, *classes))
-        features = next(maps, None)  # a linear layer has no channels
-        if features is not None and features.ndim == 4:
+        features = None
+        for layer, inputs in self._kept:
+            if isinstance(layer, nn.Linear) or layer.out_channels in classes:
+                features = inputs
+        self._kept.clear()
+        if features is None:
+            return None, logits
+        if features.ndim == 4:
             features = features.mean(dim=(2, 3))
-        return None if features is None else features.flatten(1), logits
-
-
-def _frozen_backbone(
-    spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None
-) -> Classifier:
-    classes = wordnet_labels() if num_classes == NUM_CLASSES else None
-    return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
+        return features.flatten(1), logits
 
 
 def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
@@ -189,14 +215,18 @@ def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
     labels = labels_by_name(names)
-    return labels if len(labels) == len(names) else None
+    if len(labels) < len(names):
+        return None
+    return labels
 
 
 def _normalised_by_spec(transform: Transform, options: dict[str, str], place: str) -> Transform:
     """Return a transform with the mean and the std in a spec's options, where these have any."""
-    channels = transform.channels or COLOUR
-    texts = {name: options[name] for name in NORMALISATION if name in options}
-    numbers = {name: _spec_numbers_per_channel(name, text, channels, place) for name, text in texts.items()}
+    numbers = {}
+    for name in _NORMALISATION:
+        if name in options:
+            channels = transform.channels or COLOUR
+            numbers[name] = _spec_numbers_per_channel(name, options[name], channels, place)
     return transform.changed(**numbers)
 
 
@@ -204,26 +234,33 @@ def _spec_numbers_per_channel(which: str, text: str, channels: int, place: str) 
     """Return the numbers in an option, one a channel."""
     numbers: list[float] = []
     with suppress(ValueError):
-        named = getattr(timm.data, f"IMAGENET_DEFAULT_{which.upper()}") if text == IMAGENET else text.split(",")
-        numbers = [float(part) for part in named]
-    if len(numbers) not in (1, channels) or not all(0 <= one < math.inf for one in numbers):
-        colour = f", {COLOUR} with commas between them, or {IMAGENET}"
-        others = {1: "", COLOUR: colour}.get(channels, f", or {channels} with commas between them")
+        if text == _IMAGENET:
+            numbers = list(getattr(_timm.data, f"IMAGENET_DEFAULT_{which.upper()}"))
+        else:
+            numbers = list(map(float, text.split(",")))
+    if len(numbers) not in (1, channels) or not all(0 <= value < math.inf for value in numbers):
+        others = {1: "", COLOUR: f", {COLOUR} with commas between them, or {_IMAGENET}"}.get(
+            channels, f", or {channels} with commas between them"
+        )
         raise SteepslopeError(f"expected a number{others}, found {text!r}", f"{place}: {which}")
-    return tuple(numbers * channels if len(numbers) == 1 else numbers)
+    if len(numbers) == 1:
+        numbers *= channels
+    return tuple(numbers)
 
 
 def _dropout_rate_of_spec(text: str, place: str) -> float:
+    rate = math.nan
     with suppress(ValueError):
-        if 0 <= (rate := float(text)) < 1:
-            return rate
-    raise SteepslopeError(f"expected a rate in [0, 1), found {text!r}", place)
+        rate = float(text)
+    if not 0 <= rate < 1:
+        raise SteepslopeError(f"expected a rate in [0, 1), found {text!r}", place)
+    return rate
 
 
 def _create_backbone(create: Callable[[], nn.Module], spec: str) -> Any:
     missing = "its weights are not available from the hub; give ?weights=FILE or ?weights=random"
-    kinds = (OSError, RuntimeError, ValueError)
-    with explained(missing, spec, kinds, longest=200), seeded(0):  # so that random weights are the same each time
+    # seeded, so that random weights are the same each time
+    with explained(missing, spec, (OSError, RuntimeError, ValueError), longest=200), seeded(0):
         return create()
 
 
@@ -241,11 +278,11 @@ def load_backbone_weights(model: nn.Module, path: Path) -> None:
     wanted = model.state_dict()
     state = _weights_in_file(path)
     if not wanted.keys() & state.keys():
-        state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
-    if not any(name.endswith(COUNTER) for name in state):
-        wanted = {name: weight for name, weight in wanted.items() if not name.endswith(COUNTER)}
-    shapes = [[*map(_shape_of_weight, weights.values())] for weights in (state, wanted)]
-    if state.keys() != wanted.keys() and shapes[0] == shapes[1]:
+        state = {name.removeprefix(_PARALLEL): weight for name, weight in state.items()}
+    if not any(name.endswith(_COUNTER) for name in state):
+        wanted = {name: weight for name, weight in wanted.items() if not name.endswith(_COUNTER)}
+    shapes = list(map(_shape_of_weight, state.values()))
+    if state.keys() != wanted.keys() and shapes == list(map(_shape_of_weight, wanted.values())):
         state = dict(zip(wanted, state.values(), strict=True))
     for name in {**wanted, **state}:
         expected = _shape_of_weight(wanted.get(name))
@@ -267,4 +304,6 @@ def _weights_in_file(path: Path) -> dict[str, Tensor]:
 def _shape_of_weight(weight: object) -> str:
     if isinstance(weight, Tensor):
         return str(tuple(weight.shape))
-    return "none" if weight is None else type(weight).__name__
+    if weight is None:
+        return "none"
+    return type(weight).__name__

@@ -18,7 +18,7 @@ from steepslope.outputs import UNKNOWN
 
 NOT_GIVEN = math.nan  # a mean or deviation that has to be given
 COLOUR = 3  # channels of a net that does not show how many it takes
-Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
+_Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Classifier:
     def with_transform(
         self,
         image_size: int | None = None,
-        mean: Given = None,
-        std: Given = None,
+        mean: _Given = None,
+        std: _Given = None,
         resize: Resize | None = None,
         channels: int | None = None,
         preprocessing: Transform | None = None,
@@ -91,13 +91,17 @@ class Classifier:
                 raise SteepslopeError(f"expected none with {options['preprocessing']}", doubled[0])
             return self._tried_with(preprocessing, options)
         require(options["channels"], channels, optional(whole(1)))
-        known = channels or self.transform.channels or max(_channels_given(mean), _channels_given(std))
-        size = None if image_size is None else (int(image_size),) * 2
-        means, stds = (
-            _input_values_per_channel(options[name], value, own, known or COLOUR)
-            for name, value, own in (("mean", mean, self.transform.mean), ("std", std, self.transform.std))
+        means = _numbers_given(mean)
+        stds = _numbers_given(std)
+        most = max(len(means or ()), len(stds or ()))
+        known = channels or self.transform.channels or (most if most > 1 else 0)
+        count = known or COLOUR
+        transform = self.transform.changed(
+            size=None if image_size is None else (int(image_size), int(image_size)),
+            mean=_values_per_channel(options["mean"], means, self.transform.mean, count),
+            std=_values_per_channel(options["std"], stds, self.transform.std, count),
+            resize=resize,
         )
-        transform = self.transform.changed(size=size, mean=means, std=stds, resize=resize)
         self._require_whole_input(transform, options, image_size, known > 0)
         return self._tried_with(transform, options)
 
@@ -105,28 +109,53 @@ class Classifier:
         self, transform: Transform, options: Mapping[str, str], image_size: int | None, has_channels: bool
     ) -> None:
         """Raise unless size and normalisation are there and possible; what is missing is asked for together."""
-        missing = [options["size"]] if image_size is None and min(transform.size) < 1 else []
-        missing += [options[name] for name in ("mean", "std") if not all(map(math.isfinite, getattr(transform, name)))]
+        missing = []
+        if image_size is None and min(transform.size) < 1:
+            missing.append(options["size"])
+        if not all(map(math.isfinite, transform.mean)):
+            missing.append(options["mean"])
+        if not all(map(math.isfinite, transform.std)):
+            missing.append(options["std"])
         if missing:
-            missing += [] if has_channels else [f"{options['channels']} (unless {COLOUR})"]
-            together = f"{', '.join(missing[:-1])} and {missing[-1]}" if missing[1:] else missing[0]
-            remedy = f"or {options['preprocessing']} FILE.json in place of all"
+            if not has_channels:
+                missing.append(f"{options['channels']} (unless {COLOUR})")
             why = self.why_unknown or f"{self.spec} has none of its own"
-            raise SteepslopeError(f"have to be given, since {why}; {remedy}", together)
+            last = missing.pop()
+            together = f"{', '.join(missing)} and {last}" if missing else last
+            raise SteepslopeError(
+                f"have to be given, since {why}; or {options['preprocessing']} FILE.json in place of all", together
+            )
         if min(transform.size) < 1:
             raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])
         if min(transform.std) <= 0:
             raise SteepslopeError(f"expected numbers > 0, found {transform.std}", options["std"])
 
     def _tried_with(self, transform: Transform, options: Mapping[str, str]) -> Self:
-        """Return the classifier with another transform, and with the number of classes that its net then gives."""
+        """Return the classifier with another transform, and with the number of classes that its net then gives.
+
+        The net is run on two images of noise; raise unless it gives logits.
+        """
         changed = replace(self, transform=transform)
-        remedy = f"{options['channels']} and {options['size']} change that"
-        return replace(changed, num_classes=_classes_by_trial_run(changed, remedy))
+        images = changed.noise(2)
+        size = " × ".join(map(str, images.shape))
+        message = f"cannot run on images of shape {size}: {options['channels']} and {options['size']} change that"
+        # of any kind: whatever the net raises on images that it does not take
+        with explained(message, self.spec, longest=160), torch.inference_mode():
+            _, logits = self.net(images)
+        shape = tuple(getattr(logits, "shape", ()))
+        if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
+            found = shape or type(logits).__name__
+            raise SteepslopeError(f"expected logits of shape (n, K), K >= 2, found {found}", self.spec)
+        sums = logits.float().sum(dim=1)
+        if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+            raise SteepslopeError("expected logits, found probabilities (each row sums to 1)", self.spec)
+        return replace(changed, num_classes=shape[1])
 
     def named(self, classes: Mapping[str, int] | None) -> Self:
         """Return the same with these names of its classes; None changes nothing."""
-        return self if classes is None else replace(self, classes=classes)
+        if classes is None:
+            return self
+        return replace(self, classes=classes)
 
     def agreed_classes(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
         """Return the names of the classes on which the classifier and a data set agree; see :class:`ClassNames`."""
@@ -159,15 +188,19 @@ class Classifier:
         assert self.num_classes is not None
         outside = np.flatnonzero((labels < UNKNOWN) | (labels >= self.num_classes))
         if len(outside):
-            found = f"{labels[outside[0]]} in row {outside[0]}"
-            expected = f"labels in 0…{self.num_classes - 1}, the classifier's classes"
-            raise SteepslopeError(f"expected {expected}, found {found}", source)
+            raise SteepslopeError(
+                f"expected labels in 0…{self.num_classes - 1}, the classifier's classes, "
+                f"found {labels[outside[0]]} in row {outside[0]}",
+                source,
+            )
 
     def __call__(self, images: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
         """Return features (n, d), or None, and logits (n, K) of transformed images."""
         with torch.inference_mode():
             features, logits = self.net(images)
-        return None if features is None else features.float().numpy(), logits.float().numpy()
+        if features is not None:
+            features = features.float().numpy()
+        return features, logits.float().numpy()
 
 
 def _input_options_of_role(role: str | None) -> dict[str, str]:
@@ -178,27 +211,34 @@ def _input_options_of_role(role: str | None) -> dict[str, str]:
     return {**{name: f"--{name}" for name in names}, "size": "--image-size", "preprocessing": "--preprocessing"}
 
 
-def _channels_given(given: Given) -> int:
-    """Return how many channels numbers are for; 0 where a single one may be for all."""
-    count = len(tuple(given)) if isinstance(given, Iterable) else 1
-    return count if count > 1 else 0
+def _numbers_given(given: _Given) -> tuple[float, ...] | None:
+    if isinstance(given, Iterable):
+        return tuple(map(float, given))
+    if given is None:
+        return None
+    return (float(given),)
 
 
-def _input_values_per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def _values_per_channel(
+    name: str, given: tuple[float, ...] | None, own: tuple[float, ...], channels: int
+) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
     if given is None:
         return own if len(own) == channels else (NOT_GIVEN,) * channels
-    values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
-    if len(values) not in (1, channels):
+    if len(given) == 1:
+        return given * channels
+    if len(given) != channels:
         expected = "1 number" if channels == 1 else f"1 or {channels} numbers"
-        raise SteepslopeError(f"expected {expected}, found {len(values)}", name)
-    return values * (channels if len(values) == 1 else 1)
+        raise SteepslopeError(f"expected {expected}, found {len(given)}", name)
+    return given
 
 
 def channels_of_net(net: nn.Module) -> int:
     """Return the number of channels that a net's first convolution takes; 0 where it has none."""
-    layers = (layer for layer in net.modules() if isinstance(layer, nn.Conv2d))
-    return next((layer.in_channels for layer in layers), 0)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            return layer.in_channels
+    return 0
 
 
 def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
@@ -206,28 +246,13 @@ def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
     return Transform(size, (NOT_GIVEN,) * channels, (NOT_GIVEN,) * channels)
 
 
-def _classes_by_trial_run(classifier: Classifier, remedy: str) -> int:
-    """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
-    images = classifier.noise(2)
-    size = " × ".join(str(size) for size in images.shape)
-    # of any kind: whatever the net raises on images that it does not take
-    message = f"cannot run on images of shape {size}: {remedy}"
-    with explained(message, classifier.spec, longest=160), torch.inference_mode():
-        _, logits = classifier.net(images)
-    shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
-    if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
-        found = shape or type(logits).__name__
-        raise SteepslopeError(f"expected logits of shape (n, K), K >= 2, found {found}", classifier.spec)
-    sums = logits.float().sum(dim=1)
-    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        raise SteepslopeError("expected logits, found probabilities (each row sums to 1)", classifier.spec)
-    return int(shape[1])
-
-
 def module_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 of a module's layers and weights, in hex."""
-    rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
-    return digest_of_weights(f"{type(module).__module__} {module!r} {rates}", module)
+    # timm's dropout is no layer
+    rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]
+    # outputs and checkpoints know our own nets by this name, wherever their file lies
+    place = type(module).__module__.replace("steepslope.nets.classifiers._nets", "steepslope.nets.classifiers.nets")
+    return digest_of_weights(f"{place} {module!r} {rates}", module)
 
 
 def takes_channels_last(net: nn.Module, run: Callable[[Tensor], object], images: Tensor) -> bool:

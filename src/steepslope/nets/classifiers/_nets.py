@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -53,36 +54,50 @@ class TwoParts(nn.Module):
 
     @property
     def _first_dropout(self) -> int:
-        layers = self.net.encoder
-        return next((index for index, layer in enumerate(layers) if isinstance(layer, nn.Dropout)), len(layers))
+        for index, layer in enumerate(self.net.encoder):
+            if isinstance(layer, nn.Dropout):
+                return index
+        return len(self.net.encoder)
 
 
-def mnist_net(num_classes: int) -> Net:
+def _mnist_net(num_classes: int) -> Net:
     """Build the paper's net for 28×28 images; 128 features."""
     encoder = nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(),
-    )  # fmt: skip
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(9216, 128),
+        nn.ReLU(),
+    )
     return Net(encoder, nn.Sequential(nn.Dropout(0.5), nn.Linear(128, num_classes)))
 
 
-def digits_net(num_classes: int) -> Net:
+def _digits_net(num_classes: int) -> Net:
     """Build a net for 8×8 images; 32 features."""
     encoder = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(256, 32), nn.ReLU(),
-    )  # fmt: skip
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(256, 32),
+        nn.ReLU(),
+    )
     return Net(encoder, nn.Sequential(nn.Dropout(0.25), nn.Linear(32, num_classes)))
 
 
-VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+_VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
-def cifar_vgg(num_classes: int) -> Net:
+def _cifar_vgg(num_classes: int) -> Net:
     """Build the paper's VGG-16 for colour images of 32×32 pixels; 512 features."""
     layers: list[nn.Module] = []
     channels = 3
-    for block in VGG_WIDTHS:
+    for block in _VGG_WIDTHS:
         for index, width in enumerate(block):
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(width)]
             if index < len(block) - 1:
@@ -94,7 +109,7 @@ def cifar_vgg(num_classes: int) -> Net:
 
 
 @dataclass(frozen=True)
-class NetKind:
+class _NetKind:
     """How to build a net, the side and channels of its square images, and how long to train it in what batches.
 
     It is trained on ``threads`` on any machine, so that the same seed gives the same weights.
@@ -108,10 +123,10 @@ class NetKind:
     threads: int = 1
 
 
-NETS: dict[str, NetKind] = {
-    "mnist-net": NetKind(mnist_net, image_size=28, epochs=10, batch_size=128, threads=2),
-    "digits-net": NetKind(digits_net, image_size=8, epochs=15, batch_size=32),
-    "cifar-vgg": NetKind(cifar_vgg, image_size=32, epochs=250, batch_size=128, channels=3, threads=8),
+NETS: dict[str, _NetKind] = {
+    "mnist-net": _NetKind(_mnist_net, image_size=28, epochs=10, batch_size=128, threads=2),
+    "digits-net": _NetKind(_digits_net, image_size=8, epochs=15, batch_size=32),
+    "cifar-vgg": _NetKind(_cifar_vgg, image_size=32, epochs=250, batch_size=128, channels=3, threads=8),
 }
 
 
@@ -126,9 +141,11 @@ CHECKPOINT = Artifact(  # by the fingerprint they are the same images under any 
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
     transform = _transform_of_small_net(card.net, card.mean, card.std)
-    classes = None if card.classes is None else labels_by_name(card.classes)
     digest = module_digest(net.eval())
-    return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, classes, card)
+    classifier = Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, card=card)
+    if card.classes is None:
+        return classifier
+    return classifier.named(labels_by_name(card.classes))
 
 
 def new_net(argument: str) -> Classifier:
@@ -136,12 +153,12 @@ def new_net(argument: str) -> Classifier:
     name, options = parse_query(argument, ["classes"])
     require_known("net", name, NETS)
     text = options.get("classes", "2")
-    classes = int(text) if text.isdecimal() else text
+    classes: Any = int(text) if text.isdecimal() else text
     require(f"net:{argument}: classes", classes, whole(2, 10**6))
     with seeded(0):
-        net = NETS[name].build(int(classes))
+        net = NETS[name].build(classes)
     transform = _transform_of_small_net(name, NOT_GIVEN, NOT_GIVEN)
-    return Classifier(f"net:{argument}", TwoParts(net).eval(), transform, int(classes), module_digest(net))
+    return Classifier(f"net:{argument}", TwoParts(net).eval(), transform, classes, module_digest(net))
 
 
 def save_checkpoint(net: Net, card: ClassifierCard, folder: Path) -> None:
@@ -153,13 +170,13 @@ def save_checkpoint(net: Net, card: ClassifierCard, folder: Path) -> None:
 
 def load_checkpoint(argument: str) -> Classifier:
     """Load ``checkpoint:DIR``, as :func:`save_checkpoint` wrote it."""
-    card = read_card(Path(argument))
+    card = _read_card(Path(argument))
     net = NETS[card.net].build(card.num_classes)
     load_weights(net, Path(argument) / WEIGHTS)
     return checkpoint_classifier(net, card, f"checkpoint:{argument}")
 
 
-def read_card(folder: Path) -> ClassifierCard:
+def _read_card(folder: Path) -> ClassifierCard:
     """Read a checkpoint's card, and check each of its fields."""
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")

@@ -19,9 +19,10 @@ from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.files import digest_of, read_cache, require_extra, require_memory_for, versions_of, write_cache
 from steepslope.nets.classifiers._classifier import COLOUR, Classifier, unknown_transform
 from steepslope.nets.data import NUM_CLASSES, wordnet_labels
+from steepslope.numerics import blocks
 
 OPSET = 20  # of the files that are written
-FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxNet(nn.Module):
@@ -35,12 +36,12 @@ class OnnxNet(nn.Module):
 
     def __init__(self, model: Path | bytes, source: str) -> None:
         super().__init__()
-        self.model, self.source = model, source
+        self.model = model
+        self.source = source
         self.open()
         inputs = self.session.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in FLOAT_TYPES:
-            found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
-            raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _FLOAT_TYPES:
+            raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {_in_words(inputs)}", source)
         self.input = inputs[0]
         self.fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
         self.logits, self.features = _onnx_output_names(self.session.get_outputs(), source)
@@ -56,7 +57,8 @@ class OnnxNet(nn.Module):
         """Start a session with as many threads as PyTorch has; of several processes on a machine, each has fewer."""
         onnxruntime = require_extra("onnxruntime", "nets", "ONNX")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads = torch.get_num_threads()
+        self.threads = torch.get_num_threads()
+        options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow others down
         # of any kind: ONNX Runtime has an exception for each sort of damage
@@ -67,30 +69,41 @@ class OnnxNet(nn.Module):
         """Return features (n, d), if the file has them, and logits (n, K)."""
         if self.threads != torch.get_num_threads():
             self.open()
-        pixels = images.float().cpu().numpy().astype(FLOAT_TYPES[self.input.type])
+        pixels = images.float().cpu().numpy().astype(_FLOAT_TYPES[self.input.type])
         batch = self.fixed[0] or len(pixels)
-        runs = [self._run_filled_batch(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
-        logits, *features = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*runs, strict=True))
-        return (features[0].flatten(1) if features else None), logits
+        names = [name for name in (self.logits, self.features) if name is not None]
+        runs = [self._run_filled(pixels[rows], batch, names) for rows in blocks(len(pixels), batch)]
+        outputs = [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*runs, strict=True)]
+        if self.features is None:
+            return None, outputs[0]
+        logits, features = outputs
+        return features.flatten(1), logits
 
-    def _run_filled_batch(self, pixels: Any, batch: int) -> list[Any]:
-        filled = np.concatenate([pixels, np.zeros((batch - len(pixels), *pixels.shape[1:]), pixels.dtype)])
-        names = [self.logits] + ([self.features] if self.features else [])
+    def _run_filled(self, pixels: Any, batch: int, names: list[str]) -> list[Any]:
+        filled = np.zeros((batch, *pixels.shape[1:]), pixels.dtype)
+        filled[: len(pixels)] = pixels
         with explained(f"cannot run on images of shape {pixels.shape}", self.source, longest=160):
             arrays = self.session.run(names, {self.input.name: filled})
         return [array[: len(pixels)].astype(np.float32) for array in arrays]
 
 
+def _in_words(places: Any) -> str:
+    """Return the names, types and shapes of inputs or outputs."""
+    return ", ".join(f"{place.name} {place.type} {place.shape}" for place in places)
+
+
 def _onnx_output_names(outputs: Any, source: str) -> tuple[str, str | None]:
     """Return the output named logits, or the only one of floats (n, K), and the one named features, if there is one."""
-    floats = [one for one in outputs if one.type in FLOAT_TYPES]
-    flat = [one.name for one in floats if len(one.shape) == 2 and one.name != "features"]
-    if "logits" not in flat and len(flat) != 1:
-        found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in outputs)
-        expected = "one output of floats (n, K), or one of them named logits"
-        raise SteepslopeError(f"expected {expected}, found {found}", source)
-    features = "features" if any(one.name == "features" for one in floats) else None
-    return "logits" if "logits" in flat else flat[0], features
+    shapes = {output.name: output.shape for output in outputs if output.type in _FLOAT_TYPES}
+    flat = [name for name, shape in shapes.items() if len(shape) == 2 and name != "features"]
+    features = "features" if "features" in shapes else None
+    if "logits" in flat:
+        return "logits", features
+    if len(flat) != 1:
+        raise SteepslopeError(
+            f"expected one output of floats (n, K), or one of them named logits, found {_in_words(outputs)}", source
+        )
+    return flat[0], features
 
 
 def onnx_classifier(argument: str) -> Classifier:
@@ -106,8 +119,10 @@ def onnx_classifier(argument: str) -> Classifier:
     net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed
     transform = unknown_transform((height or 0, width or 0), channels or COLOUR)
-    found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
-    classes = wordnet_labels() if found == NUM_CLASSES else None
+    shapes = {output.name: output.shape for output in net.session.get_outputs()}
+    classes = None
+    if shapes[net.logits][-1] == NUM_CLASSES:
+        classes = wordnet_labels()
     return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest.hexdigest(), classes)
 
 
@@ -130,9 +145,10 @@ def as_onnx(net: nn.Module, images: Tensor, source: str, digest: str | None = No
     key = None
     if digest is not None:
         key = digest_of([digest, images.shape[1:], OPSET, versions_of(["torch", "onnxscript", "steepslope"])])
-        if (model := read_cache(key)) is not None:
+        cached = read_cache(key)
+        if cached is not None:
             with suppress(SteepslopeError):
-                return _agreeing_onnx_net(OnnxNet(model, source), net, images)
+                return _agreeing_onnx_net(OnnxNet(cached, source), net, images)
     model = exported_onnx(net, images[:2], ["images"], ["features", "logits"], source)
     exported = _agreeing_onnx_net(OnnxNet(model, source), net, images)
     if key is not None:
@@ -143,11 +159,15 @@ def as_onnx(net: nn.Module, images: Tensor, source: str, digest: str | None = No
 def _agreeing_onnx_net(exported: OnnxNet, net: nn.Module, images: Tensor) -> OnnxNet:
     """Return an exported net; raise unless it gives what the net gives."""
     with torch.inference_mode():
-        expected, found = net(images)[1], exported(images)[1]
-    gap = float((expected - found).abs().max()) if expected.shape == found.shape else math.inf
+        expected = net(images)[1]
+        found = exported(images)[1]
+    gap = math.inf
+    if expected.shape == found.shape:
+        gap = float((expected - found).abs().max())
     if not gap <= 1e-3 or not torch.equal(expected.argmax(dim=1), found.argmax(dim=1)):
-        message = f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3"
-        raise SteepslopeError(message, exported.source)
+        raise SteepslopeError(
+            f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3", exported.source
+        )
     return exported.eval()
 
 
@@ -172,9 +192,18 @@ def exported_onnx(
         path = Path(folder) / "net.onnx"
         try:
             torch.onnx.export(
-                net, (inputs, {}), path, input_names=list(names), output_names=list(outputs), opset_version=OPSET,
-                dynamic_shapes=(shapes,), dynamo=True, external_data=False, verbose=False, optimize=optimize,
-            )  # fmt: skip
+                net,
+                (inputs, {}),
+                path,
+                input_names=list(names),
+                output_names=list(outputs),
+                opset_version=OPSET,
+                dynamic_shapes=(shapes,),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                optimize=optimize,
+            )
         except Exception as error:  # whatever in the net has no counterpart
             reason = reason_of(error.__cause__ or error, 160)
             raise SteepslopeError(f"cannot be exported to ONNX ({reason})", source) from error
@@ -184,7 +213,8 @@ def exported_onnx(
 @contextmanager
 def _silent_onnx_exporter() -> Any:
     """Keep the exporter's remarks on its own progress from the user."""
-    disabled, nowhere = logging.root.manager.disable, io.StringIO()
+    disabled = logging.root.manager.disable
+    nowhere = io.StringIO()
     logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(action="ignore"), redirect_stdout(nowhere), redirect_stderr(nowhere):

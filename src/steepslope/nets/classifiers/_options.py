@@ -5,7 +5,7 @@ from typing import Literal
 
 from steepslope.checks import SEED, Check, choice, number, optional, require_all, whole
 
-CLASSIFIER_CHECKS: dict[str, Check] = {
+_CLASSIFIER_CHECKS: dict[str, Check] = {
     "epochs": optional(whole(1)),
     "batch_size": optional(whole(1)),
     "learning_rate": number(1e-12),
@@ -58,4 +58,4 @@ class ClassifierTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_all(self, CLASSIFIER_CHECKS)
+        require_all(self, _CLASSIFIER_CHECKS)

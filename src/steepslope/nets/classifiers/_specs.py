@@ -43,7 +43,9 @@ def spec_without_weights(spec: str) -> str:
     'module:nets:small?mean=0.5&std=0.2'
     """
     name, _, query = spec.partition("?")
-    if name.startswith("module:"):
-        others = "&".join(option for option in query.split("&") if not option.startswith("weights="))
-        return f"{name}?{others}" if others else name
-    return f"{name}?weights=random" if name.startswith(("timm:", "torchvision:")) else spec
+    if name.startswith(("timm:", "torchvision:")):
+        return f"{name}?weights=random"
+    if not name.startswith("module:"):
+        return spec
+    others = "&".join(option for option in query.split("&") if not option.startswith("weights="))
+    return f"{name}?{others}" if others else name

@@ -42,10 +42,14 @@ def recipe_of_settings(settings: Mapping[str, Any], seed: int) -> ClassifierTrai
         If the net or a setting is unknown, with the closest name, or a value is not allowed.
     """
     require_known("net", settings.get("net", ""), NETS)
-    changes = {name: value for name, value in settings.items() if name not in ("net", "holdout")}
-    for name in changes:
-        require_known("setting", name, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
-    return ClassifierTraining(**{**changes, "seed": seed})
+    known = ["net", "holdout", *(field.name for field in fields(ClassifierTraining))]
+    changes: dict[str, Any] = {}
+    for name, value in settings.items():
+        require_known("setting", name, known)
+        if name not in ("net", "holdout"):
+            changes[name] = value
+    changes["seed"] = seed
+    return ClassifierTraining(**changes)
 
 
 def train_classifier(
@@ -65,15 +69,16 @@ def train_classifier(
     """
     require_extra("torchvision", "nets", "training a classifier")
     require_known("net", net, NETS)
-    epochs, batch_size = recipe.epochs or NETS[net].epochs, recipe.batch_size or NETS[net].batch_size
-    recipe = replaced(recipe, epochs=epochs, batch_size=batch_size)
+    recipe = replaced(
+        recipe, epochs=recipe.epochs or NETS[net].epochs, batch_size=recipe.batch_size or NETS[net].batch_size
+    )
     spec = parse_data(data)
     if spec.split not in (None, TRAIN):
         raise SteepslopeError(
             f"a classifier trains on the training split, not on the {spec.split} split", f"data {data!r}"
         )
     images = spec.load_into_memory(TRAIN)
-    require_image_shape(net, images, spec.name)
+    _require_image_shape(net, images, spec.name)
     if spec.is_named:
         notice(f"{spec.name}: trained on its split {TRAIN}, {len(images):,} images, less those held out")
     fitted, held_out = holdout_split(len(images), holdout, SPLIT_SEED)
@@ -81,16 +86,23 @@ def train_classifier(
     if pixels.std() == 0:
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
-        net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
-        mean=float(pixels.mean()), std=float(pixels.std()),
-        data=spec.name, fingerprint=spec.load(TRAIN).fingerprint(), holdout=len(held_out), split_seed=SPLIT_SEED,
-        training=asdict(recipe), classes=images.classes,
-    )  # fmt: skip
+        net=net,
+        num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
+        mean=float(pixels.mean()),
+        std=float(pixels.std()),
+        data=spec.name,
+        fingerprint=spec.load(TRAIN).fingerprint(),
+        holdout=len(held_out),
+        split_seed=SPLIT_SEED,
+        training=asdict(recipe),
+        classes=images.classes,
+    )
     with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:
-        classifier = (
-            load_checkpoint(str(out)) if complete else _trained_classifier(card, recipe, images.subset(fitted), out)
-        )
-    return classifier, accuracy_on_images(classifier, images.subset(held_out))
+        if complete:
+            classifier = load_checkpoint(str(out))
+        else:
+            classifier = _trained_classifier(card, recipe, images.subset(fitted), out)
+    return classifier, _accuracy_on_images(classifier, images.subset(held_out))
 
 
 def _trained_classifier(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
@@ -105,7 +117,7 @@ def _trained_classifier(card: ClassifierCard, recipe: ClassifierTraining, images
     return checkpoint_classifier(run.net, card, f"checkpoint:{out}")
 
 
-def accuracy_on_images(classifier: Classifier, images: Images) -> float:
+def _accuracy_on_images(classifier: Classifier, images: Images) -> float:
     """Return the fraction of images whose label is predicted, in [0, 1]."""
     batches = decoded_image_batches(images, np.arange(len(images)), classifier.transform, size=1000)
     predicted = np.concatenate([classifier(batch)[1].argmax(axis=1) for batch in batches])
@@ -118,19 +130,23 @@ class _ClassifierRun:
     def __init__(self, card: ClassifierCard, recipe: ClassifierTraining) -> None:
         assert recipe.epochs is not None
         assert recipe.batch_size is not None
-        self.epochs, self.batch_size = recipe.epochs, recipe.batch_size
-        self.card, self.recipe, self.epochs_done = card, recipe, 0
+        self.epochs = recipe.epochs
+        self.batch_size = recipe.batch_size
+        self.card = card
+        self.recipe = recipe
+        self.epochs_done = 0
         with seeded(recipe.seed):
             self.net: Net = NETS[card.net].build(card.num_classes)
+        weights = self.net.parameters()
         decay = recipe.weight_decay
         self.optimizer: torch.optim.Optimizer
         if recipe.optimizer == "adam":
-            self.optimizer = torch.optim.Adam(self.net.parameters(), weight_decay=decay)
+            self.optimizer = torch.optim.Adam(weights, weight_decay=decay)
         else:
-            self.optimizer = torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
+            self.optimizer = torch.optim.SGD(weights, momentum=recipe.momentum, weight_decay=decay)
 
     def train(self, images: Images, state: Path) -> None:
-        inputs = normalised_pixels(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
+        inputs = _normalised_pixels(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
         labels = torch.from_numpy(images.labels)
         steps = math.ceil(len(labels) / self.batch_size)
         with bar("training", steps * self.epochs, steps * self.epochs_done) as progress:
@@ -139,9 +155,7 @@ class _ClassifierRun:
                 with seeded(1_000_003 * self.recipe.seed + self.epochs_done):
                     order = torch.split(torch.randperm(len(labels)), self.batch_size)
                     for step, rows in enumerate(order):
-                        done = (self.epochs_done + step / steps) / self.epochs
-                        fraction = cosine_rate(done) if self.recipe.schedule == "cosine" else 1.0
-                        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
+                        self._set_learning_rate((self.epochs_done + step / steps) / self.epochs)
                         loss = self._step(self._augmented(inputs[rows]), labels[rows])
                         progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                         progress.update()
@@ -150,11 +164,18 @@ class _ClassifierRun:
                 self.epochs_done += 1
                 save_training_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
 
+    def _set_learning_rate(self, done: float) -> None:
+        rate = self.recipe.learning_rate
+        if self.recipe.schedule == "cosine":
+            rate *= cosine_rate(done)
+        self.optimizer.param_groups[0]["lr"] = rate
+
     def _augmented(self, inputs: Tensor) -> Tensor:
-        mirror = mirrored_images(inputs) if self.recipe.flip else inputs
-        return (
-            turned_images(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
-        )
+        if self.recipe.flip:
+            inputs = mirrored_images(inputs)
+        if self.recipe.rotate:
+            inputs = turned_images(inputs, self.recipe.rotate, -self.card.mean / self.card.std)
+        return inputs
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
         self.net.train()
@@ -167,24 +188,30 @@ class _ClassifierRun:
     def resume(self, path: Path) -> None:
         """Take up an unfinished run; without one that can be read, start again."""
         with suppress(SteepslopeError):
-            if (about := take_up_state(path, self.net, self.optimizer)) is not None:
+            about = take_up_state(path, self.net, self.optimizer)
+            if about is not None:
                 self.epochs_done = about["epochs"]
 
 
-def normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:
+def _normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:
     """Turn uint8 images (n, H, W) or (n, H, W, C) into standardised floats (n, 1, H, W) or (n, C, H, W)."""
     standardised = (pixels.float() / 255 - mean) / std
-    return standardised.unsqueeze(1) if pixels.ndim == 3 else standardised.permute(0, 3, 1, 2).contiguous()
+    if pixels.ndim == 3:
+        return standardised.unsqueeze(1)
+    return standardised.permute(0, 3, 1, 2).contiguous()
 
 
-def require_image_shape(net: str, images: Images, source: str) -> None:
+def _require_image_shape(net: str, images: Images, source: str) -> None:
     """Raise unless the images have the shape that the net is built for."""
-    kind = NETS[net]
-    side, colour = kind.image_size, kind.channels == 3
-    if images.pixels.shape[1:] != (side, side, *([3] if colour else [])):
-        found = "×".join(str(size) for size in images.pixels.shape[1:])
-        what = "colour" if colour else "grey"
-        raise SteepslopeError(f"{net} expects {what} images of {side}×{side} pixels, found {found}", source)
+    side = NETS[net].image_size
+    kind = "grey"
+    expected: tuple[int, ...] = (side, side)
+    if NETS[net].channels == 3:
+        kind = "colour"
+        expected = (side, side, 3)
+    if images.pixels.shape[1:] != expected:
+        found = "×".join(map(str, images.pixels.shape[1:]))
+        raise SteepslopeError(f"{net} expects {kind} images of {side}×{side} pixels, found {found}", source)
 
 
 def mirrored_images(inputs: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from steepslope.checks import require_all, whole
 from steepslope.nets._seeding import seed_of
-from steepslope.nets.data._images import ALL, Dataset, as_colour, image_in_pil
+from steepslope.nets.data._images import ALL, Dataset, Labels, as_colour, image_in_pil
 from steepslope.outputs import augmented_copy_ids
 
 _Floats = NDArray[np.float32]
@@ -54,9 +54,11 @@ def _augment_by_rectangle(image: _Floats, draw: _Draw) -> _Floats:
     wide = _side_within(math.sqrt(area / aspect), width)
     top = draw.integers(height - tall + 1)
     left = draw.integers(width - wide + 1)
-    is_grey = draw.uniform() < 0.5
+    grey = 0.0
+    if draw.uniform() < 0.5:
+        grey = draw.uniform()
     filled = image.copy()
-    filled[:, top : top + tall, left : left + wide] = draw.uniform() if is_grey else 0.0
+    filled[:, top : top + tall, left : left + wide] = grey
     return filled
 
 
@@ -100,17 +102,13 @@ def _augment_perspective(image: _Floats, draw: _Draw) -> _Floats:
 
 def _homography(sources: _Places, targets: _Places, places: _Places) -> _Places:
     """Map places (2, n) by the projection that takes four sources (4, 2) to four targets (4, 2)."""
-    rows = np.zeros((4, 8))
-    columns = np.zeros((4, 8))
-    rows[:, :2] = sources
-    rows[:, 2] = 1
-    rows[:, 6:] = -targets[:, :1] * sources
-    columns[:, 3:5] = sources
-    columns[:, 5] = 1
-    columns[:, 6:] = -targets[:, 1:] * sources
-    system = np.concatenate([rows, columns])
-    wanted = targets.T.ravel()
-    matrix = np.append(np.linalg.lstsq(system, wanted)[0], 1).reshape(3, 3)  # a side of one pixel leaves it open
+    plane = np.hstack([sources, np.ones((4, 1))])
+    zeros = np.zeros((4, 3))
+    for_rows = np.hstack([plane, zeros, -targets[:, :1] * sources])
+    for_columns = np.hstack([zeros, plane, -targets[:, 1:] * sources])
+    system = np.vstack([for_rows, for_columns])
+    solution = np.linalg.lstsq(system, targets.T.ravel())[0]  # a side of one pixel leaves it open
+    matrix = np.append(solution, 1).reshape(3, 3)
     row, column, depth = matrix @ np.vstack([places, np.ones(places.shape[1])])
     return np.stack([row / depth, column / depth])
 
@@ -154,7 +152,9 @@ def augmented_image(image: Image.Image, kind: str, draw: _Draw) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
     channels = np.moveaxis(np.atleast_3d(pixels), 2, 0)
     changed = (AUGMENTATIONS[kind](channels, draw).clip(0, 1) * 255).round().astype(np.uint8)
-    return Image.fromarray(changed[0] if is_grey else np.moveaxis(changed, 0, 2).copy())
+    if is_grey:
+        return Image.fromarray(changed[0])
+    return Image.fromarray(np.moveaxis(changed, 0, 2).copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,9 +186,11 @@ class Augmented:
         return len(self.data) * self.copies
 
     @property
-    def labels(self) -> NDArray[np.int64] | None:
+    def labels(self) -> Labels | None:
         """The classes of the originals, each as often as there are copies, (n × copies,); None where not known."""
-        return None if self.data.labels is None else np.repeat(self.data.labels, self.copies)
+        if self.data.labels is None:
+            return None
+        return np.repeat(self.data.labels, self.copies)
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -217,8 +219,8 @@ class Augmented:
         """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""
         start, stop, _ = rows.indices(len(self))
         first = start // self.copies
-        last = math.ceil(stop / self.copies)
-        of_originals = [self.data.fingerprint(slice(first, last), verify), *self._names[first:last]]
+        originals = slice(first, math.ceil(stop / self.copies))
+        of_originals = [self.data.fingerprint(originals, verify), *self._names[originals]]
         of_copies = [self.recipe, start - first * self.copies, stop - start]
         return hashlib.sha256(repr((of_originals, of_copies)).encode()).hexdigest()
 

@@ -8,7 +8,6 @@ import math
 import os
 import zlib
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -61,8 +60,9 @@ def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
 def look_at_idx(argument: str, split: str) -> None:
     """Raise unless there is a folder with the files of one split, or without one, of both."""
     folder = folder_of_data_spec("idx", argument)
-    for name in [split] if split else _STEMS:
-        _idx_files(folder, name)
+    for name in _STEMS:
+        if split in ("", name):
+            _idx_files(folder, name)
 
 
 def _idx_files(folder: Path, split: str) -> tuple[Path, Path]:
@@ -89,9 +89,11 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     with explained("cannot be read", path, (OSError, EOFError, zlib.error)), opener(path, "rb") as file:
         header = file.read(4 + 4 * dimensions)
         if header[:4] != bytes([0, 0, 8, dimensions]) or len(header) < 4 + 4 * dimensions:
-            expected = f"expected an IDX file of unsigned bytes in {dimensions} dimensions"
-            found = header[:4].hex(" ") or "(none)"
-            raise SteepslopeError(f"{expected}, found the first bytes {found}", path)
+            raise SteepslopeError(
+                f"expected an IDX file of unsigned bytes in {dimensions} dimensions, "
+                f"found the first bytes {header[:4].hex(' ') or '(none)'}",
+                path,
+            )
         shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
         size = math.prod(shape)
         require_memory_for(path, size, path.stat().st_size)
@@ -103,29 +105,12 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
-_Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
-
-
 def _torchvision_root() -> Path:
     """Return the folder of torchvision's data sets: $STEEPSLOPE_DATA, by default ~/.cache/steepslope."""
     return Path(os.environ.get("STEEPSLOPE_DATA", Path.home() / ".cache" / "steepslope"))
 
 
-def _load_by_train_flag(name: str, split: str) -> _Loaded:
-    data = getattr(_torchvision, name)(str(_torchvision_root()), train=split == "train", download=True)
-    return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
-
-
-def _load_svhn(split: str) -> _Loaded:
-    data = _torchvision.SVHN(str(_torchvision_root()), split=split, download=True)
-    return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64), tuple("0123456789")
-
-
-_IN_MEMORY: dict[str, Callable[[str], _Loaded]] = {
-    **{name: partial(_load_by_train_flag, name) for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")},
-    "SVHN": _load_svhn,
-}
-_TORCHVISION = (*_IN_MEMORY, "ImageNet")
+_BY_TRAIN_FLAG = ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")
 
 
 def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images | ImageFiles:
@@ -135,16 +120,26 @@ def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) ->
     the folder ``imagenet`` there.
     """
     look_at_torchvision(argument)
-    missing = f"torchvision:{argument}: neither found in {_torchvision_root()} nor downloaded"
+    root = _torchvision_root()
+    missing = f"torchvision:{argument}: neither found in {root} nor downloaded"
     with explained(missing, kinds=(OSError, RuntimeError), longest=200):
         if argument == "ImageNet":
-            part = "train" if split == "train" else "val"
-            folder = _torchvision.ImageNet(str(_torchvision_root() / "imagenet"), split=part).split_folder
+            part = {"train": "train", "test": "val"}[split]
+            folder = _torchvision.ImageNet(str(root / "imagenet"), split=part).split_folder
             return open_image_folder(str(folder), "", ClassNames(own=wordnet_labels()))
-        pixels, labels, classes = _IN_MEMORY[argument](split)
-    return Images(pixels, labels, image_row_ids(split, np.arange(len(labels))), classes)
+        if argument == "SVHN":
+            data = _torchvision.SVHN(str(root), split=split, download=True)
+            pixels = np.ascontiguousarray(data.data.transpose(0, 2, 3, 1))
+            labels = data.labels
+            classes = tuple("0123456789")
+        else:
+            data = getattr(_torchvision, argument)(str(root), train=split == "train", download=True)
+            pixels = np.asarray(data.data)
+            labels = np.asarray(data.targets)
+            classes = tuple(data.classes)
+    return Images(pixels, labels.astype(np.int64), image_row_ids(split, np.arange(len(labels))), classes)
 
 
 def look_at_torchvision(argument: str, split: str = "") -> None:
     """Raise unless it is the name of a data set."""
-    require_known("torchvision data set", argument, _TORCHVISION)
+    require_known("torchvision data set", argument, [*_BY_TRAIN_FLAG, "SVHN", "ImageNet"])

@@ -40,7 +40,9 @@ class ClassNames:
     @classmethod
     def by_label(cls, names: Sequence[str] | None) -> Self:
         """Return names that stand in the order of their labels; none for None."""
-        return cls(own=None if names is None else labels_by_name(names))
+        if names is None:
+            return cls()
+        return cls(own=labels_by_name(names))
 
     @property
     def known(self) -> Mapping[str, int]:
@@ -90,8 +92,9 @@ class ClassNames:
     def require_as_many(self, found: int, what: str, place: str | Path) -> None:
         """Raise unless there are as many as the classifier has classes: else each label could be another class."""
         if self.num_classes not in (None, found):
-            expected = f"expected {self.num_classes} {what}, as many as the classifier has"
-            raise SteepslopeError(f"{expected}, found {found}: {ADVICE}", place)
+            raise SteepslopeError(
+                f"expected {self.num_classes} {what}, as many as the classifier has, found {found}: {ADVICE}", place
+            )
 
     def agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
         """Return the names by label on which the classifier and a data set with these ``names`` agree; None if neither.

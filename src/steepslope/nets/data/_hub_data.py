@@ -108,8 +108,9 @@ def _hub_split(loaded: Any, part: str | None, source: str) -> Any:
     if part is None and len(loaded) == 1:
         [part] = loaded
     if part not in loaded:
-        splits = ", ".join(loaded)
-        raise SteepslopeError(f"expected one of its splits ({splits}) after a colon, found {part or 'none'}", source)
+        raise SteepslopeError(
+            f"expected one of its splits ({', '.join(loaded)}) after a colon, found {part or 'none'}", source
+        )
     return loaded[part]
 
 

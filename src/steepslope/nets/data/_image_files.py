@@ -59,12 +59,16 @@ class ShiftCard:
     def name_of(self, folder: str) -> str:
         """Return the name of the class whose images lie in a folder: its own where the classes have no names."""
         label = self.folders.get(folder, UNKNOWN)
-        return folder if self.classes is None or label == UNKNOWN else self.classes[label]
+        if self.classes is None or label == UNKNOWN:
+            return folder
+        return self.classes[label]
 
     @property
     def names(self) -> dict[str, int]:
         """The labels of the shifted images' classes, by name."""
-        return dict(self.folders) if self.classes is None else labels_by_name(self.classes)
+        if self.classes is None:
+            return dict(self.folders)
+        return labels_by_name(self.classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +119,10 @@ def require_no_url(text: str) -> None:
     steepslope.errors.SteepslopeError: 's3://lake/a': expected files on a disk, found a URL: ...
     """
     if "://" in text:
-        remedy = "copy or mount them, or load them with the library datasets (hf:NAME)"
-        raise SteepslopeError(f"{text!r}: expected files on a disk, found a URL: {remedy}")
+        raise SteepslopeError(
+            f"{text!r}: expected files on a disk, found a URL: "
+            "copy or mount them, or load them with the library datasets (hf:NAME)"
+        )
 
 
 def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFiles:

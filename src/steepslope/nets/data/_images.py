@@ -128,8 +128,10 @@ def images_in_memory(data: Dataset) -> Images:
     for row in range(len(data)):
         image = image_as_bytes(data.image(row))
         if image.shape != first.shape:
-            expected = f"expected images of one size and kind, {first.shape} as {data.ids[0]}"
-            raise SteepslopeError(f"{expected}, found {image.shape} in {data.ids[row]}")
+            raise SteepslopeError(
+                f"expected images of one size and kind, {first.shape} as {data.ids[0]}, "
+                f"found {image.shape} in {data.ids[row]}"
+            )
         pixels[row] = image
     return Images(pixels, labels, np.array(data.ids, dtype=np.str_), data.classes)
 
@@ -138,13 +140,14 @@ def image_as_bytes(image: Picture) -> NDArray[np.uint8]:
     """Return an image in 8 bits, grey (H, W) or in colour (H, W, 3)."""
     picture = image_in_pil(image)
     is_grey = picture.mode in ("1", "L") or picture.mode.startswith(("I", "F"))
-    converted = as_grey(picture) if is_grey else as_colour(picture)
-    return np.asarray(converted)
+    return np.asarray(as_grey(picture) if is_grey else as_colour(picture))
 
 
 def labels_at(labels: Labels | None, rows: slice | NDArray[np.int64]) -> Labels | None:
     """Return the labels of some rows; None where they are not known."""
-    return None if labels is None else labels[rows]
+    if labels is None:
+        return None
+    return labels[rows]
 
 
 def require_image_labels(data: Dataset, source: str) -> Labels:
@@ -159,8 +162,9 @@ def image_in_pil(image: Picture) -> Image.Image:
     if isinstance(image, Image.Image):
         return image
     if image.dtype.kind != "f" or image.ndim != 3 or image.shape[2] not in (1, 3):
-        expected = "expected an image in grey or in colour to change"
-        raise SteepslopeError(f"{expected}, found an array of shape {image.shape}")
+        raise SteepslopeError(
+            f"expected an image in grey or in colour to change, found an array of shape {image.shape}"
+        )
     pixels = (image.clip(0, 1) * 255).round().astype(np.uint8)
     if pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
@@ -187,11 +191,12 @@ def image_rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int
     if ids is None:
         raise SteepslopeError("expected outputs with ids, by which their images are found, but they have none")
     row_of = {str(name): row for row, name in enumerate(data.ids)}
-    names = [str(name) for name in ids]
+    names = list(map(str, ids))
     missing = [name for name in names if name not in row_of]
     if missing:
-        such = f"{missing[0]!r} ({len(missing):,} such)"
-        raise SteepslopeError(f"expected an image for each output, found none with the id {such}")
+        raise SteepslopeError(
+            f"expected an image for each output, found none with the id {missing[0]!r} ({len(missing):,} such)"
+        )
     return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
@@ -219,7 +224,7 @@ def decode_image(file: Path | io.BytesIO) -> Image.Image:
     with open_image(file) as image:
         if image.mode == "F":  # PIL would clip numbers of unknown range to whole ones from 0 to 255
             raise ValueError("expected whole numbers, found an image of floats: save it as .npy")
-        packed = Path(file).stat().st_size if not isinstance(file, io.BytesIO) else file.getbuffer().nbytes
+        packed = len(file.getbuffer()) if isinstance(file, io.BytesIO) else Path(file).stat().st_size
         require_memory_for(Path(image.format or ""), _DECODING * image.width * image.height, packed)
         image.load()
         return image.copy()

@@ -95,7 +95,7 @@ class Shifted:
     def _shifted_rows(self, rows: NDArray[np.int64]) -> list[Picture]:
         images = [self.data.image(int(row)) for row in rows]
         names = [str(self.ids[row]) for row in rows]
-        return self.shift(images, names, labels_at(self.data.labels, rows), size_brought_to(self.data))
+        return self.shift(images, names, labels_at(self.labels, rows), size_brought_to(self.data))
 
     def _image_or_error(self, row: int) -> Picture | Exception:
         try:
@@ -105,7 +105,7 @@ class Shifted:
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash, their ids and the recipe."""
-        names = [str(name) for name in self.ids[rows]]
+        names = list(map(str, self.ids[rows]))
         return digest_of([self.data.fingerprint(rows, verify), names, self.shift.recipe])
 
     def subset(self, rows: NDArray[np.int64]) -> "Shifted":

@@ -20,9 +20,20 @@ from steepslope.nets.data._class_names import NO_NAMES, ClassNames
 from steepslope.nets.data._images import Dataset, Divisible, Images, images_in_memory
 from steepslope.nets.data._shifted import Shifted, ShiftSpec
 
-SPLITS = TRAIN, TEST = "train", "test"
+TRAIN = "train"
+TEST = "test"
 SHIFT_GROUP = "steepslope.shifts"  # of entry points: the name of a shift -> what parses its argument
 SPLIT_SEED = 42  # of the hold-out split
+
+
+def _no_splits(argument: str) -> tuple[str, ...]:
+    """Return none, of a source whose data sets are one whole."""
+    return ()
+
+
+def train_and_test(argument: str) -> tuple[str, ...]:
+    """Return the splits of a source whose data sets always come in both."""
+    return TRAIN, TEST
 
 
 @dataclass(frozen=True)
@@ -35,19 +46,16 @@ class Source:
 
     open: Callable[[str, str, ClassNames], Dataset]
     look: Callable[[str, str], object]
-    splits: Callable[[str], tuple[str, ...]] = lambda argument: ()
+    splits: Callable[[str], tuple[str, ...]] = _no_splits
     named: bool = True
-
-    @classmethod
-    def in_splits(cls, open: Callable[[str, str, ClassNames], Dataset], look: Callable[[str, str], object]) -> Self:
-        """Return a source whose data sets always come in a training and a test split, with numbers as labels."""
-        return cls(open, look, lambda argument: SPLITS, named=False)
 
 
 DATASETS: dict[str, Source] = {
-    "digits": Source.in_splits(benchmark_sets.load_digits, benchmark_sets.look_at_digits),
-    "idx": Source.in_splits(benchmark_sets.load_idx, benchmark_sets.look_at_idx),
-    "torchvision": Source.in_splits(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision),
+    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, train_and_test, named=False),
+    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, train_and_test, named=False),
+    "torchvision": Source(
+        benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, train_and_test, named=False
+    ),
     "imagefolder": Source(
         image_files.open_image_folder, image_files.look_at_image_folder, image_files.splits_of_image_folder
     ),
@@ -116,16 +124,18 @@ class DatasetSpec:
         if self.shifts:
             raise SteepslopeError(f"data {self}: expected images that are not shifted")
         with located(f"data {self}"):
-            return images if isinstance(images, Images) else images_in_memory(images)
+            if not isinstance(images, Images):
+                images = images_in_memory(images)
+        return images
 
     def __str__(self) -> str:
-        return ":".join(part for part in (self.name, self.split or "") if part)
+        return f"{self.name}:{self.split}" if self.split else self.name
 
     @property
     def name(self) -> str:
         """The spec without its split, as it is recorded and shown."""
-        shifts = "".join(f"{shift}/" for shift in self.shifts)
-        return shifts + ":".join(part for part in (self.scheme, self.argument) if part)
+        data = f"{self.scheme}:{self.argument}" if self.argument else self.scheme
+        return "/".join([*map(str, self.shifts), data])
 
 
 def parse_data(text: str) -> DatasetSpec:
@@ -155,12 +165,13 @@ def parse_data(text: str) -> DatasetSpec:
 def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
     """Parse a spec that begins with a shift: the name of its entry point, its argument, ``/``, and a data spec."""
     if name == "wds":
-        remedy = "hf:FOLDER?label=cls reads WebDataset shards by datasets"
-        raise SteepslopeError(f"unknown data scheme in {text!r}: {remedy}")
+        raise SteepslopeError(
+            f"unknown data scheme in {text!r}: hf:FOLDER?label=cls reads WebDataset shards by datasets"
+        )
     shifts = shift_parsers()
     require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])
-    known = rf"/(?=(?:{'|'.join(map(re.escape, [*shifts, *DATASETS]))})(?::|$))"
-    border = re.search(known, rest) or re.search(r"/(?=\w+:)", rest)
+    schemes = "|".join(map(re.escape, [*shifts, *DATASETS]))
+    border = re.search(f"/(?=(?:{schemes})(?::|$))", rest) or re.search(r"/(?=\w+:)", rest)
     if border is None:
         raise SteepslopeError(f"data spec {text!r}: expected / and a data spec after {name}:…, found none")
     with located(f"data spec {text!r}"):
@@ -178,15 +189,6 @@ def shift_parsers() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=SHIFT_GROUP)}
 
 
-def usual_holdout(n: int) -> int:
-    """Return how many of n training rows are held out where no number is given.
-
-    >>> usual_holdout(60_000), usual_holdout(1_000)
-    (10000, 500)
-    """
-    return min(10_000, n // 2)
-
-
 def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cut the training rows 0…n−1 into (fitted on, held out), each in ascending order.
 
@@ -197,7 +199,7 @@ def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.in
     >>> len(fitted), len(held_out)
     (50000, 10000)
     """
-    count = usual_holdout(n) if holdout is None else plain(holdout)
+    count = min(10_000, n // 2) if holdout is None else plain(holdout)
     if not 0 < count < n:
         raise SteepslopeError(f"expected 1 to {n - 1} of the {n} training rows, found {count}", "holdout")
     order = np.random.default_rng(require("split_seed", seed, SEED)).permutation(n)

@@ -22,13 +22,14 @@ from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.files import optional_library, read_json
 from steepslope.nets.data._images import Dataset, Picture, as_colour, as_grey
 from steepslope.nets.data._shifted import size_brought_to
+from steepslope.numerics import blocks
 
-tv = optional_library("torchvision.transforms.v2.functional", "nets")
+_tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
 Resize = Literal["crop", "squash", "exact"]
-INTERPOLATIONS = "nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"
-T = TypeVar("T")
-Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)
+_INTERPOLATIONS = "nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"
+_T = TypeVar("_T")
+_Fitted = TypeVar("_Fitted", Image.Image, torch.Tensor)
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601, as PIL makes images grey
 WIDEST = 4  # sides at most this ratio apart are enough for a central square crop
 
@@ -63,52 +64,57 @@ class Transform:
         Images become grey for 1 channel and RGB for 3. Others have to have as many: arrays (H, W, C), or (C, H, W),
         of whole numbers up to their type's largest or floats in [0, 1]. Of floats, grey and colour are converted too.
         """
-        pixels = self._pixels(image)
-        return (pixels - torch.tensor(self.mean).view(-1, 1, 1)) / torch.tensor(self.std).view(-1, 1, 1)
+        mean = torch.tensor(self.mean).view(-1, 1, 1)
+        std = torch.tensor(self.std).view(-1, 1, 1)
+        return (self._pixels(image) - mean) / std
 
     def _pixels(self, image: Picture) -> torch.Tensor:
         """Return the resized pixels in [0, 1], (C, H, W)."""
         if isinstance(image, Image.Image) and self.channels in (1, 3):
             upright = ImageOps.exif_transpose(image)
-            fitted = self.fitted(as_grey(upright) if self.channels == 1 else as_colour(upright))
-            pixels = torch.from_numpy(np.array(fitted, dtype=np.float32)) / 255
-            return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
-        return self.fitted(array_as_channels(_recoloured_array(np.asarray(image), self.channels), self.channels))
+            picture = as_grey(upright) if self.channels == 1 else as_colour(upright)
+            pixels = np.atleast_3d(np.array(self.fitted(picture), dtype=np.float32))
+            return (torch.from_numpy(pixels) / 255).permute(2, 0, 1)
+        array = _recoloured_array(np.asarray(image), self.channels)
+        return self.fitted(array_as_channels(array, self.channels))
 
-    def fitted(self, image: Fitted) -> Fitted:
+    def fitted(self, image: _Fitted) -> _Fitted:
         """Return the image at the size, its pixels as they are."""
         height, width = self.size
         if min(height, width) < 1:
             raise SteepslopeError("expected a size of the classifier's input, found none: give --image-size")
         if self.resize == "exact":
-            size = tv.get_size(image)
+            size = _tv.get_size(image)
             if size != [height, width]:
                 raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {size[1]}×{size[0]}")
             return image
-        mode = tv.InterpolationMode(self.interpolation)
+        mode = _tv.InterpolationMode(self.interpolation)
+        resized: _Fitted
         if self.resize == "squash":
-            fitted: Fitted = tv.resize(image, [height, width], mode, antialias=True)
-        else:
-            shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
-            fitted = tv.center_crop(
-                tv.resize(_less_wide_image(image), [shorter], mode, antialias=True), [height, width]
-            )
-        return fitted
+            resized = _tv.resize(image, [height, width], mode, antialias=True)
+            return resized
+        shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
+        resized = _tv.resize(_less_wide_image(image), [shorter], mode, antialias=True)
+        cropped: _Fitted = _tv.center_crop(resized, [height, width])
+        return cropped
 
     @classmethod
     def of(cls, content: Mapping[str, Any], path: Path) -> Self:
         """Return the transform that JSON holds, as extraction writes it into manifests; ``path`` is named in errors."""
         for name in content:
-            require_known(f"field of {path}:", name, FIELDS)
+            require_known(f"field of {path}:", name, _FIELDS)
         missing = [name for name in ("size", "mean", "std") if name not in content]
         if missing:
             raise SteepslopeError(f"expected size, mean and std, found no {' and no '.join(missing)}", path)
         fields: dict[str, Any] = {}
         for name, value in content.items():
-            fields[name] = require(f"{path}: {name}", tuple(value) if isinstance(value, list) else value, FIELDS[name])
-        if not fields["mean"] or len(fields["mean"]) != len(fields["std"]):
-            found = f"{len(fields['mean'])} and {len(fields['std'])}"
-            raise SteepslopeError(f"expected a mean and a std of each channel, found {found}", path)
+            if isinstance(value, list):
+                value = tuple(value)
+            fields[name] = require(f"{path}: {name}", value, _FIELDS[name])
+        means = len(fields["mean"])
+        stds = len(fields["std"])
+        if means == 0 or means != stds:
+            raise SteepslopeError(f"expected a mean and a std of each channel, found {means} and {stds}", path)
         return cls(**fields)
 
 
@@ -120,20 +126,21 @@ def read_transform(path: Path) -> Transform:
     SteepslopeError
         If a field is missing, unknown or not as :class:`Transform` has it.
     """
-    content = read_json(path, "a preprocessing file")
-    recorded = (content.get("extraction") or {}).get("transform") if "extraction" in content else content
-    if not isinstance(recorded, dict):
+    content: Any = read_json(path, "a preprocessing file")
+    if "extraction" in content:
+        content = (content["extraction"] or {}).get("transform")
+    if not isinstance(content, dict):
         raise SteepslopeError("expected the transform of an extraction, found none", path)
-    return Transform.of(recorded, path)
+    return Transform.of(content, path)
 
 
-FIELDS: dict[str, Check] = {
+_FIELDS: dict[str, Check] = {
     "size": Check("height and width, >= 1", lambda value: each(whole(1)).allows(value) and len(value) == 2),
     "mean": each(number(-1e6, 1e6)),
     "std": each(number(1e-12, 1e6)),
     "resize": choice(*get_args(Resize)),
     "crop_share": number(1e-3, 1),
-    "interpolation": choice(*INTERPOLATIONS),
+    "interpolation": choice(*_INTERPOLATIONS),
 }
 
 
@@ -148,27 +155,35 @@ def array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
     SteepslopeError
         If it has another number of channels.
     """
-    pixels = array[:, :, None] if array.ndim == 2 else array
-    if pixels.shape[2] != channels and pixels.shape[0] == channels:
-        pixels = np.moveaxis(pixels, 0, 2)
-    if pixels.shape[2] != channels:
-        remedy = "images of more channels are arrays (H, W, C) in .npy files"
-        raise SteepslopeError(f"expected an image of {channels} channels, found {array.shape}: {remedy}")
-    largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 2, 0), dtype=np.float32) / np.float32(largest))
+    as_stored = np.atleast_3d(array)
+    pixels = np.moveaxis(as_stored, 2, 0)
+    if len(pixels) != channels and len(as_stored) == channels:
+        pixels = as_stored
+    if len(pixels) != channels:
+        raise SteepslopeError(
+            f"expected an image of {channels} channels, found {array.shape}: "
+            "images of more channels are arrays (H, W, C) in .npy files"
+        )
+    largest = 1
+    if array.dtype.kind in "ui":
+        largest = np.iinfo(array.dtype).max
+    return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(largest))
 
 
 def _recoloured_array(array: NDArray[Any], channels: int) -> NDArray[Any]:
     """Return floats (H, W, 1) repeated for a colour net, and (H, W, 3) as their luma for a grey one."""
     if array.dtype.kind != "f" or array.ndim != 3 or {array.shape[2], channels} != {1, 3}:
         return array
-    return array.repeat(3, axis=2) if channels == 3 else array @ LUMA.astype(array.dtype)[:, None]
+    if channels == 3:
+        return array.repeat(3, axis=2)
+    luma: NDArray[Any] = array @ LUMA.astype(array.dtype)[:, None]
+    return luma
 
 
-def _less_wide_image(image: Fitted) -> Fitted:
+def _less_wide_image(image: _Fitted) -> _Fitted:
     """Cut the ends off a very long image: a central crop never sees them, and resizing them could fill the memory."""
-    height, width = tv.get_size(image)
-    cut: Fitted = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
+    height, width = _tv.get_size(image)
+    cut: _Fitted = _tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
     return cut
 
 
@@ -177,10 +192,12 @@ def transform_for_data(data: Dataset, transform: Transform) -> Transform:
 
     Another crop would enlarge what was shifted at the size at which the classifier sees it.
     """
-    return transform.changed(resize="exact") if size_brought_to(data) == transform.size else transform
+    if size_brought_to(data) == transform.size:
+        return transform.changed(resize="exact")
+    return transform
 
 
-def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
+def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], _T]) -> _T | str:
     """Return what ``use`` makes of a row's image, or what is wrong with it."""
     try:
         return use(data.image(row))
@@ -210,7 +227,7 @@ class ImageBatch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DecodedRows(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
+class _DecodedRows(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
     """Rows of a data set as tensors (C, H, W), or as the reason why an image cannot be read."""
 
     data: Dataset
@@ -224,9 +241,12 @@ def image_batch_loader(
     data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
 ) -> Iterator[ImageBatch]:
     """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
-    rows = DecodedRows(data, transform_for_data(data, transform))
     loader = DataLoader(
-        rows, batch_sampler=batches, collate_fn=_collate_images, num_workers=workers, pin_memory=pin_memory
+        _DecodedRows(data, transform_for_data(data, transform)),
+        batch_sampler=batches,
+        collate_fn=_collate_images,
+        num_workers=workers,
+        pin_memory=pin_memory,
     )
     return iter(loader)
 
@@ -241,15 +261,22 @@ def decoded_image_batches(
     SteepslopeError
         If an image cannot be read; the message names the first.
     """
-    batches_of_rows = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
-    for batch in image_batch_loader(data, transform, batches_of_rows, workers):
-        for row, reason in batch.failed:
-            raise unreadable_image(data, row, reason)
+    batches = [rows[block].tolist() for block in blocks(len(rows), size)]
+    for batch in image_batch_loader(data, transform, batches, workers):
+        if batch.failed:
+            raise unreadable_image(data, *batch.failed[0])
         assert batch.images is not None
         yield batch.images
 
 
 def _collate_images(items: list[tuple[int, torch.Tensor | str]]) -> ImageBatch:
-    good = [(row, image) for row, image in items if not isinstance(image, str)]
-    failed = [(row, reason) for row, reason in items if isinstance(reason, str)]
-    return ImageBatch([row for row, _ in good], torch.stack([image for _, image in good]) if good else None, failed)
+    rows: list[int] = []
+    images: list[torch.Tensor] = []
+    failed: list[tuple[int, str]] = []
+    for row, image in items:
+        if isinstance(image, str):
+            failed.append((row, image))
+        else:
+            rows.append(row)
+            images.append(image)
+    return ImageBatch(rows, torch.stack(images) if images else None, failed)

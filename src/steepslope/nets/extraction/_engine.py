@@ -31,13 +31,13 @@ from steepslope.numerics import blocks
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-tv = optional_library("torchvision.transforms.v2.functional", "nets")
+_tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
 ESTIMATES = ("mean", "median")  # the columns of noise_of
 SIDE = 3  # of the mask
-MASK_NORM = 6.0  # of the mask's response to white noise of deviation 1
-NORMAL_MEDIAN = 0.67449  # of a standard normal's absolute value
-TINY = 1e-12
+_MASK_NORM = 6.0  # of the mask's response to white noise of deviation 1
+_NORMAL_MEDIAN = 0.67449  # of a standard normal's absolute value
+_TINY = 1e-12
 
 
 def noise_of_images(images: Tensor) -> Tensor:
@@ -57,16 +57,24 @@ def noise_of_images(images: Tensor) -> Tensor:
     if min(height, width) < SIDE:
         raise SteepslopeError(f"noise: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
     size = 1 if images.device.type == "cpu" else len(images)  # single images stay in a core's cache
-    return torch.cat([noise_estimates(images[rows].float(), _lower_medians) for rows in blocks(len(images), size)])
+    estimates = []
+    for rows in blocks(len(images), size):
+        estimates.append(noise_estimates(images[rows].float(), _lower_medians))
+    return torch.cat(estimates)
 
 
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
     """Return what :func:`noise_of_images` does, with a function for the lower medians of rows, (n, w) -> (n,)."""
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
-    both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / MASK_NORM
-    deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), medians(both) / NORMAL_MEDIAN], 1)
-    differences = (images.diff(dim=2).abs().mean(dim=(1, 2, 3)) + images.diff(dim=3).abs().mean(dim=(1, 2, 3))) / 2
-    return deviations / (differences * math.sqrt(math.pi) / 2).clamp_min(TINY)[:, None]
+    both = down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]
+    responses = both.abs().flatten(1) / _MASK_NORM
+    by_mean = responses.mean(dim=1) * math.sqrt(math.pi / 2)
+    by_median = medians(responses) / _NORMAL_MEDIAN
+    deviations = torch.stack([by_mean, by_median], 1)
+    between_rows = images.diff(dim=2).abs().mean(dim=(1, 2, 3))
+    between_columns = images.diff(dim=3).abs().mean(dim=(1, 2, 3))
+    differences = (between_rows + between_columns) / 2
+    return deviations / (differences * math.sqrt(math.pi) / 2).clamp_min(_TINY)[:, None]
 
 
 def _lower_medians(rows: Tensor) -> Tensor:
@@ -77,20 +85,19 @@ def _lower_medians(rows: Tensor) -> Tensor:
     return torch.from_numpy(np.partition(rows.numpy(), middle, axis=1)[:, middle])
 
 
-View = Callable[[Tensor], Tensor]
-
-
 def _shift_view(images: Tensor, right: int = 0, down: int = 0) -> Tensor:
     step = max(1, round(images.shape[-1] / 28))
     padded = torch.nn.functional.pad(images, (step,) * 4, mode="replicate")
-    top, left = step * (1 - down), step * (1 - right)
-    return padded[..., top : top + images.shape[-2], left : left + images.shape[-1]]
+    height, width = images.shape[-2:]
+    top = step * (1 - down)
+    left = step * (1 - right)
+    return padded[..., top : top + height, left : left + width]
 
 
 def _affine_view(images: Tensor, angle: float = 0.0, scale: float = 1.0) -> Tensor:
     border = max(1, math.ceil(0.1 * max(images.shape[-2:])))
     padded = torch.nn.functional.pad(images, (border,) * 4, mode="replicate")
-    moved: Tensor = tv.affine(padded, angle, [0, 0], scale, [0.0, 0.0], tv.InterpolationMode.BILINEAR)
+    moved: Tensor = _tv.affine(padded, angle, [0, 0], scale, [0.0, 0.0], _tv.InterpolationMode.BILINEAR)
     return moved[..., border:-border, border:-border]
 
 
@@ -101,24 +108,30 @@ def _contrast_view(images: Tensor, factor: float) -> Tensor:
 
 def _blur_view(images: Tensor) -> Tensor:
     sigma = 0.8 * images.shape[-1] / 28
-    blurred: Tensor = tv.gaussian_blur(images, [2 * math.ceil(1.5 * sigma) + 1] * 2, [sigma] * 2)
+    side = 2 * math.ceil(1.5 * sigma) + 1
+    blurred: Tensor = _tv.gaussian_blur(images, [side, side], [sigma, sigma])
     return blurred
 
 
-VIEWS: dict[str, View] = {
+VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
     "flip": lambda images: images.flip(-1),
-    "left": partial(_shift_view, right=-1), "right": partial(_shift_view, right=1),
-    "up": partial(_shift_view, down=-1), "down": partial(_shift_view, down=1),
-    "turn_left": partial(_affine_view, angle=-8), "turn_right": partial(_affine_view, angle=8),
+    "left": partial(_shift_view, right=-1),
+    "right": partial(_shift_view, right=1),
+    "up": partial(_shift_view, down=-1),
+    "down": partial(_shift_view, down=1),
+    "turn_left": partial(_affine_view, angle=-8),
+    "turn_right": partial(_affine_view, angle=8),
     "blur": _blur_view,
-    "shrink": partial(_affine_view, scale=0.9), "grow": partial(_affine_view, scale=1.1),
-    "less_contrast": partial(_contrast_view, factor=0.8), "more_contrast": partial(_contrast_view, factor=1.2),
-}  # fmt: skip
+    "shrink": partial(_affine_view, scale=0.9),
+    "grow": partial(_affine_view, scale=1.1),
+    "less_contrast": partial(_contrast_view, factor=0.8),
+    "more_contrast": partial(_contrast_view, factor=1.2),
+}
 
 
-Arrays = dict[str, NDArray[Any]]
-SMALL = 64  # inputs of fewer pixels a side cost less than an export
-CHECK_ROWS = 4
+_Arrays = dict[str, NDArray[Any]]
+_SMALL = 64  # inputs of fewer pixels a side cost less than an export
+_CHECK_ROWS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,36 +148,41 @@ class Engine:
     def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Self:
         """Move the classifier to the device; where it can, colour images lie there channels last, which is faster."""
         if "dropout" in options.evidence and not dropout_layers(classifier.net):
-            hint = "(?dropout=RATE gives a timm model one before its last layer)"
-            raise SteepslopeError(f"expected dropout layers for dropout passes, found none {hint}", classifier.spec)
+            raise SteepslopeError(
+                "expected dropout layers for dropout passes, found none "
+                "(?dropout=RATE gives a timm model one before its last layer)",
+                classifier.spec,
+            )
         net = fabric.to_device(classifier.net).requires_grad_(False)
         engine = cls(net, fabric, options, classifier.transform, torch.channels_last)
-        wanted = classifier.trainable and classifier.transform.channels == 3
-        images = torch.zeros((2, classifier.transform.channels, *classifier.transform.size))
-        fits = wanted and takes_channels_last(net, partial(engine, first_row=0), images)
-        return engine if fits else replace(engine, layout=torch.contiguous_format)
+        if classifier.trainable and classifier.transform.channels == 3:
+            images = torch.zeros((2, 3, *classifier.transform.size))
+            if takes_channels_last(net, partial(engine, first_row=0), images):
+                return engine
+        return replace(engine, layout=torch.contiguous_format)
 
-    def __call__(self, images: Tensor, first_row: int) -> Arrays:
+    def __call__(self, images: Tensor, first_row: int) -> _Arrays:
         """Return logits float32 (m, K), and the arrays of the evidence in the options, named as in the outputs."""
+        evidence = self.options.evidence
         with torch.inference_mode():
             inputs = images.to(self.fabric.device, non_blocking=True)
             features, logits = self._run_net(inputs)
             arrays = {"logits": _array_of_tensor(logits)}
-            if "features" in self.options.evidence and features is not None:
+            if "features" in evidence and features is not None:
                 arrays["features"] = _narrowed_features(_array_of_tensor(features), self.options.features)
-            if "views" in self.options.evidence:
+            if "views" in evidence:
                 views = [self._run_net(VIEWS[name](inputs))[1] for name in self.options.views]
                 arrays["views"] = np.stack([_array_of_tensor(view) for view in views], axis=1)
-            if "noise" in self.options.evidence:
+            if "noise" in evidence:
                 arrays["noise"] = _array_of_tensor(noise_of_images(inputs))
-            if "dropout" in self.options.evidence:
+            if "dropout" in evidence:
                 arrays["dropout"] = _array_of_tensor(self._dropout_passes(inputs, first_row))
         return arrays
 
     def _run_net(self, inputs: Tensor) -> tuple[Tensor | None, Tensor]:
         with self.fabric.autocast():
-            features, logits = self.net(inputs.contiguous(memory_format=self.layout))
-        return features, logits
+            outputs: tuple[Tensor | None, Tensor] = self.net(inputs.contiguous(memory_format=self.layout))
+        return outputs
 
     def _dropout_passes(self, inputs: Tensor, first_row: int) -> Tensor:
         """Return the log of the mean and the deviation of each class's probability over the passes, (m, 2, K)."""
@@ -193,11 +211,11 @@ def dropout_layers(net: nn.Module) -> list[nn.Module]:
 
 
 def _drops_units(layer: nn.Module) -> bool:
-    rates = [getattr(layer, name, None) for name in ("p", "dropout", "drop_rate")]
     if isinstance(layer, nn.TransformerEncoder | nn.TransformerEncoderLayer):
-        return any(_drops_units(inner) for inner in layer.children())
-    known = isinstance(layer, nn.modules.dropout._DropoutNd | nn.MultiheadAttention) or rates[2] is not None
-    return known and any(isinstance(rate, int | float) and rate > 0 for rate in rates)
+        return any(map(_drops_units, layer.children()))
+    rates = [getattr(layer, name, None) for name in ("p", "dropout", "drop_rate")]
+    is_known = isinstance(layer, nn.modules.dropout._DropoutNd | nn.MultiheadAttention) or rates[2] is not None
+    return is_known and any(isinstance(rate, int | float) and rate > 0 for rate in rates)
 
 
 def _narrowed_features(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
@@ -221,11 +239,13 @@ def classifier_on_backend(
     """
     if not classifier.trainable and (options.backend == "torch" or options.precision != "32"):
         raise SteepslopeError("expected the backend onnx and precision 32, since it is a file", classifier.spec)
-    wanted = options.backend == "onnx" or (options.backend == "auto" and _onnx_pays(classifier, options, fabric))
-    if not classifier.trainable or not wanted:
+    if not classifier.trainable or options.backend == "torch":
+        return classifier
+    if options.backend == "auto" and not _onnx_pays(classifier, options, fabric):
         return classifier
     try:
-        net = as_onnx(classifier.net, classifier.noise(CHECK_ROWS), classifier.spec, classifier.digest)
+        images = classifier.noise(_CHECK_ROWS)
+        net = as_onnx(classifier.net, images, classifier.spec, classifier.digest)
         return replace(classifier, net=net)
     except SteepslopeError as error:
         if options.backend == "onnx":
@@ -239,6 +259,6 @@ def _onnx_pays(classifier: Classifier, options: ExtractionOptions, fabric: Fabri
         fabric.device.type == "cpu"
         and options.precision == "32"
         and "dropout" not in options.evidence
-        and min(classifier.transform.size) >= SMALL
+        and min(classifier.transform.size) >= _SMALL
         and all(find_spec(name) is not None for name in ("onnxruntime", "onnxscript"))
     )

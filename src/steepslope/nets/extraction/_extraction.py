@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from steepslope.errors import SteepslopeError
-from steepslope.files import Notice, silent
+from steepslope.files import Artifact, Notice, silent
 from steepslope.nets.classifiers import Classifier
 from steepslope.nets.data import (
     ADVICE,
@@ -50,12 +50,12 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
-Classes = tuple[str, ...] | None  # their names by label
-MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
-MUCH = 0.3  # accuracy that another order of the classes would gain
-ENOUGH = 20  # rows a class, with which luck does not gain that much
-MOST_CLASSES = 2_000  # whose confusions are counted
-Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
+_Classes = tuple[str, ...] | None  # their names by label
+_MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
+_GAIN_BY_ORDER = 0.3  # accuracy that another order of the classes would gain
+_ROWS_A_CLASS = 20  # rows a class, with which luck does not gain that much
+_MOST_CLASSES = 2_000  # whose confusions are counted
+_Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
 
 
 def extract_to_folder(
@@ -77,7 +77,10 @@ def extract_to_folder(
     if spec.is_named and spec.splits and not spec.split:
         found = ", ".join(f"{len(data):,} in {name}" for name, data in named.items())
         notice(f"{spec} has the splits {', '.join(spec.splits)}: {found}")
-    sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
+    sources = {}
+    for name, data in named.items():
+        source = f"{spec.name}:{name}" if name else str(spec)
+        sources[out / name] = source, data
     copies = _copies_to_extract(spec, sources, out, options.augment)
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
@@ -90,22 +93,27 @@ def _copies_to_extract(spec: DatasetSpec, sources: Sources, out: Path, augment: 
     SteepslopeError
         If copies are asked for of a test split, or of images without labels.
     """
-    to_fit_on = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
     if augment and spec.split == TEST:
         raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
     if augment and any(data.labels is None for _, data in sources.values()):
         raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
-    return {
-        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, augment or 1))
-        for folder, (name, data) in to_fit_on.items()
-        if augment or (augment is None and spec.split != TEST and _is_copied_by_default(folder, data))
-    }
+    copies: dict[Path, tuple[str, Dataset]] = {}
+    if augment == 0 or spec.split == TEST:
+        return copies
+    for folder, (name, data) in sources.items():
+        if spec.splits and folder == out / TEST:
+            continue
+        if augment or _is_copied_by_default(folder, data):
+            copies[folder / AUGMENTED] = f"{name}, augmented", Augmented(data, augment or 1)
+    return copies
 
 
 def _is_copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
     made = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
-    return data.labels is not None and len(data) <= MOST_COPIED and made in (None, Augmented(data, 1).recipe)
+    if data.labels is None or len(data) > _MOST_COPIED:
+        return False
+    return made in (None, Augmented(data, 1).recipe)
 
 
 def summary_of_outputs(outputs: ClassifierOutputs) -> str:
@@ -123,11 +131,12 @@ def _order_of_classes_warning(outputs: ClassifierOutputs) -> str:
     labels = outputs.require_labels()
     k = outputs.num_classes
     known = ~outputs.is_unknown
-    if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
+    if k > _MOST_CLASSES or len(outputs) < _ROWS_A_CLASS * k:
         return ""
-    counts = np.bincount((labels * k + outputs.predictions)[known], minlength=k * k).reshape(k, k)
+    cells = (labels * k + outputs.predictions)[known]
+    counts = np.bincount(cells, minlength=k * k).reshape(k, k)
     accuracy = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
-    if accuracy < outputs.is_correct.mean() + MUCH:
+    if accuracy < outputs.is_correct.mean() + _GAIN_BY_ORDER:
         return ""
     return f"; WARNING: {100 * accuracy:.2f} % if its classes were in another order than the labels': {ADVICE}"
 
@@ -136,7 +145,7 @@ def extract(
     classifier: Classifier,
     sources: Sources,
     options: ExtractionOptions,
-    describe: Describe = summary_of_outputs,
+    describe: _Describe = summary_of_outputs,
     notice: Notice = silent,
     about: Mapping[str, Any] | None = None,
 ) -> dict[Path, ClassifierOutputs]:
@@ -153,14 +162,18 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    copies = [out for out, (_, data) in sources.items() if isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]]
-    folders = sources.keys() - copies  # copies are locked with their originals
+    folders = []
+    for out, (_, data) in sources.items():
+        is_locked_with_originals = isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]
+        if not is_locked_with_originals:
+            folders.append(out)
     with launched_processes(options, options.backend) as fabric, alone_in_folders(folders, fabric):
         complete = _extract_all(classifier, sources, options, fabric, notice, about or {})
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
-            for out in complete:
-                notice(f"{out}: {'already complete, ' if complete[out] else ''}{describe(outputs[out])}")
+            for out, is_complete in complete.items():
+                begin = "already complete, " if is_complete else ""
+                notice(f"{out}: {begin}{describe(outputs[out])}")
         return outputs
 
 
@@ -174,33 +187,47 @@ def _extract_all(
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with failing_together(fabric):
-        classifier = classifier if classifier.num_classes else classifier.with_transform()
+        if not classifier.num_classes:
+            classifier = classifier.with_transform()
         if "noise" in options.evidence and min(classifier.transform.size) < SIDE:
             if fabric.is_global_zero:
                 notice(f"noise is not kept: expected images of at least {SIDE} × {SIDE} pixels to estimate it from")
             options = options.keeping("features", "views", "dropout")
         run = classifier_on_backend(classifier, options, fabric, notice)
-        options_of, keys = {}, {}
+        jobs = []
         for out, (source, data) in sources.items():
-            options_of[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
-            keys[out] = {**extraction_key(run, data, source, options_of[out]), **about}
-    _require_one_extraction(fabric, keys)
+            kept = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
+            key = {**extraction_key(run, data, source, kept), **about}
+            jobs.append(_Job(out, source, data, kept, key))
+    _require_same_extraction(fabric, {job.out: job.key for job in jobs})
     with failing_together(fabric):
-        kind = SKIPPING if options.on_error == "skip" else OUTPUTS
-        complete = {out: kind.is_complete(out, key) for out, key in keys.items()}
-        classes = {out: _agreed_classes_of_source(classifier, source, data) for out, (source, data) in sources.items()}
+        complete = {job.out: job.artifact.is_complete(job.out, job.key) for job in jobs}
+        classes = {job.out: _agreed_classes_of_source(classifier, job.source, job.data) for job in jobs}
         engine = Engine.on(run, options, fabric)
     complete = fabric.broadcast(complete)
-    for out, (source, data) in sources.items():
-        if not complete[out]:
-            _extract_source(
-                replace(engine, options=options_of[out]), source, data, out, keys[out], classes[out], notice
-            )
+    for job in jobs:
+        if not complete[job.out]:
+            _extract_job(replace(engine, options=job.options), job, classes[job.out], notice)
     engine.net.cpu()
     return complete
 
 
-def _agreed_classes_of_source(classifier: Classifier, source: str, data: Dataset) -> Classes:
+@dataclass(frozen=True)
+class _Job:
+    """One data set, with its name, to be extracted to a folder; the key is all that decides the outputs."""
+
+    out: Path
+    source: str
+    data: Dataset
+    options: ExtractionOptions
+    key: dict[str, Any]
+
+    @property
+    def artifact(self) -> Artifact:
+        return SKIPPING if self.options.on_error == "skip" else OUTPUTS
+
+
+def _agreed_classes_of_source(classifier: Classifier, source: str, data: Dataset) -> _Classes:
     """Return the names of classes on which both agree; raise unless there are images, all of them of such classes."""
     if len(data) == 0:
         raise SteepslopeError("expected images, found none", source)
@@ -208,40 +235,44 @@ def _agreed_classes_of_source(classifier: Classifier, source: str, data: Dataset
     return classifier.agreed_classes(data.classes, source)
 
 
-def _require_one_extraction(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
+def _require_same_extraction(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
     """Raise unless all processes have the same classifier, data and options before them."""
     with failing_together(fabric):
         first: dict[Path, dict[str, Any]] = fabric.broadcast(keys)
         for out, key in keys.items():
-            for name in (name for name in key if first[out][name] != key[name]):
-                found = f"{key[name]} and {first[out][name]}"
-                hint = " (--verify where each machine has its own copy)" if name == "fingerprint" else ""
-                raise SteepslopeError(f"expected the same {name} in all processes{hint}, found {found}", out)
+            for name, value in key.items():
+                other = first[out][name]
+                if other != value:
+                    hint = " (--verify where each machine has its own copy)" if name == "fingerprint" else ""
+                    raise SteepslopeError(
+                        f"expected the same {name} in all processes{hint}, found {value} and {other}", out
+                    )
 
 
-def _extract_source(
-    engine: Engine, source: str, data: Dataset, out: Path, key: dict[str, Any], classes: Classes, notice: Notice
-) -> None:
-    fabric, folder = engine.fabric, out / SHARDS
+def _extract_job(engine: Engine, job: _Job, classes: _Classes, notice: Notice) -> None:
+    fabric = engine.fabric
+    folder = job.out / SHARDS
     with failing_together(fabric):
         if fabric.is_global_zero:
-            (SKIPPING if engine.options.on_error == "skip" else OUTPUTS).begin(out, key)
+            job.artifact.begin(job.out, job.key)
             (folder / STOPPED).unlink(missing_ok=True)
     with failing_together(fabric):
-        shards = plan_shards(data, engine.options, folder)
+        shards = plan_shards(job.data, job.options, folder)
         try:
-            write_shards(shards, engine, data, source)
+            write_shards(shards, engine, job.data, job.source)
         except Exception:
             with suppress(OSError):  # a full disk may have no room for this either
                 (folder / STOPPED).touch()
             raise
     with failing_together(fabric):
         if fabric.is_global_zero:
-            views = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
-            skipped = join_shards(shards, data, out, {**views, "extraction": key}, classes)
+            about: dict[str, Any] = {"extraction": job.key}
+            if "views" in job.options.evidence:
+                about = {"views": list(job.options.views), **about}
+            skipped = join_shards(shards, job.data, job.out, about, classes)
             if skipped:
-                notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
-            OUTPUTS.end(out)
+                notice(f"{job.out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
+            OUTPUTS.end(job.out)
 
 
 def data_by_split(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
@@ -261,13 +292,20 @@ def data_by_split(classifier: Classifier, spec: DatasetSpec, classes: Mapping[st
         raise SteepslopeError(f"expected none for {spec}, whose labels are numbers already", "classes")
     if not spec.splits or spec.split:
         return {"": _opened_split(spec, None, names)}
-    images, card = _opened_split(spec, TRAIN, names), classifier.card
+    images = _opened_split(spec, TRAIN, names)
     assert isinstance(images, Divisible)
-    is_same = card is not None and images.fingerprint() == card.fingerprint
-    seed = SPLIT_SEED if card is None else card.split_seed
-    fitted, held_out = holdout_split(len(images), card.holdout if is_same and card else None, seed)
-    others = {split: _opened_split(spec, split, names) for split in spec.splits if split != TRAIN}
-    return {TRAIN: images.subset(fitted), "holdout": images.subset(held_out), **others}
+    holdout = None
+    seed = SPLIT_SEED
+    if classifier.card is not None:
+        seed = classifier.card.split_seed
+        if images.fingerprint() == classifier.card.fingerprint:
+            holdout = classifier.card.holdout
+    fitted, held_out = holdout_split(len(images), holdout, seed)
+    splits = {TRAIN: images.subset(fitted), "holdout": images.subset(held_out)}
+    for split in spec.splits:
+        if split != TRAIN:
+            splits[split] = _opened_split(spec, split, names)
+    return splits
 
 
 def _opened_split(spec: DatasetSpec, split: str | None, names: ClassNames) -> Dataset:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.distributed.distributed_c10d import _set_pg_timeout
@@ -20,14 +20,15 @@ from steepslope.nets.extraction._options import Machines
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-fabrics = optional_library("lightning_fabric", "nets")
+_fabrics = optional_library("lightning_fabric", "nets")
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 JOIN = timedelta(minutes=10)  # for all processes to come
-LONG = timedelta(days=7)  # the first process may join shards for hours while the others wait
+_LONG = timedelta(days=7)  # the first process may join shards for hours while the others wait
 # Said of exceptions of any kind: Fabric, its strategies and plugins have some of their own.
-UNAVAILABLE, CHOICES = "not available here", "devices, num_nodes and precision"
-MASTER = "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"  # where processes of several machines meet, without a launcher
+_UNAVAILABLE = "not available here"
+_CHOICES = "devices, num_nodes and precision"
+_MASTER = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # where processes of several machines meet, without a launcher
 
 
 @contextmanager
@@ -46,27 +47,28 @@ def launched_processes(machines: Machines, backend: str = "auto") -> Iterator[Fa
 
 def single_device(precision: str = "32") -> Fabric:
     """Return this process's device, for images in memory; nothing is launched."""
-    _require_possible_precision(precision)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric: Fabric = fabrics.Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])
+    _prepare_fabric(precision)
+    fabric: Fabric = _fabrics.Fabric(accelerator="auto", devices=1, precision=_PRECISIONS[precision])
     return fabric
 
 
-def _require_possible_precision(precision: str) -> None:
+def _prepare_fabric(precision: str) -> None:
     """Raise for what Fabric would replace, with a warning alone: other numbers would come out."""
     if precision == "fp16" and not torch.accelerator.is_available():
         raise SteepslopeError("expected 32 or bf16 on a CPU, found 'fp16'", "precision")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def _launch_processes(machines: Machines, accelerator: str) -> Fabric:
-    _require_possible_precision(machines.precision)
+    _prepare_fabric(machines.precision)
     devices, nodes = _processes_and_machines(machines)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    precision: Any = PRECISIONS[machines.precision]
-    with explained(UNAVAILABLE, CHOICES, longest=200):
-        strategy = fabrics.strategies.DDPStrategy(timeout=JOIN) if devices * nodes > 1 else "auto"
-        fabric: Fabric = fabrics.Fabric(
-            accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
+    with explained(_UNAVAILABLE, _CHOICES, longest=200):
+        fabric: Fabric = _fabrics.Fabric(
+            accelerator=accelerator,
+            strategy=_fabrics.strategies.DDPStrategy(timeout=JOIN) if devices * nodes > 1 else "auto",
+            devices=devices,
+            num_nodes=nodes,
+            precision=_PRECISIONS[machines.precision],
         )
     _require_master_address(fabric, nodes)
     _join_processes(fabric, devices * nodes)
@@ -75,13 +77,15 @@ def _launch_processes(machines: Machines, accelerator: str) -> Fabric:
 
 def _require_master_address(fabric: Fabric, nodes: int) -> None:
     """Raise if machines would each wait at a place of their own, since nothing tells them of one another."""
-    alone = isinstance(
-        getattr(fabric.strategy, "cluster_environment", None), fabrics.plugins.environments.LightningEnvironment
-    )
-    missing = [name for name in MASTER if name not in os.environ]
+    environment = getattr(fabric.strategy, "cluster_environment", None)
+    alone = isinstance(environment, _fabrics.plugins.environments.LightningEnvironment)
+    missing = [name for name in _MASTER if name not in os.environ]
     if nodes > 1 and alone and missing:
-        expected = f"expected torchrun --nnodes {nodes}, or {', '.join(MASTER)} in the environment of each machine"
-        raise SteepslopeError(f"{expected}, found no {', '.join(missing)}", "num_nodes")
+        raise SteepslopeError(
+            f"expected torchrun --nnodes {nodes}, or {', '.join(_MASTER)} in the environment of each machine, "
+            f"found no {', '.join(missing)}",
+            "num_nodes",
+        )
 
 
 def _join_processes(fabric: Fabric, processes: int) -> None:
@@ -89,25 +93,31 @@ def _join_processes(fabric: Fabric, processes: int) -> None:
     try:
         fabric.launch()
     except torch.distributed.DistError as error:
-        place = ":".join(os.environ.get(name, "?") for name in MASTER[:2])
-        waited = f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain"
-        expected = "expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open"
-        raise SteepslopeError(f"{waited}: {expected} ({reason_of(error, 120)})", "num_nodes") from error
+        place = ":".join(os.environ.get(name, "?") for name in _MASTER[:2])
+        raise SteepslopeError(
+            f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain: "
+            "expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open "
+            f"({reason_of(error, 120)})",
+            "num_nodes",
+        ) from error
     except Exception as error:
-        raise SteepslopeError(f"{UNAVAILABLE} ({reason_of(error, 200)})", CHOICES) from error
+        raise SteepslopeError(f"{_UNAVAILABLE} ({reason_of(error, 200)})", _CHOICES) from error
     if torch.distributed.is_initialized():
-        _set_pg_timeout(LONG)
+        _set_pg_timeout(_LONG)
 
 
 def _processes_and_machines(machines: Machines) -> tuple[int, int]:
     """Return the processes a machine and the machines, as chosen or as torchrun started them."""
     if not torch.distributed.is_torchelastic_launched():
         return machines.devices or 1, machines.num_nodes or 1
-    local, world = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    devices, nodes = machines.devices or local, machines.num_nodes or world // local
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    world = int(os.environ["WORLD_SIZE"])
+    devices = machines.devices or local
+    nodes = machines.num_nodes or world // local
     if devices * nodes != world:
-        expected = f"{world} processes, as torchrun started"
-        raise SteepslopeError(f"expected {expected}, found {devices} × {nodes}", "devices and num_nodes")
+        raise SteepslopeError(
+            f"expected {world} processes, as torchrun started, found {devices} × {nodes}", "devices and num_nodes"
+        )
     return devices, nodes
 
 
@@ -129,8 +139,9 @@ def failing_together(fabric: Fabric) -> Iterator[None]:
 @contextmanager
 def alone_in_folders(folders: Iterable[Path], fabric: Fabric) -> Iterator[None]:
     """Keep other runs out of folders for the length of the block; the first process holds the locks for all."""
-    with ExitStack() as held:
+    with ExitStack() as locks:
         with failing_together(fabric):
-            for folder in folders if fabric.is_global_zero else ():
-                held.enter_context(locked(folder))
+            if fabric.is_global_zero:
+                for folder in folders:
+                    locks.enter_context(locked(folder))
         yield

@@ -10,17 +10,27 @@ from steepslope.errors import SteepslopeError, require_known
 EVIDENCE_ARRAYS = ("features", "views", "dropout", "noise")
 OF_COPIES = ("features", "noise")  # the evidence that is kept of augmented copies too
 VIEW_NAMES = (
-    "flip", "left", "right", "up", "down", "turn_left", "turn_right",
-    "blur", "shrink", "grow", "less_contrast", "more_contrast",
-)  # fmt: skip
+    "flip",
+    "left",
+    "right",
+    "up",
+    "down",
+    "turn_left",
+    "turn_right",
+    "blur",
+    "shrink",
+    "grow",
+    "less_contrast",
+    "more_contrast",
+)
 NONE = "none"
 
-MACHINE_CHECKS: dict[str, Check] = {
+_MACHINE_CHECKS: dict[str, Check] = {
     "devices": optional(whole(1)),
     "num_nodes": optional(whole(1)),
     "precision": choice("32", "bf16", "fp16"),
 }
-EXTRACTION_CHECKS: dict[str, Check] = {
+_EXTRACTION_CHECKS: dict[str, Check] = {
     "features": choice("float32", "float16"),
     "passes": whole(2),
     "augment": optional(whole(0)),
@@ -52,7 +62,7 @@ class Machines:
     precision: Literal["32", "bf16", "fp16"] = "32"
 
     def __post_init__(self) -> None:
-        require_all(self, MACHINE_CHECKS)
+        require_all(self, _MACHINE_CHECKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +117,10 @@ class ExtractionOptions(Machines):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_all(self, EXTRACTION_CHECKS)
+        require_all(self, _EXTRACTION_CHECKS)
         evidence = () if self.evidence == (NONE,) else self.evidence
-        require_names_once("evidence", evidence, EVIDENCE_ARRAYS)
-        require_names_once("views", self.views or (NONE,), VIEW_NAMES)
+        _require_names_once("evidence", evidence, EVIDENCE_ARRAYS)
+        _require_names_once("views", self.views or (NONE,), VIEW_NAMES)
         object.__setattr__(self, "evidence", tuple(name for name in EVIDENCE_ARRAYS if name in evidence))
         if self.backend == "onnx" and ("dropout" in evidence or self.precision != "32"):
             raise SteepslopeError("onnx runs in precision 32 and without dropout passes: expected torch", "backend")
@@ -120,10 +130,10 @@ class ExtractionOptions(Machines):
         return replace(self, evidence=tuple(name for name in self.evidence if name in names))
 
 
-def require_names_once(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+def _require_names_once(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
     """Raise unless each of the names is known and is there once.
 
-    >>> require_names_once("views", ("flip", "flip"), VIEW_NAMES)
+    >>> _require_names_once("views", ("flip", "flip"), VIEW_NAMES)
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: views: expected each name once, found flip 2 times
     """

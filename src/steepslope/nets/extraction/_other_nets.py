@@ -41,7 +41,7 @@ from steepslope.outputs import (
     require_opinion_name,
 )
 
-SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
+_SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,12 @@ class Unlabelled:
         """Return the SHA-256 of the hashes of all runs of neighbouring rows."""
         chosen = self.rows[rows]
         runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
-        digests = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1), verify) for run in runs if len(run)]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        digest = hashlib.sha256()
+        for run in runs:
+            if len(run):
+                whole_run = slice(int(run[0]), int(run[-1]) + 1)
+                digest.update(self.data.fingerprint(whole_run, verify).encode())
+        return digest.hexdigest()
 
 
 def extract_auxiliary(
@@ -117,24 +121,25 @@ def extract_opinion(
     if set(options.evidence) - {"noise", "features"}:
         raise SteepslopeError(f"of an opinion, expected logits alone, found {options.evidence}", "evidence")
     sources = _sources_of_other_net(spec, out, Path(OPINIONS, require_opinion_name(name)), options)
-    net = net if net.num_classes else net.with_transform()
+    if not net.num_classes:
+        net = net.with_transform()
     other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
     first = next(iter(sources)).parents[1]
     with located(f"opinion {name}"):
         places = opinion_class_places(Opinion.of(ClassifierOutputs.load(first)), other, classes)
-    return extract(net, sources, options.keeping(), summary_of_logits, notice, {PLACES: list(places)})
+    return extract(net, sources, options.keeping(), _summary_of_logits, notice, {PLACES: list(places)})
 
 
 def _sources_of_other_net(spec: DatasetSpec, out: Path, subfolder: Path, options: ExtractionOptions) -> Sources:
     """Return the images whose outputs lie in ``out``, and their copies, by where another net's outputs of them go."""
     if options.augment:
         raise SteepslopeError("expected none with another net, which sees the copies of the outputs", "augment")
-    images = {
-        folder: _images_of_output_folder(folder, data) for folder, data in _data_by_output_folder(spec, out).items()
-    }
-    sources: dict[Path, tuple[str, Dataset]] = {
-        folder / subfolder: (str(spec), rows) for folder, rows in images.items()
-    }
+    images = {}
+    for folder, data in _data_by_output_folder(spec, out).items():
+        images[folder] = _images_of_output_folder(folder, data)
+    sources: dict[Path, tuple[str, Dataset]] = {}
+    for folder, rows in images.items():
+        sources[folder / subfolder] = str(spec), rows
     for folder, rows in images.items():
         if (folder / AUGMENTED / MANIFEST).exists():
             copies = _copies_of_output_folder(folder / AUGMENTED, rows)
@@ -147,7 +152,7 @@ def summary_of_features(outputs: ClassifierOutputs) -> str:
     return f"{outputs.require_features().shape[1]:,} auxiliary features of {len(outputs):,} images"
 
 
-def summary_of_logits(outputs: ClassifierOutputs) -> str:
+def _summary_of_logits(outputs: ClassifierOutputs) -> str:
     """Return of how many images, and in how many classes, there is an opinion, in words."""
     return f"an opinion on {len(outputs):,} images, of {outputs.num_classes:,} classes"
 
@@ -157,30 +162,40 @@ def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     if (out / MANIFEST).exists():
         # with the names of its classes, which a table of paths may hold
         return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
-    splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
-    if not splits:
+    folders = [out / name for name in _SPLIT_OF if (out / name / MANIFEST).exists()]
+    if not folders:
         raise SteepslopeError("expected complete outputs, to which another net's are added, found none", out)
-    first = ClassifierOutputs.load(next(iter(splits)))
+    first = ClassifierOutputs.load(folders[0])
     names = ClassNames.by_label(first.classes if spec.is_named else None)
-    opened = {split: spec.load(split, names) for split in dict.fromkeys(splits.values())}
-    return {folder: opened[split] for folder, split in splits.items()}
+    opened: dict[str, Dataset] = {}
+    data = {}
+    for folder in folders:
+        split = _SPLIT_OF[folder.name]
+        if split not in opened:
+            opened[split] = spec.load(split, names)
+        data[folder] = opened[split]
+    return data
 
 
 def _images_of_output_folder(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
-        expected_shifts = extraction_of_folder(folder).get("shifts", [])
+        expected = extraction_of_folder(folder).get("shifts", [])
         shifts = shift_recipes_of(data)
-        if expected_shifts != shifts:
-            expected = f"expected images shifted as those of the outputs ({_shifts_in_words(expected_shifts)})"
-            raise SteepslopeError(f"{expected}, not {_shifts_in_words(shifts)}")
+        if shifts != expected:
+            raise SteepslopeError(
+                f"expected images shifted as those of the outputs ({_shifts_in_words(expected)}), "
+                f"not {_shifts_in_words(shifts)}"
+            )
         return Unlabelled(data, image_rows_by_id(data, ids_of_folder(folder)))
 
 
 def _shifts_in_words(recipes: Sequence[Mapping[str, Any]]) -> str:
     """Return the shifts of recipes in a few words."""
-    shown = ("method", "kind", "severity", "seed", "crop")
-    told = [", ".join(f"{name} {recipe[name]}" for name in shown if name in recipe) for recipe in recipes]
-    return " after ".join(told) or "as they are"
+    shifts = []
+    for recipe in recipes:
+        shown = [name for name in ("method", "kind", "severity", "seed", "crop") if name in recipe]
+        shifts.append(", ".join(f"{name} {recipe[name]}" for name in shown))
+    return " after ".join(shifts) or "as they are"
 
 
 def _copies_of_output_folder(folder: Path, originals: Unlabelled) -> Augmented:

@@ -12,36 +12,38 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import reason_of
 from steepslope.gate import most_probable_classes
 from steepslope.metrics import Bools, Floats
-from steepslope.numerics import nearest_rows
+from steepslope.numerics import Counts, nearest_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report._confidences import Scored
 from steepslope.report._evaluation import Evaluation, Ids, evaluation_row_numbers
 
-SIZE, NEAREST_SIZE = 96, 48  # pixels of the longer side
-LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
-QUALITY = 75
-NOT_FOUND, UNREADABLE, NO_ROOM = "image not found", "image cannot be read", "no room for the image"
+_SIZE = 96  # pixels of the longer side
+_NEAREST_SIZE = 48  # of references
+_LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
+_QUALITY = 75
+NOT_FOUND = "image not found"
+UNREADABLE = "image cannot be read"
+NO_ROOM = "no room for the image"
 OVERALL = 24  # of each kind, for each score, where there is room
 OF_A_CLASS = 4  # of each kind, for the score that the report is about
 CARDS = 400
-TOP = 3
-NEAREST = 3
-ROOM, NEAREST_ROOM = 3 * 2**19, 2**19  # bytes of all images, and of all references' images
-NO_LABEL = "–"
-NOT_WANTED = "they were not wanted"
-LONGEST = 300  # letters of why there are no images
+_TOP = 3
+_NEAREST = 3
+ROOM = 3 * 2**19  # bytes of all images
+NEAREST_ROOM = 2**19  # of all references' images
+_NO_LABEL = "–"
+_LONGEST = 300  # letters of why there are no images
 # Folders may have spaces in their names.
-ABSOLUTE = re.compile(r"""(?<![\w./~])/(?:[^/\n:'"]*[^/\s:'"]/)*[^/\s:'",;)]+""")
-Numbers = NDArray[np.int64]  # of rows
+_ABSOLUTE = re.compile(r"""(?<![\w./~])/(?:[^/\n:'"]*[^/\s:'"]/)*[^/\s:'",;)]+""")
 ReadImage = Callable[[], Any]  # of PIL, in 8 bits of grey or colour
 FindImages = Callable[[Sequence[str]], Sequence[ReadImage | None]]  # by their ids; None of an image that is not found
 OpenImages = Callable[[Path, str | None, ClassifierOutputs, Sequence[str]], FindImages]
@@ -87,44 +89,50 @@ class Gallery:
 def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
     """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
     rows, of_each = gallery_rows(evaluation.predictions, evaluation.rows, leader)
-    cards = gallery_cards(evaluation, rows, sources)
+    cards = _cards(evaluation, rows, sources)
     notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
     missing = sum(card.get("no_image") == NOT_FOUND for card in cards)
     if missing:
         notes.append(f"{missing} of {len(cards)} images were not found by their ids.")
-    references, why = _add_nearest_to_gallery(cards, evaluation.predictions, rows, sources)
+    references, why = _add_nearest(cards, evaluation.predictions, rows, sources)
     if why:
         notes.append(f"Without the nearest training rows: {why}.")
     return Gallery(cards, references, of_each, notes)
 
 
-def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
+def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Counts, int]:
     """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
 
     The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
     left, some of each class follow.
     """
-    order = [leader, *(place for place in range(len(scored)) if place != leader)]
-    kinds = [_gallery_extremes(scored[place].confidence, predictions.is_correct) for place in order]
-    tops = [rows[:OVERALL] for pair in kinds for rows in pair]
+    order = [scored[leader], *scored[:leader], *scored[leader + 1 :]]
+    kinds = [_extremes(score.confidence, predictions.is_correct) for score in order]
+    tops = [rows[:OVERALL] for rows in chain.from_iterable(kinds)]
     ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
     candidates = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
-    labels, predicted = predictions.require_labels() + 1, predictions.predictions  # 0 is none of the classes
+    labels = predictions.require_labels() + 1  # 0 is none of the classes
+    predicted = predictions.predictions
     for codes in (labels, predicted, labels * predictions.num_classes + predicted):
-        candidates += [_gallery_rows_of_each(rows, codes) for rows in kinds[0]]
+        candidates += [_first_of_each(rows, codes) for rows in kinds[0]]
     rows = np.concatenate(candidates)
     chosen = rows[np.sort(np.unique(rows, return_index=True)[1])][:CARDS]
-    there = [np.isin(top, chosen) for top in tops]
-    return chosen, min((int(one.argmin()) for one in there if not one.all()), default=OVERALL)
+    of_each = OVERALL
+    for top in tops:
+        is_there = np.isin(top, chosen)
+        if not is_there.all():
+            of_each = min(of_each, int(is_there.argmin()))
+    return chosen, of_each
 
 
-def _gallery_extremes(confidence: Floats, is_correct: Bools) -> tuple[Numbers, Numbers]:
+def _extremes(confidence: Floats, is_correct: Bools) -> tuple[Counts, Counts]:
     """Return the errors, most trusted first, and the correct predictions, least trusted first."""
     order = np.argsort(confidence, kind="stable")
-    return order[::-1][~is_correct[order[::-1]]], order[is_correct[order]]
+    right = is_correct[order]
+    return order[~right][::-1], order[right]
 
 
-def _gallery_rows_of_each(rows: Numbers, codes: Numbers) -> Numbers:
+def _first_of_each(rows: Counts, codes: Counts) -> Counts:
     """Return the first few rows of each code; the first of all codes come before the second of any."""
     here = codes[rows]
     by_code = np.argsort(here, kind="stable")
@@ -135,36 +143,47 @@ def _gallery_rows_of_each(rows: Numbers, codes: Numbers) -> Numbers:
     return rows[first[np.argsort(place[first], kind="stable")]][:CARDS]
 
 
-def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) -> list[dict[str, Any]]:
+def _cards(evaluation: Evaluation, rows: Counts, sources: Sources) -> list[dict[str, Any]]:
     """Return what is known of some rows, as JSON holds it, a card each.
 
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
     there are logits; ``explained`` by score where its trust logit can be split; ``image``; the ``near`` references.
     """
-    predictions, ids = evaluation.predictions, evaluation.ids(rows)
-    names, labels = predictions.label_names, predictions.require_labels()
-    top, probabilities = most_probable_classes(predictions.subset(rows), TOP)
+    predictions = evaluation.predictions
+    ids = evaluation.ids(rows)
+    names = predictions.label_names
+    labels = predictions.require_labels()
+    top, probabilities = most_probable_classes(predictions.subset(rows), _TOP)
     split = {score.name: score.explain(rows) for score in evaluation.rows if score.explain is not None}
     cards: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
-        card = {"id": ids[place], "right": bool(predictions.is_correct[row])}
-        card["confidence"] = [float(np.nan_to_num(score.confidence[row])) for score in evaluation.rows]
-        likely = zip(top[place], probabilities[place], strict=True)
-        card["top"] = [[names[number], round(float(probability), 4)] for number, probability in likely]
-        card |= {"label": names[labels[row]], "predicted": names[top[place][0]]}
-        card["explained"] = {
-            score: {evidence: round(float(values[place]), 2) for evidence, values in added.items()}
-            for score, added in split.items()
+        likely = zip(top[place], probabilities[place].tolist(), strict=True)
+        explained = {}
+        for score, added in split.items():
+            explained[score] = {evidence: round(float(values[place]), 2) for evidence, values in added.items()}
+        card = {
+            "id": ids[place],
+            "right": bool(predictions.is_correct[row]),
+            "confidence": [float(np.nan_to_num(score.confidence[row])) for score in evaluation.rows],
+            "top": [[names[number], round(probability, 4)] for number, probability in likely],
+            "label": names[labels[row]],
+            "predicted": names[top[place][0]],
+            "explained": explained,
         }
         cards.append(card)
     if sources.images is not None:
-        for card, image in zip(cards, gallery_thumbnails(sources.images(ids), ROOM), strict=False):
-            card |= image
+        _add_images(cards, sources.images, ROOM, _SIZE)
     return cards
 
 
-def _add_nearest_to_gallery(
-    cards: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Numbers, sources: Sources
+def _add_images(cards: Sequence[dict[str, Any]], find: FindImages, room: int, size: int) -> None:
+    images = find([card["id"] for card in cards])
+    for card, image in zip(cards, gallery_thumbnails(images, room, size), strict=False):
+        card |= image
+
+
+def _add_nearest(
+    cards: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Counts, sources: Sources
 ) -> tuple[list[dict[str, Any]], str]:
     """Give each card the places of its ``near`` references in a list of all such; return that, and why it is empty."""
     reference = sources.reference
@@ -175,44 +194,42 @@ def _add_nearest_to_gallery(
         return [], "the predictions come without features"
     if reference.features is None:
         return [], "the reference comes without features"
-    width, expected = features.shape[1], reference.features.shape[1]
+    width = features.shape[1]
+    expected = reference.features.shape[1]
     if width != expected:
         return [], f"the reference has {expected} features a row, the predictions have {width}"
     number: dict[int, int] = {}
-    for card, near in zip(cards, nearest_rows(features[rows], reference.features, NEAREST), strict=True):
+    for card, near in zip(cards, nearest_rows(features[rows], reference.features, _NEAREST), strict=True):
         card["near"] = [number.setdefault(place, len(number)) for place in near[near >= 0].tolist()]
-    return _gallery_references(reference, number, sources.reference_images), ""
+    return _references(reference, number, sources.reference_images), ""
 
 
-def _gallery_references(
-    training: ClassifierOutputs, places: Iterable[int], find: FindImages | None
-) -> list[dict[str, Any]]:
+def _references(training: ClassifierOutputs, places: Iterable[int], find: FindImages | None) -> list[dict[str, Any]]:
     """Return id, label and image of some references, as far as they are known."""
-    ids, labels, names = training.ids, training.labels, training.label_names
-    references = [
-        {
-            "id": str(place) if ids is None else str(ids[place]),
-            "label": NO_LABEL if labels is None else names[labels[place]],
-        }
-        for place in places
-    ]
+    ids = training.ids
+    labels = training.labels
+    names = training.label_names
+    references: list[dict[str, Any]] = []
+    for place in places:
+        reference = {"id": str(place if ids is None else ids[place])}
+        reference["label"] = _NO_LABEL if labels is None else names[labels[place]]
+        references.append(reference)
     if find is not None:
-        images = find([reference["id"] for reference in references])
-        for reference, image in zip(references, gallery_thumbnails(images, NEAREST_ROOM, NEAREST_SIZE), strict=False):
-            reference |= image
+        _add_images(references, find, NEAREST_ROOM, _NEAREST_SIZE)
     return references
 
 
-def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
+def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int = _SIZE) -> Iterator[dict[str, str]]:
     """Yield each ``image`` as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
 
     The room is counted in bytes. The first image that does not fit is the last that is tried.
     """
     for read in images:
-        text = "" if read is None or room <= 0 else gallery_thumbnail(read, size)
         if read is None:
             yield {"no_image": NOT_FOUND}
-        elif text is None:
+            continue
+        text = gallery_thumbnail(read, size) if room > 0 else ""
+        if text is None:
             yield {"no_image": UNREADABLE}
         elif text and len(text) <= room:
             room -= len(text)
@@ -222,26 +239,23 @@ def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int 
             yield {"no_image": NO_ROOM}
 
 
-def gallery_thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
-    """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
+def gallery_thumbnail(read: ReadImage, size: int = _SIZE) -> str | None:
+    """Return the data URI of an image at most ``size`` pixels high and wide: a PNG if it is tiny, else a WebP.
+
+    None if it cannot be read or shown.
+    """
+    buffer = io.BytesIO()
     try:
         picture = read().copy()
         picture.thumbnail((size, size))
-        return gallery_data_uri(picture)
+        if max(picture.size) <= _LOSSLESS:
+            kind = "png"
+            picture.save(buffer, format=kind, optimize=True)
+        else:
+            kind = "webp"
+            picture.save(buffer, format=kind, quality=_QUALITY)
     except Exception:  # of a damaged file, each decoder raises its own; a report needs no images
         return None
-
-
-def gallery_data_uri(picture: Any) -> str:
-    """Return an image of PIL as the text of a data URI: a PNG if it is tiny, else a WebP.
-
-    >>> from PIL import Image
-    >>> gallery_data_uri(Image.new("L", (1, 1)))[:22]
-    'data:image/png;base64,'
-    """
-    kind = "png" if max(picture.size) <= LOSSLESS else "webp"
-    buffer = io.BytesIO()
-    picture.save(buffer, format=kind, **({"optimize": True} if kind == "png" else {"quality": QUALITY}))
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -262,7 +276,7 @@ def report_sources(
     ``reference`` are training outputs that were read from ``reference_path``.
     """
     if open_images is None:
-        return Sources(None, NOT_WANTED, reference)
+        return Sources(None, "they were not wanted", reference)
     find_images, why = _image_source(open_images, predictions, path, ids, data)
     of_training = None
     if reference is not None and reference_path is not None and find_images is not None:
@@ -281,7 +295,7 @@ def _image_source(
     except Exception as error:  # a report needs no images: it tells what the data set's own library raised
         if data is not None:
             raise
-        return None, without_source_folders(reason_of(error))[:LONGEST]
+        return None, _without_folders(reason_of(error))[:_LONGEST]
 
     def found(ids: Sequence[str]) -> Sequence[ReadImage | None]:
         try:
@@ -292,10 +306,10 @@ def _image_source(
     return found, ""
 
 
-def without_source_folders(text: str) -> str:
+def _without_folders(text: str) -> str:
     """Return a text in which absolute paths have lost all but their last two names: pages are shown to others.
 
-    >>> without_source_folders("[Errno 2] No such file: '/home/me/my photos/june/a.png', of idx:/home/me/x, y")
+    >>> _without_folders("[Errno 2] No such file: '/home/me/my photos/june/a.png', of idx:/home/me/x, y")
     "[Errno 2] No such file: 'june/a.png', of idx:me/x, y"
     """
-    return ABSOLUTE.sub(lambda found: "/".join(found[0].split("/")[-2:]).lstrip("/"), text)
+    return _ABSOLUTE.sub(lambda found: "/".join(found[0].split("/")[-2:]).lstrip("/"), text)

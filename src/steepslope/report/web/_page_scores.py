@@ -10,27 +10,30 @@ Whether estimates of P(correct) are right is counted too: predictions of like pr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.metrics import Bools, Floats, Ranking, rank_rows
-from steepslope.numerics import binomial_interval, clopper_pearson
+from steepslope.numerics import Counts, binomial_interval, clopper_pearson
 from steepslope.promise import ProbabilityMap, as_percent
 from steepslope.report._confidences import Scored
 from steepslope.report._evaluation import Evaluation
 
-BY_COVERAGE, BY_ERRORS = 400, 200
-COVERAGES, RISKS, TPR = (0.8, 0.9, 0.95), (0.01, 0.02, 0.05), 0.95  # to which a reader can go
-LEVEL = 0.95
+_BY_COVERAGE = 400  # points that are evenly spaced by coverage
+_BY_ERRORS = 200  # and by errors
+# Points that a reader can go to.
+_COVERAGES = (0.8, 0.9, 0.95)
+_RISKS = (0.01, 0.02, 0.05)
+_TPR = 0.95
+_LEVEL = 0.95
 UNITS = {"logit": "log-odds", "probability": "probability", "rank": "its own scale"}
-GROUPS = 10
-LEARNT_ON = 100_000  # rows at most: two numbers are learnt
+_GROUPS = 10
+_LEARNT_ON = 100_000  # rows at most: two numbers are learnt
 ESTIMATES = ("the confidence, taken as a probability", "a map learnt on the other half", "the gate's map")
-AS_IT_IS, LEARNT, OF_GATE = ESTIMATES
+AS_IT_IS, LEARNT, _OF_GATE = ESTIMATES
 Stop = tuple[str, float]  # what a threshold stands for, and the threshold
 
 
@@ -43,25 +46,28 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[str, Any]:
-    promised = certified_page_stops(scored)
-    own_stop = [] if scored.only_ranks else [("the score's own threshold", scored.cut())]
-    points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own_stop)])
-    stops = [(label, points.at(threshold)) for label, threshold in (*promised, *own_stop, *targets)]
-    low, high = clopper_pearson(points.wrong, points.correct + points.wrong, (1 - LEVEL) / 2)
-    limits = {"low": _page_numbers(low), "high": _page_numbers(high)}
+    certified = certified_page_stops(scored)
+    fixed = [*certified]
+    if not scored.only_ranks:
+        fixed.append(("the score's own threshold", scored.cut()))
+    points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in fixed])
+    stops = [{"label": label, "place": points.at(threshold)} for label, threshold in (*fixed, *targets)]
+    shown: dict[str, Any] = {
+        "threshold": np.nan_to_num(points.threshold).tolist(),
+        "correct": points.correct.tolist(),
+        "wrong": points.wrong.tolist(),
+    }
+    if independent:  # of dependent rows they are too narrow
+        low, high = clopper_pearson(points.wrong, points.correct + points.wrong, (1 - _LEVEL) / 2)
+        shown |= {"low": _page_numbers(low), "high": _page_numbers(high)}
     return {
         "name": scored.name,
         "unit": UNITS[scored.scale],
-        "points": {
-            "threshold": np.nan_to_num(points.threshold).tolist(), "correct": points.correct.tolist(),
-            "wrong": points.wrong.tolist(),
-            **(limits if independent else {}),  # of dependent rows they are too narrow
-            **_page_probability(scored, is_correct, points.threshold),
-        },
-        "stops": [{"label": label, "place": place} for label, place in stops],
-        "start": stops[0][1],
-        "certified": len(promised),  # of the first stops
-    }  # fmt: skip
+        "points": shown | _page_probability(scored, is_correct, points.threshold),
+        "stops": stops,
+        "start": stops[0]["place"],
+        "certified": len(certified),  # of the first stops
+    }
 
 
 def certified_page_stops(scored: Scored) -> list[Stop]:
@@ -72,9 +78,12 @@ def certified_page_stops(scored: Scored) -> list[Stop]:
     """
     stops = []
     for gate in scored.gates:
-        for promise in () if gate.has_groups else gate.certificates:
+        if gate.has_groups:
+            continue
+        for promise in gate.certificates:
             if promise.is_given and promise.threshold < np.inf:
-                risk = as_percent(promise.risk_bound if promise.max_risk is None else promise.max_risk, 2, math.ceil)
+                bound = promise.risk_bound if promise.max_risk is None else promise.max_risk
+                risk = as_percent(bound, 2, math.ceil)
                 label = f"certified: risk ≤ {risk} (δ {as_percent(promise.delta, 2, math.ceil)})"
                 stops.append((label, float(np.nextafter(promise.threshold, -np.inf))))
     return stops
@@ -82,19 +91,22 @@ def certified_page_stops(scored: Scored) -> list[Stop]:
 
 def page_promises(evaluation: Evaluation) -> list[str]:
     """Return what all gates promise, or why they promise nothing, a line each."""
-    gates = [(one.name, gate) for one in evaluation.rows for gate in one.gates]
-    return [f"{name}: {one.sentences()}" for name, gate in gates for one in gate.certificates]
+    lines = []
+    for row in evaluation.rows:
+        for gate in row.gates:
+            lines += [f"{row.name}: {certificate.sentences()}" for certificate in gate.certificates]
+    return lines
 
 
 def _page_probability(scored: Scored, is_correct: Bools, thresholds: Floats) -> dict[str, Any]:
     """Return P(correct) at each threshold, and where the map comes from; nothing where none can be learnt."""
-    probability: Callable[[Floats], Floats] | None = page_probability_map(
-        scored, is_correct, np.ones(len(is_correct), dtype=np.bool_)
-    )
-    source = "by a map learnt on these rows"
+    finite = np.nan_to_num(thresholds)
     if scored.gates:
-        probability, source = scored.gates[0].p_correct, "by the gate's map"
-    return {} if probability is None else {"p": _page_numbers(probability(np.nan_to_num(thresholds))), "p_by": source}
+        return {"p": _page_numbers(scored.gates[0].p_correct(finite)), "p_by": "by the gate's map"}
+    learnt = _probability_map(scored, is_correct, np.ones(len(is_correct), dtype=np.bool_))
+    if learnt is None:
+        return {}
+    return {"p": _page_numbers(learnt(finite)), "p_by": "by a map learnt on these rows"}
 
 
 def _page_numbers(values: Iterable[float]) -> list[float]:
@@ -111,8 +123,8 @@ class PagePoints:
     """
 
     threshold: Floats
-    correct: NDArray[np.int64]
-    wrong: NDArray[np.int64]
+    correct: Counts
+    wrong: Counts
 
     def at(self, threshold: float) -> int:
         """Return the place of the lowest threshold that is not below this one."""
@@ -127,9 +139,10 @@ def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = (
     ([0.9, 0.7, 0.5, 0.3, 0.1], [0, 1, 1, 2, 2], [0, 0, 0, 0, 1])
     """
     ranking = rank_rows(confidence, is_correct).ranking()
-    between, targets = _page_thresholds(ranking.threshold), dict(_page_targets(ranking))
-    by_coverage = np.searchsorted(ranking.accepted, np.linspace(0, ranking.n, BY_COVERAGE)) + 1
-    by_errors = np.searchsorted(ranking.wrong_above, np.linspace(0, ranking.n_wrong, BY_ERRORS)) + 1
+    between = _page_thresholds(ranking.threshold)
+    targets = dict(_page_targets(ranking))
+    by_coverage = np.searchsorted(ranking.accepted, np.linspace(0, ranking.n, _BY_COVERAGE)) + 1
+    by_errors = np.searchsorted(ranking.wrong_above, np.linspace(0, ranking.n_wrong, _BY_ERRORS)) + 1
     places = np.concatenate([[0, len(between) - 1], by_coverage, by_errors, [*targets.values()]]).astype(np.intp)
     chosen = between[places.clip(0, len(between) - 1)]
     thresholds = np.unique(np.concatenate([chosen, np.fromiter(also, dtype=np.float64)]))[::-1]
@@ -142,10 +155,10 @@ def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = (
 def _page_targets(ranking: Ranking) -> Iterator[tuple[str, int]]:
     """Yield what readers look for, and its place: a TPR, some coverages, the most that is accepted at some risks."""
     if ranking.n_correct:
-        yield f"TPR {100 * TPR:g} %", int(np.argmax(ranking.correct_above / ranking.n_correct >= TPR)) + 1
-    for coverage in COVERAGES:
+        yield f"TPR {100 * _TPR:g} %", int(np.argmax(ranking.correct_above / ranking.n_correct >= _TPR)) + 1
+    for coverage in _COVERAGES:
         yield f"coverage {100 * coverage:g} %", int(np.argmax(ranking.accepted / ranking.n >= coverage)) + 1
-    for risk in RISKS:
+    for risk in _RISKS:
         good = np.flatnonzero(ranking.risk_above <= risk)
         if len(good):
             yield f"risk ≤ {100 * risk:g} % on these rows", int(good[-1]) + 1
@@ -153,12 +166,14 @@ def _page_targets(ranking: Ranking) -> Iterator[tuple[str, int]]:
 
 def _page_thresholds(confidences: Floats) -> Floats:
     """Return thresholds above, between and below confidences that fall, (g + 1,)."""
-    upper, lower = confidences[:-1], confidences[1:]
+    upper = confidences[:-1]
+    lower = confidences[1:]
     with np.errstate(invalid="ignore", over="ignore"):
         middle = lower + (upper - lower) / 2
     middle = np.where((middle > lower) & (middle < upper), middle, np.nextafter(upper, -np.inf))
-    ends = np.nextafter(confidences[:1], np.inf), np.nextafter(confidences[-1:], -np.inf)
-    return np.concatenate([ends[0], middle, ends[1]])
+    first = np.nextafter(confidences[:1], np.inf)
+    last = np.nextafter(confidences[-1:], -np.inf)
+    return np.concatenate([first, middle, last])
 
 
 def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
@@ -171,23 +186,23 @@ def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> di
     estimates: dict[str, Floats] = {}
     if not scored.only_ranks and scored.natural_cut is None:
         estimates[AS_IT_IS] = scored.unit_confidence
-    halves = np.random.default_rng(seed).permutation(len(is_correct)) % 2 == 0
-    maps = [(half, page_probability_map(scored, is_correct, ~half)) for half in (halves, ~halves)]
-    learnt = np.full(len(is_correct), np.nan)
-    for half, fitted in maps:
-        if fitted is not None:
-            learnt[half] = fitted(scored.confidence[half])
-    if all(fitted is not None for _, fitted in maps):
+    half = np.random.default_rng(seed).permutation(len(is_correct)) % 2 == 0
+    of_half = _probability_map(scored, is_correct, half)
+    of_other = _probability_map(scored, is_correct, ~half)
+    if of_half is not None and of_other is not None:
+        learnt = np.empty(len(is_correct))
+        learnt[half] = of_other(scored.confidence[half])
+        learnt[~half] = of_half(scored.confidence[~half])
         estimates[LEARNT] = learnt
     if scored.gates:
-        estimates[OF_GATE] = scored.gates[0].p_correct(scored.confidence)
+        estimates[_OF_GATE] = scored.gates[0].p_correct(scored.confidence)
     return estimates
 
 
-def page_probability_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap | None:
+def _probability_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap | None:
     """Return the map from confidence to P(correct) of some rows; None where they lack a side."""
     chosen = np.flatnonzero(rows)
-    chosen = chosen[:: -(-len(chosen) // LEARNT_ON) or 1]
+    chosen = chosen[:: -(-len(chosen) // _LEARNT_ON) or 1]
     right = is_correct[chosen]
     if right.all() or not right.any():
         return None
@@ -203,9 +218,11 @@ def page_reliability(probability: Floats, is_correct: Bools, independent: bool =
     0.0
     """
     groups: list[Mapping[str, float]] = []
-    for rows in np.array_split(np.argsort(probability, kind="stable"), min(GROUPS, len(probability))):
+    for rows in np.array_split(np.argsort(probability, kind="stable"), min(_GROUPS, len(probability))):
         observed = float(is_correct[rows].mean())
-        low, high = binomial_interval(int(is_correct[rows].sum()), len(rows)) if independent else (observed, observed)
+        low = high = observed
+        if independent:
+            low, high = binomial_interval(int(is_correct[rows].sum()), len(rows))
         numbers = _page_numbers([float(probability[rows].mean()), observed, low, high])
         groups.append(dict(zip(("predicted", "observed", "low", "high"), numbers, strict=True)))
     return groups

@@ -19,6 +19,7 @@ from tests.outputs.logs import (
     decisions,
     helm,
     inspect_archive,
+    listed_decisions,
     lm_eval,
     truths,
     uqlm,
@@ -139,6 +140,17 @@ def test_choices_become_predictions_of_each_question(tmp_path: Path, monkeypatch
     outputs = ClassifierOutputs.load("answers.csv")
     assert {"tone: good", "tone: bad", "paid: true"} <= set(outputs.class_names)
     assert outputs.is_correct.sum() == 3 * sum(row.is_right for row in rows)
+
+
+def test_refusals_are_no_choices_to_learn_from(tmp_path: Path) -> None:
+    rows = [*asked(10)]
+    answers = read_answers("decisions", [listed_decisions(truths(tmp_path, rows), rows)])
+    told = graded_answers(with_truths(answers, tmp_path / "documents.csv"))
+    write_answers(tmp_path / "answers.csv", told, are_choices=True)
+    outputs = ClassifierOutputs.load(tmp_path / "answers.csv")
+    assert len(told) == 30
+    assert len(outputs) == 20
+    assert {name.partition(":")[0] for name in outputs.class_names} == {"tone", "paid"}
 
 
 def test_answers_without_truth_are_left_out(

@@ -9,6 +9,7 @@ class, as far as that is above 1/K; any other number has its place in the same o
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
@@ -31,23 +32,23 @@ from steepslope.outputs._labels import (
 )
 
 Floats = NDArray[np.float64]
-STRAIGHT = 10.0  # log-odds that are kept; beyond, they are bent, since services round 0.99998 to 1
-LOWEST, HIGHEST = -745.0, 38.0  # what stands for the log-odds of 0 and of 1: beyond all others of float64
-NEAR = 0.05  # strengths below it are squeezed, so that all are above 0
-APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
-RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
-MISSING = 1e-5  # the strength of an answer without a confidence: below all others
-MISSED = 1.5 * MISSING  # above MISSING in every float type
+_STRAIGHT = 10.0  # log-odds that are kept; beyond, they are bent, since services round 0.99998 to 1
+_LOWEST, _HIGHEST = -745.0, 38.0  # what stands for the log-odds of 0 and of 1: beyond all others of float64
+_NEAR = 0.05  # strengths below it are squeezed, so that all are above 0
+_APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
+_RISE, _WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
+_MISSING = 1e-5  # the strength of an answer without a confidence: below all others
+MISSED = 1.5 * _MISSING  # above _MISSING in every float type
 UNSAID = -(2.0**-17)  # the made logit of each class that is not the answer; exact in float16, and no net gives it
-LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
-HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
-ROUNDED = 0.01  # of an order in float16
+_LOWEST_ORDER = -_STRAIGHT - np.log1p(-_LOWEST - _STRAIGHT)  # of the confidence 0, and of 1
+_HIGHEST_ORDER = _STRAIGHT + np.log1p(_HIGHEST - _STRAIGHT)
+_ROUNDED = 0.01  # of an order in float16
 PROBABILITIES = "confidences in [0, 1]"
 NO_CONFIDENCES = "no confidences"
 SCALES = {
     NO_CONFIDENCES: (np.inf, -np.inf),
-    PROBABILITIES: (LOWEST_ORDER, HIGHEST_ORDER),
-    "confidences of at most 0": (-np.inf, LOWEST_ORDER),
+    PROBABILITIES: (_LOWEST_ORDER, _HIGHEST_ORDER),
+    "confidences of at most 0": (-np.inf, _LOWEST_ORDER),
 }  # the least and the highest order on each; numbers above 1 are on none
 MOST_CLASSES = 10_000  # that are known by numbers alone
 LOGITS, PREDICTED, CONFIDENCE = "logits", "predicted", "confidence"
@@ -71,11 +72,14 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     (array([1, 0, 2]), array([0.9  , 0.334, 0.333]))
     """
     count = len(predicted)
-    values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
+    values = np.full(count, np.nan)
+    if confidence is not None:
+        values = checked_answer_confidences(confidence, count)
     rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
+    strength = np.where(np.isnan(values), _MISSING, rising)
     answered = np.flatnonzero(predicted != UNKNOWN)
     logits = np.full((count, num_classes), UNSAID)
-    logits[answered, predicted[answered]] += np.where(np.isnan(values), MISSING, rising)[answered]
+    logits[answered, predicted[answered]] += strength[answered]
     return logits
 
 
@@ -84,54 +88,69 @@ def checked_answer_confidences(confidence: Any, count: int, place: str = CONFIDE
     with explained("expected an array of numbers", place, (TypeError, ValueError, RuntimeError)):
         array = as_array(confidence, 1)
     if array.dtype.kind in "OUS":  # text may be a number, or stand for none
-        numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, array.flat)]
-        known = [value if number is None else number for number, value in zip(numbers, array.flat, strict=True)]
-        array = np.array(known, np.object_ if None in numbers else np.float64).reshape(array.shape)
+        cells = list(map(_number_in_cell, array.flat))
+        array = np.array(cells, np.object_).reshape(array.shape)
     values = as_float_array(place, array)
     if values.ndim == 2:
-        remedy = "probabilities of all classes go to ClassifierOutputs.from_probabilities"
-        raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", place)
+        raise SteepslopeError(
+            f"expected one number a row, found shape {values.shape}: "
+            "probabilities of all classes go to ClassifierOutputs.from_probabilities",
+            place,
+        )
     if values.shape != (count,):
         raise SteepslopeError(f"expected {count} numbers, one an answer, found shape {values.shape}", place)
     values = values.astype(np.float64)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        found = f"found {values[infinite[0]]} in row {infinite[0]}"
-        raise SteepslopeError(f"expected finite numbers, or none (NaN), {found}: clip such values", place)
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise SteepslopeError(
+            f"expected finite numbers, or none (NaN), found {values[row]} in row {row}: clip such values", place
+        )
     return values
+
+
+def _number_in_cell(value: Any) -> Any:
+    """Return the number that a value is as text, NaN where an answer is missing, else the value itself."""
+    text = str(value)
+    if is_no_answer(text):
+        return np.nan
+    number = number_in_text(text)
+    return value if number is None else number
 
 
 def _order_of_confidences(values: Floats) -> Floats:
     """Return what rises strictly with a confidence of any scale, (n,): its log-odds in [0, 1], bent at both ends."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        inside = _bent(np.clip(np.log(values) - np.log1p(-values), LOWEST, HIGHEST))
-        below = LOWEST_ORDER - APART + _bent(-np.log(-values))
-        above = HIGHEST_ORDER + RISE * np.log1p((values - 1) / WIDTH)
-    return np.where(values < 0, below, np.where(values > 1, above, inside))
+        inside = _bent(np.clip(np.log(values) - np.log1p(-values), _LOWEST, _HIGHEST))
+        below = _LOWEST_ORDER - _APART + _bent(-np.log(-values))
+        above = _HIGHEST_ORDER + _RISE * np.log1p((values - 1) / _WIDTH)
+    order = np.where(values > 1, above, inside)
+    return np.where(values < 0, below, order)
 
 
 def _bent(log_odds: Floats) -> Floats:
-    beyond = np.maximum(np.abs(log_odds) - STRAIGHT, 0)
-    bent: Floats = np.clip(log_odds, -STRAIGHT, STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
+    beyond = np.maximum(np.abs(log_odds) - _STRAIGHT, 0)
+    bent: Floats = np.clip(log_odds, -_STRAIGHT, _STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
     return bent
 
 
 def strength_of_order(order: Array) -> Array:
-    """Return numbers (n,) from ``NEAR`` on as they are, and those below in (0, NEAR), smoothly and in that order."""
+    """Return numbers (n,) from ``NEAR`` on as they are, and those below in (0, _NEAR), smoothly and in that order."""
     xp = namespace_of(order)
-    return xp.where(order >= NEAR, order, NEAR**2 / (2 * NEAR - xp.minimum(order, xp.full_like(order, NEAR))))
+    below = xp.minimum(order, xp.full_like(order, _NEAR))
+    return xp.where(order >= _NEAR, order, _NEAR**2 / (2 * _NEAR - below))
 
 
 @quiet
-def order_of_strength(strength: Array) -> Array:
+def _order_of_strength(strength: Array) -> Array:
     """Return what strengths (n,) were before :func:`strength_of_order`."""
-    return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
+    return namespace_of(strength).where(strength >= _NEAR, strength, 2 * _NEAR - _NEAR**2 / strength)
 
 
 def orders_of_answers(logits: Array) -> tuple[Array, Array]:
     """Return the order of each confidence in made logits (n, K), float64 (n,), and whether a row has one."""
     strength = namespace_of(logits).max(float64(logits), axis=1) - UNSAID
-    return order_of_strength(strength) - np.log(logits.shape[1] - 1), strength > MISSED
+    return _order_of_strength(strength) - np.log(logits.shape[1] - 1), strength > MISSED
 
 
 def are_off_scale(logits: Array, scale: str) -> Array:
@@ -148,7 +167,7 @@ def are_off_scale(logits: Array, scale: str) -> Array:
 
 def _are_beyond(order: Array, scale: str) -> Array:
     least, most = SCALES[scale]
-    return (order < least - ROUNDED) | (order > most + ROUNDED)
+    return (order < least - _ROUNDED) | (order > most + _ROUNDED)
 
 
 def scale_of_answers(logits: NDArray[Any]) -> str | None:
@@ -159,19 +178,29 @@ def scale_of_answers(logits: NDArray[Any]) -> str | None:
 
 def scale_of_orders(order: Floats) -> str | None:
     """Return the first of ``SCALES`` that all these orders of confidences are on; None if they are on none."""
-    return next((scale for scale in SCALES if not _are_beyond(order, scale).any()), None)
+    for scale in SCALES:
+        if not _are_beyond(order, scale).any():
+            return scale
+    return None
 
 
 def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str | None], known: str) -> None:
     """Raise unless some arrays hold answers, with confidences on the scale that all of the ``known`` rows were on."""
     for name, scale in scales.items():
-        if not (made := are_made(arrays[name])).all():
-            expected = f"expected a class and a confidence a row (from_answers), as in the {known}"
-            raise SteepslopeError(f"{expected}, found logits in row {int(made.argmin())}", name)
-        if scale is not None and (off := are_off_scale(arrays[name], scale)).any():
+        made = are_made(arrays[name])
+        if not made.all():
+            raise SteepslopeError(
+                f"expected a class and a confidence a row (from_answers), as in the {known}, "
+                f"found logits in row {int(made.argmin())}",
+                name,
+            )
+        if scale is None:
+            continue
+        is_off = are_off_scale(arrays[name], scale)
+        if is_off.any():
+            found = f"found others in row {int(is_off.argmax())}"
             place = CONFIDENCE if name == LOGITS else name
-            row = int(off.argmax())
-            raise SteepslopeError(f"expected {scale}, as in the {known}, found others in row {row}", place)
+            raise SteepslopeError(f"expected {scale}, as in the {known}, {found}", place)
 
 
 def are_answers(logits: NDArray[Any]) -> bool:
@@ -180,8 +209,9 @@ def are_answers(logits: NDArray[Any]) -> bool:
     >>> are_answers(np.array([[UNSAID, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, 2.5]]))
     (True, False)
     """
-    has_rows = not np.isnan(logits[:, 0]).all()
-    return has_rows and all(bool(are_made(np.asarray(logits[rows])).all()) for rows in blocks(len(logits)))
+    if np.isnan(logits[:, 0]).all():
+        return False
+    return all(are_made(np.asarray(logits[rows])).all() for rows in blocks(len(logits)))
 
 
 def are_made(logits: Any) -> Any:
@@ -200,23 +230,28 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
 
     A row whose class has no place (−1) is ``UNSAID``: its answer is none of these classes. A row of NaN stays so.
     """
-    rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
+    rows = np.arange(len(logits))
+    predicted = logits.argmax(axis=1)
     strength = np.asarray(logits[rows, predicted], dtype=np.float64) - UNSAID
     gained = np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
-    rising = strength_of_order(order_of_strength(strength) + gained)
+    rising = strength_of_order(_order_of_strength(strength) + gained)
+    strength_here = np.where(strength > MISSED, rising, _MISSING)
+    made = np.full((len(logits), num_classes), UNSAID)
+    made[np.isnan(logits[:, 0])] = np.nan
     place = np.asarray(places)[predicted]
-    made = np.where(np.isnan(logits[:, :1]), np.nan, np.full(num_classes, UNSAID))
-    there = (place >= 0) & (strength > 0)
-    made[rows[there], place[there]] += np.where(strength > MISSED, rising, MISSING)[there]
+    is_there = (place >= 0) & (strength > 0)
+    made[rows[is_there], place[is_there]] += strength_here[is_there]
     return made
 
 
-def places_of_answers(predicted: Texts, names: Sequence[str]) -> dict[str, int]:
+def _places_of_answers(predicted: Texts, names: Sequence[str]) -> dict[str, int]:
     """Return the number of each distinct answer among the names of the classes, as far as it is one of these."""
     meaning = predicted.known({name: number for number, name in enumerate(names)})
-    if not any(map(str.isdecimal, names)):
-        whole = whole_numbers_among(predicted.distinct)
-        meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
+    if any(map(str.isdecimal, names)):
+        return meaning
+    for text, number in whole_numbers_among(predicted.distinct).items():
+        if 0 <= number < len(names):
+            meaning[text] = number
     return meaning
 
 
@@ -227,7 +262,7 @@ def coded_answers(
 
     Among new rows, which have no labels, such a row is −1, with a warning: it has no answer, and goes to review.
     """
-    meaning = places_of_answers(predicted, names)
+    meaning = _places_of_answers(predicted, names)
     if is_new:
         warn_of_unknown_labels(place, predicted, meaning, names, "no answer, for review")
         meaning = dict.fromkeys(predicted.distinct, UNKNOWN) | meaning
@@ -240,22 +275,27 @@ def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) 
 
     A row without an answer is NaN, and one whose answer is none of the classes is ``UNSAID``.
     """
-    places = places_of_answers(predicted, names)
+    places = _places_of_answers(predicted, names)
     codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
     logits = answer_logits(codes, confidence, len(names))
-    nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
-    unanswered = [predicted.distinct.index(text) for text in nothing if text not in places]
+    unanswered = []
+    for code, text in enumerate(predicted.distinct):
+        if text not in places and _says_nothing(text):
+            unanswered.append(code)
     logits[np.isin(predicted.codes, unanswered)] = np.nan
     return logits
 
 
 def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
     """Return the places in ``GRADES`` of whether answers are right, (n,); raise at a place where one does not say."""
-    known = {text: TRUTH_OF_TEXT[text.lower()] for text in grades.distinct if text.lower() in TRUTH_OF_TEXT}
+    known = {}
+    for text in grades.distinct:
+        if text.lower() in TRUTH_OF_TEXT:
+            known[text] = TRUTH_OF_TEXT[text.lower()]
     return grades.numbers(known, "true or false, 1 or 0, yes or no", place)
 
 
-def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
+def names_of_answers(predicted: Texts, labels: Texts | None = None) -> list[str]:
     """Return the distinct names of predictions and labels, in order: whole numbers are places among 0…K−1.
 
     Raises
@@ -263,33 +303,48 @@ def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
     SteepslopeError
         If a number is no place, or there are fewer than two classes.
     """
-    texts = [*predicted.distinct, *([] if labels is None else labels.distinct)]
-    distinct = {text for text in texts if not (is_no_answer(text) or means_unknown_label(text))}
+    texts = set(predicted.distinct)
+    if labels is not None:
+        texts.update(labels.distinct)
+    distinct = sorted(filterfalse(_says_nothing, texts))
     whole = whole_numbers_among(distinct)
     if len(whole) == len(distinct):
-        least, most = min(whole.values(), default=0), max(whole.values(), default=0)
+        least = min(whole.values(), default=0)
+        most = max(whole.values(), default=0)
         if least < 0 or most >= MOST_CLASSES:
-            expected = "expected whole numbers from 0, or the names of the classes (classes=, --classes)"
-            raise SteepslopeError(f"{expected}, found {least if least < 0 else most}", PREDICTED)
-        return [str(number) for number in range(max(2, most + 1))]
-    by_case = {name.lower(): name for name in sorted(distinct)}
-    for name in sorted(distinct - {*by_case.values()})[:1]:
-        told = f"{name!r} and {by_case[name.lower()]!r} are taken for two classes: write a class in one way"
-        warnings.warn(told, UserWarning, stacklevel=4)
+            raise SteepslopeError(
+                "expected whole numbers from 0, or the names of the classes (classes=, --classes), "
+                f"found {least if least < 0 else most}",
+                PREDICTED,
+            )
+        return list(map(str, range(max(2, most + 1))))
+    by_case = {name.lower(): name for name in distinct}
+    for name in distinct:
+        other = by_case[name.lower()]
+        if other != name:
+            message = f"{name!r} and {other!r} are taken for two classes: write a class in one way"
+            warnings.warn(message, UserWarning, stacklevel=4)
+            break
     if len(distinct) < 2:
-        found = f"found {listed_names(sorted(distinct))} alone: name them all (classes=, --classes)"
-        raise SteepslopeError(f"expected at least two classes, {found}", PREDICTED)
-    return sorted(distinct)
+        raise SteepslopeError(
+            f"expected at least two classes, found {listed_names(distinct)} alone: name them all (classes=, --classes)",
+            PREDICTED,
+        )
+    return distinct
 
 
 def are_numbers_from_zero(names: Sequence[str]) -> bool:
     """Return whether the names of classes are but their places."""
-    return list(names) == [str(place) for place in range(len(names))]
+    return list(names) == list(map(str, range(len(names))))
 
 
 def is_no_answer(text: str) -> bool:
     """Return whether a text is what stands where an answer is missing."""
     return text.strip().lower() in NOTHING_THERE
+
+
+def _says_nothing(text: str) -> bool:
+    return is_no_answer(text) or means_unknown_label(text)
 
 
 def answer_texts(values: Any, place: str = PREDICTED) -> Texts:
@@ -307,19 +362,28 @@ def maker_of_answers(answered_by: Texts | str | None) -> str | None:
     'answers of gpt-4o-2024-08-06'
     """
     if isinstance(answered_by, Texts):
-        names = sorted(name for name in answered_by.distinct if not is_no_answer(name))
+        names = sorted(filterfalse(is_no_answer, answered_by.distinct))
         if len(names) > 1:
-            expected = "expected the answers of one model and version (set it with --answered-by)"
-            raise SteepslopeError(f"{expected}, found {listed_names(names)}", ANSWERED_BY)
-        answered_by = names[0] if names else None
-    return None if answered_by is None else f"{ANSWERS_OF}{answered_by}"
+            raise SteepslopeError(
+                "expected the answers of one model and version (set it with --answered-by), "
+                f"found {listed_names(names)}",
+                ANSWERED_BY,
+            )
+        answered_by = next(iter(names), None)
+    if answered_by is None:
+        return None
+    return f"{ANSWERS_OF}{answered_by}"
 
 
 def model_of_maker(maker: str | None) -> str | None:
     """Return the name of the model that gave answers; None for a net, or if it is unknown."""
-    return maker.removeprefix(ANSWERS_OF) if maker is not None and maker.startswith(ANSWERS_OF) else None
+    if maker is None or not maker.startswith(ANSWERS_OF):
+        return None
+    return maker.removeprefix(ANSWERS_OF)
 
 
 def maker_in_words(maker: str) -> str:
     """Return who made outputs in words: a model by its name, a net by the first characters of its digest."""
-    return maker if maker.startswith(ANSWERS_OF) else f"outputs of the net with digest {maker[:12]}"
+    if maker.startswith(ANSWERS_OF):
+        return maker
+    return f"outputs of the net with digest {maker[:12]}"

@@ -8,6 +8,7 @@ images, may lie in a subfolder of their own.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from steepslope.outputs._opinions import PLACES, aligned_opinion, opinion_rows_b
 
 MANIFEST = "manifest.json"
 VERSION = 1
-IDS = "ids.json"
+_IDS = "ids.json"
 AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the same images
 OPINIONS = "opinions"  # the subfolder with a folder NAME of another classifier's outputs for each opinion
 AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
@@ -32,13 +33,14 @@ def write_outputs_folder(
     folder: Path, arrays: Arrays, classes: Sequence[str] | None = None, answered_by: str | None = None
 ) -> None:
     """Write a complete folder; an earlier one stays until this one is. It may name the model that gave answers."""
-    stored = {name: array for name, array in arrays.items() if array_of(name).kind != STRINGS}
+    described = {}
     with staged_folder(folder, last=MANIFEST) as staging:
-        for name, array in stored.items():
-            np.save(staging / f"{name}.npy", array, allow_pickle=False)
+        for name, array in arrays.items():
+            if array_of(name).kind != STRINGS:
+                np.save(staging / f"{name}.npy", array, allow_pickle=False)
+                described[name] = {"dtype": str(array.dtype), "shape": list(array.shape)}
         if "ids" in arrays:
             write_ids_to_folder(arrays["ids"], staging)
-        described = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in stored.items()}
         manifest = outputs_manifest(described, "ids" in arrays, classes)
         if answered_by is not None:
             manifest["extraction"] = {ANSWERED_BY: answered_by}
@@ -47,7 +49,7 @@ def write_outputs_folder(
 
 def write_ids_to_folder(ids: Iterable[str], folder: Path) -> None:
     """Write the ids into a folder of outputs, a list in JSON."""
-    (folder / IDS).write_text(json.dumps([*map(str, ids)], ensure_ascii=False), encoding="utf-8")
+    (folder / _IDS).write_text(json.dumps(list(map(str, ids)), ensure_ascii=False), encoding="utf-8")
 
 
 def outputs_manifest(
@@ -55,9 +57,17 @@ def outputs_manifest(
 ) -> dict[str, Any]:
     """Return what the manifest holds: of each array its dtype and shape, and the names of the classes, if any."""
     rows, num_classes = arrays["logits"]["shape"]
-    manifest = {"format": "steepslope outputs", "version": VERSION, "rows": rows, "num_classes": num_classes}
-    named = {} if classes is None else {CLASSES: list(classes)}
-    return {**manifest, "arrays": dict(arrays), "ids": has_ids, **named}
+    manifest = {
+        "format": "steepslope outputs",
+        "version": VERSION,
+        "rows": rows,
+        "num_classes": num_classes,
+        "arrays": dict(arrays),
+        "ids": has_ids,
+    }
+    if classes is not None:
+        manifest[CLASSES] = list(classes)
+    return manifest
 
 
 def read_outputs_folder(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, NDArray[np.object_] | None]:
@@ -76,16 +86,20 @@ def read_outputs_folder(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, N
     arrays |= _opinions_of_subfolders(folder, arrays["logits"])
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _augmented_copies_of_folder(folder / AUGMENTED, folder)
-    classes = tuple(map(str, field(manifest, CLASSES, list, path))) if CLASSES in manifest else None
-    has_ids = field(manifest, "ids", bool, path)
-    return arrays, classes, np.array(_ids_in_folder(folder), dtype=np.object_) if has_ids else None
+    classes = None
+    if CLASSES in manifest:
+        classes = tuple(map(str, field(manifest, CLASSES, list, path)))
+    ids = None
+    if field(manifest, "ids", bool, path):
+        ids = np.array(_ids_in_folder(folder), dtype=np.object_)
+    return arrays, classes, ids
 
 
 def _ids_in_folder(folder: Path) -> list[str]:
-    path = folder / IDS
+    path = folder / _IDS
     with explained("cannot be read as a list of ids", path, (OSError, ValueError, RecursionError)):
         ids = json.loads(path.read_text(encoding="utf-8"))
-    if not (isinstance(ids, list) and all(isinstance(name, str) for name in ids)):
+    if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
         raise SteepslopeError("expected a list of ids, found something else", path)
     return ids
 
@@ -107,9 +121,12 @@ def opinions_in_folder(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _opinions_of_subfolders(folder: Path, own: NDArray[Any]) -> Arrays:
     """Return the opinions of the other classifiers whose logits lie in subfolders, by the names of their arrays."""
-    made = opinions_in_folder(folder)
-    ids, opinions = ids_of_folder(folder) if made else [], {}
-    for name, record in made.items():
+    records = opinions_in_folder(folder)
+    if not records:
+        return {}
+    ids = ids_of_folder(folder)
+    opinions = {}
+    for name, record in records.items():
         subfolder = folder / OPINIONS / name
         with located(subfolder):
             rows = opinion_rows_by_id(ids, ids_of_folder(subfolder))
@@ -122,14 +139,21 @@ def _opinions_of_subfolders(folder: Path, own: NDArray[Any]) -> Arrays:
 def _augmented_copies_of_folder(subfolder: Path, folder: Path) -> Arrays:
     """Map the arrays of augmented copies, (n, A, …), by their names in outputs."""
     require_folders_of_one_classifier(folder, subfolder)
-    originals, names = ids_of_folder(folder), ids_of_folder(subfolder)
+    originals = ids_of_folder(folder)
+    names = ids_of_folder(subfolder)
     copies = max(1, len(names) // max(1, len(originals)))
     if names != augmented_copy_ids(originals, copies):
-        expected = f"copies #1 to #A of each image of {folder}, in the same order"
-        raise SteepslopeError(f"expected {expected}, found others: delete this folder and extract again", subfolder)
+        raise SteepslopeError(
+            "expected "
+            f"copies #1 to #A of each image of {folder}, in the same order, "
+            "found others: delete this folder and extract again",
+            subfolder,
+        )
     copied = {f"{OF_COPIES}{name}": array for name, array in read_outputs_folder(subfolder)[0].items()}
-    known = arrays_in_order(copied)
-    return {name: copied[name].reshape(len(originals), copies, *copied[name].shape[1:]) for name in known}
+    arrays = {}
+    for name in arrays_in_order(copied):
+        arrays[name] = copied[name].reshape(len(originals), copies, *copied[name].shape[1:])
+    return arrays
 
 
 def augmented_copy_ids(ids: Sequence[str], copies: int) -> list[str]:
@@ -138,7 +162,8 @@ def augmented_copy_ids(ids: Sequence[str], copies: int) -> list[str]:
     >>> augmented_copy_ids(["cat.png", "dog.png"], 2)
     ['cat.png#1', 'cat.png#2', 'dog.png#1', 'dog.png#2']
     """
-    return [f"{name}#{copy}" for name in ids for copy in range(1, copies + 1)]
+    numbers = range(1, copies + 1)
+    return [f"{name}#{number}" for name, number in product(ids, numbers)]
 
 
 def ids_of_folder(folder: Path) -> list[str]:
@@ -157,15 +182,19 @@ def extraction_of_folder(folder: Path) -> dict[str, Any]:
 
 def recipe_of_folder(folder: Path) -> dict[str, Any] | None:
     """Return how the augmented copies of a folder were made, as its extraction recorded it; None where it did not."""
-    recipe: dict[str, Any] | None = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
-    return recipe
+    return extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
 
 
 def require_folders_of_one_classifier(*paths: str | Path | None) -> None:
     """Raise unless folders of outputs come from one classifier and input; those that do not record them may be any."""
-    records = {path: extraction_of_folder(Path(path)) for path in paths if path is not None}
-    makers = {path: (made["digest"], made.get("transform")) for path, made in records.items() if "digest" in made}
-    for path, maker in makers.items():
+    makers: dict[str | Path, tuple[Any, Any]] = {}
+    for path in paths:
+        if path is None:
+            continue
+        record = extraction_of_folder(Path(path))
+        if "digest" not in record:
+            continue
+        makers[path] = (record["digest"], record.get("transform"))
         first = next(iter(makers))
-        if maker != makers[first]:
+        if makers[path] != makers[first]:
             raise SteepslopeError(f"expected outputs of the same classifier and input as {first}, found others", path)

@@ -26,8 +26,8 @@ UNKNOWN = -1  # the label of an input that is out-of-class
 UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
 TRUTH_OF_TEXT = {"true": 1, "1": 1, "yes": 1, "right": 1, "false": 0, "0": 0, "no": 0, "wrong": 0}
 NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
-SHOWN = 20  # names in a message
-SHOWN_UNKNOWN = 3  # names that are no class, in a warning
+_SHOWN = 20  # names in a message
+_SHOWN_UNKNOWN = 3  # names that are no class, in a warning
 
 
 def listed_names(names: Sequence[str]) -> str:
@@ -36,8 +36,16 @@ def listed_names(names: Sequence[str]) -> str:
     >>> listed_names(["a", " b"]), listed_names(["c"] * 1000)[-16:]
     ("a, ' b'", '… (1,000 in all)')
     """
-    shown = [name if name == name.strip() != "" else repr(name) for name in names[:SHOWN]]
-    return ", ".join(shown) + (f", … ({len(names):,} in all)" if len(names) > SHOWN else "")
+    shown = list(map(_visible_name, names[:_SHOWN]))
+    if len(names) > _SHOWN:
+        shown.append(f"… ({len(names):,} in all)")
+    return ", ".join(shown)
+
+
+def _visible_name(name: str) -> str:
+    if name == name.strip() != "":
+        return name
+    return repr(name)
 
 
 def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -> list[Any] | None:
@@ -51,11 +59,15 @@ def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -
     if isinstance(classes, Mapping | AbstractSet) or not isinstance(classes, Iterable):
         raise SteepslopeError(f"expected a list in the logits' order, found a {type(classes).__name__}", "classes")
     if isinstance(classes, str):
-        return [name.strip() for name in classes.split(",")]
+        return list(map(str.strip, classes.split(",")))
     values: list[Any] = as_array(list(classes), 1).tolist()
     if columns is not None and columns != values and sorted(map(str, columns)) == sorted(map(str, values)):
-        found = f"found {', '.join(map(str, values[:3]))}… for the columns {', '.join(map(str, columns[:3]))}…"
-        raise SteepslopeError(f"expected the order of the frame's columns, {found}: leave classes out", "classes")
+        raise SteepslopeError(
+            "expected the order of the frame's columns, "
+            f"found {', '.join(map(str, values[:3]))}… for the columns {', '.join(map(str, columns[:3]))}…: "
+            "leave classes out",
+            "classes",
+        )
     return values
 
 
@@ -70,22 +82,31 @@ def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
     if labels is None:
         return None
     array = as_array(labels, 1)
-    if array.dtype.kind == "O" and any(isinstance(one, str) for one in array.flat):
+    is_mixed = array.dtype.kind == "O" and any(isinstance(label, str) for label in array.flat)
+    if is_mixed or array.dtype.kind == "S":
         array = array.astype(np.str_)  # what is missing becomes a name that no class has
-    is_text = array.dtype.kind in "UST"
-    only_names = all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values or ())
-    if array.ndim != 1 or (only_names and not is_text):
+    is_text = array.dtype.kind in "UT"
+    if array.ndim != 1 or not (is_text or any(map(_is_number_as_class, values or ()))):
         return labels
-    distinct, codes = np.unique(array.astype(np.str_) if array.dtype.kind == "S" else array, return_inverse=True)
-    texts = Texts(codes.astype(np.int32), [*map(label_as_text, distinct.tolist())])
-    names = None if values is None else [*map(label_as_text, values)]
-    return labels_of_texts(texts, "labels", names, counts=names is None, advice=IN_MEMORY)
+    distinct, codes = np.unique(array, return_inverse=True)
+    texts = Texts(codes.astype(np.int32), list(map(label_as_text, distinct.tolist())))
+    names = None
+    if values is not None:
+        names = list(map(label_as_text, values))
+    return labels_of_texts(texts, "labels", names, counts=names is None, advice=_IN_MEMORY)
+
+
+def _is_number_as_class(value: Any) -> bool:
+    return not isinstance(value, str) or value.strip().lstrip("-").isdecimal()
 
 
 def out_of_class_texts(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
     """Return the texts that are out-of-class; names that are not known are, if some other text is known."""
-    others = [text for text in texts.distinct if text not in known]
-    return {text: UNKNOWN for text in others if means_unknown_label(text) or (known and may_be_class_name(text))}
+    meaning = {}
+    for text in texts.distinct:
+        if text not in known and (means_unknown_label(text) or (known and may_be_class_name(text))):
+            meaning[text] = UNKNOWN
+    return meaning
 
 
 def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> None:
@@ -95,10 +116,15 @@ def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> 
     outside = np.flatnonzero((labels < UNKNOWN) | (labels >= num_classes))
     if len(outside):
         least = labels.min(where=labels != UNKNOWN, initial=num_classes)
-        from_one = "; if they count from 1, subtract 1" if (least, labels.max()) == (1, num_classes) else ""
-        expected = f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them"
-        found = f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
-        raise SteepslopeError(f"{expected}, {found}{from_one}", "labels")
+        from_one = ""
+        if (least, labels.max()) == (1, num_classes):
+            from_one = "; if they count from 1, subtract 1"
+        raise SteepslopeError(
+            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
+            f"{from_one}",
+            "labels",
+        )
 
 
 def means_unknown_label(text: str) -> bool:
@@ -132,27 +158,34 @@ def warn_of_unknown_labels(
     if not len(rows):
         return
     often = Counter(texts.codes[rows].tolist())
-    shown = [(texts.distinct[code], count) for code, count in often.most_common(SHOWN_UNKNOWN)]
-    named = [f"{text!r} ({count:,}{_closest_class(text, classes)})" for text, count in shown]
-    more = f", … ({len(often):,} names in all)" if len(often) > len(shown) else ""
-    where = f"{len(rows):,} rows, the first of them row {rows[0]}" if len(rows) > 1 else f"row {rows[0]}"
+    named = []
+    for code, count in often.most_common(_SHOWN_UNKNOWN):
+        text = texts.distinct[code]
+        named.append(f"{text!r} ({count:,}{_closest_class(text, classes)})")
+    if len(often) > len(named):
+        named.append(f"… ({len(often):,} names in all)")
+    where = f"row {rows[0]}"
+    if len(rows) > 1:
+        where = f"{len(rows):,} rows, the first of them {where}"
     found = f"found names that are none of the classes in {where}"
-    message = f"{place}: {found}; they count as {count_as}: {', '.join(named)}{more}"
+    message = f"{place}: {found}; they count as {count_as}: {', '.join(named)}"
     warnings.warn(message, UnknownLabelsWarning, stacklevel=5)
 
 
 def _closest_class(text: str, classes: Sequence[str]) -> str:
-    close = get_close_matches(text, classes, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    for close in get_close_matches(text, classes, n=1):
+        return f"; did you mean {close!r}?"
+    return ""
 
 
 def label_as_text(value: Any) -> str:
     """Return a label, or a class, as text: 1, 1.0 and True are the same."""
-    is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
-    return str(int(value)) if is_whole else str(value)
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
+    return str(value)
 
 
-RECORDS = ("manifest.json", "classifier.json")  # of folders whose classes have names: outputs and checkpoints
+_RECORDS = ("manifest.json", "classifier.json")  # of folders whose classes have names: outputs and checkpoints
 
 
 def read_classes(path: Path) -> dict[str, int]:
@@ -163,27 +196,30 @@ def read_classes(path: Path) -> dict[str, int]:
     if path.is_dir():
         return {name: label for label, name in enumerate(_recorded_classes(path))}
     with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
-        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    for row, name in enumerate(names):
-        if not name or name in names[:row]:
-            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
-    return {name: label for label, name in enumerate(names)}
+        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+    labels: dict[str, int] = {}
+    for label, line in enumerate(lines):
+        name = line.strip()
+        if not name or name in labels:
+            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {label + 1}", path)
+        labels[name] = label
+    return labels
 
 
 def _recorded_classes(folder: Path) -> list[str]:
-    records = [folder / name for name in RECORDS if (folder / name).exists()]
+    records = [folder / name for name in _RECORDS if (folder / name).exists()]
     if not records:
         raise SteepslopeError("expected a text file, outputs or a classifier with names of classes, found none", folder)
     content = read_json(records[0], "names of classes")
     if not content.get("classes"):
         raise SteepslopeError("expected names of classes, found none: give a text file with one a line", records[0])
-    return [str(name) for name in field(content, "classes", list, records[0])]
+    return list(map(str, field(content, "classes", list, records[0])))
 
 
 EMPTY = "(empty)"
-IN_FILES = "names of classes (that need --classes, or columns such as logit_cat)"
-IN_MEMORY = "text with classes=, the names of the classes in the logits' order"
-IN_ORDER = "for whole numbers from 0 give --classes, with the names in that order"
+_IN_FILES = "names of classes (that need --classes, or columns such as logit_cat)"
+_IN_MEMORY = "text with classes=, the names of the classes in the logits' order"
+_IN_ORDER = "for whole numbers from 0 give --classes, with the names in that order"
 
 
 class Texts(NamedTuple):
@@ -204,16 +240,22 @@ class Texts(NamedTuple):
 
     def known(self, meaning: Mapping[str, int]) -> dict[str, int]:
         """Return what each distinct text means by its name, as far as it is known; 1.0 is also the name 1."""
-        whole = whole_numbers_among(text for text in self.distinct if text not in meaning)
-        names = {text: str(whole.get(text, text)) for text in self.distinct}
-        return {text: meaning[name] for text, name in names.items() if name in meaning}
+        whole = whole_numbers_among(set(self.distinct).difference(meaning))
+        known = {}
+        for text in self.distinct:
+            name = str(whole.get(text, text))
+            if name in meaning:
+                known[text] = meaning[name]
+        return known
 
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of groups; empty cells have the name ``empty``, or are an error."""
-        rows = np.flatnonzero(self.codes == self.distinct.index("")) if "" in self.distinct else np.zeros(0, np.int64)
-        if not len(self.codes) or (empty is None and len(rows)):
-            found = f"an empty cell in row {rows[0]}" if len(rows) else "none"
-            raise SteepslopeError(f"column {column!r}: expected a value in each row, found {found}")
+        empty_rows = self.rows_beside({*self.distinct} - {""})
+        expected = f"column {column!r}: expected a value in each row"
+        if not len(self.codes):
+            raise SteepslopeError(f"{expected}, found none")
+        if empty is None and len(empty_rows):
+            raise SteepslopeError(f"{expected}, found an empty cell in row {empty_rows[0]}")
         return self.codes, [text or str(empty) for text in self.distinct]
 
     def numbers(
@@ -223,12 +265,15 @@ class Texts(NamedTuple):
 
         So is the closest of some names.
         """
-        unknown = self.rows_beside(meaning)
-        if len(unknown):
-            row = int(unknown[0])
-            text = self.distinct[self.codes[row]]
-            found = f"found {repr(text) if text else 'an empty cell'} in row {row} ({len(unknown):,} such rows)"
-            raise SteepslopeError(f"{place}: expected {expected}, {found}{_closest_class(text, names)}")
+        rows = self.rows_beside(meaning)
+        if len(rows):
+            text = self.distinct[self.codes[rows[0]]]
+            cell = repr(text) if text else "an empty cell"
+            raise SteepslopeError(
+                f"{place}: expected {expected}, "
+                f"found {cell} in row {rows[0]} ({len(rows):,} such rows)"
+                f"{_closest_class(text, names)}"
+            )
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
 
 
@@ -242,7 +287,7 @@ def text_codes(texts: Iterable[str], places: dict[str, int]) -> NDArray[np.int32
 
 
 def labels_of_texts(
-    texts: Texts, place: str, classes: Sequence[str] | None, counts: bool, advice: str = IN_FILES
+    texts: Texts, place: str, classes: Sequence[str] | None, counts: bool, advice: str = _IN_FILES
 ) -> NDArray[np.int64]:
     """Return the label of each row, (n,): the place of its class, by the class's name or by number, or −1 for none.
 
@@ -253,13 +298,16 @@ def labels_of_texts(
     known = texts.known(places)
     meaning = known | out_of_class_texts(texts, known)
     if places and (known or not counts):
-        ordered = counts or advice != IN_FILES or all(map(str.isdecimal, places))
-        expected = f"one of the classes {listed_names(list(places))}{'' if ordered else f' ({IN_ORDER})'}"
+        expected = f"one of the classes {listed_names(list(places))}"
+        if not (counts or advice != _IN_FILES or all(map(str.isdecimal, places))):
+            expected += f" ({_IN_ORDER})"
         labels = texts.numbers(meaning, expected, place, list(places))
         warn_of_unknown_labels(place, texts, known, list(places))
         return labels
-    names = f"one of the classes {listed_names(list(places))}" if places else advice
-    return texts.numbers(whole_numbers_among(texts.distinct) | meaning, f"whole numbers from 0, or {names}", place)
+    if places:
+        advice = f"one of the classes {listed_names(list(places))}"
+    meaning = whole_numbers_among(texts.distinct) | meaning
+    return texts.numbers(meaning, f"whole numbers from 0, or {advice}", place)
 
 
 def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:
@@ -268,8 +316,12 @@ def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:
     >>> whole_numbers_among(["3", "1.0", "True", "2.5", "cat", ""])
     {'3': 3, '1.0': 1, 'True': 1}
     """
-    numbers = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text)) for text in texts}
-    return {text: int(value) for text, value in numbers.items() if value is not None and value.is_integer()}
+    whole = {}
+    for text in texts:
+        number = {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text))
+        if number is not None and number.is_integer():
+            whole[text] = int(number)
+    return whole
 
 
 def number_in_text(text: str) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -20,17 +20,23 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files import arrays_that_fit_memory
 from steepslope.outputs import _folder as folder, _opinions as opinions
-from steepslope.outputs._answers import CONFIDENCE, are_numbers_from_zero, names_of_answers, opinion_of_answers
+from steepslope.outputs._answers import (
+    CONFIDENCE,
+    are_numbers_from_zero,
+    is_no_answer,
+    names_of_answers,
+    opinion_of_answers,
+)
 from steepslope.outputs._arrays import CLASSES, OF_COPIES, Arrays, is_signal_array, opinion_of_array
-from steepslope.outputs._columns import PREDICTION, Columns, Layout, class_columns
-from steepslope.outputs._labels import NOTHING_THERE, Texts, number_in_text
+from steepslope.outputs._columns import PREDICTION, Layout, class_columns
+from steepslope.outputs._labels import Texts, number_in_text
 from steepslope.outputs._opinions import Opinion
 from steepslope.outputs._options import TABLES, ReadingOptions, options_by_name
 from steepslope.outputs._probabilities import are_probabilities
 from steepslope.outputs._table_files import TableFile, table_file
 
-LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
-ARRAYS = ("logits", "probabilities", "votes")  # of a .npz file, the first that is there
+_LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
+_ARRAYS = ("logits", "probabilities", "votes")  # of a .npz file, the first that is there
 Mapped = dict[str, str | None]
 
 
@@ -44,22 +50,22 @@ def read_opinions(
     """
     arrays: Arrays = {}
     nets: dict[str, dict[str, Any]] = {}
-    files = options_by_name("opinion", options.opinion)
-    mappings = {
-        name: read_mapping(Path(file)) for name, file in options_by_name("opinion", options.opinion_classes).items()
-    }
-    for name, file in files.items():
-        path, mapping = Path(file), mappings.get(name)
+    mappings = options_by_name("opinion", options.opinion_classes)
+    mapping_of = {name: read_mapping(Path(file)) for name, file in mappings.items()}
+    for name, file in options_by_name("opinion", options.opinion).items():
+        path = Path(file)
+        mapping = mapping_of.get(name)
         with explained("cannot be read as an opinion", path, OSError, longest=160):
-            other = read_opinion_file(path, options, own, mapping)
+            other = _read_opinion_file(path, options, own, mapping)
         if own.ids is not None and other.ids is not None and not np.array_equal(own.ids, other.ids):
             with located(place):
                 opinions.require_names_once(own.ids.tolist(), "each id")
         with located(path):
             arrays |= opinions.opinion_arrays(own, name, other, mapping)
-            made = folder.extraction_of_folder(path) if path.is_dir() else {}
+            made = folder.extraction_of_folder(path)
             if "digest" in made:
-                nets[name] = {**made, opinions.PLACES: list(opinions.opinion_class_places(own, other, mapping))}
+                places = opinions.opinion_class_places(own, other, mapping)
+                nets[name] = {**made, opinions.PLACES: list(places)}
     return arrays, nets
 
 
@@ -71,23 +77,26 @@ def read_mapping(path: Path, form: str = "other=this") -> Mapped:
     """
     with explained(f"expected a text file with lines {form}", path, (OSError, UnicodeDecodeError)):
         text = path.read_text(encoding="utf-8-sig")
-    is_csv = path.suffix.lower() == ".csv"
-    lines = list(csv.reader(text.splitlines())) if is_csv else [line.split("=", 1) for line in text.splitlines()]
+    lines = [line.split("=", 1) for line in text.splitlines()]
+    if path.suffix.lower() == ".csv":
+        form = "two columns"
+        lines = list(csv.reader(text.splitlines()))
     mapping: Mapped = {}
     for number, cells in enumerate(lines, start=1):
-        names = [part.strip() for part in cells]
+        names = list(map(str.strip, cells))
         if names in ([], [""]):
             continue
         if len(names) != 2 or not names[0] or names[0] in mapping:
-            expected = f"expected {'two columns' if is_csv else form} in each line, each class once"
-            raise SteepslopeError(f"{expected}, found {', '.join(names)!r} in line {number}", path)
+            raise SteepslopeError(
+                f"expected {form} in each line, each class once, found {', '.join(names)!r} in line {number}", path
+            )
         mapping[names[0]] = names[1] or None
     if not mapping:
         raise SteepslopeError("expected the names of classes, found none", path)
     return mapping
 
 
-def read_opinion_file(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None = None) -> Opinion:
+def _read_opinion_file(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
     """Read an opinion; the options tell the separator of .csv files and the column of the ids.
 
     The ``own`` ids and classes, and the mapping, tell which columns of a table are which.
@@ -110,56 +119,80 @@ def _opinion_of_archive(path: Path) -> Opinion:
     unreadable = explained("cannot be read as an opinion", path, (ValueError, EOFError, BadZipFile), longest=160)
     with unreadable, np.load(path, allow_pickle=False) as archive:
         names = list(archive.files)
-        arrays = arrays_that_fit_memory(archive, (*ARRAYS, "ids", CLASSES), path)
-    name = next((name for name in ARRAYS if name in arrays), None)
-    if name is None:
-        raise SteepslopeError(f"expected {', '.join(ARRAYS)}, found {', '.join(names)}", path)
-    ids, classes = (arrays[one].astype(np.str_) if one in arrays else None for one in ("ids", CLASSES))
-    return Opinion(arrays[name], ids, None if classes is None else classes.tolist())
+        arrays = arrays_that_fit_memory(archive, (*_ARRAYS, "ids", CLASSES), path)
+    forms = [name for name in _ARRAYS if name in arrays]
+    if not forms:
+        raise SteepslopeError(f"expected {', '.join(_ARRAYS)}, found {', '.join(names)}", path)
+    ids = arrays.get("ids")
+    if ids is not None:
+        ids = ids.astype(np.str_)
+    classes = None
+    if CLASSES in arrays:
+        classes = arrays[CLASSES].astype(np.str_).tolist()
+    return Opinion(arrays[forms[0]], ids, classes)
 
 
 def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
     """Return the columns of classes, named logit_… or all but the ids' and the labels', answers, or the votes."""
-    prediction = options.prediction_column or PREDICTION
-    prediction = prediction if prediction in file.names else PREDICTION
-    layout = class_columns(file.names, ReadingOptions(), {options.ids, LABEL})
     others = [name for name in file.names if name != options.ids]
-    named = {"ids": options.ids} if options.ids in file.names else {}
-    if layout is None and prediction in others:
-        confidence = options.confidence_column if options.confidence_column in others else CONFIDENCE
-        numbers = {CONFIDENCE: [confidence]} if confidence in others else {}
-        numbers |= {name: [name] for name in others if is_signal_array(name)}
-        columns = Layout(numbers, named, further=(prediction,)).read(file, gaps=True)
-        return _opinion_of_answers(columns.texts[prediction], columns, mapping)
-    if layout is None and len(others) == 1:
-        classes = list(own.classes or ())
-        if others[0] in classes and others != classes[1:]:  # as class 1 of two, it has the probability of that
-            expected = "expected a column for each class, or one of votes"
-            raise SteepslopeError(f"{expected}, found {others[0]!r} alone", "columns")
-        columns = Layout({}, named, further=tuple(others)).read(file)
-        return Opinion(_votes_in_column(columns.texts[others[0]]), columns.ids)
+    ids = {"ids": options.ids}
+    if options.ids not in file.names:
+        ids = {}
+    layout = class_columns(file.names, ReadingOptions(), {options.ids, _LABEL})
     if layout is None:
-        names = [name for name in others if name != LABEL]
+        prediction = options.prediction_column
+        if prediction not in file.names:
+            prediction = PREDICTION
+        if prediction in others:
+            return _opinion_of_answers(file, prediction, options.confidence_column, ids, mapping)
+        if len(others) == 1:
+            _require_votes(others[0], own)
+            columns = Layout({}, ids, further=(others[0],)).read(file)
+            return Opinion(_votes_in_column(columns.texts[others[0]]), columns.ids)
+        names = [name for name in others if name != _LABEL]
         opinions.require_columns_of_classes(own, names, mapping)
         layout = Layout({"logits": names}, classes=tuple(names), probabilities=True)
-    columns = replace(layout, texts=named).read(file, gaps=True)
+    columns = replace(layout, texts=ids).read(file, gaps=True)
     values = columns.numbers["logits"]
     as_logits = not layout.probabilities and not are_probabilities(values)
     return Opinion(values, columns.ids, layout.classes or file.saved_classes, as_logits=as_logits)
 
 
-def _opinion_of_answers(predicted: Texts, columns: Columns, mapping: Mapped | None) -> Opinion:
+def _require_votes(column: str, own: Opinion) -> None:
+    """Raise if the only column has the probability of a class; that of class 1 of two tells the other, too."""
+    classes = own.classes or ()
+    if column in classes and [column] != list(classes[1:]):
+        raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")
+
+
+def _opinion_of_answers(
+    file: TableFile, prediction: str, confidence: str | None, ids: dict[str, str], mapping: Mapped | None
+) -> Opinion:
     """Return a column of answers, each with its confidence where there is one, as an opinion; an empty cell is none."""
+    others = [name for name in file.names if name not in ids.values()]
+    if confidence not in others:
+        confidence = CONFIDENCE
+    numbers = {name: [name] for name in others if is_signal_array(name)}
+    if confidence in others:
+        numbers = {CONFIDENCE: [confidence], **numbers}
+    columns = Layout(numbers, ids, further=(prediction,)).read(file, gaps=True)
+    predicted = columns.texts[prediction]
     names = names_of_answers(predicted, None if mapping is None else Texts.of_rows(mapping))
-    logits = opinion_of_answers(predicted, columns.numbers.get(CONFIDENCE), names)
-    signals = {opinion_of_array(name): array[:, 0] for name, array in columns.numbers.items() if is_signal_array(name)}
+    logits = opinion_of_answers(predicted, columns.numbers.pop(CONFIDENCE, None), names)
+    signals = {opinion_of_array(name): array[:, 0] for name, array in columns.numbers.items()}
     classes = None if are_numbers_from_zero(names) else names
     return Opinion(logits, columns.ids, classes, as_logits=True, signals=signals)
 
 
 def _votes_in_column(texts: Texts) -> NDArray[Any]:
     """Return a column of bare classes as text, (m,); of fractions, which are probabilities of class 1, as numbers."""
-    numbers = [nan if text.strip().lower() in NOTHING_THERE else number_in_text(text) for text in texts.distinct]
-    if None not in numbers and any(number % 1 != 0 for number in numbers if number == number):  # type: ignore[operator]
-        return np.array(numbers, dtype=np.float64)[texts.codes]
-    return np.array(texts.distinct, dtype=np.object_)[texts.codes]
+    distinct = np.array(texts.distinct, dtype=np.object_)
+    numbers = []
+    for text in texts.distinct:
+        number = nan if is_no_answer(text) else number_in_text(text)
+        if number is None:
+            return distinct[texts.codes]
+        numbers.append(number)
+    if all(isnan(number) or number.is_integer() for number in numbers):
+        return distinct[texts.codes]
+    return np.array(numbers, dtype=np.float64)[texts.codes]

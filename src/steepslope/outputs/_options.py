@@ -6,15 +6,22 @@ from pathlib import Path
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs._arrays import require_opinion_name
+from steepslope.outputs._labels import read_classes
 
 TABLES = (".csv", ".parquet")
-SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
+_SEPARATORS = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
 OF_NUMBERS = ("logit_columns", "probabilities", "as_logits")  # of no use with answers
-OF_FILES = ("probabilities", "as_logits")  # folders hold logits
-OF_TABLES = (
-    "answered_by", "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "signals",
+_OF_FILES = ("probabilities", "as_logits")  # folders hold logits
+_OF_TABLES = (
+    "answered_by",
+    "id_column",
+    "label_column",
+    "logit_columns",
+    "prediction_column",
+    "confidence_column",
+    "signals",
     "separator",
-)  # fmt: skip
+)
 
 
 def options_by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -112,7 +119,16 @@ class ReadingOptions:
     @property
     def delimiter(self) -> str | None:
         """The character between columns, where it is named."""
-        return None if self.separator is None else SEPARATORS.get(self.separator, self.separator)
+        if self.separator is None:
+            return None
+        return _SEPARATORS.get(self.separator, self.separator)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes in the file that holds them; None without such a file."""
+        if self.classes is None:
+            return None
+        return tuple(read_classes(Path(self.classes)))
 
     @property
     def ids(self) -> str:
@@ -131,16 +147,17 @@ class ReadingOptions:
         """
         opinions = options_by_name("opinion", self.opinion)
         own = tuple(name for name in names if name.partition(": ")[0] not in opinions)
-        is_known = own and self.signals is None and Path(path).suffix.lower() in TABLES
-        return replace(self, signals=own) if is_known else self
+        if own and self.signals is None and Path(path).suffix.lower() in TABLES:
+            return replace(self, signals=own)
+        return self
 
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""
-        return [
-            option.name.replace("_", "-")
-            for option in fields(self)
-            if option.name in names and getattr(self, option.name) != option.default
-        ]
+        changed = []
+        for option in fields(self):
+            if option.name in names and getattr(self, option.name) != option.default:
+                changed.append(option.name.replace("_", "-"))
+        return changed
 
 
 AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes
@@ -149,7 +166,8 @@ AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes
 def require_files_for_options(options: ReadingOptions, *paths: str | None) -> None:
     """Raise if an option is given for tables, or for files, but none that it could be for."""
     files = [Path(path) for path in paths if path is not None]
-    of_tables, of_files = options.changed(OF_TABLES), options.changed(OF_FILES)
+    of_tables = options.changed(_OF_TABLES)
+    of_files = options.changed(_OF_FILES)
     if of_tables and not any(path.suffix.lower() in TABLES for path in files):
         raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {files[0]}", of_tables[0])
     if of_files and all(path.is_dir() for path in files):

@@ -24,7 +24,7 @@ from steepslope.files import require_memory_for
 from steepslope.outputs._arrays import CLASSES
 from steepslope.outputs._table_files import BATCH_ROWS, EXPECTED, FIRST_ROWS, NUMBER, TEXT, Frame
 
-BYTES = {"FLOAT": 4, "DOUBLE": 8, "INT32": 8, "INT64": 8, "BYTE_ARRAY": 4}  # of a value in memory, at least
+_BYTES = {"FLOAT": 4, "DOUBLE": 8, "INT32": 8, "INT64": 8, "BYTE_ARRAY": 4}  # of a value in memory, at least
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class ParquetFile:
     def saved_classes(self) -> tuple[str, ...] | None:
         """The names of the classes that the file keeps; None where there are none."""
         saved = (self._schema.metadata or {}).get(CLASSES.encode())
-        return None if saved is None else tuple(str(name) for name in json.loads(saved))
+        if saved is None:
+            return None
+        return tuple(map(str, json.loads(saved)))
 
     def batches(self, kinds: Mapping[str, str], rows: int = BATCH_ROWS) -> Iterator[Frame]:
         """Yield some columns, each read as the kind that is given, so many rows at once, or fewer."""
@@ -60,13 +62,19 @@ class ParquetFile:
 
     def first_numbers(self, columns: Collection[str]) -> Frame:
         """Return the first rows of those of some columns that hold nothing but numbers there."""
-        numeric = {name: NUMBER for name in columns if _is_number_type(self._schema.field(name).type)}
-        return next(self.batches(numeric, FIRST_ROWS), {}) if numeric else {}
+        numeric = [name for name in columns if _is_number_type(self._schema.field(name).type)]
+        if not numeric:
+            return {}
+        return next(self.batches(dict.fromkeys(numeric, NUMBER), FIRST_ROWS), {})
 
     def require_room(self, columns: Collection[str]) -> None:
         """Raise if some columns are too much for memory."""
-        sizes = [*self._sizes(columns)]
-        require_memory_for(self.path, sum(needed for needed, _ in sizes), sum(packed for _, packed in sizes))
+        needed = 0
+        packed = 0
+        for needed_by_group, packed_in_group in self._sizes(columns):
+            needed += needed_by_group
+            packed += packed_in_group
+        require_memory_for(self.path, needed, packed)
 
     def _explained(self) -> Any:
         """Say with pyarrow's reason what the file is expected to be."""
@@ -75,12 +83,13 @@ class ParquetFile:
     def _sizes(self, columns: Collection[str]) -> Iterator[tuple[int, int]]:
         """Yield of each group of rows the bytes of some columns in memory, at least, and in the file."""
         about = pq.ParquetFile(self.path).metadata
-        for number in range(about.num_row_groups):
-            group = about.row_group(number)
-            needed = packed = 0
+        for group in map(about.row_group, range(about.num_row_groups)):
+            needed = 0
+            packed = 0
             for chunk in map(group.column, range(group.num_columns)):
-                if {chunk.path_in_schema, chunk.path_in_schema.partition(".")[0]} & set(columns):
-                    least = BYTES.get(chunk.physical_type, 0) * chunk.num_values
+                path = chunk.path_in_schema
+                if path in columns or path.partition(".")[0] in columns:
+                    least = _BYTES.get(chunk.physical_type, 0) * chunk.num_values
                     needed += max(chunk.total_uncompressed_size, least)
                     packed += chunk.total_compressed_size
             yield needed, packed
@@ -92,19 +101,20 @@ def _is_number_type(kind: Any) -> bool:
 
 def _arrow_as(kind: str, values: Any, column: str) -> NDArray[Any]:
     """Return a column as an array of a kind, (m,), or one of lists of as many numbers in each row, (m, numbers)."""
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
+    arrow_type = values.type
+    if pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type):
         lengths = set(compute.list_value_length(values).to_pylist())
         if len(lengths) != 1 or None in lengths:
-            found = f"expected lists of one length, found {sorted(map(str, lengths))}"
-            raise SteepslopeError(f"column {column!r}: {found}")
+            raise SteepslopeError(f"column {column!r}: expected lists of one length, found {sorted(map(str, lengths))}")
         return _arrow_as(kind, values.flatten(), column).reshape(len(values), -1)
     if kind == TEXT:
         return np.array(compute.fill_null(values.cast(pa.string()), "").to_pylist(), dtype=np.object_)
-    is_right = _is_number_type(values.type) if kind == NUMBER else pa.types.is_boolean(values.type)
-    if not is_right and not pa.types.is_null(values.type):
-        raise SteepslopeError(f"column {column!r}: expected {EXPECTED[kind]} in each row, found {values.type}")
-    floats = values if pa.types.is_floating(values.type) else values.cast(pa.float64())
-    array: NDArray[Any] = compute.fill_null(floats, nan).to_numpy(zero_copy_only=False)
+    is_right = _is_number_type(arrow_type) if kind == NUMBER else pa.types.is_boolean(arrow_type)
+    if not is_right and not pa.types.is_null(arrow_type):
+        raise SteepslopeError(f"column {column!r}: expected {EXPECTED[kind]} in each row, found {arrow_type}")
+    if not pa.types.is_floating(arrow_type):
+        values = values.cast(pa.float64())
+    array: NDArray[Any] = compute.fill_null(values, nan).to_numpy(zero_copy_only=False)
     return array
 
 
@@ -112,9 +122,9 @@ class ParquetWriter:
     """Columns of given types, in groups of the rows that come together; texts by name are kept next to them."""
 
     def __init__(self, path: Path, dtypes: Mapping[str, np.dtype[Any]], texts: Mapping[str, str]) -> None:
-        types = {
-            name: pa.from_numpy_dtype(kind) if kind.kind in "fiub" else pa.string() for name, kind in dtypes.items()
-        }
+        types = {}
+        for name, dtype in dtypes.items():
+            types[name] = pa.from_numpy_dtype(dtype) if dtype.kind in "fiub" else pa.string()
         self._schema = pa.schema(types, metadata=dict(texts) or None)
         self._writer = pq.ParquetWriter(path, self._schema)
 
@@ -129,6 +139,8 @@ class ParquetWriter:
         arrays = []
         for field in self._schema:
             values = columns[field.name]
-            mask = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
+            mask = None
+            if np.ma.is_masked(values):
+                mask = np.ma.getmaskarray(values)
             arrays.append(pa.array(np.ma.getdata(values), field.type, mask=mask, from_pandas=True))
         self._writer.write_table(pa.table(arrays, schema=self._schema))

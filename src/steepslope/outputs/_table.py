@@ -23,16 +23,17 @@ from steepslope.numerics import read_rows
 from steepslope.outputs import _folder as folder, _table_files as table_files
 from steepslope.outputs._answers import ANSWERED_BY, are_numbers_from_zero, maker_of_answers
 from steepslope.outputs._arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
-from steepslope.outputs._columns import Columns, Layout, found_columns, layout_of_file, require_columns_once
-from steepslope.outputs._labels import Texts, coded_labels, listed_names, read_classes
+from steepslope.outputs._columns import Columns, Layout, columns_that_are_there, found_columns, layout_of_file
+from steepslope.outputs._labels import Texts, coded_labels, listed_names
 from steepslope.outputs._opinion_files import read_opinions
 from steepslope.outputs._opinions import Opinion, is_array_of_opinion
 from steepslope.outputs._options import AS_WRITTEN, TABLES, ReadingOptions, options_by_name
 from steepslope.outputs._probabilities import NAME as PROBABILITIES, probability_logits, require_no_probabilities
 from steepslope.outputs._table_files import TableFile, table_file
 
-NPZ, LOGITS = ".npz", "logits.npy"
-BLOCK_ROWS = 16_384  # of a folder or .npz file
+_NPZ = ".npz"
+_LOGITS = "logits.npy"
+_BLOCK_ROWS = 16_384  # of a folder or .npz file
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +79,15 @@ class Table:
     def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the ids of some rows, or the rows' numbers where there are no ids."""
         if self.ids is None:
-            return [str(row) for row in rows]
+            return list(map(str, rows))
         names: list[str] = self.ids[rows].tolist()
         return names
 
     def with_ids(self) -> Arrays:
         """Return the arrays with the ids, if there are any, as an array of text."""
-        return self.arrays if self.ids is None else {**self.arrays, "ids": self.ids}
+        if self.ids is None:
+            return self.arrays
+        return {**self.arrays, "ids": self.ids}
 
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of a further column; empty cells have the name ``empty``, or are an error."""
@@ -107,8 +110,14 @@ class Table:
     def rows(self, rows: slice) -> Table:
         """Return some of the rows, with their ids, or else their numbers. Mapped arrays are copied."""
         arrays = {name: read_rows(array, rows) for name, array in self.arrays.items()}
-        ids = row_numbers_as_ids(rows.start, rows.stop) if self.ids is None else self.ids[rows]
-        return replace(self, arrays=arrays, ids=ids, numbered=self.ids is None)
+        if self.ids is None:
+            return replace(self, arrays=arrays)._numbered_from(rows.start)
+        return replace(self, arrays=arrays, ids=self.ids[rows])
+
+    def _numbered_from(self, start: int) -> Table:
+        """Return the table with the numbers of its rows as ids."""
+        ids = np.array(list(map(str, range(start, start + len(self)))), dtype=np.object_)
+        return replace(self, ids=ids, numbered=True)
 
 
 @dataclass(frozen=True)
@@ -122,23 +131,26 @@ class TableBlocks:
     path: Path
     options: ReadingOptions = AS_WRITTEN
     further: tuple[str, ...] = ()
-    size: int = BLOCK_ROWS
+    size: int = _BLOCK_ROWS
     known: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the rows, with the file."""
-        named = (*self.options.opinion, *self.options.opinion_classes)
-        opinions = {word: fingerprint(Path(word.partition("=")[2])) for word in named}
-        return {"reading": asdict(self.options), "columns": list(self.further), **opinions}
+        content: dict[str, Any] = {"reading": asdict(self.options), "columns": list(self.further)}
+        for word in (*self.options.opinion, *self.options.opinion_classes):
+            content[word] = fingerprint(Path(word.partition("=")[2]))
+        return content
 
     def require_ids(self) -> None:
         """Raise if rows have ids and one is empty or repeated."""
         with naming_table(self.path):
-            if self._is_table:
-                column = self._layout().texts.get("ids")
-                ids = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
-            else:
+            ids = None
+            if not self._is_table:
                 ids = read_table(self.path, self.options.without_opinions, self.further).ids
+            else:
+                columns = self._layout().texts
+                if "ids" in columns:
+                    ids = Layout({}, {"ids": columns["ids"]}).read(self._file).ids
             if ids is not None:
                 require_ids_once(ids)
 
@@ -156,7 +168,7 @@ class TableBlocks:
     @property
     def digest(self) -> str:
         """The SHA-256 of the file, or of a folder's logits, in hex. It tells rows without ids from those of others."""
-        path = self.path / LOGITS if self.path.is_dir() else self.path
+        path = self.path / _LOGITS if self.path.is_dir() else self.path
         with naming_table(path), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -174,9 +186,10 @@ class TableBlocks:
         start = 0
         for batch in layout.batches(self._file):
             table = _table_of_columns(self._file, layout, self.options, layout.joined([batch]))
-            stop = start + len(next(iter(batch.values())))
-            yield table if table.ids is not None else replace(table, ids=row_numbers_as_ids(start, stop), numbered=True)
-            start = stop
+            if table.ids is None:
+                table = table._numbered_from(start)
+            yield table
+            start += len(table)
         _require_table_rows(start)
 
 
@@ -195,44 +208,51 @@ def read_table(
     with naming_table(path):
         if not path.exists():
             raise SteepslopeError("no such file or folder", path)
-        is_folder = path.is_dir()
-        table = _table_of_folder(path, options) if is_folder else _table_of_file(path, options, further, known, labels)
-    return _table_with_opinions(table) if options.opinion else table
+        if path.is_dir():
+            table = _table_of_folder(path, options)
+        else:
+            table = _table_of_file(path, options, further, known, labels)
+    if options.opinion:
+        return _table_with_opinions(table)
+    return table
 
 
 def _table_of_folder(path: Path, options: ReadingOptions) -> Table:
     arrays, classes, ids = folder.read_outputs_folder(path)
     made = folder.extraction_of_folder(path)
     maker = maker_of_answers(made.get(ANSWERED_BY)) or made.get("digest")
-    table = Table(
-        path, arrays, classes, ids, classifier=None if maker is None else str(maker), options=options,
-        nets=folder.opinions_in_folder(path),
-    )  # fmt: skip
-    return table if options.classes is None else replace(table, classes=_agreed_classes(options.classes, classes))
+    if maker is not None:
+        maker = str(maker)
+    nets = folder.opinions_in_folder(path)
+    classes = _agreed_classes(options, classes)
+    return Table(path, arrays, classes, ids, classifier=maker, options=options, nets=nets)
 
 
 def _table_of_file(
     path: Path, options: ReadingOptions, further: Iterable[str | None], known: Sequence[str] | None, labels: bool
 ) -> Table:
     suffix = path.suffix.lower()
-    if suffix == NPZ:
+    if suffix == _NPZ:
         return _table_of_archive(path, options)
     if suffix not in TABLES:
-        raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
+        raise unknown_name(f"format of {path.name}:", path.suffix, (_NPZ, *TABLES))
     file = table_file(path, options.delimiter)
     layout = layout_of_file(file, options, further, labels, known)
     columns = layout.read(file)
-    first = next(iter([*columns.numbers.values(), *(text.codes for text in columns.texts.values())]))
-    _require_table_rows(len(first))
+    arrays = [*columns.numbers.values(), *(texts.codes for texts in columns.texts.values())]
+    _require_table_rows(len(arrays[0]))
     return _table_of_columns(file, layout, options, columns)
 
 
 def _table_of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
-    arrays, answered = layout.arrays(columns), layout.is_of_answers
-    arrays = arrays if answered else _arrays_with_logits(arrays, layout.probabilities, options)
-    classes = None if answered and are_numbers_from_zero(layout.classes or ()) else layout.classes
-    answered_by = options.answered_by or columns.texts.get(layout.texts.get(ANSWERED_BY, ""))
-    maker = maker_of_answers(answered_by)
+    arrays = layout.arrays(columns)
+    classes = layout.classes
+    if not layout.is_of_answers:
+        arrays = _arrays_with_logits(arrays, layout.probabilities, options)
+    elif are_numbers_from_zero(classes or ()):
+        classes = None
+    column = layout.texts.get(ANSWERED_BY, "")
+    maker = maker_of_answers(options.answered_by or columns.texts.get(column))
     return Table(file.path, arrays, classes, columns.ids, columns.texts, file.names, maker, options)
 
 
@@ -246,25 +266,26 @@ def _table_with_opinions(table: Table) -> Table:
     arrays = table.with_ids()
     if "logits" not in arrays:
         raise SteepslopeError("expected logits to go with it, found none", "opinion").within(table.path)
-    recipe = folder.recipe_of_folder(table.path) if table.path.is_dir() else None
+    recipe = folder.recipe_of_folder(table.path)
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
-    added, nets = read_opinions(own, table.options, table.path)
-    names = options_by_name("opinion", table.options.opinion)
-    others_kept = {
-        name: one for name, one in table.arrays.items() if not any(is_array_of_opinion(name, other) for other in names)
-    }
-    others = {name: net for name, net in table.nets.items() if name not in names}
-    return replace(table, arrays={**others_kept, **added}, nets={**others, **nets})
+    added, added_nets = read_opinions(own, table.options, table.path)
+    arrays = dict(table.arrays)
+    nets = dict(table.nets)
+    for name in options_by_name("opinion", table.options.opinion):
+        nets.pop(name, None)
+        for array in table.arrays:
+            if is_array_of_opinion(array, name):
+                arrays.pop(array, None)
+    return replace(table, arrays={**arrays, **added}, nets={**nets, **added_nets})
 
 
 def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:
     """Read some columns of text of a .csv or .parquet file, in one pass; those that it lacks are left out."""
     file = table_file(path, options.delimiter)
-    wanted = [column for column in dict.fromkeys(columns) if column in file.names]
     with located(path):
-        require_columns_once(wanted, file.names)
-    texts = Layout({}, further=tuple(wanted)).read(file).texts
+        wanted = columns_that_are_there(columns, file.names)
+    texts = Layout({}, further=wanted).read(file).texts
     return Table(path, {}, texts=texts, columns=file.names, options=options)
 
 
@@ -273,14 +294,16 @@ def write_outputs_table(
 ) -> None:
     """Write in the format that the ending of ``path`` names; with any other ending, a folder."""
     suffix = path.suffix.lower()
-    if suffix not in (NPZ, *TABLES):
+    if suffix not in (_NPZ, *TABLES):
         folder.write_outputs_folder(path, arrays, classes, answered_by)
         return
-    named = arrays if classes is None else {**arrays, CLASSES: np.array(classes)}
+    named = dict(arrays)
+    if classes is not None:
+        named[CLASSES] = np.array(classes)
     if answered_by is not None:
-        named = {**named, ANSWERED_BY: np.full(len(arrays["logits"]), answered_by)}
+        named[ANSWERED_BY] = np.full(len(arrays["logits"]), answered_by)
     with staged_folder(path.parent, last=path.name) as staging, located(path):
-        if suffix == NPZ:
+        if suffix == _NPZ:
             np.savez(staging / path.name, allow_pickle=False, **named)
         else:
             table_files.write_table_file(staging / path.name, named)
@@ -296,61 +319,67 @@ def naming_table(path: Path) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:  # numpy, zipfile and zlib each have their own for a damaged file
-        summary = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SteepslopeError(f"cannot be read as classifier outputs ({summary})", path) from error
+        summary = [*str(error).splitlines(), type(error).__name__]
+        raise SteepslopeError(f"cannot be read as classifier outputs ({summary[0]})", path) from error
 
 
 def _table_of_archive(path: Path, options: ReadingOptions) -> Table:
     """Return the arrays of a .npz file; its labels may be names of classes, and its logits ``probabilities``."""
     with np.load(path, allow_pickle=False) as archive:
         wanted = [*arrays_in_order(archive), CLASSES, ANSWERED_BY]
-        arrays = arrays_that_fit_memory(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
-    are_named = PROBABILITIES in arrays
-    if are_named:
+        if "logits" not in archive:
+            wanted.append(PROBABILITIES)
+        arrays = arrays_that_fit_memory(archive, wanted, path)
+    are_probabilities = PROBABILITIES in arrays or options.probabilities
+    if PROBABILITIES in arrays:
         arrays["logits"] = arrays.pop(PROBABILITIES)
-    names = arrays.pop(CLASSES, None)
-    classes = None if names is None else tuple(names.astype(np.str_).tolist())
-    if options.classes is not None:
-        classes = _agreed_classes(options.classes, classes)
+    texts = {name: arrays.pop(name).astype(np.str_) for name in (CLASSES, ANSWERED_BY, "ids") if name in arrays}
+    classes = _agreed_classes(options, texts[CLASSES].tolist() if CLASSES in texts else None)
     if "labels" in arrays and arrays["labels"].dtype.kind in "US":
         arrays["labels"] = coded_labels(arrays["labels"], classes)
-    answered_by = arrays.pop(ANSWERED_BY, None)
-    maker = maker_of_answers(None if answered_by is None else Texts.of_rows(answered_by.astype(np.str_).tolist()))
-    ids = arrays.pop("ids", None)
-    ids = None if ids is None else ids.astype(np.str_).astype(np.object_)
-    arrays = _arrays_with_logits(arrays, are_named or options.probabilities, options)
+    maker = None
+    if ANSWERED_BY in texts:
+        maker = maker_of_answers(Texts.of_rows(texts[ANSWERED_BY].tolist()))
+    ids = None
+    if "ids" in texts:
+        ids = texts["ids"].astype(np.object_)
+    arrays = _arrays_with_logits(arrays, are_probabilities, options)
     return Table(path, arrays, classes, ids, classifier=maker, options=options)
 
 
-def _agreed_classes(named_by: str, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of classes in a text file; those that the outputs have must be the same."""
-    names = tuple(read_classes(Path(named_by)))
-    if classes is not None and tuple(classes) != names:
-        expected = f"expected the classes {listed_names(list(classes))}, as the outputs name them"
-        raise SteepslopeError(f"{expected}, found {listed_names(names)}", named_by)
+def _agreed_classes(options: ReadingOptions, classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the names of classes that the outputs have, or a text file; if both have names, they must be the same."""
+    if classes is not None:
+        classes = tuple(classes)
+    names = options.class_names
+    if names is None:
+        return classes
+    if classes is not None and classes != names:
+        raise SteepslopeError(
+            f"expected the classes {listed_names(classes)}, as the outputs name them, found {listed_names(names)}",
+            options.classes,
+        )
     return names
 
 
 def _arrays_with_logits(arrays: Arrays, probabilities: bool, options: ReadingOptions) -> Arrays:
     """Return the arrays with logits in place of probabilities; raise where it is not said which of them they are."""
-    logits = arrays.get("logits")
-    if logits is not None and probabilities:
-        return {**arrays, "logits": probability_logits(logits)}
-    if logits is not None and not options.as_logits:
-        require_no_probabilities(logits)
+    if "logits" not in arrays:
+        return arrays
+    if probabilities:
+        return {**arrays, "logits": probability_logits(arrays["logits"])}
+    if not options.as_logits:
+        require_no_probabilities(arrays["logits"])
     return arrays
 
 
 def require_ids_once(ids: Iterable[str], place: str = "id") -> None:
     """Raise at a place unless ids (n,) are unique and none is empty."""
-    wrong = {name: times for name, times in Counter(map(str, ids)).items() if times > 1 or not name}
+    counts = Counter(map(str, ids))
+    wrong = [name for name, count in counts.items() if count > 1 or not name]
     if wrong:
-        first = next(iter(wrong))
-        found = f"{first!r} in {wrong[first]:,} rows, {len(wrong):,} such ids"
-        expected = "unique ids without empty ones, or none at all"
-        raise SteepslopeError(f"expected {expected}, found {found} in all", place)
-
-
-def row_numbers_as_ids(start: int, stop: int) -> NDArray[np.object_]:
-    """Return the numbers of rows as text, (m,), which stand for their ids."""
-    return np.array([*map(str, range(start, stop))], dtype=np.object_)
+        raise SteepslopeError(
+            "expected unique ids without empty ones, or none at all, "
+            f"found {wrong[0]!r} in {counts[wrong[0]]:,} rows, {len(wrong):,} such ids in all",
+            place,
+        )

@@ -22,7 +22,8 @@ class _LearningWithoutOracle(Learning):
 class WithoutOracle(TrustedClassifier):
     """The same, quickly fitted: the classifier's own probability ranks its predictions."""
 
-    _learning = _LearningWithoutOracle
+    def _learning(self, *settings: Any) -> Learning:
+        return _LearningWithoutOracle(**vars(super()._learning(*settings)))
 
 
 WORDS = ("red", "green", "blue")

@@ -93,7 +93,7 @@ class Learning:
         if folds:
             groups = np.concatenate([codes[rows], of_unknown])
             names = np.char.add("row ", groups.astype(np.str_))  # copies have one name, and are not sought again
-            oracle = self.oracle_of(fit_set.changed(ids=names), bool(opinions))
+            oracle = self.oracle_of(fit_set.changed(ids=names), reader)
         reader = reader.taking(() if oracle is None else oracle.arrays)
         saw = _sentences_of_what_is_seen(oracle, reader, list(opinions))
         if is_frozen(self.estimator):
@@ -105,14 +105,17 @@ class Learning:
         classifiers = {name: opinion.estimator for name, opinion in opinions.items()}
         return Learnt(reader, classifiers, oracle, saw, replace(source, counts=counts))
 
-    def oracle_of(self, outputs: ClassifierOutputs, has_opinions: bool) -> FusedOracle | None:
-        """Return an oracle fitted to the clones' predictions; None for fewer errors, or correct ones, than folds."""
+    def oracle_of(self, outputs: ClassifierOutputs, reader: Reader) -> FusedOracle | None:
+        """Return an oracle fitted to the clones' predictions, which the reader has read with all opinions.
+
+        None if there are fewer errors, or fewer correct predictions, than folds.
+        """
         errors = int((~outputs.is_correct).sum())
         if min(errors, len(outputs) - errors) < FOLDS:
             return None
         with warnings.catch_warnings():  # the gate is calibrated, so its promise holds for any oracle
             warnings.simplefilter("ignore", FewErrorsWarning)
-            oracle = FusedOracle(errors="crossfit", budget="auto" if has_opinions else "free", seed=self.seed)
+            oracle = FusedOracle(errors="crossfit", budget="auto" if reader.opinions else "free", seed=self.seed)
             return oracle.fit(outputs)
 
 

@@ -146,8 +146,6 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     Frames, sparse matrices and lists of texts work, too.
     """
 
-    _learning = Learning
-
     def __init__(
         self,
         estimator: Any,
@@ -224,9 +222,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             found = f"found n_samples={len(labels)}, of which calibration_size {size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on besides those of two classes, {found}", "X")
         params = _check_method_params(X, self._routed(fit_params), rows)
-        learning = self._learning(
-            self.estimator, self.opinions, self.unknown_label, self.signals, self.cv, self.n_jobs, seed, params
-        )
+        learning = self._learning(seed, params)
         unknown = _safe_indexing(X, errors)
         of_learnt = codes[np.concatenate([rows, errors])]
         learnt = learning.fit(_safe_indexing(X, rows), labels[rows], unknown, of_learnt)
@@ -244,6 +240,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             warnings.warn(caution, CautionWarning, stacklevel=2)
         self._warn_of_nothing(stacklevel=3)
         return self
+
+    def _learning(self, seed: int, params: Mapping[str, Any]) -> Learning:
+        return Learning(
+            self.estimator, self.opinions, self.unknown_label, self.signals, self.cv, self.n_jobs, seed, params
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the classifier's labels, (n,), whether accepted or not."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,15 @@ from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained
 from steepslope.files import Notice
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.sklearn import LARGEST_SEED, Reader, TrustedClassifier, class_codes, copies_in_inputs, held_out_rows
+from steepslope.sklearn import (
+    LARGEST_SEED,
+    Learning,
+    Reader,
+    TrustedClassifier,
+    class_codes,
+    copies_in_inputs,
+    held_out_rows,
+)
 from steepslope_lab.benchmark.estimators import ESTIMATORS
 from steepslope_lab.benchmark.nets import only_opinions, outputs_of_images
 from steepslope_lab.benchmark.preset import Preset
@@ -82,10 +91,21 @@ def opinion_choices(names: Sequence[str]) -> list[tuple[str, ...]]:
 class Watched(TrustedClassifier):
     """The same, which keeps the rows that its oracle learns from, and what reads all opinions, taken or not."""
 
-    def _oracle_of(self, learnt: ClassifierOutputs, seed: int) -> FusedOracle | None:
-        self.learnt_ = learnt
-        self.shown_ = self.reader_
-        return super()._oracle_of(learnt, seed)
+    learnt_: ClassifierOutputs
+    shown_: Reader
+
+    def _learning(self, seed: int, params: Mapping[str, Any]) -> Learning:
+        return _WatchedLearning(**vars(super()._learning(seed, params)), watched=self)
+
+
+@dataclass(frozen=True, eq=False)
+class _WatchedLearning(Learning):
+    watched: Watched
+
+    def oracle_of(self, outputs: ClassifierOutputs, reader: Reader) -> FusedOracle | None:
+        self.watched.learnt_ = outputs
+        self.watched.shown_ = reader
+        return super().oracle_of(outputs, reader)
 
 
 def judged_part(preset: Preset) -> float:

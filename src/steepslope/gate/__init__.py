@@ -4,7 +4,8 @@
 - ``_decisions``: the decision on each prediction.
 - ``_gate``: the gate itself: what it keeps, promises and decides.
 - ``_change``: what it does if inputs change. ``_adapting``: a gate for a new source, from a few labels of it.
-- ``_mix``: a promise about another class mix, named or estimated.
+- ``_preparing``: the rows that it is calibrated on, from labelled outputs. ``_mix``: how they serve a promise about
+  another class mix, named or estimated.
 - ``_storage``: the gate's folder. ``_switch``: the file next to it that sends all predictions to review.
 """
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
+from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.numerics import Brief
 from steepslope.outputs import UNKNOWN, ClassifierOutputs, Frame, logit_blocks, one_of_each_copy
@@ -162,7 +163,13 @@ def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray
     """Return the k most probable classes of each row, int64 (m, k), and their probabilities, float64 (m, k).
 
     Ties keep the order of the classes. If none of the classes is predicted, each is −1.
+
+    Raises
+    ------
+    SteepslopeError
+        If ``top``, how many classes to return, is no whole number >= 1.
     """
+    require("top", top, whole(1))
     count = min(top, outputs.num_classes)
     labels, probabilities = [], []
     for rows in logit_blocks(outputs):

@@ -8,6 +8,7 @@ from ._bets import (
 )
 from ._calibration import (
     CalibrationRows as CalibrationRows,
+    Certificates as Certificates,
     ProbabilityMap as ProbabilityMap,
     calibrate_all as calibrate_all,
     caution_on_neglected_class as caution_on_neglected_class,

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files import field, load_arrays, positive, save_arrays
 from steepslope.gate._decisions import likeliest_class
+from steepslope.numerics import Bools, Floats
 from steepslope.oracle import (
     BaseOracle,
     RowCounts,
@@ -43,10 +43,9 @@ from steepslope.outputs import (
     rows_may_lack,
     scale_of_answers,
 )
-from steepslope.promise import LabelledRows, as_percent, threshold_sequence
+from steepslope.promise import LabelledRows, Names, as_percent, threshold_sequence
 from steepslope.scores import LOGITS, SCORES, Score
 
-Floats = NDArray[np.float64]
 Model = BaseOracle | Score
 LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle.load
 ORACLE, SCORE = "oracle", "score"  # the kinds
@@ -199,7 +198,7 @@ class ConfidenceSource:
         """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if unknown."""
         return None if self.oracle is None else self.oracle.distance(outputs)
 
-    def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
+    def labelled(self, outputs: ClassifierOutputs, groups: Names | None) -> LabelledRows:
         """Return labelled outputs (n,), with their groups, as rows to calibrate on."""
         names, extra = np.array(outputs.label_names), likeliest_class(outputs)
         confidence, true_classes = self.confidence(outputs), names[outputs.require_labels()]
@@ -209,7 +208,7 @@ class ConfidenceSource:
             extra["distance"] = distance
         return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, true_classes, **known)
 
-    def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+    def fitted_on(self, outputs: ClassifierOutputs) -> Bools:
         """Return which of these rows the oracle is known to be fitted on, booleans (n,)."""
         record = None if self.oracle is None else self.oracle.record_
         return np.zeros(len(outputs), dtype=np.bool_) if record is None else record.seen(outputs)

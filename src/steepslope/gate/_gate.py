@@ -18,6 +18,7 @@ from steepslope.gate._decisions import ACCEPT, REJECT, REVIEW, Decisions, groups
 from steepslope.gate._mix import Mix, MixRows, checked_class_mix
 from steepslope.gate._preparing import PreparedRows, decided_rows
 from steepslope.gate._storage import read_gate, write_gate
+from steepslope.numerics import Bools, Floats
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise import (
@@ -28,6 +29,7 @@ from steepslope.promise import (
     Certificate,
     Certificates,
     LabelledRows,
+    Names,
     Objectives,
     OtherObjectives,
     ProbabilityMap,
@@ -43,8 +45,6 @@ from steepslope.promise import (
 )
 
 MOST_ADVICE = 3  # groups that the advice names
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,7 +355,7 @@ class Gate:
         thresholds = np.array([self.thresholds.get(str(name), np.inf) for name in distinct])
         return _reaches_threshold(values, thresholds[index])
 
-    def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
+    def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> Names:
         """Return accept, review or reject for each prediction, (m,); none is rejected unless ``reject`` was set."""
         accepted = self.accepts(confidence, groups)
         decided = np.where(accepted, ACCEPT, REVIEW)

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from steepslope.checks import SEED, require
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.gate._confidence_source import ConfidenceSource
 from steepslope.gate._preparing import PreparedRows
+from steepslope.numerics import Bools, Counts, Floats
 from steepslope.oracle.evidence import require_other_rows
 from steepslope.outputs import ClassifierOutputs, predictions_without_copies, require_same_class_names
 from steepslope.promise import (
     LabelledRows,
+    Names,
     Objectives,
     Target,
     Weights,
@@ -28,8 +30,6 @@ from steepslope.promise import (
     threshold_sequence,
 )
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 FEW = 50  # fewer rows drawn as target rows are useless to a monitor
 SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as for rounded ones
 
@@ -38,7 +38,7 @@ SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as
 class TargetRows:
     """Target rows (m,), which have no labels: their predicted classes, and the confidences."""
 
-    predicted: NDArray[np.str_]
+    predicted: Names
     confidence: Floats
 
     @classmethod
@@ -122,7 +122,7 @@ class Mix:
             place = "target" if self.shares is None else "class_mix"
             raise SteepslopeError(f"expected a promised risk alone, found {other} with it", place)
 
-    def counts(self, rows: LabelledRows) -> NDArray[np.bool_]:
+    def counts(self, rows: LabelledRows) -> Bools:
         """Return which rows count, booleans (n,): all but those of classes without a share."""
         if self.shares is None or rows.true_classes is None:
             return np.ones(len(rows), dtype=np.bool_)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.gate._confidence_source import ConfidenceSource, Origin
 from steepslope.gate._decisions import GROUP, groups_by_costs, groups_to_decide_by
+from steepslope.numerics import Bools, Counts
 from steepslope.outputs import (
     GRADES,
     UNKNOWN,
@@ -34,8 +35,6 @@ from steepslope.promise import (
 
 if TYPE_CHECKING:
     from steepslope.gate._gate import Gate
-
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ class PreparedRows:
             seed=seed,
         )
 
-    def caution(self, accepted: NDArray[np.bool_]) -> str:
+    def caution(self, accepted: Bools) -> str:
         """Return the cautions about a gate, a line each, given which of the ``calibrating`` rows it accepts, (n,)."""
         lines = self.cautions
         if self.objectives.max_class_risk is None and self.outputs.classes != GRADES:

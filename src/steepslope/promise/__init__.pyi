@@ -55,6 +55,7 @@ from ._rows import (
     AnyGroups as AnyGroups,
     JudgedRows as JudgedRows,
     LabelledRows as LabelledRows,
+    Names as Names,
     checked_groups as checked_groups,
     checked_numbers as checked_numbers,
     crossed_groups as crossed_groups,

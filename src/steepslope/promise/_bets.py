@@ -20,11 +20,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import betaln, logsumexp, xlogy
 
-Floats = NDArray[np.float64]
+from steepslope.numerics import Counts, Floats
+
 BLOCK = 64  # rows between two starts
 PART = 8192  # rows at a time
 MEAN_SIZES = np.geomspace(0.01, 0.95, 12)  # what a bet can lose of its stake on one row; λ is it over the limit
@@ -174,7 +174,7 @@ class ChangeBets(Bets):
         gains = CHANGE_GAINS[np.searchsorted(CUTS, p_values, side="right")]
         return replace(self, counts=tuple(counts.tolist())), gains
 
-    def p_values(self, values: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    def p_values(self, values: Floats) -> tuple[Floats, Counts]:
         """Return the conformal p-values of the next values (m,), and the counts of bins after them, (bins,)."""
         m, size = len(values), len(self.counts)
         bins = self._bins(values)
@@ -193,7 +193,7 @@ class ChangeBets(Bets):
         drawn = self._uniform(RANKS, m)
         return (below + drawn * inside) / (sum(self.counts) + np.arange(m)), after[-1]
 
-    def _bins(self, values: Floats) -> NDArray[np.int64]:
+    def _bins(self, values: Floats) -> Counts:
         """Return the bin of each value, (m,): how many edges lie below it, by the draw where they are equal."""
         levels, edges = _ordered_bet_edges(self.edges, self.ties)
         above = np.searchsorted(levels, values)
@@ -255,7 +255,7 @@ class RunningMean:
     history: tuple[Point, ...] = ()
     alarm_count: int | None = None
 
-    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> RunningMean:
+    def after(self, values: Floats, rows: Counts, now: int | None = None) -> RunningMean:
         """Return the mean after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
 
         ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.

@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from steepslope.checks import Check, number, read_fields, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files import field
-from steepslope.numerics import binomial_interval, binomial_tail, risk_bound
+from steepslope.numerics import Bools, Counts, Floats, binomial_interval, binomial_tail, risk_bound
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # decimals of a percentage
 PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and start thresholds divide delta
@@ -231,7 +229,7 @@ class Certificate:
     unknown_accepted: int = 0
     weighted: Weighted | None = None
 
-    def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
+    def counting(self, confidence: Floats, is_unknown: Bools) -> Certificate:
         """Return the same certificate with the counts of out-of-class rows, given the calibration rows (n,)."""
         accepted = is_unknown & (confidence >= self.threshold) & self.is_given
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))

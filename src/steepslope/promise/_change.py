@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steepslope.numerics import Floats
 from steepslope.promise._bets import CHANGE_GAINS, ChangeBets
 from steepslope.promise._calibration import CalibrationRows
 from steepslope.promise._certificate import as_percent
 from steepslope.promise._rows import JudgedRows
 
-Floats = NDArray[np.float64]
 STEPS = 9_973  # of values in [0, 1]: a prime, so that no simple fraction lies half-way between two
 DELTA = 0.05  # half of it is the chance of a false alarm by all signals together, the other half is for labels
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"

@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics import Counts, Floats
 from steepslope.promise._certificate import (
     EDGE,
     EXACT,
@@ -35,12 +35,10 @@ from steepslope.promise._certificate import (
     as_percent,
     log_e_value_of_strata,
 )
-from steepslope.promise._rows import LabelledRows
+from steepslope.promise._rows import LabelledRows, Names
 from steepslope.promise._sequence import FixedSequence, StartThreshold
 from steepslope.promise._target import Target, last_passing_on_target
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 SIZES = np.geomspace(0.003, 0.99, 120)  # bets, as parts of the largest that cannot lose more than everything
 BORNE = 6  # errors with which the first start threshold has to pass (LOG.md)
 EARLY = 0.5  # share of the rows; a first start threshold beyond it may pass with fewer errors
@@ -70,7 +68,7 @@ class Weights:
     target: Target | None = None
 
     @classmethod
-    def of_mix(cls, true_classes: NDArray[np.str_], mix: Mapping[str, float], target: Target | None = None) -> Self:
+    def of_mix(cls, true_classes: Names, mix: Mapping[str, float], target: Target | None = None) -> Self:
         """Return the weights that give rows (n,), whose classes are known, the shares of a mix.
 
         Classes that the mix does not name have no share.

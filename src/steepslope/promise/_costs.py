@@ -3,19 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import require_known
 from steepslope.promise._certificate import Certificate
+from steepslope.promise._rows import Names
 
 PRIOR_ERRORS = 2.0  # errors at the cost that the frequencies of the true classes make likely
 
 Costs = Mapping[str, Mapping[str, float]]
 
 
-def costs_of_errors(
-    predicted: NDArray[np.str_], true: NDArray[np.str_], error_costs: Costs, usual: float
-) -> dict[str, float]:
+def costs_of_errors(predicted: Names, true: Names, error_costs: Costs, usual: float) -> dict[str, float]:
     """Return the mean cost of an error for each predicted class, from the predicted and true classes of rows (n,).
 
     With few errors, the mean leans towards the cost of errors that are spread like the true classes.

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steepslope.numerics import Bools, Floats
 from steepslope.promise._rows import split_rows
 from steepslope.promise._sequence import Above, threshold_sequence
 
 DELTA, DRAWS = 0.05, 100
 MOST_CALIBRATED = 2_000
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Way = Callable[[Floats, Bools, float, float, int], float]  # from rows, risk, delta and seed to a threshold, or ∞
 
 

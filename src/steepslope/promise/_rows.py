@@ -12,11 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics import checked_confidences
-from steepslope.numerics import Brief
+from steepslope.numerics import Bools, Brief, Counts, Floats
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Counts = NDArray[np.int64]
+Names = NDArray[np.str_]
 LEAST_SPLIT = 10
 CROSS = " × "  # between the names of overlapping groups, and between the columns that they come from
 AnyGroups = ArrayLike | Mapping[str, ArrayLike]
@@ -51,7 +49,7 @@ class JudgedRows(ArrayRows):
     p_correct: Floats
     accepted: Bools
     probability: Floats | None = None
-    predicted: NDArray[np.int64] | None = None
+    predicted: Counts | None = None
     distance: Floats | None = None
 
     @property
@@ -74,9 +72,9 @@ class LabelledRows(ArrayRows):
     confidence: Floats
     is_correct: Bools
     is_unknown: Bools
-    groups: NDArray[np.str_] | None = None
-    true_classes: NDArray[np.str_] | None = None
-    predicted_classes: NDArray[np.str_] | None = None
+    groups: Names | None = None
+    true_classes: Names | None = None
+    predicted_classes: Names | None = None
     of_log_odds: bool = False
     things: Counts | None = None
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -106,7 +104,7 @@ class LabelledRows(ArrayRows):
         """Return the rows of a group; all rows for None."""
         return self if name is None else self.subset(np.asarray(self.groups == name))
 
-    def require_true_classes(self) -> NDArray[np.str_]:
+    def require_true_classes(self) -> Names:
         """Return the true classes, (n,); raise if they are unknown."""
         if self.true_classes is None:
             raise SteepslopeError("expected the true class of each row, found none", "true_classes")
@@ -125,7 +123,7 @@ def checked_numbers(values: ArrayLike, place: str) -> Floats:
     return numbers
 
 
-def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
+def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> Names | None:
     """Return groups as text (n,), None for None; raise unless there are n."""
     if groups is None:
         return None
@@ -137,7 +135,7 @@ def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> N
     return names.astype(np.str_)
 
 
-def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> NDArray[np.str_] | None:
+def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> Names | None:
     """Return groups as text (n,), None for None.
 
     Of several by name, (n,) each, each combination is a group. The order of the names is that in ``by``, if known.

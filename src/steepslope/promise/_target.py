@@ -38,17 +38,13 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import f
 
 from steepslope.errors import NoMixError, SteepslopeError
-from steepslope.numerics import clopper_pearson
-from steepslope.promise._rows import LabelledRows
+from steepslope.numerics import Bools, Counts, Floats, clopper_pearson
+from steepslope.promise._rows import LabelledRows, Names
 from steepslope.promise._sequence import StartThreshold, last_passing_in_sequence
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 LEAST_ROWS = 30  # of each class, to estimate how often it is predicted as which
 LEAST_TARGET = 200
 SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
@@ -56,12 +52,12 @@ FLOOR = 1e-8  # of variances: a bin that one side never reaches has none, and ye
 BINS = 5  # of confidences, to test whether a mix explains them
 ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
 FAR = 4.0  # standard errors by which an estimated share may be below 0
-EVERY_ROW = 3  # so many calibration rows of each class to one that chooses bets; with 2 or 5, 1 to 8 points less are accepted
+EVERY_ROW = 3  # one of so many calibration rows of each class chooses bets: with 2 or 5, up to 8 points less coverage
 EVERY_TARGET = 4  # likewise of the target rows
 OF_SHARES = 0.1  # part of delta: that the intervals of the shares miss
 OF_MEAN = 0.05  # part of delta: that the interval of the mean of h misses
 SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # bets, as parts of the largest that cannot lose everything
-SURE = 1.5  # tests begin where the expected log e-value is 1.5 times what is needed; the second run saves an unlucky start
+SURE = 1.5  # tests begin where the expected log e-value is 1.5 times what is needed; a second run saves a bad start
 MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
 RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
 INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
@@ -89,7 +85,7 @@ class Target:
     shares: Floats
 
     @classmethod
-    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], on_target: NDArray[np.str_]) -> Self:
+    def of(cls, true_classes: Names, predicted: Names, on_target: Names) -> Self:
         """Estimate the mix from classes by name; raise if rows are too few, or predictions do not tell the classes."""
         if len(on_target) < LEAST_TARGET:
             raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(on_target)}", "target")

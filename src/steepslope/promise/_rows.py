@@ -91,7 +91,8 @@ class LabelledRows(ArrayRows):
     ) -> Self:
         """Return checked rows; raise for other shapes, NaN, or an out-of-class row that is correct."""
         values, correct = checked_confidences(confidence, is_correct)
-        unknown, names = _checked_unknown_rows(is_unknown, correct), crossed_groups(groups, len(values))
+        unknown = _checked_unknown_rows(is_unknown, correct)
+        names = crossed_groups(groups, len(values))
         truths = checked_groups(true_classes, len(values), "true_classes")
         return cls(values, correct, unknown, names, truths, **known)
 
@@ -117,9 +118,9 @@ def checked_numbers(values: ArrayLike, place: str) -> Floats:
         numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
     if numbers.ndim != 1:
         raise SteepslopeError(f"expected numbers (m,), found shape {numbers.shape}", place)
-    if np.isnan(numbers).any():
-        row = int(np.isnan(numbers).argmax())
-        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {row}", place)
+    unknown = np.flatnonzero(np.isnan(numbers))
+    if len(unknown):
+        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {unknown[0]}", place)
     return numbers
 
 
@@ -129,8 +130,10 @@ def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> N
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        name = names.item() if names.ndim == 0 else None
-        found = f"shape {names.shape}" if names.ndim else f"{name!r}; give the values, as in X[{name!r}]"
+        found = f"shape {names.shape}"
+        if names.ndim == 0:
+            name = names.item()
+            found = f"{name!r}; give the values, as in X[{name!r}]"
         raise SteepslopeError(f"expected one for each prediction, ({n},), found {found}", place)
     return names.astype(np.str_)
 
@@ -150,7 +153,8 @@ def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> N
     """
     if not isinstance(groups, Mapping):
         return checked_groups(groups, n)
-    by = CROSS.join(groups) if by is None else by
+    if by is None:
+        by = CROSS.join(groups)
     names = by.split(CROSS)
     if set(names) != set(groups):
         raise SteepslopeError(f"expected groups by {by}, found {CROSS.join(groups)}", "groups")
@@ -165,7 +169,9 @@ def names_of_crossed(groups: AnyGroups | None) -> str | None:
 
 def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
     """Return which rows are out-of-class, booleans (n,), none if unknown; raise if one of them is correct."""
-    unknown = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
+    if is_unknown is None:
+        return np.zeros(len(is_correct), dtype=np.bool_)
+    unknown = np.asarray(is_unknown)
     if unknown.dtype != np.bool_ or unknown.shape != is_correct.shape:
         expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
         raise SteepslopeError(f"{expected}, found {unknown.dtype} of shape {unknown.shape}", "is_unknown")

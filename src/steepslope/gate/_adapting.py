@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate._confidence_source import ConfidenceSource
+from steepslope.numerics import Counts
 from steepslope.oracle import BaseOracle, FusedOracle
 from steepslope.outputs import ClassifierOutputs, one_of_each_copy, rows_together
 from steepslope.scores import Score
@@ -22,7 +23,6 @@ from steepslope.scores import Score
 if TYPE_CHECKING:
     from steepslope.gate._gate import Gate
 
-Rows = NDArray[np.int64]
 AnyGate = TypeVar("AnyGate", bound="Gate")
 LEAST_LABELS = 20
 ADAPTING = 0.25  # share of the labelled rows that adapt the ranking (LOG.md)
@@ -31,7 +31,7 @@ FURTHER = 2.0  # the ratio of the risks that are tried
 HIGHEST = 0.5  # no risk above is worth a promise
 
 
-def split_to_adapt(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None, seed: int) -> tuple[Rows, Rows]:
+def split_to_adapt(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None, seed: int) -> tuple[Counts, Counts]:
     """Return the rows that adapt the ranking, and those that calibrate: one of those that belong together.
 
     Raises

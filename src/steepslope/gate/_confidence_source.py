@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files import field, load_arrays, positive, save_arrays
 from steepslope.gate._decisions import likeliest_class
+from steepslope.numerics import Bools, Floats
 from steepslope.oracle import (
     BaseOracle,
     RowCounts,
@@ -38,14 +38,15 @@ from steepslope.outputs import (
     maker_in_words,
     opinion_of_array,
     opinions_in_folder,
+    require_same_class_names,
     require_scales,
     rows_may_lack,
     scale_of_answers,
 )
-from steepslope.promise import LabelledRows, as_percent
+from steepslope.promise import LabelledRows, Names, as_percent, threshold_sequence
 from steepslope.scores import LOGITS, SCORES, Score
 
-Floats = NDArray[np.float64]
+Model = BaseOracle | Score
 LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle.load
 ORACLE, SCORE = "oracle", "score"  # the kinds
 STATE = "score.safetensors"
@@ -78,7 +79,7 @@ class ConfidenceSource:
     """
 
     name: str
-    model: BaseOracle | Score
+    model: Model
     num_classes: int
     reference: tuple[float, ...] | None = member(default=None, repr=False)
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
@@ -89,7 +90,7 @@ class ConfidenceSource:
 
     @classmethod
     def from_model(
-        cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int, fit_set: ClassifierOutputs | None = None
+        cls, model: Model | ConfidenceSource, num_classes: int, fit_set: ClassifierOutputs | None = None
     ) -> ConfidenceSource:
         """Return the source of an oracle or a score, whose thresholds come from its ``fit_set``.
 
@@ -188,11 +189,16 @@ class ConfidenceSource:
                 raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
             return np.where(outputs.predictions == UNKNOWN, -np.inf, values)
 
+    @property
+    def thresholds(self) -> Floats | None:
+        """The thresholds to test, (t,), fixed by the reference; None without one."""
+        return None if self.reference is None else threshold_sequence(self.reference)
+
     def distance(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if unknown."""
         return None if self.oracle is None else self.oracle.distance(outputs)
 
-    def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
+    def labelled(self, outputs: ClassifierOutputs, groups: Names | None) -> LabelledRows:
         """Return labelled outputs (n,), with their groups, as rows to calibrate on."""
         names, extra = np.array(outputs.label_names), likeliest_class(outputs)
         confidence, true_classes = self.confidence(outputs), names[outputs.require_labels()]
@@ -202,10 +208,17 @@ class ConfidenceSource:
             extra["distance"] = distance
         return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, true_classes, **known)
 
-    def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+    def fitted_on(self, outputs: ClassifierOutputs) -> Bools:
         """Return which of these rows the oracle is known to be fitted on, booleans (n,)."""
         record = None if self.oracle is None else self.oracle.record_
         return np.zeros(len(outputs), dtype=np.bool_) if record is None else record.seen(outputs)
+
+    def require_classes(self, outputs: ClassifierOutputs, names: tuple[str, ...] | None) -> None:
+        """Raise if outputs have another number of classes, or if their classes have other names."""
+        if outputs.num_classes != self.num_classes:
+            expected = f"expected {self.num_classes} classes, as the gate was calibrated for"
+            raise SteepslopeError(f"{expected}, found {outputs.num_classes}", "outputs")
+        require_same_class_names("the gate", names, outputs.classes)
 
     def require_explainable(self) -> None:
         """Raise unless the oracle can split trust logits by evidence."""
@@ -322,6 +335,12 @@ class Origin:
             features=made.get("features"),
             opinions={name: net for name, net in nets.items() if net is not None},
         )
+
+    def taken_by(self, source: ConfidenceSource, outputs: ClassifierOutputs) -> Origin:
+        """Return the same origin with the nets of only the source's opinions, and with what gave the answers."""
+        opinions = {name: net for name, net in self.opinions.items() if name in source.opinions}
+        maker = None if outputs.is_extracted else outputs.classifier
+        return replace(self, opinions=opinions, maker=maker)
 
     def require_classifier(self, digest: str | None) -> None:
         """Raise if outputs are known to be another classifier's."""

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
+from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import Brief
+from steepslope.numerics import Bools, Brief, Counts, Floats
 from steepslope.outputs import UNKNOWN, ClassifierOutputs, Frame, logit_blocks, one_of_each_copy
-from steepslope.promise import AnyGroups, Costs, JudgedRows, checked_groups, require_classes_of_costs
+from steepslope.promise import AnyGroups, Costs, JudgedRows, Names, checked_groups, require_classes_of_costs
 
-Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
 NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
@@ -46,21 +46,21 @@ class Decisions(Brief):
 
     p_correct: Floats
     trust_logit: Floats
-    decision: NDArray[np.str_]
-    top_labels: NDArray[np.int64]
+    decision: Names
+    top_labels: Counts
     top_probability: Floats
     ids: NDArray[Any] | None = None
     classes: tuple[str, ...] | None = None
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
-    groups: NDArray[np.str_] | None = None
-    lacking: NDArray[np.bool_] | None = None
+    groups: Names | None = None
+    lacking: Bools | None = None
     distance: Floats | None = None
-    stopped: NDArray[np.bool_] | None = None
+    stopped: Bools | None = None
     change: str = ""
 
     @property
-    def labels(self) -> NDArray[np.int64]:
+    def labels(self) -> Counts:
         """The predicted classes, int64 (m,); −1 for a row where none of the classes is predicted."""
         return self.top_labels[:, 0]
 
@@ -70,7 +70,7 @@ class Decisions(Brief):
         return self.top_probability[:, 0]
 
     @cached_property
-    def accepted(self) -> NDArray[np.bool_]:
+    def accepted(self) -> Bools:
         """Whether to use each prediction, booleans (m,)."""
         return np.asarray(self.decision == ACCEPT)
 
@@ -97,7 +97,7 @@ class Decisions(Brief):
         places = places if names is None else places[one_of_each_copy(names[places])]
         return self.judged_rows.subset(np.random.default_rng(0).permutation(places))
 
-    def names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
+    def names(self, labels: Counts) -> NDArray[Any]:
         """Return the names of some classes, (m,), or their numbers if they have no names."""
         return labels if self.classes is None else names_of_classes(labels, self.classes)
 
@@ -152,17 +152,23 @@ def groups_to_decide_by(
     return names_of_classes(outputs.predictions, classes)
 
 
-def names_of_classes(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:
+def names_of_classes(labels: Counts, classes: tuple[str, ...] | None) -> Names:
     """Return classes by their names, (m,), or by their numbers without names; a negative number is no class."""
     names = labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
     return np.where(labels < 0, NO_CLASS, names)
 
 
-def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:
+def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[Counts, Floats]:
     """Return the k most probable classes of each row, int64 (m, k), and their probabilities, float64 (m, k).
 
     Ties keep the order of the classes. If none of the classes is predicted, each is −1.
+
+    Raises
+    ------
+    SteepslopeError
+        If ``top``, how many classes to return, is no whole number >= 1.
     """
+    require("top", top, whole(1))
     count = min(top, outputs.num_classes)
     labels, probabilities = [], []
     for rows in logit_blocks(outputs):

@@ -10,43 +10,26 @@ from typing import Any, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.checks import SEED, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.gate._adapting import gate_for_new_source, split_to_adapt
 from steepslope.gate._change import judged_together
-from steepslope.gate._confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
-from steepslope.gate._decisions import (
-    ACCEPT,
-    REJECT,
-    REVIEW,
-    Decisions,
-    groups_by_costs,
-    groups_to_decide_by,
-    most_probable_classes,
-)
-from steepslope.gate._mix import Mix, TargetRows, checked_class_mix
+from steepslope.gate._confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Model, Origin
+from steepslope.gate._decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
+from steepslope.gate._mix import Mix, MixRows, checked_class_mix
+from steepslope.gate._preparing import PreparedRows, decided_rows
 from steepslope.gate._storage import read_gate, write_gate
-from steepslope.oracle import BaseOracle, Oracle
-from steepslope.outputs import (
-    GRADES,
-    UNKNOWN,
-    ClassifierOutputs,
-    caution_on_equal_rows,
-    one_of_each_copy,
-    predictions_without_copies,
-    require_ids_once,
-    require_same_class_names,
-    rows_of_pairs,
-    rows_together,
-    warn_of_copies,
-)
+from steepslope.numerics import Bools, Floats
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs
 from steepslope.promise import (
     CROSS,
     REVIEW_ALL,
     AnyGroups,
     CalibrationRows,
     Certificate,
+    Certificates,
     LabelledRows,
+    Names,
     Objectives,
     OtherObjectives,
     ProbabilityMap,
@@ -54,22 +37,14 @@ from steepslope.promise import (
     assumptions_in_lines,
     assumptions_of_promise,
     calibrate_all,
-    caution_on_neglected_class,
     checked_groups,
     checked_numbers,
-    checked_threshold_sequence,
     cost_sentences,
     crossed_groups,
     names_of_crossed,
-    threshold_sequence,
 )
-from steepslope.scores import Score
 
-FEW = 50  # fewer rows drawn as target rows are useless to a monitor
 MOST_ADVICE = 3  # groups that the advice names
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +158,14 @@ class Gate:
         mix = Mix(None if class_mix is None else checked_class_mix(class_mix))
         mix.require_risk_alone(objectives, groups is not None)
         rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes, of_log_odds=of_log_odds)
-        return replace(cls._calibrated(rows, objectives, mix, thresholds, seed), by=names_of_crossed(groups))
+        used = mix.prepare(rows, thresholds, seed)
+        made = calibrate_all(used.counted, used.thresholds, objectives, seed, used.weights)
+        return replace(cls._from_certificates(made, objectives, used), by=names_of_crossed(groups))
 
     @classmethod
     def of(
         cls,
-        model: BaseOracle | Score | ConfidenceSource,
+        model: Model | ConfidenceSource,
         outputs: ClassifierOutputs,
         max_risk: float | tuple[float, ...] = 0.05,
         delta: float = 0.05,
@@ -249,86 +226,46 @@ class Gate:
         """
         objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
         source = ConfidenceSource.from_model(model, outputs.num_classes)
-        source.require_new(outputs)
-        origin.require_classifier(outputs.classifier)
-        if outputs.ids is not None:
-            require_ids_once(outputs.ids, "outputs")
-        if objectives.error_costs is not None:
-            by = groups_by_costs(objectives.error_costs, by, groups, outputs)
-        by = names_of_crossed(groups) if by is None else by
-        names = crossed_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs), by)
-        if by is not None and names is None:
-            raise SteepslopeError(f"expected predicted, or groups with that name, found {by!r} alone", "by")
-        codes = rows_together(outputs, together)
-        if together is None:
-            warn_of_copies(codes)
-        counted = codes if names is None or not objectives.is_of_groups_alone else rows_of_pairs(codes, names)
-        once = one_of_each_copy(counted, seed)
-        whole = _rows_for_gate(outputs, once)
-        source = source.taking(whole)
-        rows = replace(source.labelled(whole, None if names is None else names[once]), things=codes[once])
-        complete = np.flatnonzero(~source.lacking(whole.arrays))  # rows that lack an opinion go to review
-        outputs = _rows_for_gate(whole, complete)
-        mix = Mix(
-            None if class_mix is None else checked_class_mix(class_mix, outputs.label_names),
-            None if target is None else TargetRows.of(source, outputs, target),
-        )
-        mix.require_risk_alone(objectives, names is not None)
-        thresholds = None if source.reference is None else threshold_sequence(source.reference)
-        calibrating = rows.subset(complete)
-        gate = cls._calibrated(calibrating, objectives, mix, thresholds, seed)
-        if not mix.is_other:  # later rows may have no answer, too
-            unanswered = rows.extra["predicted"] == UNKNOWN
-            gate = gate._remembering(rows.subset(unanswered | np.isin(np.arange(len(rows)), complete)))
-        accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
-        has_classes = objectives.max_class_risk is None and outputs.classes != GRADES
-        neglected = caution_on_neglected_class(calibrating, accepted) if has_classes else []
-        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}
+        prepared = PreparedRows.of(source, outputs, objectives, origin, by, groups, together, seed)
+        return cls.from_prepared(prepared, Mix.of(class_mix, target, prepared))
+
+    @classmethod
+    def from_prepared(cls, prepared: PreparedRows, mix: Mix) -> Self:
+        """Return the gate for prepared rows and the mix that its promise is about, as :meth:`of` does."""
+        rows = prepared.calibrating
+        objectives = prepared.objectives
+        source = prepared.source
+        mix.require_risk_alone(objectives, rows.groups is not None)
+        used = mix.prepare(rows, source.thresholds, prepared.seed)
+        made = calibrate_all(used.counted, used.thresholds, objectives, prepared.seed, used.weights)
+        gate = cls._from_certificates(made, objectives, used)
+        if not mix.is_other:
+            gate = replace(gate, calibration_rows=decided_rows(gate, prepared.remembered))
+        accepted = gate.accepts(rows.confidence, rows.groups) & mix.counts(rows)
         return replace(
             gate,
             source=source,
-            by=by if by is not None or names is None else "group",
-            classes=outputs.classes,
-            origin=replace(origin, opinions=nets, maker=None if outputs.is_extracted else outputs.classifier),
-            caution="\n".join([*neglected, *caution_on_equal_rows(outputs), *source.cautions(whole)]),
+            by=prepared.by,
+            classes=prepared.outputs.classes,
+            origin=prepared.origin,
+            caution=prepared.caution(accepted),
         )
 
     @classmethod
-    def _calibrated(
-        cls, rows: LabelledRows, objectives: Objectives, mix: Mix, thresholds: ArrayLike | None, seed: int
-    ) -> Self:
-        """Return the gate for rows (n,), with its decisions on them; it has no source yet."""
-        require("seed", seed, SEED)
-        once = predictions_without_copies(rows.confidence, rows.is_correct, seed)
-        fixing, counted = mix.split(rows, once, seed, thresholds is not None)
-        thresholds = threshold_sequence(rows.confidence[fixing]) if thresholds is None else thresholds
-        sequence = checked_threshold_sequence(thresholds)
-        weights = mix.weights(rows, counted)
-        if weights is not None and mix.shares is not None:
-            weights = weights.learning(rows.subset(fixing), sequence)
-        made = calibrate_all(rows.subset(counted), sequence, objectives, seed, weights)
-        learnt = drawn = once
-        if weights is not None:  # rows that are drawn as in the mix
-            learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
-        probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt], rows.of_log_odds)
-        rows = rows.subset(drawn)
-        wrong = int((~rows.is_correct).sum())
+    def _from_certificates(cls, made: Certificates, objectives: Objectives, used: MixRows) -> Self:
+        """Return the gate with these certificates, and with its decisions on the rows; it has no source yet."""
+        learnt = used.learnt
         gate = cls(
-            made.accepted, probability, wrong, len(rows), objectives, made.of_classes, made.rejection,
+            made.accepted,
+            ProbabilityMap.from_rows(learnt.confidence, learnt.is_correct, learnt.of_log_odds),
+            wrong=int((~used.drawn.is_correct).sum()),
+            n=len(used.drawn),
+            objectives=objectives,
+            of_classes=made.of_classes,
+            rejection=made.rejection,
             costs_of_errors=made.costs_of_errors,
-        )  # fmt: skip
-        return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
-
-    def _remembering(self, rows: LabelledRows) -> Self:
-        """Return the same gate with its decisions on rows, one of each thing: others depend on these."""
-        if rows.things is not None:
-            rows = rows.subset(one_of_each_copy(rows.things))
-        accepted = self.accepts(rows.confidence, rows.groups)
-        if "predicted" in rows.extra:
-            accepted &= rows.extra["predicted"] != UNKNOWN
-        p_correct = self.p_correct(rows.confidence)
-        remembered = CalibrationRows(p_correct, accepted, is_correct=rows.is_correct, **rows.extra)
-        return replace(self, calibration_rows=remembered)
+        )
+        return gate if used.are_too_few else replace(gate, calibration_rows=decided_rows(gate, used.drawn))
 
     def at(self, max_risk: float) -> Self:
         """Return the gate for another of the risks that were promised together."""
@@ -353,7 +290,9 @@ class Gate:
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """The names of the classes, or their numbers without names; None for a gate from confidences alone."""
-        return self.classes or (None if self.source is None else tuple(map(str, range(self.source.num_classes))))
+        if self.classes or self.source is None:
+            return self.classes
+        return tuple(map(str, range(self.source.num_classes)))
 
     @property
     def has_groups(self) -> bool:
@@ -375,7 +314,8 @@ class Gate:
     @property
     def coverage(self) -> float:
         """The fraction of calibration rows that are accepted, in [0, 1]."""
-        return sum(each.coverage * each.n for each in self.promises) / max(1, sum(each.n for each in self.promises))
+        n = sum(each.n for each in self.promises)
+        return sum(each.coverage * each.n for each in self.promises) / max(1, n)
 
     @property
     def risk_bound(self) -> float:
@@ -388,10 +328,14 @@ class Gate:
 
         It names the first of many groups.
         """
-        lacking = [each for each in self.promises if each.advice]
-        reasons = [each.advice if each.group is None else f"{each.group}: {each.advice}" for each in lacking]
+        reasons = []
+        for each in self.promises:
+            if each.advice:
+                reasons.append(each.advice if each.group is None else f"{each.group}: {each.advice}")
         others = len(reasons) - MOST_ADVICE
-        return "; ".join(reasons[:MOST_ADVICE] + ([f"{others:,} other groups likewise"] if others > 0 else []))
+        if others > 0:
+            reasons[MOST_ADVICE:] = [f"{others:,} other groups likewise"]
+        return "; ".join(reasons)
 
     def accepts(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> Bools:
         """Return whether each prediction is accepted, booleans (m,): its confidence reaches its group's threshold.
@@ -411,12 +355,15 @@ class Gate:
         thresholds = np.array([self.thresholds.get(str(name), np.inf) for name in distinct])
         return _reaches_threshold(values, thresholds[index])
 
-    def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> NDArray[np.str_]:
+    def decisions(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> Names:
         """Return accept, review or reject for each prediction, (m,); none is rejected unless ``reject`` was set."""
-        accepted, values = self.accepts(confidence, groups), checked_numbers(confidence, "confidence")
-        lowest = -np.inf if self.rejection is None else self.rejection.threshold
-        rejected = _reaches_threshold(-values, -lowest)
-        return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
+        accepted = self.accepts(confidence, groups)
+        decided = np.where(accepted, ACCEPT, REVIEW)
+        if self.rejection is not None:
+            values = checked_numbers(confidence, "confidence")
+            rejected = _reaches_threshold(-values, -self.rejection.threshold)
+            decided[rejected & ~accepted] = REJECT
+        return decided
 
     def p_correct(self, confidence: ArrayLike) -> Floats:
         """Return the estimated probability that each prediction is correct, float64 (m,), in [0, 1].
@@ -427,7 +374,9 @@ class Gate:
 
     def sentences(self) -> str:
         """Return the promises, each on a line, and what they assume if there are any."""
-        certificates = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
+        certificates = [*self.certificates, *self.of_classes]
+        if self.rejection is not None:
+            certificates.append(self.rejection)
         lines = [certificate.sentences() for certificate in certificates]
         if self.objectives.costs is not None:
             share = self.wrong / self.n
@@ -439,7 +388,9 @@ class Gate:
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
-        return "\n".join([*lines, *([assumptions_in_lines(self.assumptions)] if count else [])])
+        if count:
+            lines.append(assumptions_in_lines(self.assumptions))
+        return "\n".join(lines)
 
     @property
     def of_overlapping(self) -> list[str]:
@@ -453,7 +404,8 @@ class Gate:
     @property
     def cautions(self) -> list[str]:
         """Sentences on what may make the promise worthless."""
-        return [f"Caution: {line}{'' if line.endswith('?') else '.'}" for line in self.caution.splitlines()]
+        lines = self.caution.splitlines()
+        return [f"Caution: {line}" if line.endswith("?") else f"Caution: {line}." for line in lines]
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -505,16 +457,21 @@ class Gate:
         self, outputs: ClassifierOutputs, groups: AnyGroups | None = None, *, top: int = 1, explain: bool = False
     ) -> Decisions:
         """Return what :meth:`decide` does if each row is judged alone, so that no change is noticed."""
-        require("top", top, whole(1))
+        top_labels, top_probability = most_probable_classes(outputs, top)
         source = self.require_source()
         self.require_outputs(outputs)
         if explain:
             source.require_explainable()
-        confidence, oracle = source.confidence(outputs), source.oracle
+        confidence = source.confidence(outputs)
         lacking = source.lacking(outputs.arrays)
         groups = groups_to_decide_by(self.by, groups, outputs, self.classes)
         decision = replace(self, stopped=None).decisions(confidence, groups)
-        top_labels, top_probability = most_probable_classes(outputs, top)
+        handed_over = None
+        explained: dict[str, Floats] = {}
+        oracle = source.oracle
+        if oracle is not None:
+            handed_over = oracle.handed_over(outputs)
+            explained = oracle.explain(outputs) if explain else {}
         return Decisions(
             p_correct=self.p_correct(confidence),
             trust_logit=confidence,
@@ -523,8 +480,8 @@ class Gate:
             top_probability=top_probability,
             ids=outputs.ids,
             classes=outputs.classes or self.classes,
-            handed_over=None if oracle is None else oracle.handed_over(outputs),
-            explained=oracle.explain(outputs) if explain and oracle is not None else {},
+            handed_over=handed_over,
+            explained=explained,
             groups=crossed_groups(groups, len(outputs), self.by),
             lacking=lacking & (top_labels[:, 0] >= 0) if source.needed else None,
             distance=source.distance(outputs),
@@ -568,11 +525,7 @@ class Gate:
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:
         """Raise if outputs have other classes than the gate was calibrated for, or another classifier made them."""
-        source = self.require_source()
-        if outputs.num_classes != source.num_classes:
-            expected = f"expected {source.num_classes} classes, as the gate was calibrated for"
-            raise SteepslopeError(f"{expected}, found {outputs.num_classes}", "outputs")
-        require_same_class_names("the gate", self.classes, outputs.classes)
+        self.require_source().require_classes(outputs, self.classes)
         self.origin.require_classifier(outputs.classifier)
 
     def require_source(self) -> ConfidenceSource:
@@ -595,11 +548,6 @@ class Gate:
         images, load a :class:`steepslope.nets.ImageGate`.
         """
         return cls(**read_gate(folder, load_oracle))
-
-
-def _rows_for_gate(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:
-    """Return some rows of outputs, or the outputs themselves, which may be memory-mapped, if these are all rows."""
-    return outputs if len(rows) == len(outputs) else outputs.subset(rows)
 
 
 def _reaches_threshold(values: Floats, threshold: float | Floats) -> Bools:

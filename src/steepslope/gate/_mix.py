@@ -10,16 +10,27 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from steepslope.checks import SEED, require
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.gate._confidence_source import ConfidenceSource
+from steepslope.gate._preparing import PreparedRows
+from steepslope.numerics import Bools, Counts, Floats
 from steepslope.oracle.evidence import require_other_rows
-from steepslope.outputs import ClassifierOutputs, require_same_class_names
-from steepslope.promise import LabelledRows, Objectives, Target, Weights, split_rows
+from steepslope.outputs import ClassifierOutputs, predictions_without_copies, require_same_class_names
+from steepslope.promise import (
+    LabelledRows,
+    Names,
+    Objectives,
+    Target,
+    Weights,
+    checked_threshold_sequence,
+    split_rows,
+    threshold_sequence,
+)
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+FEW = 50  # fewer rows drawn as target rows are useless to a monitor
 SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as for rounded ones
 
 
@@ -27,7 +38,7 @@ SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as
 class TargetRows:
     """Target rows (m,), which have no labels: their predicted classes, and the confidences."""
 
-    predicted: NDArray[np.str_]
+    predicted: Names
     confidence: Floats
 
     @classmethod
@@ -55,6 +66,26 @@ class TargetRows:
 
 
 @dataclass(frozen=True, eq=False)
+class MixRows:
+    """How calibration rows serve a promise about a mix.
+
+    The ``thresholds`` (t,) are tested on ``counted`` rows, with their ``weights`` if these differ. P(correct) is learnt
+    from the ``learnt`` rows. The ``drawn`` rows are as those that the promise is about.
+    """
+
+    counted: LabelledRows
+    thresholds: Floats
+    weights: Weights | None
+    learnt: LabelledRows
+    drawn: LabelledRows
+
+    @property
+    def are_too_few(self) -> bool:
+        """Whether a monitor would learn nothing from the drawn rows."""
+        return self.weights is not None and len(self.drawn) < FEW
+
+
+@dataclass(frozen=True, eq=False)
 class Mix:
     """The class mix that a promise is about: named ``shares``, that of a ``target``, or that of the calibration rows.
 
@@ -63,6 +94,19 @@ class Mix:
 
     shares: Mapping[str, float] | None = None
     target: TargetRows | None = None
+
+    @classmethod
+    def of(
+        cls, class_mix: Mapping[str, float] | None, target: ClassifierOutputs | None, prepared: PreparedRows
+    ) -> Self:
+        """Return a named mix, or that of a ``target``, for calibration rows."""
+        shares = None
+        rows = None
+        if class_mix is not None:
+            shares = checked_class_mix(class_mix, prepared.outputs.label_names)
+        if target is not None:
+            rows = TargetRows.of(prepared.source, prepared.outputs, target)
+        return cls(shares, rows)
 
     @property
     def is_other(self) -> bool:
@@ -78,11 +122,35 @@ class Mix:
             place = "target" if self.shares is None else "class_mix"
             raise SteepslopeError(f"expected a promised risk alone, found {other} with it", place)
 
-    def counts(self, rows: LabelledRows) -> NDArray[np.bool_]:
+    def counts(self, rows: LabelledRows) -> Bools:
         """Return which rows count, booleans (n,): all but those of classes without a share."""
         if self.shares is None or rows.true_classes is None:
             return np.ones(len(rows), dtype=np.bool_)
         return np.isin(rows.true_classes, [name for name, share in self.shares.items() if share > 0])
+
+    def prepare(self, rows: LabelledRows, thresholds: ArrayLike | None, seed: int) -> MixRows:
+        """Return how rows (n,) serve a promise about this mix; without thresholds, some of them fix these.
+
+        Raises
+        ------
+        SteepslopeError
+            If the seed or the thresholds are out of range, or no mix explains the target.
+        """
+        require("seed", seed, SEED)
+        once = predictions_without_copies(rows.confidence, rows.is_correct, seed)
+        fixing, counted = self.split(rows, once, seed, thresholds is not None)
+        if thresholds is None:
+            thresholds = threshold_sequence(rows.confidence[fixing])
+        sequence = checked_threshold_sequence(thresholds)
+        weights = self.weights(rows, counted)
+        if weights is None:
+            drawn = rows.subset(once)
+            return MixRows(rows.subset(counted), sequence, None, drawn, drawn)
+        if self.shares is not None:
+            weights = weights.learning(rows.subset(fixing), sequence)
+        learnt = rows.subset(counted[weights.resampled(seed)])
+        drawn = rows.subset(counted[weights.thinned(seed)])
+        return MixRows(rows.subset(counted), sequence, weights, learnt, drawn)
 
     def split(self, rows: LabelledRows, once: Counts, seed: int, has_thresholds: bool) -> tuple[Counts, Counts]:
         """Return the rows that are set aside to fix thresholds and bets, and the rows to calibrate on.

@@ -106,8 +106,6 @@ def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOr
     card = read_fields(GateCard, content, path)
     if not card.certificates:
         raise SteepslopeError("expected a certificate, found none", path)
-    for certificate in (*card.certificates, *card.of_classes, *filter(None, [card.rejection])):
-        certificate.require_possible(path)
     remembers = CALIBRATION_ROWS in content[FILES] and rows.exists()
     kept = CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None
     if kept is not None:

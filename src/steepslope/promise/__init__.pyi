@@ -8,6 +8,7 @@ from ._bets import (
 )
 from ._calibration import (
     CalibrationRows as CalibrationRows,
+    Certificates as Certificates,
     ProbabilityMap as ProbabilityMap,
     calibrate_all as calibrate_all,
     caution_on_neglected_class as caution_on_neglected_class,
@@ -54,6 +55,7 @@ from ._rows import (
     AnyGroups as AnyGroups,
     JudgedRows as JudgedRows,
     LabelledRows as LabelledRows,
+    Names as Names,
     checked_groups as checked_groups,
     checked_numbers as checked_numbers,
     crossed_groups as crossed_groups,

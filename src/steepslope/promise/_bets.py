@@ -20,18 +20,19 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import betaln, logsumexp, xlogy
 
-Floats = NDArray[np.float64]
+from steepslope.numerics import Counts, Floats
+
 BLOCK = 64  # rows between two starts
 PART = 8192  # rows at a time
 MEAN_SIZES = np.geomspace(0.01, 0.95, 12)  # what a bet can lose of its stake on one row; λ is it over the limit
 CHANGE_SIZES = (0.08, 0.3)  # likewise
 CUTS = np.array([0.05, 0.2, 0.5, 0.8, 0.95])  # bets are that more p-values than usual lie on one side
 BINS = 64  # of ranks, with about as many calibration rows each; within one, a rank is drawn
-TIES, RANKS = 1, 2  # what random numbers are for; 0 is those of calibration rows
+TIES = 1  # what random numbers are for; 0 is those of calibration rows
+RANKS = 2
 EARLIER = np.tri(BLOCK, k=-1, dtype=np.bool_)  # which rows of a block come before which
 EDGE = 1e-12
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
@@ -63,7 +64,8 @@ class Bets:
         >>> bets.rows, evidence[[0, 1, 39]].round(1)
         (40, array([-1. , -0.2, 17.4]))
         """
-        bets, paths = self, [np.zeros(0)]
+        bets = self
+        paths = [np.zeros(0)]
         for start in range(0, len(values), PART):
             bets, path = bets._mixed(values[start : start + PART])
             paths.append(path)
@@ -74,23 +76,27 @@ class Bets:
         count = gains.shape[1]
         logs = np.array(self.logs or [-math.inf] * count)
         paths = []
-        for start, end in pairwise([0, *range(BLOCK - self.rows % BLOCK, len(values), BLOCK), len(values)]):
+        cuts = range(BLOCK - self.rows % BLOCK, len(values), BLOCK)
+        for start, end in pairwise([0, *cuts, len(values)]):
             block, inside = divmod(self.rows + start, BLOCK)
             if inside == 0:  # the stakes of all starts, on all bets, sum to 1
                 logs = np.logaddexp(logs, -math.log((block + 1) * (block + 2) * count))
-            paths.append(np.add.accumulate(np.vstack([logs, gains[start:end]]))[1:])  # in order, whatever the cut
-            logs = paths[-1][-1]
+            path = np.add.accumulate(np.vstack([logs, gains[start:end]]))  # in order, whatever the cut
+            paths.append(path[1:])
+            logs = path[-1]
         after = replace(bets, rows=self.rows + len(values), logs=tuple(logs.tolist()))
         return after, logsumexp(np.concatenate(paths), axis=1)
 
 
-def read_bets(content: Mapping[str, Any]) -> Bets:
+def _read_bets(content: Mapping[str, Any]) -> Bets:
     """Return the bets that JSON holds."""
-    kind = ChangeBets if "edges" in content else MeanBets if "limit" in content else Bets
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-    }
-    return kind(**fields)
+    fields = dict(content)
+    for name, value in content.items():
+        if isinstance(value, list):
+            fields[name] = tuple(value)
+    if "edges" in fields:
+        return ChangeBets(**fields)
+    return MeanBets(**fields) if "limit" in fields else Bets(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +119,7 @@ def _gains_of_change_bets() -> Floats:
     inside = np.convolve([0, *CUTS, 1], [0.5, 0.5], "valid")[:, None]
     below = inside < CUTS
     gains = np.concatenate([below / CUTS - 1, ~below / (1 - CUTS) - 1], axis=1)
-    return np.asarray(np.log1p(np.concatenate([size * gains for size in CHANGE_SIZES], axis=1)))
+    return np.log1p(np.concatenate([size * gains for size in CHANGE_SIZES], axis=1))
 
 
 CHANGE_GAINS = _gains_of_change_bets()
@@ -156,17 +162,16 @@ class ChangeBets(Bets):
         >>> bool(evidence[-1] > 20)
         True
         """
-        n, seed = len(values), zlib.crc32(values.tobytes())
+        n = len(values)
+        seed = zlib.crc32(values.tobytes())
         ties = np.random.default_rng([seed, 0]).random(n)
         order = np.lexsort((ties, values))
         ends = np.unique(np.ceil(np.arange(1, BINS) * (n + 1) / BINS).astype(np.int64))
         ends = ends[ends <= n]
         last = order[ends - 1]
         counts = np.diff([0, *ends, n + 1])
-        return cls(
-            edges=tuple(values[last].tolist()), ties=tuple(ties[last].tolist()), counts=tuple(counts.tolist()),
-            seed=seed,
-        )  # fmt: skip
+        edges = tuple(values[last].tolist())
+        return cls(edges=edges, ties=tuple(ties[last].tolist()), counts=tuple(counts.tolist()), seed=seed)
 
     def gains(self, values: Floats) -> tuple[Self, Floats]:
         """Return the bets with the counts after further values, and the logarithms of what each gains, (m, bets)."""
@@ -174,9 +179,10 @@ class ChangeBets(Bets):
         gains = CHANGE_GAINS[np.searchsorted(CUTS, p_values, side="right")]
         return replace(self, counts=tuple(counts.tolist())), gains
 
-    def p_values(self, values: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    def p_values(self, values: Floats) -> tuple[Floats, Counts]:
         """Return the conformal p-values of the next values (m,), and the counts of bins after them, (bins,)."""
-        m, size = len(values), len(self.counts)
+        m = len(values)
+        size = len(self.counts)
         bins = self._bins(values)
         block = np.arange(m) // BLOCK
         rows = np.full((-(-m // BLOCK), BLOCK), size)  # in blocks, the last of them filled up
@@ -184,16 +190,16 @@ class ChangeBets(Bets):
         each = np.bincount(block * size + bins, minlength=len(rows) * size).reshape(-1, size)
         after = np.array(self.counts) + np.cumsum(each, axis=0)
         start = after - each
-        other, itself = rows[:, None, :], rows[:, :, None]
-        below, same = (
-            np.count_nonzero(EARLIER & relation, axis=2).ravel()[:m] for relation in (other < itself, other == itself)
-        )
+        other = rows[:, None, :]
+        itself = rows[:, :, None]
+        below = np.count_nonzero(EARLIER & (other < itself), axis=2).ravel()[:m]
+        same = np.count_nonzero(EARLIER & (other == itself), axis=2).ravel()[:m]
         inside = start[block, bins] + same
-        below = below + (np.cumsum(start, axis=1) - start)[block, bins]
+        below += (np.cumsum(start, axis=1) - start)[block, bins]
         drawn = self._uniform(RANKS, m)
         return (below + drawn * inside) / (sum(self.counts) + np.arange(m)), after[-1]
 
-    def _bins(self, values: Floats) -> NDArray[np.int64]:
+    def _bins(self, values: Floats) -> Counts:
         """Return the bin of each value, (m,): how many edges lie below it, by the draw where they are equal."""
         levels, edges = _ordered_bet_edges(self.edges, self.ties)
         above = np.searchsorted(levels, values)
@@ -224,8 +230,12 @@ def mean_interval_by_bets(total: float, n: int, alpha: float) -> tuple[float, fl
     def gain(mean: float) -> float:
         return bet - float(xlogy(total, mean) + xlogy(n - total, 1 - mean))
 
-    low = 0.0 if mean_found < EDGE or gain(EDGE) < 0 else float(brentq(gain, EDGE, mean_found))
-    high = 1.0 if mean_found > 1 - EDGE or gain(1 - EDGE) < 0 else float(brentq(gain, mean_found, 1 - EDGE))
+    low = 0.0
+    high = 1.0
+    if mean_found >= EDGE and gain(EDGE) >= 0:
+        low = float(brentq(gain, EDGE, mean_found))
+    if mean_found <= 1 - EDGE and gain(1 - EDGE) >= 0:
+        high = float(brentq(gain, mean_found, 1 - EDGE))
     return low, high
 
 
@@ -255,7 +265,7 @@ class RunningMean:
     history: tuple[Point, ...] = ()
     alarm_count: int | None = None
 
-    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> RunningMean:
+    def after(self, values: Floats, rows: Counts, now: int | None = None) -> RunningMean:
         """Return the mean after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
 
         ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.
@@ -273,12 +283,10 @@ class RunningMean:
         stride = self.stride
         while mean.count // stride > MOST_POINTS:
             stride *= 2
-        earlier = (point for point in self.history if point.n % stride == 0)
-        new = (
-            Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k]))
-            for k in np.flatnonzero(counts % stride == 0)
-        )
-        return replace(mean, stride=stride, history=(*earlier, *new))
+        history = [point for point in self.history if point.n % stride == 0]
+        for k in np.flatnonzero(counts % stride == 0):
+            history.append(Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k])))
+        return replace(mean, stride=stride, history=tuple(history))
 
     @property
     def needed(self) -> float:
@@ -312,4 +320,4 @@ class RunningMean:
     def read(cls, content: Mapping[str, Any]) -> Self:
         """Return the mean that JSON holds."""
         history = tuple(Point(*point) for point in content["history"])
-        return cls(**{**content, "bets": read_bets(content["bets"]), "history": history})
+        return cls(**{**content, "bets": _read_bets(content["bets"]), "history": history})

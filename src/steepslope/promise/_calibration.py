@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,18 @@ from scipy.special import expit, logit
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics import Array, clipped, fit_calibration, float64, namespace_of, quiet, require_arrays
+from steepslope.numerics import (
+    Array,
+    Bools,
+    Counts,
+    Floats,
+    clipped,
+    fit_calibration,
+    float64,
+    namespace_of,
+    quiet,
+    require_arrays,
+)
 from steepslope.promise._certificate import Certificate
 from steepslope.promise._certify import UNFIT, certify, certify_true_classes, shares_of_groups
 from steepslope.promise._class_mix import Weights, certify_class_mix
@@ -23,8 +34,6 @@ from steepslope.promise._objectives import Objectives
 from steepslope.promise._rows import JudgedRows, LabelledRows
 from steepslope.promise._sequence import Above
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 NEGLECTED = 5  # accepted rows of a true class, all of them wrong, that cause a caution
 TINY = 1e-9  # probabilities are clipped to [TINY, 1 − TINY]
 ARRAYS = {
@@ -62,7 +71,11 @@ class ProbabilityMap:
         """
         is_unit = not of_log_odds and bool(((confidence >= 0) & (confidence <= 1)).all())
         inputs = cls(1.0, 0.0, is_unit=is_unit)._inputs(confidence)
-        centre, scale = (0.0, 1.0) if of_log_odds or is_unit else (float(inputs.mean()), float(inputs.std()) or 1.0)
+        centre = 0.0
+        scale = 1.0
+        if not (of_log_odds or is_unit):
+            centre = float(inputs.mean())
+            scale = float(inputs.std()) or 1.0
         slope, offset = fit_calibration((inputs - centre) / scale, is_correct)
         return cls(slope, offset, centre, scale, is_unit)
 
@@ -79,7 +92,8 @@ class ProbabilityMap:
 
     def _inputs(self, confidence: Array) -> Array:
         if self.is_unit:
-            xp, inside = namespace_of(confidence), clipped(float64(confidence), TINY, 1 - TINY)
+            xp = namespace_of(confidence)
+            inside = clipped(float64(confidence), TINY, 1 - TINY)
             return xp.log(inside) - xp.log(1 - inside)
         limits = np.finfo(np.float32)
         return clipped(float64(confidence), float(limits.min), float(limits.max))
@@ -103,7 +117,7 @@ class CalibrationRows(JudgedRows):
     """
 
     is_correct: Bools
-    true: NDArray[np.int64] | None = None
+    true: Counts | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the known arrays by name."""
@@ -134,13 +148,16 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
     neglected = np.where(right == 0, wrong, 0)
     if neglected.max(initial=0) < NEGLECTED:
         return []
-    assert labelled.predicted_classes is not None
-    worst, labels = int(neglected.argmax()), np.unique(labelled.predicted_classes[accepted])
+    worst = int(neglected.argmax())
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
-    others = (neglected >= NEGLECTED).sum() - 1
     clauses = [f"{rows}, all of them under another label"]
-    clauses += [f"{others:,} other classes likewise"] if others else []
-    clauses += [f"all accepted predictions are {labels[0]}"] if len(labels) == 1 else []
+    others = (neglected >= NEGLECTED).sum() - 1
+    if others:
+        clauses.append(f"{others:,} other classes likewise")
+    assert labelled.predicted_classes is not None
+    labels = np.unique(labelled.predicted_classes[accepted])
+    if len(labels) == 1:
+        clauses.append(f"all accepted predictions are {labels[0]}")
     advice = "a promise for each true class (max_class_risk) would limit this"
     clauses.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
     return ["; ".join(clauses)]
@@ -168,43 +185,50 @@ def calibrate_all(
     promised.
     """
     if weights is not None:
-        delta = objectives.delta / len(objectives.max_risk)
-        of_mix = (certify_class_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
-        return Certificates(tuple(each.counting(rows.confidence, rows.is_unknown) for each in of_mix))
-    names = rows.group_names
-    reject = objectives.reject
+        return _calibrate_for_mix(rows, thresholds, objectives, weights)
     class_risk = objectives.max_class_risk
-    delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
+    reject = objectives.reject
+    groups = {name: rows.of_group(name) for name in rows.group_names}
+    promises = len(objectives.risks) * len(groups) + (reject is not None) + (class_risk is not None)
+    delta = objectives.delta / promises
     of_classes: tuple[Certificate, ...] = ()
     if class_risk is not None:
         truths = rows.require_true_classes()
         of_classes = certify_true_classes(rows.confidence, rows.is_correct, truths, thresholds, class_risk, delta)
-    tested = [each for each in of_classes if each.advice == UNFIT or each.is_given]  # classes with enough rows
-    allowed = min((each.threshold for each in tested), default=-np.inf)  # the threshold of all promised classes
     means: Mapping[str, float] = {}
+    accepted = []
     if objectives.costs is not None:
-        by_costs = _calibrate_by_costs(rows, names, objectives, delta, seed)
-        accepted, means = by_costs.accepted, by_costs.costs_of_errors
+        accepted, means = _calibrate_by_costs(rows, objectives, delta, seed)
     else:
-        possible = int((thresholds >= allowed).sum())
-        groups = {name: rows.of_group(name) for name in names}
+        tested = [each.threshold for each in of_classes if each.advice == UNFIT or each.is_given]  # with enough rows
+        possible = int((thresholds >= min(tested, default=-np.inf)).sum())
         sizes = [len(members) for members in groups.values()]
-        accepted = tuple(
-            (
-                _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
-                if risk is None
-                else certify(members.confidence, members.is_correct, thresholds, risk, share, name, possible=possible)
-            ).counting(members.confidence, members.is_unknown)
-            for risk in objectives.risks
-            for share, (name, members) in zip(
-                shares_of_groups(sizes, risk, delta * len(names)), groups.items(), strict=True
-            )
-        )
-    if reject is None:
-        return Certificates(accepted, of_classes, costs_of_errors=means)
-    lowest = min(certificate.threshold for certificate in accepted)
-    rejection = _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta)
-    return Certificates(accepted, of_classes, rejection, means)
+        for risk in objectives.risks:
+            shares = shares_of_groups(sizes, risk, delta * len(groups))
+            for share, (name, members) in zip(shares, groups.items(), strict=True):
+                confidence = members.confidence
+                is_correct = members.is_correct
+                if risk is None:
+                    certificate = _calibrate_by_coverage(members, thresholds, objectives.coverage, share, name)
+                else:
+                    certificate = certify(confidence, is_correct, thresholds, risk, share, name, possible=possible)
+                accepted.append(certificate.counting(confidence, members.is_unknown))
+    rejection = None
+    if reject is not None:
+        lowest = min(certificate.threshold for certificate in accepted)
+        rejection = _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta)
+    return Certificates(tuple(accepted), of_classes, rejection, means)
+
+
+def _calibrate_for_mix(
+    rows: LabelledRows, thresholds: Floats, objectives: Objectives, weights: Weights
+) -> Certificates:
+    delta = objectives.delta / len(objectives.max_risk)
+    certificates = []
+    for risk in objectives.max_risk:
+        certificate = certify_class_mix(rows, weights, thresholds, risk, delta)
+        certificates.append(certificate.counting(rows.confidence, rows.is_unknown))
+    return Certificates(tuple(certificates))
 
 
 def _calibrate_by_coverage(
@@ -218,9 +242,9 @@ def _calibrate_by_coverage(
 
 
 def _calibrate_by_costs(
-    rows: LabelledRows, names: Sequence[str | None], objectives: Objectives, delta: float, seed: int
-) -> Certificates:
-    """Return certificates of the confidence at which accepting becomes cheaper than a review.
+    rows: LabelledRows, objectives: Objectives, delta: float, seed: int
+) -> tuple[list[Certificate], Mapping[str, float]]:
+    """Return certificates of the confidence at which accepting becomes cheaper than a review, and the mean costs.
 
     The confidence, and the mean cost of an error for each predicted class, are learnt on one half of the rows. The
     certificates count the other half.
@@ -231,18 +255,20 @@ def _calibrate_by_costs(
     learnt = rows.subset(order[:half])
     counted = rows.subset(order[half:])
     probability_map = ProbabilityMap.from_rows(learnt.confidence, learnt.is_correct, rows.of_log_odds)
-    usual, means = objectives.costs[0], dict[str, float]()
+    usual = objectives.costs[0]
+    means: Mapping[str, float] = {}
     if objectives.error_costs is not None and learnt.predicted_classes is not None:
         truths = learnt.require_true_classes()
         means = costs_of_errors(learnt.predicted_classes, truths, objectives.error_costs, usual)
     certificates = []
-    for name in names:
+    for name in rows.group_names:
         group = counted.of_group(name)
-        threshold = float(probability_map.inverse(objectives.least_probability(means.get(str(name), usual))))
+        least = objectives.least_probability(means.get(str(name), usual))
+        threshold = float(probability_map.inverse(least))
         above = Above.from_rows(group.confidence, group.is_correct, np.array([threshold]))
         certificate = above.certificate("costs", 0, threshold, delta, None, name)
         certificates.append(certificate.counting(group.confidence, group.is_unknown))
-    return Certificates(tuple(certificates), costs_of_errors=means)
+    return certificates, means
 
 
 def _calibrate_rejection(
@@ -254,6 +280,6 @@ def _calibrate_rejection(
     """
     upside_down = -thresholds[np.isfinite(thresholds)][::-1]
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
-    confidence, is_wrong = -rows.confidence, ~rows.is_correct
-    mirrored = certify(confidence, is_wrong, upside_down, most_right, delta, aim="rejection", possible=possible)
+    confidence = -rows.confidence
+    mirrored = certify(confidence, ~rows.is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
     return replace(mirrored.counting(confidence, rows.is_unknown), threshold=-mirrored.threshold)

@@ -11,20 +11,19 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from operator import mul
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from steepslope.checks import Check, number, read_fields, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files import field
-from steepslope.numerics import binomial_interval, binomial_tail, risk_bound
+from steepslope.numerics import Bools, Counts, Floats, binomial_interval, binomial_tail, risk_bound
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # decimals of a percentage
 PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and start thresholds divide delta
@@ -35,8 +34,11 @@ ASSUMES = (
     "the classifier, the confidence and the threshold stay as they are",
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
+WORDS = "accepted", "wrong", "least"
+WORDS_OF_REJECTION = "rejected", "right", "most"
 MOST_SHARES = 8  # classes of a mix that a sentence names
-EVERYTHING, NOTHING = -math.inf, math.inf
+EVERYTHING = -math.inf
+NOTHING = math.inf
 TRUE_CLASS: Aim = "true class"
 EXACT = 6  # decimals of a promised percentage
 EDGE = 1e-12
@@ -69,7 +71,8 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     require("delta", delta, PROBABILITY)
     require("errors", errors, whole(0, MOST_ROWS))
     numbers = range(errors + 1, MOST_ROWS)
-    return numbers.start + bisect_left(numbers, True, key=lambda rows: bool(binomial_tail(errors, rows, risk) <= delta))
+    place = bisect_left(numbers, True, key=lambda rows: bool(binomial_tail(errors, rows, risk) <= delta))
+    return numbers.start + place
 
 
 def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:
@@ -86,12 +89,17 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
     while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded_percentage(100 * fraction, digits, side) in (0, 100):
         digits += 1
     text = f"{_rounded_percentage(100 * fraction, digits, side):.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return f"{text} %"
 
 
 def _rounded_percentage(value: float, digits: int, side: Callable[[float], float]) -> float:
     """Return a number rounded to decimals, up or down; the rounding error of floats does not count."""
-    return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
+    if side is round:
+        return round(value, digits)
+    unit = 10.0**digits
+    return side(round(value * unit, 4)) / unit
 
 
 def assumptions_of_promise(weighted: Weighted | None = None) -> tuple[str, ...]:
@@ -124,8 +132,8 @@ def shares_in_words(mix: Mapping[str, float]) -> str:
     """
     shares = sorted(mix.items(), key=lambda item: -item[1])
     named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
-    others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
-    return f"{named}{others}"
+    others = len(shares) - MOST_SHARES
+    return f"{named} and {others:,} others" if others > 0 else named
 
 
 def assumptions_in_lines(assumed: Sequence[str]) -> str:
@@ -170,7 +178,9 @@ class Weighted:
         """Return the upper bound of the risk with confidence 1 − delta, by the same bet; 1 if the bet excludes none."""
         if self.bound is not None:
             return self.bound
-        accepted, errors, weights = map(np.array, (self.accepted, self.errors, self.weight))
+        accepted = np.array(self.accepted)
+        errors = np.array(self.errors)
+        weights = np.array(self.weight)
 
         def gain(risk: float) -> float:
             return float(log_e_value_of_strata(accepted, errors, weights, risk, self.bet)) + math.log(delta)
@@ -179,10 +189,10 @@ class Weighted:
 
     def require_possible(self, path: Path) -> None:
         """Raise unless the numbers can be those of calibration rows."""
-        sizes = {len(column) for column in (self.name, self.weight, self.rows, self.accepted, self.errors)}
-        strata = zip(self.errors, self.accepted, self.rows, self.weight, strict=False)
-        fits = all(0 <= errors <= accepted <= rows and weight >= 0 for errors, accepted, rows, weight in strata)
-        fits = fits and len(sizes) == 1 and bool(self.mix) and bool(self.name)
+        columns = self.errors, self.accepted, self.rows, self.weight
+        fits = bool(self.mix) and bool(self.name) and {*map(len, columns)} == {len(self.name)}
+        for errors, accepted, rows, weight in zip(*columns, strict=False):
+            fits = fits and 0 <= errors <= accepted <= rows and weight >= 0
         if not (fits and self.bet > 0 and self.bet * max(self.weight) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
 
@@ -231,18 +241,10 @@ class Certificate:
     unknown_accepted: int = 0
     weighted: Weighted | None = None
 
-    def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
+    def counting(self, confidence: Floats, is_unknown: Bools) -> Certificate:
         """Return the same certificate with the counts of out-of-class rows, given the calibration rows (n,)."""
         accepted = is_unknown & (confidence >= self.threshold) & self.is_given
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
-
-    def require_possible(self, place: str | Path) -> None:
-        """Raise for counts or probabilities that no calibration can have."""
-        counts = 0 <= self.accepted <= self.n and 0 <= self.errors <= self.n
-        shares = [self.delta] if self.max_risk is None else [self.delta, self.max_risk]
-        if not counts or not all(0 <= share <= 1 for share in shares):
-            found = f"found {self.errors} errors, {self.accepted} accepted, {self.n} rows, risk {self.max_risk}"
-            raise SteepslopeError(f"expected counts of at most all rows, and a risk in [0, 1], {found}", place)
 
     @property
     def is_given(self) -> bool:
@@ -266,12 +268,12 @@ class Certificate:
         if self.weighted is None:
             return binomial_interval(self.accepted, self.n)
         weighted = self.weighted
-        total = sum(weight * rows for weight, rows in zip(weighted.weight, weighted.rows, strict=True))
-        off = [
-            weight / total * (np.array(binomial_interval(accepted, rows)) * rows - accepted)
-            for weight, rows, accepted in zip(weighted.weight, weighted.rows, weighted.accepted, strict=True)
-            if rows and weight
-        ]
+        total = sum(map(mul, weighted.weight, weighted.rows))
+        off = []
+        for weight, rows, accepted in zip(weighted.weight, weighted.rows, weighted.accepted, strict=True):
+            if rows and weight:
+                interval = np.array(binomial_interval(accepted, rows))
+                off.append(weight / total * (interval * rows - accepted))
         below, above = np.linalg.norm(off, axis=0)
         return max(0.0, self.coverage - float(below)), min(1.0, self.coverage + float(above))
 
@@ -309,15 +311,18 @@ class Certificate:
         """
         if self.max_risk is None or not self.is_given:
             return 1.0
-        odds, bound = (risk / (1 - risk) for risk in (self.max_risk, self.risk_bound))
-        return max(1.0, odds / bound)
+        promised = self.max_risk / (1 - self.max_risk)
+        bound = self.risk_bound / (1 - self.risk_bound)
+        return max(1.0, promised / bound)
 
     def sentences(self) -> str:
         """Return the promise and the counts behind it, or why there is none, in sentences."""
         if not self.is_given:
-            of_class = f"Of all whose true class is {self.group}, nothing"
-            of_group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
-            nothing = "Nothing" if self.group is None else of_group
+            nothing = "Nothing"
+            if self.aim == TRUE_CLASS:
+                nothing = f"Of all whose true class is {self.group}, nothing"
+            elif self.group is not None:
+                nothing = f"{self.group}: nothing"
             return f"{nothing} can be promised: {self.advice}.{self._of_unknown()}"
         bound = self._upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
         sure = as_percent(1 - self.delta, 2, math.floor)
@@ -327,9 +332,11 @@ class Certificate:
                 f"another label. Of {self.n:,} calibration rows of that class, {self.errors:,} are "
                 f"({as_percent(self.errors / self.n, 2)}, at most {self._upper})."
             )
-        verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
+        verb, wrong, side = WORDS_OF_REJECTION if self.aim == "rejection" else WORDS
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
-        which = "all" if math.isinf(self.threshold) else f"those with a trust of at {side} {self.threshold:.6g}"
+        which = "all"
+        if not math.isinf(self.threshold):
+            which = f"those with a trust of at {side} {self.threshold:.6g}"
         return (
             f"{rows}, {which} are {verb}. With {sure} confidence, at most {bound} of these are {wrong}. "
             f"{self._counted(verb, wrong)}.{self._of_unknown(verb)}{self._of_shifts()}"
@@ -340,15 +347,17 @@ class Certificate:
         return as_percent(self.risk_bound, 2, math.ceil)
 
     def _counted(self, verb: str, wrong: str) -> str:
-        low, high = map(as_percent, self.coverage_interval)
-        covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
+        low, high = self.coverage_interval
+        covered = f"{as_percent(self.coverage)}, 95 % interval {as_percent(low)} to {as_percent(high)}"
         counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
         if self.weighted is not None:
             return (
                 f"{counted} and {self.errors:,} of these {wrong}; weighted, the coverage is {covered}, and "
                 f"{as_percent(self.weighted.risk, 2)} of what is {verb} is {wrong} (at most {self._upper})"
             )
-        measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
+        measured = "–"
+        if self.accepted:
+            measured = as_percent(self.errors / self.accepted, 2)
         return f"{counted} ({covered}) and {self.errors:,} of these {wrong} ({measured}, at most {self._upper})"
 
     def _of_shifts(self) -> str:
@@ -366,8 +375,11 @@ class Certificate:
         """Return a sentence on out-of-class rows, after a blank; empty if there are none."""
         if not self.unknown:
             return ""
-        share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
-        return f" {self.unknown:,} of these {self.n:,} rows are out-of-class{share if verb else ''}."
+        share = ""
+        if verb:
+            fraction = as_percent(self.unknown_accepted / self.unknown)
+            share = f", {self.unknown_accepted:,} of them {verb} ({fraction})"
+        return f" {self.unknown:,} of these {self.n:,} rows are out-of-class{share}."
 
     def as_json(self) -> dict[str, Any]:
         """Return all numbers as JSON; a threshold that is not finite is null."""
@@ -393,20 +405,21 @@ class Certificate:
         return certificate
 
     def _require_consistent(self, content: Mapping[str, Any], path: Path) -> None:
-        counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
         wrong = self.accepted - self.errors if self.aim == "rejection" else self.errors
-        counts = counts and 0 <= self.unknown_accepted <= min(self.unknown, wrong) and self.unknown <= self.n
+        fits = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
+        fits = fits and 0 <= self.unknown_accepted <= min(self.unknown, wrong) and self.unknown <= self.n
         if self.weighted is not None:
-            columns = self.weighted.rows, self.weighted.accepted, self.weighted.errors
-            counts = counts and [*map(sum, columns)] == [self.n, self.accepted, self.errors]
-        same = counts and all(
-            abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
-            for name in ("coverage", "risk_bound")
-        )
+            totals = sum(self.weighted.rows), sum(self.weighted.accepted), sum(self.weighted.errors)
+            fits = fits and totals == (self.n, self.accepted, self.errors)
+        for name in ("coverage", "risk_bound"):
+            fits = fits and abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
         holds = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
-        if not (same and holds):
+        if not (fits and holds):
             raise SteepslopeError(
                 f"expected a certificate whose bound follows from its counts, found {self.errors} errors of "
                 f"{self.accepted} accepted of {self.n} rows, bound {content.get('risk_bound')}: calibrate again",
                 path,
             )
+        if self.max_risk is not None and not 0 <= self.max_risk <= 1:
+            found = f"found {self.errors} errors, {self.accepted} accepted, {self.n} rows, risk {self.max_risk}"
+            raise SteepslopeError(f"expected counts of at most all rows, and a risk in [0, 1], {found}", path)

@@ -9,17 +9,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from steepslope.numerics import binomial_tail
+from steepslope.numerics import Bools, Floats, binomial_tail
 from steepslope.promise._certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed
+from steepslope.promise._rows import Names
 from steepslope.promise._sample_size import sample_size_sentence
-from steepslope.promise._sequence import Above, FixedSequence, StartThreshold
+from steepslope.promise._sequence import Above, FixedSequence, StartThreshold, find_start_thresholds
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Counts = NDArray[np.int64]
-AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all of them would accept any row (LOG.md)
+AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all of them would accept any row
 TAKEN = {  # why none of the possible thresholds passes, although others do
     "rejection": "too few predictions lie below all that are accepted, or too many of those are right",
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
@@ -51,11 +48,13 @@ def certify(
     (-0.54, 541, 4, 0.0168)
     """
     above = Above.from_rows(confidence, is_correct, thresholds)
-    tests = above.tests(max_risk, delta)
+    p_values = binomial_tail(above.errors, above.accepted, max_risk)
+    tests = FixedSequence(find_start_thresholds(above.accepted, above.n, max_risk, delta), p_values)
     last = tests.last_passing(possible)
     if last is None:
-        is_taken = tests.last_passing() is not None
-        why = TAKEN[aim] if is_taken else sample_size_sentence(above, max_risk, delta, aim)
+        why = TAKEN.get(aim, "")
+        if tests.last_passing() is None:
+            why = sample_size_sentence(above, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, why)
     floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
     if thresholds[-1] > -math.inf and floor < last and tests.last_passing(floor + 1) == floor:
@@ -85,7 +84,7 @@ def shares_of_groups(sizes: Sequence[int], risk: float | None, delta: float) -> 
 
 
 def certify_true_classes(
-    confidence: Floats, is_correct: Bools, names: NDArray[np.str_], thresholds: Floats, max_risk: float, delta: float
+    confidence: Floats, is_correct: Bools, names: Names, thresholds: Floats, max_risk: float, delta: float
 ) -> tuple[Certificate, ...]:
     """Return the certificates of the true classes (n,), at the lowest threshold at which all of them pass.
 
@@ -94,21 +93,25 @@ def certify_true_classes(
     if the first class to break its risk passes where it does so (an intersection-union test: Berger, 1982). A class
     with too few rows is left out, and its certificate says so.
     """
-    needed, counts = rows_needed(max_risk, delta), dict[str, Above]()
+    needed = rows_needed(max_risk, delta)
+    counts = {}
     for name in np.unique(names):
-        counts[str(name)] = Above.from_rows(confidence[names == name], is_correct[names == name], thresholds)
+        of_class = names == name
+        counts[str(name)] = Above.from_rows(confidence[of_class], is_correct[of_class], thresholds)
     p_values = [binomial_tail(above.errors, above.n, max_risk) for above in counts.values() if above.n >= needed]
     last = None
     if p_values:
         last = FixedSequence([StartThreshold(0, delta, delta)], np.max(p_values, axis=0)).last_passing()
-
-    def certificate(name: str, above: Above) -> Certificate:
-        if last is not None and above.n >= needed:
-            return above.certificate(TRUE_CLASS, last, float(thresholds[last]), delta, max_risk, name)
-        promise = f"{as_percent(max_risk, EXACT)} at delta {delta:g}"
-        few = f"{above.n:,} rows are too few for {promise}, which takes at least {needed:,}"
-        return Certificate(
-            TRUE_CLASS, NOTHING, above.n, 0, 0, delta, max_risk, name, few if above.n < needed else UNFIT
-        )
-
-    return tuple(certificate(name, above) for name, above in counts.items())
+    promise = f"{as_percent(max_risk, EXACT)} at delta {delta:g}"
+    certificates = []
+    for name, above in counts.items():
+        if above.n < needed:
+            why = f"{above.n:,} rows are too few for {promise}, which takes at least {needed:,}"
+        elif last is None:
+            why = UNFIT
+        else:
+            threshold = float(thresholds[last])
+            certificates.append(above.certificate(TRUE_CLASS, last, threshold, delta, max_risk, name))
+            continue
+        certificates.append(Certificate(TRUE_CLASS, NOTHING, above.n, 0, 0, delta, max_risk, name, why))
+    return tuple(certificates)

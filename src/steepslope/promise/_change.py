@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steepslope.numerics import Floats
 from steepslope.promise._bets import CHANGE_GAINS, ChangeBets
 from steepslope.promise._calibration import CalibrationRows
 from steepslope.promise._certificate import as_percent
 from steepslope.promise._rows import JudgedRows
 
-Floats = NDArray[np.float64]
 STEPS = 9_973  # of values in [0, 1]: a prime, so that no simple fraction lies half-way between two
 DELTA = 0.05  # half of it is the chance of a false alarm by all signals together, the other half is for labels
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
@@ -53,23 +52,39 @@ def _rounded_signal(values: Floats | None) -> Floats | None:
     return None if values is None else np.round(values * STEPS) / STEPS
 
 
-def _overconfidence_signal(rows: JudgedRows) -> Floats | None:
+def _p_correct(rows: JudgedRows) -> Floats | None:
+    return _rounded_signal(rows.p_correct)
+
+
+def _probability(rows: JudgedRows) -> Floats | None:
+    return _rounded_signal(rows.probability)
+
+
+def _overconfidence(rows: JudgedRows) -> Floats | None:
     """Return how much the classifier's own probability lies above P(correct), brought to [0, 1]."""
     return None if rows.probability is None else _rounded_signal((1 + rows.probability - rows.p_correct) / 2)
 
 
-def _predicted_class_signal(rows: JudgedRows) -> Floats | None:
+def _predicted_class(rows: JudgedRows) -> Floats | None:
     """Return the numbers of the predicted classes, from −1 for none on, brought to [0, 1) in their order."""
     return None if rows.predicted is None else (1.0 + rows.predicted) / (2.0 + rows.predicted)
 
 
+def _accepted(rows: JudgedRows) -> Floats | None:
+    return rows.by_gate.astype(np.float64)
+
+
+def _distance(rows: JudgedRows) -> Floats | None:
+    return _rounded_signal(rows.distance)
+
+
 SIGNALS: dict[str, Signal] = {
-    "p_correct": Signal("P(correct)", lambda rows: _rounded_signal(rows.p_correct)),
-    "probability": Signal("The classifier's own probability", lambda rows: _rounded_signal(rows.probability)),
-    "overconfidence": Signal("Overconfidence of the classifier", _overconfidence_signal, low=-1.0),
-    "predicted": Signal("The mix of predicted classes", _predicted_class_signal, low=None),
-    "accepted": Signal("The share of the accepted", lambda rows: rows.by_gate.astype(np.float64), low=None),
-    "distance": Signal("The distance to known inputs", lambda rows: _rounded_signal(rows.distance), low=None),
+    "p_correct": Signal("P(correct)", _p_correct),
+    "probability": Signal("The classifier's own probability", _probability),
+    "overconfidence": Signal("Overconfidence of the classifier", _overconfidence, low=-1.0),
+    "predicted": Signal("The mix of predicted classes", _predicted_class, low=None),
+    "accepted": Signal("The share of the accepted", _accepted, low=None),
+    "distance": Signal("The distance to known inputs", _distance, low=None),
 }
 
 
@@ -116,12 +131,17 @@ class Change:
 
     def _phrase(self, name: str) -> str:
         """Return a signal with its mean, now and on the calibration rows, if people see means of it."""
-        signal, mean = SIGNALS[name], self.means[name]
-        title = signal.title if signal.title.startswith("P(") else signal.title[0].lower() + signal.title[1:]
+        signal = SIGNALS[name]
+        mean = self.means[name]
+        title = signal.title
+        if not title.startswith("P("):
+            title = title[0].lower() + title[1:]
         if signal.low is None or mean is None:
             return title
-        usual, now = (as_percent(signal.shown(each)) for each in (self.usual[name], mean))
-        return f"{title} ({'latest ' if self.latest else ''}mean {now}, on the calibration rows {usual})"
+        now = as_percent(signal.shown(mean))
+        usual = as_percent(signal.shown(self.usual[name]))
+        which = "latest mean" if self.latest else "mean"
+        return f"{title} ({which} {now}, on the calibration rows {usual})"
 
 
 def change_of_batch(known: CalibrationRows, rows: JudgedRows) -> Change:
@@ -143,12 +163,17 @@ def change_of_batch(known: CalibrationRows, rows: JudgedRows) -> Change:
     needed = -math.log(level_of_signal(len(begun)))
     if len(rows) * CHANGE_GAINS.max() < needed:  # so few rows cannot raise an alarm
         return Change({}, {}, {})
-    values = {name: each for name, each in signals_of(rows).items() if name in begun}
+    known_signals = signals_of(known)
     alarms = {}
-    for name, each in values.items():
-        enough = np.flatnonzero(begun[name].after(each)[1] >= needed)
+    means = {}
+    usual = {}
+    for name, values in signals_of(rows).items():
+        if name not in begun:
+            continue
+        _, evidence = begun[name].after(values)
+        enough = np.flatnonzero(evidence >= needed)
         if len(enough):
             alarms[name] = int(enough[0]) + 1
-    usual = signals_of(known)
-    means = {name: float(values[name].mean()) for name in alarms}
-    return Change(alarms, means, {name: float(usual[name].mean()) for name in alarms})
+            means[name] = float(values.mean())
+            usual[name] = float(known_signals[name].mean())
+    return Change(alarms, means, usual)

@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics import Counts, Floats
 from steepslope.promise._certificate import (
     EDGE,
     EXACT,
@@ -35,20 +35,18 @@ from steepslope.promise._certificate import (
     as_percent,
     log_e_value_of_strata,
 )
-from steepslope.promise._rows import LabelledRows
+from steepslope.promise._rows import LabelledRows, Names
 from steepslope.promise._sequence import FixedSequence, StartThreshold
 from steepslope.promise._target import Target, last_passing_on_target
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
 SIZES = np.geomspace(0.003, 0.99, 120)  # bets, as parts of the largest that cannot lose more than everything
-BORNE = 6  # errors with which the first start threshold has to pass (LOG.md)
+BORNE = 6  # errors with which the first start threshold has to pass: with three, one error of a rare class ends all
 EARLY = 0.5  # share of the rows; a first start threshold beyond it may pass with fewer errors
-FURTHER = 2.0  # the ratio of the rows that successive start thresholds accept (LOG.md)
-MOST_START_THRESHOLDS = 3
+FURTHER = 2.0  # the ratio of the rows that successive start thresholds accept
+MOST_START_THRESHOLDS = 3  # those beyond half of the rows cost more than they gain
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, that are tried for advice
 LATEST = 30.0  # the largest power of the coverage at which a class is assumed to be accepted
-ASSUMED = 4.0  # average rows that are added to those of each class that were set aside (LOG.md)
+ASSUMED = 4.0  # average rows that are added to those of each class that were set aside; 1 to 16 are as good
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ class Weights:
     target: Target | None = None
 
     @classmethod
-    def of_mix(cls, true_classes: NDArray[np.str_], mix: Mapping[str, float], target: Target | None = None) -> Self:
+    def of_mix(cls, true_classes: Names, mix: Mapping[str, float], target: Target | None = None) -> Self:
         """Return the weights that give rows (n,), whose classes are known, the shares of a mix.
 
         Classes that the mix does not name have no share.
@@ -80,11 +78,13 @@ class Weights:
         """
         names, index, counts = np.unique(true_classes, return_inverse=True, return_counts=True)
         shares = np.array([mix.get(str(name), 0.0) for name in names])
-        lacking = [name for name, share in mix.items() if share > 0 and name not in {*names.tolist()}]
-        if lacking:
-            expected = f"expected calibration rows of each class that has a share, found none of {lacking[0]}"
-            raise SteepslopeError(expected, "class_mix")
-        values, alike = shares * len(index) / counts, np.ones(len(names))
+        known = {*names.tolist()}
+        for name, share in mix.items():
+            if share > 0 and name not in known:
+                expected = f"expected calibration rows of each class that has a share, found none of {name}"
+                raise SteepslopeError(expected, "class_mix")
+        values = shares * len(index) / counts
+        alike = np.ones(len(names))
         return cls(tuple(names.tolist()), values, index, dict(mix), alike, alike, target)
 
     def learning(self, rows: LabelledRows, thresholds: Floats) -> Self:
@@ -94,10 +94,12 @@ class Weights:
         is exponential with the rate a (Lehmann, 1953). This rate is estimated for each class.
         """
         rows = rows.subset(np.isin(rows.require_true_classes(), self.names))
-        index, count = np.searchsorted(self.names, rows.require_true_classes()), len(self.names)
+        count = len(self.names)
+        index = np.searchsorted(self.names, rows.require_true_classes())
         first = np.searchsorted(-thresholds, -rows.confidence).clip(max=len(thresholds) - 1)
         of_class = np.bincount(index, minlength=count) + ASSUMED
-        late = of_class / (np.bincount(index, -np.log((first + 1) / len(thresholds)), count) + ASSUMED)
+        lowest_coverage = (first + 1) / len(thresholds)
+        late = of_class / (np.bincount(index, -np.log(lowest_coverage), count) + ASSUMED)
         is_wrong = ~rows.is_correct
         usual = (is_wrong.sum() + 1) / (len(index) + 2)
         rates = (np.bincount(index, is_wrong, count) + ASSUMED * usual) / of_class
@@ -121,8 +123,8 @@ class Weights:
     def counted_above(self, rows: LabelledRows, thresholds: Floats) -> tuple[Counts, Counts]:
         """Return how many rows of each class each threshold accepts, and how many of these are wrong, (t, s) each."""
         first = np.searchsorted(-thresholds, -rows.confidence)  # the first threshold that accepts a row
-        shape = len(thresholds) + 1, len(self.names)
-        accepted, errors = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        accepted = np.zeros((len(thresholds) + 1, len(self.names)), dtype=np.int64)
+        errors = np.zeros_like(accepted)
         np.add.at(accepted, (first, self.index), 1)
         np.add.at(errors, (first, self.index), ~rows.is_correct)
         return accepted[:-1].cumsum(axis=0), errors[:-1].cumsum(axis=0)
@@ -136,12 +138,14 @@ def class_mix_bets(
     The thresholds are at even steps of coverage, up to all rows. The rows are assumed to be ``times`` as many.
     """
     fractions = np.bincount(weights.index) / len(weights.index)
-    sizes, coverage = SIZES / weights.values.max(), (np.arange(count) + 1) / count
+    sizes = SIZES / weights.values.max()
+    coverage = (np.arange(count) + 1) / count
     accepted = fractions * coverage[:, None] ** weights.late
     wrong = accepted * weights.rates
     wrong /= wrong.sum(axis=1, keepdims=True)
-    gain = np.log1p(np.outer(weights.values, sizes) * risk)
-    loss = gain - np.log1p(-np.outer(weights.values, sizes) * (1 - risk))
+    stakes = np.outer(weights.values, sizes)
+    gain = np.log1p(stakes * risk)
+    loss = gain - np.log1p(-stakes * (1 - risk))
     borne = (times * len(weights.index) * accepted @ gain + math.log(level)) / (wrong @ loss)
     best = borne.argmax(axis=1)
     return sizes[best], borne.max(axis=1)
@@ -154,11 +158,17 @@ def class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThresho
     accepts twice as many rows. There are at most three, and only the first may accept more than half of the rows. There
     is none if no threshold passes even without errors.
     """
-    bearing = [np.flatnonzero(borne >= errors) for errors in range(BORNE, -1, -1)]
-    early = [int(places[0]) for places in bearing if len(places) and places[0] < EARLY * len(borne)]
-    places = [early[0]] if early else [int(places[0]) for places in bearing[-1:] if len(places)]
-    most = EARLY * len(borne)  # later ones cost more than they gain (LOG.md)
-    while places and len(places) < MOST_START_THRESHOLDS and (further := int(FURTHER * (places[-1] + 1))) < most:
+    early = EARLY * len(borne)
+    places: list[int] = []
+    for errors in range(BORNE, -1, -1):
+        bearing = np.flatnonzero(borne >= errors)
+        if len(bearing) and (bearing[0] < early or errors == 0):
+            places.append(int(bearing[0]))
+            break
+    while places and len(places) < MOST_START_THRESHOLDS:
+        further = int(FURTHER * (places[-1] + 1))
+        if further >= early:
+            break
         places.append(further)
     return StartThreshold.sharing(places, delta)
 
@@ -182,7 +192,8 @@ class MixCounts:
         All counts are multiplied by ``times``. Each threshold has one bet, the best at the lowest level, so a threshold
         that passes at a level passes at any higher one.
         """
-        count, level = len(self.accepted), self.delta / MOST_START_THRESHOLDS
+        count = len(self.accepted)
+        level = self.delta / MOST_START_THRESHOLDS
         sizes, borne = class_mix_bets(self.weights, count, self.risk, level, times)
         values = self.weights.values
         log_e_values = times * log_e_value_of_strata(self.accepted, self.errors, values, self.risk, sizes)
@@ -193,19 +204,21 @@ class MixCounts:
     def sample_size(self) -> str:
         """Return why nothing can be promised, and how many more rows would do, as far as these rows tell."""
         weights = self.weights
-        n, largest = len(weights.index), int(weights.values.argmax())
+        n = len(weights.index)
+        largest = int(weights.values.argmax())
         of_largest = np.bincount(weights.index)[largest]
         promise = f"{as_percent(self.risk, EXACT)} at delta {self.delta:g}"
         few = f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}"
         counts = f"counts {weights.values[largest]:.3g} times"
-        times = next((times for times in MULTIPLES.tolist() if self.last_passing(times)[0] is not None), None)
+        advice = f"even {MULTIPLES[-1]:g} times as many rows like these would not do"
         if weights.target is not None:
             advice = "an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer"
-        elif times is None:
-            advice = f"even {MULTIPLES[-1]:g} times as many rows like these would not do"
         else:
-            more = f"about {math.ceil((times - 1) * n):,} more rows like these"
-            advice = f"{more} would do if as many of them are wrong, fewer if more are of that kind"
+            for times in MULTIPLES.tolist():
+                if self.last_passing(times)[0] is not None:
+                    more = f"about {math.ceil((times - 1) * n):,} more rows like these"
+                    advice = f"{more} would do if as many of them are wrong, fewer if more are of that kind"
+                    break
         return f"{few}; each of the {of_largest:,} rows of {weights.names[largest]} {counts}; {advice}"
 
 
@@ -231,16 +244,26 @@ def certify_class_mix(
     else:
         m = len(weights.target.on_target)
         place, bound = last_passing_on_target(rows, weights.target, thresholds, max_risk, delta)
-    accepted = np.zeros(len(weights.names), np.int64) if place is None else counts.accepted[place]
-    errors = np.zeros_like(accepted) if place is None else counts.errors[place]
+    accepted = np.zeros(len(weights.names), np.int64)
+    errors = accepted
+    threshold = NOTHING
+    advice = ""
+    if place is None:
+        advice = counts.sample_size()
+    else:
+        accepted = counts.accepted[place]
+        errors = counts.errors[place]
+        threshold = float(thresholds[_highest_alike(rows, thresholds, place)])
     columns = [tuple(column.tolist()) for column in (weights.values, np.bincount(weights.index), accepted, errors)]
     weighted = Weighted(bet, weights.mix, m, bound, weights.names, *columns)
-    if place is None:
-        return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, counts.sample_size(), weighted=weighted)
-    if thresholds[-1] > -math.inf:  # take the highest threshold that accepts the same rows
-        lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
-        place = int((lowest < thresholds).sum())
-    threshold = float(thresholds[place])
     total = int(accepted.sum())
     wrong = int(errors.sum())
-    return Certificate("risk", threshold, n, total, wrong, delta, max_risk, weighted=weighted)
+    return Certificate("risk", threshold, n, total, wrong, delta, max_risk, None, advice, weighted=weighted)
+
+
+def _highest_alike(rows: LabelledRows, thresholds: Floats, place: int) -> int:
+    """Return the place of the highest threshold that accepts the same rows, if the sequence ends above −∞."""
+    if thresholds[-1] == -math.inf:
+        return place
+    lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
+    return int((lowest < thresholds).sum())

@@ -3,19 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import require_known
 from steepslope.promise._certificate import Certificate
+from steepslope.promise._rows import Names
 
 PRIOR_ERRORS = 2.0  # errors at the cost that the frequencies of the true classes make likely
 
 Costs = Mapping[str, Mapping[str, float]]
 
 
-def costs_of_errors(
-    predicted: NDArray[np.str_], true: NDArray[np.str_], error_costs: Costs, usual: float
-) -> dict[str, float]:
+def costs_of_errors(predicted: Names, true: Names, error_costs: Costs, usual: float) -> dict[str, float]:
     """Return the mean cost of an error for each predicted class, from the predicted and true classes of rows (n,).
 
     With few errors, the mean leans towards the cost of errors that are spread like the true classes.
@@ -24,16 +22,17 @@ def costs_of_errors(
     >>> costs_of_errors(np.array(["fine"] * 7 + ["fraud"]), truths, {"fine": {"fraud": 500.0}}, 10.0)
     {'fine': 500.0, 'fraud': 10.0}
     """
-    names, counts = np.unique(true, return_counts=True)
+    names, index, counts = np.unique(true, return_inverse=True, return_counts=True)
     means = {}
     for name in map(str, np.unique(predicted)):
         others = names != name
-        cost = np.array([error_costs.get(name, {}).get(str(other), usual) for other in names[others]])
         if not others.any():
             means[name] = usual
             continue
+        costs = error_costs.get(name, {})
+        cost = np.array([costs.get(str(other), usual) for other in names[others]])
         wrong = (predicted == name) & (true != name)
-        made = np.array([np.sum(true[wrong] == other) for other in names[others]])
+        made = np.bincount(index[wrong], minlength=len(names))[others]
         likely = counts[others] / counts[others].sum()
         means[name] = float(cost @ (made + PRIOR_ERRORS * likely) / (wrong.sum() + PRIOR_ERRORS))
     return means
@@ -55,9 +54,14 @@ def cost_sentences(
     it depends on the class.
     """
     error, review = costs
-    errors = sum(promise.errors * means.get(str(promise.group), error) for promise in promises)
-    reviews = sum((promise.n - promise.accepted) * review for promise in promises)
-    cost = (errors + reviews) / max(1, sum(promise.n for promise in promises))
+    n = 0
+    errors = 0.0
+    reviews = 0.0
+    for promise in promises:
+        n += promise.n
+        errors += promise.errors * means.get(str(promise.group), error)
+        reviews += (promise.n - promise.accepted) * review
+    cost = (errors + reviews) / max(1, n)
     if means:
         listed = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
         return [f"Cost of a prediction: about {cost:.4g}; reviewing all {review:.4g}. Mean cost of an error: {listed}."]

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steepslope.numerics import Bools, Floats
 from steepslope.promise._rows import split_rows
 from steepslope.promise._sequence import Above, threshold_sequence
 
-DELTA, DRAWS = 0.05, 100
+DELTA = 0.05
+DRAWS = 100
 MOST_CALIBRATED = 2_000
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Way = Callable[[Floats, Bools, float, float, int], float]  # from rows, risk, delta and seed to a threshold, or ∞
 
 
@@ -21,7 +20,8 @@ def promised_threshold(confidence: Floats, is_correct: Bools, risk: float, delta
     """Return the threshold that a gate finds on rows (n,), or ∞: 2√n of them fix the sequence, the others test it."""
     fixing, counted = split_rows(len(confidence), seed)
     sequence = threshold_sequence(confidence[fixing])
-    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).tests(risk, delta).last_passing()
+    above = Above.from_rows(confidence[counted], is_correct[counted], sequence)
+    last = above.tests(risk, delta).last_passing()
     return math.inf if last is None else float(sequence[last])
 
 
@@ -33,9 +33,11 @@ def outcome_of_promise(
     Each draw takes 2,000 of the rows (n,) with replacement, or n/2 if that is less. So the risk on all n rows is the
     true one.
     """
-    rng, n = np.random.default_rng(seed), len(confidence)
+    rng = np.random.default_rng(seed)
+    n = len(confidence)
     count = min(MOST_CALIBRATED, n // 2)
-    coverage, broken = [], 0
+    coverage = []
+    broken = 0
     for draw in range(DRAWS):
         rows = rng.integers(n, size=count)
         threshold = threshold_by(confidence[rows], is_correct[rows], risk, DELTA, draw)

@@ -72,7 +72,8 @@ class Objectives:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_risk", _listed_objective("max_risk", self.max_risk))
-        object.__setattr__(self, "costs", None if self.costs is None else _listed_objective("costs", self.costs))
+        if self.costs is not None:
+            object.__setattr__(self, "costs", _listed_objective("costs", self.costs))
         require_all(self, OBJECTIVE_CHECKS)
         for risk in self.max_risk:
             if 1 <= risk < PERCENT:  # it may be meant in percent

@@ -12,11 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics import checked_confidences
-from steepslope.numerics import Brief
+from steepslope.numerics import Bools, Brief, Counts, Floats
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Counts = NDArray[np.int64]
+Names = NDArray[np.str_]
 LEAST_SPLIT = 10
 CROSS = " × "  # between the names of overlapping groups, and between the columns that they come from
 AnyGroups = ArrayLike | Mapping[str, ArrayLike]
@@ -51,7 +49,7 @@ class JudgedRows(ArrayRows):
     p_correct: Floats
     accepted: Bools
     probability: Floats | None = None
-    predicted: NDArray[np.int64] | None = None
+    predicted: Counts | None = None
     distance: Floats | None = None
 
     @property
@@ -74,9 +72,9 @@ class LabelledRows(ArrayRows):
     confidence: Floats
     is_correct: Bools
     is_unknown: Bools
-    groups: NDArray[np.str_] | None = None
-    true_classes: NDArray[np.str_] | None = None
-    predicted_classes: NDArray[np.str_] | None = None
+    groups: Names | None = None
+    true_classes: Names | None = None
+    predicted_classes: Names | None = None
     of_log_odds: bool = False
     things: Counts | None = None
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -93,7 +91,8 @@ class LabelledRows(ArrayRows):
     ) -> Self:
         """Return checked rows; raise for other shapes, NaN, or an out-of-class row that is correct."""
         values, correct = checked_confidences(confidence, is_correct)
-        unknown, names = _checked_unknown_rows(is_unknown, correct), crossed_groups(groups, len(values))
+        unknown = _checked_unknown_rows(is_unknown, correct)
+        names = crossed_groups(groups, len(values))
         truths = checked_groups(true_classes, len(values), "true_classes")
         return cls(values, correct, unknown, names, truths, **known)
 
@@ -106,7 +105,7 @@ class LabelledRows(ArrayRows):
         """Return the rows of a group; all rows for None."""
         return self if name is None else self.subset(np.asarray(self.groups == name))
 
-    def require_true_classes(self) -> NDArray[np.str_]:
+    def require_true_classes(self) -> Names:
         """Return the true classes, (n,); raise if they are unknown."""
         if self.true_classes is None:
             raise SteepslopeError("expected the true class of each row, found none", "true_classes")
@@ -119,25 +118,27 @@ def checked_numbers(values: ArrayLike, place: str) -> Floats:
         numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
     if numbers.ndim != 1:
         raise SteepslopeError(f"expected numbers (m,), found shape {numbers.shape}", place)
-    if np.isnan(numbers).any():
-        row = int(np.isnan(numbers).argmax())
-        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {row}", place)
+    unknown = np.flatnonzero(np.isnan(numbers))
+    if len(unknown):
+        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {unknown[0]}", place)
     return numbers
 
 
-def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
+def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> Names | None:
     """Return groups as text (n,), None for None; raise unless there are n."""
     if groups is None:
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        name = names.item() if names.ndim == 0 else None
-        found = f"shape {names.shape}" if names.ndim else f"{name!r}; give the values, as in X[{name!r}]"
+        found = f"shape {names.shape}"
+        if names.ndim == 0:
+            name = names.item()
+            found = f"{name!r}; give the values, as in X[{name!r}]"
         raise SteepslopeError(f"expected one for each prediction, ({n},), found {found}", place)
     return names.astype(np.str_)
 
 
-def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> NDArray[np.str_] | None:
+def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> Names | None:
     """Return groups as text (n,), None for None.
 
     Of several by name, (n,) each, each combination is a group. The order of the names is that in ``by``, if known.
@@ -152,7 +153,8 @@ def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> N
     """
     if not isinstance(groups, Mapping):
         return checked_groups(groups, n)
-    by = CROSS.join(groups) if by is None else by
+    if by is None:
+        by = CROSS.join(groups)
     names = by.split(CROSS)
     if set(names) != set(groups):
         raise SteepslopeError(f"expected groups by {by}, found {CROSS.join(groups)}", "groups")
@@ -167,7 +169,9 @@ def names_of_crossed(groups: AnyGroups | None) -> str | None:
 
 def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
     """Return which rows are out-of-class, booleans (n,), none if unknown; raise if one of them is correct."""
-    unknown = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
+    if is_unknown is None:
+        return np.zeros(len(is_correct), dtype=np.bool_)
+    unknown = np.asarray(is_unknown)
     if unknown.dtype != np.bool_ or unknown.shape != is_correct.shape:
         expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
         raise SteepslopeError(f"{expected}, found {unknown.dtype} of shape {unknown.shape}", "is_unknown")

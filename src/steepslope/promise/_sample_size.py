@@ -57,7 +57,8 @@ def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) 
         return f"{n:,} rows are too few for {promise}, which takes at least {needed:,} accepted ones, all of them right"
     if most < needed:
         return f"the thresholds accept at most {most:,} of {n:,} rows, and {promise} takes at least {needed:,}"
-    which, wrong = ("least", "right") if aim == "rejection" else ("most", "wrong")
+    which = "least" if aim == "rejection" else "most"
+    wrong = "right" if aim == "rejection" else "wrong"
     return f"among the {which} trusted of {n:,} rows too many are {wrong} for {as_percent(risk, EXACT)}"
 
 
@@ -93,10 +94,14 @@ def chance_of_larger_sample(above: Above, total: int, risk: float, delta: float)
 
     It is that of the start threshold that most likely passes, so it is rather too low.
     """
-    scaled = np.round(total / above.n * above.accepted).astype(np.int64) if above.n else above.accepted
+    scaled = above.accepted
+    if above.n:
+        scaled = np.round(total / above.n * scaled).astype(np.int64)
     likely = 0.0
     for start in find_start_thresholds(scaled, total, risk, delta):
-        rows, accepted, wrong = (int(counts[start.place]) for counts in (scaled, above.accepted, above.errors))
+        rows = int(scaled[start.place])
+        accepted = int(above.accepted[start.place])
+        wrong = int(above.errors[start.place])
         bearable = np.arange(most_passing_errors(rows, risk, start.after_failure) + 1)
         chance = betabinom.pmf(bearable, rows, wrong + PRIOR, accepted - wrong + PRIOR).sum()
         likely = max(likely, float(chance))

@@ -18,27 +18,24 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.signal import fftconvolve
 from scipy.stats import binom
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import binomial_tail
+from steepslope.numerics import Bools, Counts, Floats, binomial_tail
 from steepslope.promise._certificate import Aim, Certificate, rows_needed
 from steepslope.promise._rows import checked_numbers
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Counts = NDArray[np.int64]
 Passes = Callable[[int, float], bool]  # whether the hypothesis at a place passes its test at a level
-FURTHER = 1.25  # the ratio of the rows that successive start thresholds accept (LOG.md)
+FURTHER = 1.25  # the ratio of the rows that successive start thresholds accept; 1.5 or 2 gain less
 BORNE = 3  # errors with which a start threshold below half of the rows has to pass, so one unlucky row ends no run
-THRESHOLDS = 400  # more gain nothing (LOG.md)
+THRESHOLDS = 400  # with 2,000, a tenth of a point more is accepted
 BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
-MANY = 20  # if half of the rows can pass with this many errors, tests also start beyond half (LOG.md)
-SHARE = 0.5  # of its nominal level, for a start threshold after a failure (LOG.md)
-LATE_SHARE = 0.2  # the same beyond half of the rows, where the risk hardly rises, so little is enough (LOG.md)
+MANY = 20  # if half of the rows can pass with this many errors, tests also start beyond half; fewer would cost more
+SHARE = 0.5  # of its nominal level, for a start threshold after a failure; .6 costs where few rows can be accepted
+LATE_SHARE = 0.2  # the same beyond half of the rows, where the risk hardly rises, so little is enough
 
 
 def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
@@ -59,7 +56,8 @@ def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
     if not len(values):
         return np.array([-math.inf])
     inside = np.interp(np.linspace(len(values) - 1, 0, most), np.arange(len(values)), values)
-    below = values[0] - BELOW * (values[-1] - values[0] or max(1.0, abs(values[0])))
+    width = values[-1] - values[0] or max(1.0, abs(values[0]))
+    below = values[0] - BELOW * width
     return np.unique(np.append(inside, below))[::-1]
 
 
@@ -108,17 +106,24 @@ def last_passing_in_sequence(
 
     Tests begin at a start threshold, and go on past the next one until a test fails. Then they begin at the next.
     """
-    last, level_of_last, carried = None, 0.0, None
-    for start, following in zip(
-        start_thresholds, [*(later.place for later in start_thresholds[1:]), count], strict=False
-    ):
-        end = min(following, count)
-        level = start.level + (carried if carried is not None and start.adds else 0.0)
-        begins = start.place < end and (carried is not None or passes(start.place, start.after_failure))
-        failing = next((place for place in range(start.place, end) if not passes(place, level)), end) if begins else 0
-        carried = level if begins and failing == end else None
-        if begins and failing > start.place:
-            last, level_of_last = failing - 1, level
+    last = None
+    level_of_last = 0.0
+    carried = None  # the level of a run that has reached the next start threshold
+    ends = [*(start.place for start in start_thresholds[1:]), count]
+    for start, end in zip(start_thresholds, ends, strict=False):
+        level = start.level
+        if carried is None:
+            begins = start.place < count and passes(start.place, start.after_failure)
+        else:
+            begins = True
+            level += carried if start.adds else 0.0
+        place = start.place
+        end = min(end, count)
+        while begins and place < end and passes(place, level):
+            last = place
+            level_of_last = level
+            place += 1
+        carried = level if begins and place == end else None
     return last, level_of_last
 
 
@@ -136,11 +141,12 @@ class FixedSequence:
 
     def last_passing(self, count: int | None = None) -> int | None:
         """Return the place of the last of the first ``count`` hypotheses that passes, None if none does."""
-        tested = len(self.p_values) if count is None else count
-        return last_passing_in_sequence(self.start_thresholds, tested, self._passes)[0]
-
-    def _passes(self, place: int, level: float) -> bool:
-        return bool(self.p_values[place] <= level)
+        if count is None:
+            count = len(self.p_values)
+        last, _ = last_passing_in_sequence(
+            self.start_thresholds, count, lambda place, level: bool(self.p_values[place] <= level)
+        )
+        return last
 
 
 def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
@@ -158,8 +164,9 @@ def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
     half = rows_needed(risk, delta, borne)
     least = min(half, rows_needed(risk, delta / 2, BORNE))
     most = n if borne >= MANY else half
-    steps = range(math.ceil(math.log(least / half, FURTHER)), math.floor(math.log(most / half, FURTHER)) + 1)
-    return [round(half * FURTHER**step) for step in steps]
+    first = math.ceil(math.log(least / half, FURTHER))
+    last = math.floor(math.log(most / half, FURTHER))
+    return [round(half * FURTHER**step) for step in range(first, last + 1)]
 
 
 def find_start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[StartThreshold]:
@@ -172,7 +179,7 @@ def find_start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -
     these are at least as many as at ``risk``, and the levels are such that any of them passes with a probability of at
     most delta. Which start thresholds come after H depends on how many rows H and later thresholds accept, not on
     labels above H. If the risk also falls with coverage, no proof is known: risks that were made to break the promise
-    did so with a probability of about delta at most (LOG.md).
+    did so with a probability of about delta at most.
 
     >>> starts = find_start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
     >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in starts]
@@ -191,9 +198,11 @@ def find_start_thresholds_at(
     out.
     """
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
-    first, places = first[places < len(accepted)], places[places < len(accepted)]
+    is_reached = places < len(accepted)
+    places = places[is_reached]
+    first = first[is_reached]
     after_failure, levels = _levels_of_sequence(rows[first], accepted[places], shares[first], risk, delta)
-    return [StartThreshold(*start) for start in zip(places.tolist(), after_failure, levels, strict=True)]
+    return list(map(StartThreshold, places.tolist(), after_failure, levels))
 
 
 def _levels_of_sequence(
@@ -207,16 +216,22 @@ def _levels_of_sequence(
     """
     if len(least) == 0:
         return [], []
-    levels, after_failure = [delta], [float(shares[-1]) * delta]
+    levels = [delta]  # from the last start threshold to the first
+    after_failure = [float(shares[-1]) * delta]
     most = most_passing_errors(accepted[-1], risk, after_failure[0])
     passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by the number of errors above the start threshold
     for place in range(len(least) - 2, -1, -1):
-        rows, later = least[place], accepted[place + 1]
-        levels.append(_level_in_sequence(rows, _passing_chance_before(passes_later, later - rows, risk), risk, delta))
-        after_failure.append(float(shares[place]) * levels[-1])
-        passes_later = _passing_chance_before(passes_later, later - accepted[place], risk)[: accepted[place] + 1]
-        passes_later[: most_passing_errors(accepted[place], risk, after_failure[-1]) + 1] = 1.0
-    return [levels[-1], *after_failure[:-1][::-1]], levels[::-1]
+        rows = least[place]
+        later = accepted[place + 1]
+        passes = _passing_chance_before(passes_later, later - rows, risk)
+        level = _level_in_sequence(rows, passes, risk, delta)
+        levels.append(level)
+        after_failure.append(float(shares[place]) * level)
+        rows = accepted[place]
+        passes_later = _passing_chance_before(passes_later, later - rows, risk)[: rows + 1]
+        passes_later[: most_passing_errors(rows, risk, after_failure[-1]) + 1] = 1.0
+    after_failure[-1] = levels[-1]  # nothing has failed before the first
+    return after_failure[::-1], levels[::-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,8 +254,8 @@ class Above:
         self, aim: Aim, place: int, threshold: float, delta: float, max_risk: float | None, group: str | None
     ) -> Certificate:
         """Return the certificate of one threshold of the sequence, by its place."""
-        counts = int(self.accepted[place]), int(self.errors[place])
-        return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
+        accepted = int(self.accepted[place])
+        return Certificate(aim, threshold, self.n, accepted, int(self.errors[place]), delta, max_risk, group)
 
     def tests(self, risk: float, delta: float) -> FixedSequence:
         """Return the tests of all thresholds, each of the hypothesis that its risk is ``risk`` or more."""

@@ -34,22 +34,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import takewhile
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import f
 
 from steepslope.errors import NoMixError, SteepslopeError
-from steepslope.numerics import clopper_pearson
-from steepslope.promise._rows import LabelledRows
+from steepslope.numerics import Bools, Counts, Floats, clopper_pearson
+from steepslope.promise._rows import LabelledRows, Names
 from steepslope.promise._sequence import StartThreshold, last_passing_in_sequence
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 LEAST_ROWS = 30  # of each class, to estimate how often it is predicted as which
 LEAST_TARGET = 200
 SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
@@ -57,10 +52,12 @@ FLOOR = 1e-8  # of variances: a bin that one side never reaches has none, and ye
 BINS = 5  # of confidences, to test whether a mix explains them
 ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
 FAR = 4.0  # standard errors by which an estimated share may be below 0
-CHOOSING = 3, 4  # every third calibration row of each class, and every fourth target row, chooses bets (LOG.md)
-OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that the intervals of the shares, or of the mean of h, miss
+EVERY_ROW = 3  # one of so many calibration rows of each class chooses bets: with 2 or 5, up to 8 points less coverage
+EVERY_TARGET = 4  # likewise of the target rows
+OF_SHARES = 0.1  # part of delta: that the intervals of the shares miss
+OF_MEAN = 0.05  # part of delta: that the interval of the mean of h misses
 SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # bets, as parts of the largest that cannot lose everything
-SURE = 1.5  # testing begins where the expected log e-value is this many times the needed one (LOG.md)
+SURE = 1.5  # tests begin where the expected log e-value is 1.5 times what is needed; a second run saves a bad start
 MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
 RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
 INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
@@ -88,32 +85,32 @@ class Target:
     shares: Floats
 
     @classmethod
-    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], on_target: NDArray[np.str_]) -> Self:
+    def of(cls, true_classes: Names, predicted: Names, on_target: Names) -> Self:
         """Estimate the mix from classes by name; raise if rows are too few, or predictions do not tell the classes."""
         if len(on_target) < LEAST_TARGET:
             raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(on_target)}", "target")
         names, true, counts = np.unique(true_classes, return_inverse=True, return_counts=True)
-        if counts.min() < LEAST_ROWS:
-            rare = names[counts.argmin()]
+        rarest = counts.argmin()
+        if counts[rarest] < LEAST_ROWS:
             expected = f"expected at least {LEAST_ROWS} calibration rows of each class, to estimate a mix"
-            raise SteepslopeError(f"{expected}, found {counts.min()} of {rare}", "target")
+            raise SteepslopeError(f"{expected}, found {counts[rarest]} of {names[rarest]}", "target")
         seen, index = np.unique(np.concatenate([predicted, on_target]), return_inverse=True)
-        if len(lacking := np.setdiff1d(seen, names)):
+        lacking = np.setdiff1d(seen, names)
+        if len(lacking):
             expected = "expected calibration rows of each class that is predicted, to estimate a mix"
             raise SteepslopeError(f"{expected}, found none of {lacking[0]}", "target")
-        if len(unknown := np.setdiff1d(names, seen)):
+        never = np.setdiff1d(names, seen)
+        if len(never):
             expected = "expected classes that are predicted, to estimate a mix"
-            raise SteepslopeError(f"{expected}, found rows of {unknown[0]}, which never is: name the mix", "target")
-        ours, theirs = index[: len(predicted)], index[len(predicted) :]
-        confusion = np.zeros((len(names), len(seen)))
-        np.add.at(confusion, (true, ours), 1)
-        confusion /= counts[:, None]
+            raise SteepslopeError(f"{expected}, found rows of {never[0]}, which never is: name the mix", "target")
+        ours, theirs = np.split(index, [len(predicted)])
+        confusion = _confusion_counts(true, ours, (len(names), len(seen))) / counts[:, None]
         if np.linalg.svd(confusion, compute_uv=False).min() < SINGULAR:
             found = "found some that are predicted alike: name the mix (class_mix)"
             raise SteepslopeError(f"expected predictions that tell the classes apart, {found}", "target")
         inverse = np.asarray(np.linalg.pinv(confusion), dtype=np.float64)
-        shares = np.asarray(np.bincount(theirs, minlength=len(seen)) / len(theirs) @ inverse)
-        return cls(tuple(names.tolist()), true, ours, theirs, inverse, shares)
+        shares = np.bincount(theirs, minlength=len(seen)) / len(theirs) @ inverse
+        return cls(tuple(names.tolist()), true, ours, theirs, inverse, np.asarray(shares))
 
     @property
     def mix(self) -> dict[str, float]:
@@ -135,35 +132,45 @@ class Target:
         totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
         by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
         if theirs is None:
-            values, counts = by_predicted, np.bincount(self.on_target, minlength=len(by_predicted))
+            values = by_predicted
+            counts = np.bincount(self.on_target, minlength=len(by_predicted))
         else:
-            values, counts = by_predicted[self.on_target] - theirs, np.ones(len(theirs), np.int64)
+            values = by_predicted[self.on_target] - theirs
+            counts = np.ones(len(theirs), np.int64)
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
         of_target = np.cov(values, rowvar=False, ddof=0, aweights=counts) / len(self.on_target)
         of_ours = np.cov(influence, rowvar=False, ddof=0) / len(ours)
         return counts @ values / counts.sum(), np.atleast_2d(of_target + of_ours)
 
     def require_explained(self, confidence: Floats, on_target: Floats) -> None:
-        """Raise if no class mix explains the target's predictions and confidences (m,).
-
-        Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class, because the
-        covariance is known no better than that.
-        """
-        errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true])[1]))
+        """Raise if no class mix explains the target's predictions and confidences (m,)."""
+        _, covariance = self.moments(np.eye(len(self.names))[self.true])
+        errors = np.sqrt(np.diag(covariance))
         lowest = int((self.shares + FAR * errors).argmin())
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
             raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
-        both = np.concatenate([confidence, on_target])  # those of one side may all be equal
-        edges = np.setdiff1d(np.quantile(both, np.arange(1, BINS) / BINS), [both.min()])
-        bins = np.eye(len(edges) + 1)
-        ours = bins[np.searchsorted(edges, confidence, side="right")]
-        means, covariance = self.moments(ours, bins[np.searchsorted(edges, on_target, side="right")])
-        statistic = means @ np.linalg.solve(covariance + FLOOR * np.eye(len(means)), means)
-        rows, d = int(np.bincount(self.true).min()), len(edges)
-        p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
+        p_value = self._p_value_of_confidences(confidence, on_target)
         if p_value < ALPHA:
             raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
+
+    def _p_value_of_confidences(self, confidence: Floats, on_target: Floats) -> float:
+        """Return the p-value against the mix that confidences have, in bins, by Hotelling's test.
+
+        The degrees of freedom are those of the rarest class, because the covariance is known no better than that.
+        """
+        both = np.concatenate([confidence, on_target])  # those of one side may all be equal
+        edges = np.setdiff1d(np.quantile(both, np.arange(1, BINS) / BINS), [both.min()])
+        d = len(edges)
+        if d == 0:
+            return 1.0
+        bins = np.eye(d + 1)
+        ours = bins[np.searchsorted(edges, confidence, side="right")]
+        theirs = bins[np.searchsorted(edges, on_target, side="right")]
+        means, covariance = self.moments(ours, theirs)
+        statistic = means @ np.linalg.solve(covariance + FLOOR * np.eye(len(means)), means)
+        rows = int(np.bincount(self.true).min())
+        return float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,23 +190,24 @@ class Shares:
         some rounds.
         """
         level = delta / 2 / (confusion.size + on_target.size)
-        (least, most), (fewest, many) = (
-            clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, on_target)
-        )
+        least, most = clopper_pearson(confusion, confusion.sum(axis=1, keepdims=True), level)
+        fewest, many = clopper_pearson(on_target, on_target.sum(), level)
         nothing = np.zeros(most.shape[1])  # of others, where there is one class
         second, largest = np.sort(np.vstack([nothing, most]), axis=0)[-2:]
         of_others = np.where(most == largest, second, largest)
-        low, high = np.zeros(len(most)), np.ones(len(most))
+        low = np.zeros(len(most))
+        high = np.ones(len(most))
         for _ in range(ROUNDS):
             # At most: what the upper end of each prediction's count leaves if all others are at their lower ends.
-            room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
+            room = _divided(many - low @ least, least, math.inf)
             high = np.minimum(high, (low[:, None] + room).min(axis=1))
             # At least: what its lower end lacks if all others are at their upper ends, or are as the likeliest of them.
             lacking = (fewest - (high @ most - high[:, None] * most)) / most
-            above = np.divide(fewest - of_others, most - of_others, out=np.zeros_like(most), where=most > of_others)
+            above = _divided(fewest - of_others, most - of_others, 0.0)
             low = np.maximum(low, np.maximum(lacking, above).max(axis=1))
-            others_low, others_high = low.sum() - low, high.sum() - high  # all shares add up to 1
-            high = np.minimum(high, 1 - others_low)
+            others_low = low.sum() - low
+            others_high = high.sum() - high
+            high = np.minimum(high, 1 - others_low)  # all shares add up to 1
             low = np.maximum(low, 1 - others_high)
         if (low > high).any():
             raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
@@ -211,10 +219,21 @@ class Shares:
         It is the minimum over all shares, with each function replaced by its chord.
         """
         width = self.high - self.low
-        slope = np.divide(at_high - at_low, width, out=np.zeros_like(width), where=width > 0)
+        slope = _divided(at_high - at_low, width, 0.0)
         order = slope.argsort()
         filled = np.cumsum(width[order]).clip(max=max(0.0, 1 - self.low.sum()))
         return float(at_low.sum() + slope[order] @ np.diff(filled, prepend=0.0))
+
+
+def _divided(above: Floats, below: Floats, otherwise: float) -> Floats:
+    """Return quotients, and another number where the divisor is not above 0."""
+    return np.divide(above, below, out=np.full_like(below, otherwise), where=below > 0)
+
+
+def _confusion_counts(true: Counts, predicted: Counts, shape: tuple[int, int]) -> Floats:
+    """Return how many rows (n,) of each true class are predicted as which, (K, S)."""
+    cells = np.bincount(true * shape[1] + predicted, minlength=shape[0] * shape[1])
+    return cells.reshape(shape).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -242,8 +261,7 @@ class RowSet:
     @cached_property
     def confusion(self) -> Floats:
         """How many rows of each true class are predicted as which, (K, S)."""
-        cells = np.bincount(self.true * self.shape[1] + self.predicted, minlength=self.shape[0] * self.shape[1])
-        return cells.reshape(self.shape).astype(np.float64)
+        return _confusion_counts(self.true, self.predicted, self.shape)
 
     @cached_property
     def of_class(self) -> Floats:
@@ -273,7 +291,8 @@ class RowSet:
         A function of the predicted class whose mean is 1 in one class, and 0 in others, estimates the share of that
         class. Its mean squares among the rows bound the variances.
         """
-        squares, predicted = self.inverse**2, (self.target + 1) / (self.target + 1).sum()
+        squares = self.inverse**2
+        predicted = (self.target + 1) / (self.target + 1).sum()
         estimate = (predicted @ self.inverse).clip(0, 1)
         of_rows = estimate**2 / of_class @ (self.confusion / self.of_class[:, None] @ squares)
         off = EXPECTED * np.sqrt(predicted @ squares / m + of_rows)
@@ -282,13 +301,16 @@ class RowSet:
     def outcomes(self, accepted: Bools, is_correct: Bools) -> Counts:
         """Return how many rows of each pair are not accepted, accepted and right, and accepted and wrong, (c, 3)."""
         outcome = np.where(accepted, np.where(is_correct, 1, 2), 0)
-        return np.bincount(3 * self.kinds[2] + outcome, minlength=3 * len(self.kinds[0])).reshape(-1, 3)
+        pairs, _, index = self.kinds
+        return np.bincount(3 * index + outcome, minlength=3 * len(pairs)).reshape(-1, 3)
 
     def means_of_h(self, h: Floats, delta: float) -> Floats:
         """Return an interval (2,) that contains the mean of h among the target rows with probability 1 − delta."""
-        m, width = len(self.on_target), float(np.ptp(h))
+        m = len(self.on_target)
         mean = self.target @ h / m
-        variance, level = self.target @ (h - mean) ** 2 / (m - 1), math.log(4 / delta)
+        variance = self.target @ (h - mean) ** 2 / (m - 1)
+        level = math.log(4 / delta)
+        width = float(np.ptp(h))
         off = math.sqrt(2 * variance * level / m) + 7 * width * level / (3 * (m - 1))
         return np.asarray(np.clip([mean - off, mean + off], h.min(), h.max()))
 
@@ -300,25 +322,28 @@ class RowSet:
         """
         true, predicted, _ = self.kinds
         n, m = self.counts
-        weights = [ends * len(self.true) / self.of_class for ends in (shares.low, shares.high)]
+        at_low, at_high = (ends * len(self.true) / self.of_class for ends in (shares.low, shares.high))
         size = bet.size * n / m
-        most = max(
-            bet.size * weights[1].max() * (1 - risk - bet.h.min() + means.max()), size * (bet.h.max() - means.min())
-        )
-        if most >= 1:
+        most_on_rows = bet.size * at_high.max() * (1 - risk - bet.h.min() + means.max())
+        if max(most_on_rows, size * (bet.h.max() - means.min())) >= 1:
             return -math.inf
-        values = np.array([0, -risk, 1 - risk]) - bet.h[predicted, None]
+        values = _losses(risk) - bet.h[predicted, None]
+
+        def of_classes(weights: Floats, mean: float) -> Floats:
+            gains = outcomes * np.log1p(-bet.size * weights[true, None] * (values + mean))
+            return np.bincount(true, gains.sum(axis=1), len(weights)).astype(np.float64)
+
         least = math.inf
         for mean in means:
-            gains = (outcomes * np.log1p(-bet.size * weight[true, None] * (values + mean)) for weight in weights)
-            ends = (np.bincount(true, gain.sum(axis=1), len(self.of_class)).astype(np.float64) for gain in gains)
-            of_target = self.target @ np.log1p(-size * (bet.h - mean))
-            least = min(least, m / len(self.on_target) * of_target + n / len(self.true) * shares.least_sum(*ends))
+            of_target = m / len(self.on_target) * (self.target @ np.log1p(-size * (bet.h - mean)))
+            of_rows = shares.least_sum(of_classes(at_low, mean), of_classes(at_high, mean))
+            least = min(least, of_target + n / len(self.true) * of_rows)
         return least
 
     def best_bet(self, outcomes: Counts, risk: float, shares: Shares) -> tuple[Bet, float]:
         """Return the bet with the largest log e-value on these rows, and that log e-value."""
-        means = np.bincount(self.kinds[0], outcomes @ np.array([0, -risk, 1 - risk]), self.shape[0]) / self.of_class
+        true, _, _ = self.kinds
+        means = np.bincount(true, outcomes @ _losses(risk), self.shape[0]) / self.of_class
         h = np.clip(self.inverse @ means, -MOST_H * risk, 1.0)
         mean = self.target @ h / len(self.on_target)
         largest = (shares.high / self.of_class).max() * len(self.true) * (1 - risk - h.min() + mean)
@@ -326,6 +351,11 @@ class RowSet:
         log_e_values = [self.log_e_value(outcomes, risk, bet, shares, np.array([mean])) for bet in bets]
         best = int(np.argmax(log_e_values))
         return bets[best], log_e_values[best]
+
+
+def _losses(risk: float) -> Floats:
+    """Return Z for a row that is not accepted, accepted and right, and accepted and wrong, (3,)."""
+    return np.array([0, -risk, 1 - risk])
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,21 +374,26 @@ class SplitRows:
     @classmethod
     def of(cls, target: Target, delta: float) -> Self:
         """Split the rows at random; the same rows choose each time."""
-        draw, shape = np.random.default_rng(0), (len(target.names), len(target.inverse))
+        draw = np.random.default_rng(0)
         order = draw.permutation(len(target.true))
         order = order[target.true[order].argsort(kind="stable")]
         begins = np.searchsorted(target.true[order], target.true[order])
         ours = np.zeros(len(order), dtype=np.bool_)
-        ours[order] = (np.arange(len(order)) - begins) % CHOOSING[0] == 0
+        ours[order] = (np.arange(len(order)) - begins) % EVERY_ROW == 0
         m = len(target.on_target)
-        theirs = draw.permutation(m) % CHOOSING[1] == 0
-        counts = int((~ours).sum()), int((~theirs).sum())
-        choosing, tested, both = (
-            RowSet(target.true[rows], target.predicted[rows], target.on_target[on_target], shape, counts)
-            for rows, on_target in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
-        )
+        theirs = draw.permutation(m) % EVERY_TARGET == 0
+        shape = (len(target.names), len(target.inverse))
+        counts = (int((~ours).sum()), int((~theirs).sum()))
+
+        def row_set(rows: Any, on_target: Any) -> RowSet:
+            chosen = target.true[rows], target.predicted[rows], target.on_target[on_target]
+            return RowSet(*chosen, shape, counts)
+
+        choosing = row_set(ours, theirs)
+        both = row_set(..., ...)
         shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
-        return cls(ours, choosing, tested, shares, choosing.expected_shares(both.of_class, m))
+        expected = choosing.expected_shares(both.of_class, m)
+        return cls(ours, choosing, row_set(~ours, ~theirs), shares, expected)
 
     def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
         """Return the bet for a threshold that accepts some calibration rows (n,), and the expected log e-value."""
@@ -387,20 +422,25 @@ def last_passing_on_target(
     second at the one most likely to pass. Only the first ``possible`` thresholds may be taken; their number may depend
     on the data.
     """
-    split, tried = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
-    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in tried]
+    split = SplitRows.of(target, delta)
+    chosen = [split.bet(rows.confidence >= threshold, rows.is_correct, risk) for threshold in thresholds[::STEP]]
     expected = [log_e_value for _, log_e_value in chosen]
     surest = int(np.argmax(expected))
-    first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)))
+    is_likely = np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)
+    places = {STEP * int(np.argmax(is_likely)), STEP * surest}
 
     def passes(place: int, level: float, at_most: float = risk) -> bool:
-        bet = chosen[place // STEP][0]
+        bet, _ = chosen[place // STEP]
         return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
 
-    start_thresholds = StartThreshold.sharing(sorted({tried[first], tried[surest]}), delta)
+    start_thresholds = StartThreshold.sharing(sorted(places), delta)
     count = len(thresholds) if possible is None else possible
     passed, level = last_passing_in_sequence(start_thresholds, count, passes)
     if passed is None:
         return None, 1.0
-    risks = np.linspace(risk, 0, RISKS)[:-1].tolist()
-    return passed, list(takewhile(partial(passes, passed, level), risks))[-1]
+    bound = risk
+    for lower in np.linspace(risk, 0, RISKS)[1:-1].tolist():
+        if not passes(passed, level, lower):
+            break
+        bound = lower
+    return passed, bound

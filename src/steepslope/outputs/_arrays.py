@@ -266,16 +266,16 @@ def checked_arrays(given: Mapping[str, Any]) -> Arrays:
     """
     names = arrays_in_order(given)
     sizes: dict[str | int, int] = {}
-    arrays = {"logits": _checked_array("logits", given["logits"], sizes)}
-    for name in names:
-        if name not in arrays and given[name] is not None:
-            arrays[name] = _checked_array(name, given[name], sizes)
+    arrays = {}
+    for name in dict.fromkeys(["logits", *names]):
+        expected = array_of(name)
+        if name == "logits" or given[name] is not None:
+            arrays[name] = _checked_array(name, expected, given[name], sizes)
     return {name: arrays[name] for name in names if name in arrays}
 
 
-def _checked_array(name: str, values: Any, sizes: dict[str | int, int]) -> NDArray[Any]:
+def _checked_array(name: str, expected: Array, values: Any, sizes: dict[str | int, int]) -> NDArray[Any]:
     """Return values as the array of that name, and add the lengths of its axes to those that are known."""
-    expected = array_of(name)
     with explained(f"expected an array of {expected.kind}", name, (TypeError, ValueError, RuntimeError)):
         array = as_array(values, len(expected.axes))
     if expected.kind == STRINGS:
@@ -286,7 +286,7 @@ def _checked_array(name: str, values: Any, sizes: dict[str | int, int]) -> NDArr
         array = as_whole_array(name, array)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    _require_type_and_shape(name, array, sizes)
+    _require_type_and_shape(name, expected, array, sizes)
     sizes.update(zip(expected.axes, array.shape, strict=True))
     if expected.finite:
         require_finite_array(name, array)
@@ -349,23 +349,23 @@ def require_finite_array(name: str, array: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected finite values, {found}", name)
 
 
-def _require_type_and_shape(name: str, array: NDArray[Any], sizes: Mapping[str | int, int]) -> None:
-    spec = array_of(name)
-    is_type = array.dtype.char in _CHARACTERS[spec.kind]
-    fits = is_type and array.ndim == len(spec.axes)
+def _require_type_and_shape(name: str, expected: Array, array: NDArray[Any], sizes: Mapping[str | int, int]) -> None:
+    is_type = array.dtype.char in _CHARACTERS[expected.kind]
+    fits = is_type and array.ndim == len(expected.axes)
     if fits and len(array) != sizes.get("n", len(array)):
         raise SteepslopeError(f"expected {sizes['n']} rows like the logits, found {len(array)}", name)
-    if fits and all(map(partial(_fits_axis, sizes), spec.axes, array.shape)):
+    if fits and all(map(partial(_fits_axis, sizes), expected.axes, array.shape)):
         return
     lengths = []
-    for axis in spec.axes:
-        if isinstance(axis, str):
-            least = f"{axis} >= {_LEAST_LENGTHS.get(axis, 1)}"
-            lengths.append(f"{axis} = {sizes[axis]}" if axis in sizes else least)
-    axes = str(spec.axes).replace("'", "")
-    expected = f"expected {spec.kind} of shape {axes}, {', '.join(lengths)}"
-    remedy = spec.remedy if is_type else ""
-    raise SteepslopeError(f"{expected}, found {array.dtype} of shape {array.shape}{remedy}", name)
+    for axis in expected.axes:
+        if axis in sizes and isinstance(axis, str):
+            lengths.append(f"{axis} = {sizes[axis]}")
+        elif isinstance(axis, str):
+            lengths.append(f"{axis} >= {_LEAST_LENGTHS.get(axis, 1)}")
+    axes = str(expected.axes).replace("'", "")
+    wanted = f"expected {expected.kind} of shape {axes}, {', '.join(lengths)}"
+    remedy = expected.remedy if is_type else ""
+    raise SteepslopeError(f"{wanted}, found {array.dtype} of shape {array.shape}{remedy}", name)
 
 
 def _fits_axis(sizes: Mapping[str | int, int], axis: str | int, size: int) -> bool:

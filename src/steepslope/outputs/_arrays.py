@@ -7,17 +7,19 @@ by what they offer (``detach``, ``to_numpy``, ``columns``, ``index``).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.numerics import blocks
 
-LARGEST_WHOLE = 2**53  # up to it, float64 holds every whole number
+_LARGEST_WHOLE = 2**53  # up to it, float64 holds every whole number
 
 
 def as_array(values: Any, axes: int) -> NDArray[Any]:
@@ -29,7 +31,9 @@ def as_array(values: Any, axes: int) -> NDArray[Any]:
     ((3, 3), (2, 3))
     """
     array = _array_of_parts(values, axes) if isinstance(values, list | tuple) else _array_of_values(values)
-    return array[:, 0] if axes == 1 and array.ndim == 2 and array.shape[1] == 1 else array
+    if axes == 1 and array.ndim == 2 and array.shape[1] == 1:
+        return array[:, 0]
+    return array
 
 
 def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
@@ -40,39 +44,48 @@ def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[A
 
 
 def _array_of_values(values: Any) -> NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray):  # what is masked is missing, which is then said
-        return (
-            np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values)) if np.ma.is_masked(values) else values.data
-        )
+    if isinstance(values, np.ma.MaskedArray):
+        if not np.ma.is_masked(values):
+            return values.data
+        return np.where(np.ma.getmaskarray(values), np.nan, values.data)  # what is masked is missing
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # which NumPy does not have
+        if str(values.dtype) == "torch.bfloat16":  # which NumPy does not have
+            values = values.float()
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)  # one that is mapped from a file stays so
+    array = np.asanyarray(values)  # one that is mapped from a file stays so
     if array.dtype != object or array.ndim == 0:
         return array
-    inferred = np.array(array.tolist())  # of both text and numbers, NumPy would make text
-    is_mixed = inferred.dtype.kind in "US" and not all(isinstance(value, str | bytes) for value in array.flat)
-    return array if is_mixed else inferred
+    inferred = np.array(array.tolist())
+    if inferred.dtype.kind in "US" and not all(isinstance(value, str | bytes) for value in array.flat):
+        return array  # of both text and numbers, NumPy would make text
+    return inferred
 
 
 def column_names(values: Any) -> list[Any] | None:
     """Return the names of a frame's columns; None of anything else, of one column, and where they only number them."""
     columns = getattr(values, "columns", None)
-    names = None if columns is None or callable(columns) else list(columns)
-    return None if names is None or len(names) == 1 or names == list(range(len(names))) else names
+    if columns is None or callable(columns):
+        return None
+    names = list(columns)
+    if len(names) == 1 or names == list(range(len(names))):
+        return None
+    return names
 
 
 def require_arrays_in_one_order(given: Mapping[str, Any]) -> None:
     """Raise if frames and series have the same index in different orders, since rows go by their places."""
-    indices = {
-        name: values.index for name, values in given.items() if hasattr(getattr(values, "index", None), "equals")
-    }
-    first = next(iter(indices), "")
-    for name, index in indices.items():
-        other = indices[first]
-        if not index.equals(other) and index.sort_values().equals(other.sort_values()):
+    first = ""
+    expected = None
+    for name, values in given.items():
+        index = getattr(values, "index", None)
+        if not hasattr(index, "equals"):
+            continue
+        if expected is None:
+            first = name
+            expected = index
+        elif not index.equals(expected) and index.sort_values().equals(expected.sort_values()):
             remedy = f"sort them alike, or give {name}.to_numpy() if they are in order all the same"
             raise SteepslopeError(f"expected the index of the {first}, found it in another order: {remedy}", name)
 
@@ -84,7 +97,9 @@ def as_float_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
             if not _is_array_number(value):
                 found = f"found {str(value)!r} in row {index[0]}"
                 raise SteepslopeError(f"expected numbers, {found}: leave columns of text out", name)
-    return array.astype(np.result_type(array.dtype, np.float32)) if array.dtype.kind in "iu" else array
+    if array.dtype.kind in "iu":
+        return array.astype(np.result_type(array.dtype, np.float32))
+    return array
 
 
 def as_whole_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -96,12 +111,13 @@ def as_whole_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
         array = np.array(numbers, np.float64).reshape(array.shape)
     if array.dtype.kind != "f" or array.ndim == 0:
         return array
-    whole = (np.abs(array) <= LARGEST_WHOLE) & (array == np.floor(array))
+    whole = (np.abs(array) <= _LARGEST_WHOLE) & (array == np.floor(array))
     bad = np.flatnonzero(~whole.reshape(len(array), -1).all(axis=1))
     if len(bad):
-        value = array[bad[0]][~whole[bad[0]]].flat[0]
+        row = bad[0]
+        value = array[row][~whole[row]].flat[0]
         remedy = "leave such rows out" if np.isnan(value) else "give the number of each row's class"
-        found = f"found {value} in row {bad[0]} ({len(bad)} such rows)"
+        found = f"found {value} in row {row} ({len(bad)} such rows)"
         raise SteepslopeError(f"expected whole numbers, {found}: {remedy}", name)
     return array.astype(np.int64)
 
@@ -111,13 +127,11 @@ def _is_array_number(value: Any) -> bool:
 
 
 Arrays = dict[str, NDArray[Any]]
-TYPES: dict[str, tuple[str, ...]] = {
-    "float16, float32 or float64": ("float16", "float32", "float64"),
-    "integers": tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-}
-FLOATS, INTEGERS = TYPES
+FLOATS = "float16, float32 or float64"
+INTEGERS = "integers"
 STRINGS = "strings"  # whatever is given is turned into text
-BINARY = "; one number for two classes is a probability (from_probabilities), or np.stack([0 * score, score], axis=1)"
+_CHARACTERS = {FLOATS: "efd", INTEGERS: np.typecodes["AllInteger"], STRINGS: "U"}  # of NumPy's types
+_BINARY = "; one number for two classes is a probability (from_probabilities), or np.stack([0 * score, score], axis=1)"
 NOT_FINITE: dict[str, str] = {
     "-inf": "give probabilities, of which zeros are taken (from_probabilities, --probabilities), or clip at -100",
     "inf": "clip such values",
@@ -131,7 +145,7 @@ class Array:
 
     The same letter is the same length in all arrays of the same outputs, such as A, the copies of each image.
 
-    ``kind`` is one of :data:`TYPES`; ids are the only strings. A ``finite`` array is searched for NaN and infinity when
+    ``kind`` is floats, integers or strings, as ids alone are. A ``finite`` array is searched for NaN and infinity when
     outputs are made. ``column`` is the name of a vector's column in tables, or what the numbered columns of a matrix
     begin with; None keeps the array out. ``remedy`` is what to do about another shape.
     """
@@ -146,7 +160,7 @@ class Array:
 ARRAYS: dict[str, Array] = {
     "ids": Array(("n",), STRINGS, column="id"),
     "labels": Array(("n",), INTEGERS, column="label", remedy="; of one-hot labels give labels.argmax(axis=1)"),
-    "logits": Array(("n", "K"), finite=True, column="logit", remedy=BINARY),
+    "logits": Array(("n", "K"), finite=True, column="logit", remedy=_BINARY),
     "features": Array(("n", "d"), column="feature"),
     "views": Array(("n", "V", "K")),
     "dropout": Array(("n", 2, "K")),
@@ -157,19 +171,20 @@ ARRAYS: dict[str, Array] = {
     "augmented_auxiliary": Array(("n", "A", "e")),
     "augmented_noise": Array(("n", "A", "s"), finite=True),
 }
-OPINION, VOTE = "opinion_", "vote_"  # so begin the names of arrays with the opinions of other classifiers
-SIGNAL_NAMES = re.compile(r"[^+,/\\\s](?:[^+,/\\\x00-\x1f]*[^+,/\\\s])?")  # they stand in lists and names of files
-OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-OPINIONS: dict[str, Array] = {
+OPINION = "opinion_"  # so begin the names of arrays with the opinions of other classifiers
+VOTE = "vote_"
+_SIGNAL_NAMES = re.compile(r"[^+,/\\\s](?:[^+,/\\\x00-\x1f]*[^+,/\\\s])?")  # they stand in lists and names of files
+_OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_OPINIONS: dict[str, Array] = {
     OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
     VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
     f"augmented_{OPINION}": Array(("n", "A", "K")),
 }  # followed by the name of the other classifier
 SIGNAL = "signal_"  # so begin the names of arrays with signals
-NAMED: dict[str, Array] = {**OPINIONS, SIGNAL: Array(("n",))}  # a signal is NaN in a row that lacks it
+_NAMED: dict[str, Array] = {**_OPINIONS, SIGNAL: Array(("n",))}  # a signal is NaN in a row that lacks it
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 CLASSES = "classes"  # so files call the names of the classes, (K,) strings
-LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
+_LEAST_LENGTHS = {"K": 2}  # of every other axis it is 1
 
 
 def is_opinion_array(name: str) -> bool:
@@ -178,7 +193,7 @@ def is_opinion_array(name: str) -> bool:
     >>> is_opinion_array("opinion_resnet56"), is_opinion_array("vote_people"), is_opinion_array("features")
     (True, True, False)
     """
-    return name.startswith((OPINION, VOTE)) and name not in OPINIONS
+    return name.startswith((OPINION, VOTE)) and name not in _OPINIONS
 
 
 def is_signal_array(name: str) -> bool:
@@ -202,24 +217,27 @@ def opinion_of_array(array: str) -> str:
 
 def array_of(name: str) -> Array:
     """Return what is expected of an array; raise for an unknown name, with the closest one."""
-    begin = next((begin for begin in NAMED if name.startswith(begin) and name != begin), None)
-    if begin is not None:
-        (require_signal_name if begin == SIGNAL else require_opinion_name)(name.removeprefix(begin))
-        return NAMED[begin]
+    if is_signal_array(name):
+        require_signal_name(name.removeprefix(SIGNAL))
+        return _NAMED[SIGNAL]
+    for beginning, array in _OPINIONS.items():
+        if name.startswith(beginning) and name != beginning:
+            require_opinion_name(name.removeprefix(beginning))
+            return array
     require_known("array", name, ARRAYS)
     return ARRAYS[name]
 
 
 def require_opinion_name(name: str) -> str:
     """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
-    if not OPINION_NAMES.fullmatch(name):
+    if not _OPINION_NAMES.fullmatch(name):
         raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
     return name
 
 
 def require_signal_name(name: str) -> str:
     """Return the name of a signal; raise if it has a plus, a comma or a slash, or a space at an end."""
-    if not SIGNAL_NAMES.fullmatch(name):
+    if not _SIGNAL_NAMES.fullmatch(name):
         raise SteepslopeError(f"expected a name without '+', ',', '/' and '\\', found {name!r}", "signals")
     return name
 
@@ -231,41 +249,50 @@ def arrays_in_order(names: Iterable[str]) -> list[str]:
     ['ids', 'logits', 'vote_people', 'opinion_forest']
     """
     given_names = list(names)
-    named = [name for name in given_names if name.startswith(tuple(NAMED)) and name not in NAMED]
-    return [*(name for name in ARRAYS if name in given_names), *named]
+    fixed = [name for name in ARRAYS if name in given_names]
+    named = [name for name in given_names if name.startswith(tuple(_NAMED)) and name not in _NAMED]
+    return fixed + named
 
 
-def checked_arrays(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
+def checked_arrays(given: Mapping[str, Any]) -> Arrays:
     """Return the values that are given as the arrays of their names, in the order of :data:`ARRAYS`.
 
-    Each is checked as in :func:`checked_array`, with the lengths of the axes of those before it.
-    """
-    arrays: Arrays = {}
-    known = dict(sizes)
-    for name in arrays_in_order(given):
-        values, axes = given[name], array_of(name).axes
-        if values is not None:
-            arrays[name] = checked_array(name, values, known)
-            known |= {axis: n for axis, n in zip(axes, arrays[name].shape, strict=True) if isinstance(axis, str)}
-    return arrays
-
-
-def checked_array(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:
-    """Return values as the array of that name.
-
-    ``sizes`` are the lengths of the axes that are known, such as n.
+    Logits are checked first, since n and K are theirs; every other axis has its length from the first array with it.
 
     Raises
     ------
     SteepslopeError
-        If the type or shape is not as :data:`ARRAYS` has it, or a value is not finite that should be.
+        If a type or shape is not as :data:`ARRAYS` has it, or a value is not finite that should be.
     """
-    array = _native_array(name, values)
-    _require_array_shape(name, array, sizes)
-    if array_of(name).finite:
+    names = arrays_in_order(given)
+    sizes: dict[str | int, int] = {}
+    arrays = {}
+    for name in dict.fromkeys(["logits", *names]):
+        expected = array_of(name)
+        if name == "logits" or given[name] is not None:
+            arrays[name] = _checked_array(name, expected, given[name], sizes)
+    return {name: arrays[name] for name in names if name in arrays}
+
+
+def _checked_array(name: str, expected: Array, values: Any, sizes: dict[str | int, int]) -> NDArray[Any]:
+    """Return values as the array of that name, and add the lengths of its axes to those that are known."""
+    with explained(f"expected an array of {expected.kind}", name, (TypeError, ValueError, RuntimeError)):
+        array = as_array(values, len(expected.axes))
+    if expected.kind == STRINGS:
+        array = array.astype(np.str_)
+    elif expected.kind == FLOATS:
+        array = as_float_array(name, array)
+    else:
+        array = as_whole_array(name, array)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    _require_type_and_shape(name, expected, array, sizes)
+    sizes.update(zip(expected.axes, array.shape, strict=True))
+    if expected.finite:
         require_finite_array(name, array)
-    is_of_integers = array_of(name).kind == INTEGERS
-    return np.require(array, np.int64, "W") if is_of_integers else array  # PyTorch wants integers it may write to
+    if expected.kind == INTEGERS:
+        return np.require(array, np.int64, "W")  # PyTorch wants integers it may write to
+    return array
 
 
 def checked_class_names(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:
@@ -277,11 +304,11 @@ def checked_class_names(classes: Iterable[str] | None, num_classes: int) -> tupl
     if classes is None:
         return None
     names = tuple(map(str, classes))
-    twice = next((name for name in names if names.count(name) > 1), None)
     if len(names) != num_classes:
         raise SteepslopeError(f"expected {num_classes} names, one a class, found {len(names)}", "classes")
-    if twice is not None:
-        raise SteepslopeError(f"expected different names, found {twice!r} twice", "classes")
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise SteepslopeError(f"expected different names, found {name!r} twice", "classes")
     return names
 
 
@@ -293,9 +320,9 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> str:
     >>> difference(["cat", "dog"], ["cat"])
     '2 of them, found 1'
     """
-    for label, (one, other) in enumerate(zip(expected, found, strict=False)):
-        if one != other:
-            return f"{label} is {one!r}, found {other!r}"
+    for label, (name, other) in enumerate(zip(expected, found, strict=False)):
+        if name != other:
+            return f"{label} is {name!r}, found {other!r}"
     return f"{len(expected)} of them, found {len(found)}"
 
 
@@ -313,43 +340,37 @@ def require_same_class_names(name: str, expected: Sequence[str] | None, found: S
 def require_finite_array(name: str, array: NDArray[Any]) -> None:
     """Raise at the first row that holds NaN or infinity."""
     for rows in blocks(len(array)):
-        bad = ~np.isfinite(array[rows]).reshape(len(array[rows]), -1).all(axis=1)
-        if bad.any():
-            row = int(bad.argmax())
-            value = next(value for value in array[rows][row].flat if not np.isfinite(value))
+        part = array[rows]
+        infinite = ~np.isfinite(part).reshape(len(part), -1)
+        if infinite.any():
+            row = int(infinite.any(axis=1).argmax())
+            value = part[row].flat[infinite[row].argmax()]
             found = f"found {value} in row {rows.start + row}: {NOT_FINITE[str(value)]}"
             raise SteepslopeError(f"expected finite values, {found}", name)
 
 
-def _native_array(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
-    kind, axes = array_of(name).kind, len(array_of(name).axes)
-    with explained(f"expected an array of {kind}", name, (TypeError, ValueError, RuntimeError)):
-        array = as_array(values, axes)
-    if kind == STRINGS:
-        return array.astype(np.str_)
-    array = as_float_array(name, array) if kind == FLOATS else as_whole_array(name, array)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def _require_array_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
-    spec = array_of(name)
-    right_kind = spec.kind == STRINGS or array.dtype.name in TYPES[spec.kind]
-    if right_kind and array.ndim == len(spec.axes) and len(array) != sizes.get("n", len(array)):
+def _require_type_and_shape(name: str, expected: Array, array: NDArray[Any], sizes: Mapping[str | int, int]) -> None:
+    is_type = array.dtype.char in _CHARACTERS[expected.kind]
+    fits = is_type and array.ndim == len(expected.axes)
+    if fits and len(array) != sizes.get("n", len(array)):
         raise SteepslopeError(f"expected {sizes['n']} rows like the logits, found {len(array)}", name)
-    fits = array.ndim == len(spec.axes) and all(
-        _fits_array_axis(axis, size, sizes) for axis, size in zip(spec.axes, array.shape, strict=True)
-    )
-    if not (right_kind and fits):
-        axes = ", ".join(map(str, spec.axes)) + ("," if len(spec.axes) == 1 else "")
-        known = [f"{axis} = {sizes[axis]}" if axis in sizes else f"{axis} >= {LEAST.get(axis, 1)}"
-                 for axis in spec.axes if isinstance(axis, str)]  # fmt: skip
-        found = f"{array.dtype} of shape {array.shape}"
-        expected = f"expected {spec.kind} of shape ({axes}), {', '.join(known)}"
-        raise SteepslopeError(f"{expected}, found {found}{spec.remedy if right_kind else ''}", name)
+    if fits and all(map(partial(_fits_axis, sizes), expected.axes, array.shape)):
+        return
+    lengths = []
+    for axis in expected.axes:
+        if axis in sizes and isinstance(axis, str):
+            lengths.append(f"{axis} = {sizes[axis]}")
+        elif isinstance(axis, str):
+            lengths.append(f"{axis} >= {_LEAST_LENGTHS.get(axis, 1)}")
+    axes = str(expected.axes).replace("'", "")
+    wanted = f"expected {expected.kind} of shape {axes}, {', '.join(lengths)}"
+    remedy = expected.remedy if is_type else ""
+    raise SteepslopeError(f"{wanted}, found {array.dtype} of shape {array.shape}{remedy}", name)
 
 
-def _fits_array_axis(axis: str | int, size: int, sizes: Mapping[str, int]) -> bool:
+def _fits_axis(sizes: Mapping[str | int, int], axis: str | int, size: int) -> bool:
     if isinstance(axis, int):
         return size == axis
-    return size == sizes[axis] if axis in sizes else size >= LEAST.get(axis, 1)
+    if axis in sizes:
+        return size == sizes[axis]
+    return size >= _LEAST_LENGTHS.get(axis, 1)

@@ -22,7 +22,6 @@ from steepslope.outputs._arrays import (
     Arrays,
     array_of,
     arrays_in_order,
-    checked_array,
     checked_arrays,
     checked_class_names,
     column_names,
@@ -44,7 +43,7 @@ from steepslope.outputs._options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs._probabilities import probability_logits, require_no_probabilities
 from steepslope.outputs._table import Table, naming_table, read_table, write_outputs_table
 
-BLOCK_ENTRIES = 2**21  # rows times classes, in float64
+_BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -124,15 +123,12 @@ class ClassifierOutputs(Brief):
 
     def _keep(self, given: Mapping[str, ArrayLike | None], classes: Iterable[Any] | None) -> None:
         """Check the arrays, at least logits, and keep them."""
-        logits = checked_array("logits", given["logits"], {})  # type: ignore[arg-type]
-        n, num_classes = logits.shape
-        others = {name: array for name, array in given.items() if name != "logits"}
-        further = checked_arrays(others, {"n": n, "K": num_classes})
-        require_known_labels(further.get("labels"), num_classes)
-        members: dict[str, Any] = {name: further.pop(name, None) for name in ("labels", "features", "ids")}
-        members |= {"logits": logits, "classes": checked_class_names(classes, num_classes), "further": further}
-        for name, value in members.items():
-            object.__setattr__(self, name, value)
+        arrays = checked_arrays(given)
+        num_classes = arrays["logits"].shape[1]
+        require_known_labels(arrays.get("labels"), num_classes)
+        names = checked_class_names(classes, num_classes)
+        members = {name: arrays.pop(name, None) for name in ("logits", "labels", "features", "ids")}
+        vars(self).update(members, classes=names, further=arrays)
 
     @classmethod
     def from_probabilities(
@@ -222,14 +218,16 @@ class ClassifierOutputs(Brief):
         given = {"predicted": predicted, "confidence": confidence, "labels": labels, "features": features, "ids": ids}
         named_signals = signal_arrays(signals or {})
         require_arrays_in_one_order({**given, **named_signals})
-        texts, values = answers.answer_texts(predicted), class_values(classes, None)
-        of_labels = None if labels is None else answers.answer_texts(labels, "labels")
-        known = values or answers.names_of_answers(texts, of_labels)
-        names = [*map(label_as_text, known)]
-        codes = answers.coded_answers(texts, names, is_new=values is not None and labels is None)
+        texts = answers.answer_texts(predicted)
+        label_texts = None if labels is None else answers.answer_texts(labels, "labels")
+        known = class_values(classes, None) or answers.names_of_answers(texts, label_texts)
+        names = list(map(label_as_text, known))
+        is_new = classes is not None and labels is None
+        codes = answers.coded_answers(texts, names, is_new=is_new)
         logits = answers.answer_logits(codes, confidence, len(names))
-        named = None if values is None and answers.are_numbers_from_zero(names) else known
-        outputs = cls(logits, labels, features, ids, classes=named, as_logits=True, further=named_signals)
+        has_names = classes is not None or not answers.are_numbers_from_zero(names)
+        classes = known if has_names else None
+        outputs = cls(logits, labels, features, ids, classes, named_signals, as_logits=True)
         return outputs.of_classifier(answers.maker_of_answers(answered_by))
 
     @classmethod
@@ -275,11 +273,12 @@ class ClassifierOutputs(Brief):
         named = signal_arrays(signals)
         if not named:
             raise SteepslopeError("expected numbers by name, found none", "signals")
+        values = None
         if confidence is not None:
             require_known("signal", confidence, list(signals))
-        first = next(iter(named.values()))
-        values = None if confidence is None else named[f"{SIGNAL}{confidence}"]
-        logits = answers.answer_logits(np.ones(len(first), np.int64), values, len(answers.GRADES))
+            values = named[f"{SIGNAL}{confidence}"]
+        right = np.ones(len(next(iter(named.values()))), np.int64)
+        logits = answers.answer_logits(right, values, len(answers.GRADES))
         labels = None if is_correct is None else np.asarray(is_correct).astype(np.int64)
         outputs = cls(logits, labels, ids=ids, classes=answers.GRADES, as_logits=True, further=named)
         return outputs.of_classifier(answers.maker_of_answers(answered_by))
@@ -307,7 +306,9 @@ class ClassifierOutputs(Brief):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The name of each label, (K + 1,): those of the classes, and last ``unknown``, so that −1 is its index."""
-        return (*self.class_names, "none of the classes" if UNKNOWN_NAME in self.class_names else UNKNOWN_NAME)
+        if UNKNOWN_NAME in self.class_names:
+            return (*self.class_names, "none of the classes")
+        return (*self.class_names, UNKNOWN_NAME)
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
@@ -328,13 +329,14 @@ class ClassifierOutputs(Brief):
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
         """The classifier's softmax probability of the label, (n,); 0 for out-of-class inputs. It needs labels."""
-        labels, parts = self.require_labels(), []
+        labels = self.require_labels()
+        probabilities = []
         for rows in logit_blocks(self):
             logits = np.asarray(self.logits[rows], dtype=np.float64)
             gaps = logits - np.take_along_axis(logits, labels[rows, None], axis=1)
             with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
-                parts.append((labels[rows] != UNKNOWN) / np.exp(gaps).sum(axis=1))
-        return np.concatenate(parts)
+                probabilities.append((labels[rows] != UNKNOWN) / np.exp(gaps).sum(axis=1))
+        return np.concatenate(probabilities)
 
     @property
     def arrays(self) -> Arrays:
@@ -345,23 +347,25 @@ class ClassifierOutputs(Brief):
     @property
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers whose opinions these outputs hold, as :meth:`with_opinion` takes them."""
-        return tuple(opinion_of_array(name) for name in self.further if is_opinion_array(name))
+        return tuple(map(opinion_of_array, filter(is_opinion_array, self.further)))
 
     @property
     def signals(self) -> tuple[str, ...]:
         """The names of the signals that these outputs hold."""
-        return tuple(opinion_of_array(name) for name in self.further if is_signal_array(name))
+        return tuple(map(opinion_of_array, filter(is_signal_array, self.further)))
 
     def require(self, name: str) -> NDArray[Any]:
         """Return an array; raise if these outputs have none."""
         array: NDArray[Any] | None = getattr(self, name, None)
-        if array is None:
+        if array is not None:
+            return array
+        option = ""
+        if is_signal_array(name):
+            option = f" (--signals {opinion_of_array(name)})"
+        elif is_opinion_array(name):
             held = f"; they hold that of {', '.join(self.opinions)}" if self.opinions else ""
-            given = f" (--opinion {opinion_of_array(name)}=FILE{held})" if is_opinion_array(name) else ""
-            if is_signal_array(name):
-                given = f" (--signals {opinion_of_array(name)})"
-            raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{given}, or choose what needs none")
-        return array
+            option = f" (--opinion {opinion_of_array(name)}=FILE{held})"
+        raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{option}, or choose what needs none")
 
     def require_features(self) -> NDArray[Any]:
         """Return the features; raise if these outputs have none."""
@@ -390,7 +394,7 @@ class ClassifierOutputs(Brief):
         Extractions record it. Oracles remember it, and refuse the outputs of another classifier.
         """
         outputs = copy(self)
-        object.__setattr__(outputs, "classifier", digest)
+        vars(outputs)["classifier"] = digest
         return outputs
 
     @property
@@ -428,10 +432,14 @@ class ClassifierOutputs(Brief):
         logits = self.further.get(f"{OF_COPIES}logits")
         if logits is None:
             return None
-        copied = {name: self.further.get(f"{OF_COPIES}{name}") for name in self.arrays}
-        rows = {name: array.reshape(-1, *array.shape[2:]) for name, array in copied.items() if array is not None}
-        labels = None if self.labels is None else np.repeat(self.labels, logits.shape[1])
-        return self.of({**rows, "labels": labels}, self.classes)
+        copies = {}
+        for name in self.arrays:
+            array = self.further.get(f"{OF_COPIES}{name}")
+            if array is not None:
+                copies[name] = array.reshape(-1, *array.shape[2:])
+        if self.labels is not None:
+            copies["labels"] = np.repeat(self.labels, logits.shape[1])
+        return self.of(copies, self.classes)
 
     def with_auxiliary(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with another backbone's features of the same inputs; the ids must be the same.
@@ -481,8 +489,11 @@ class ClassifierOutputs(Brief):
 
     def lacking_opinions_of(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with the opinions that other outputs hold and these do not, which all rows lack."""
-        names = [name for name in other.further if is_opinion_array(name) and name not in self.further]
-        return self.changed(**{name: opinion_all_lack(name, self.logits) for name in names}) if names else self
+        lacking = {}
+        for name in filter(is_opinion_array, other.further):
+            if name not in self.further:
+                lacking[name] = opinion_all_lack(name, self.logits)
+        return self.changed(**lacking) if lacking else self
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one.
@@ -507,7 +518,9 @@ class ClassifierOutputs(Brief):
         unless they are to be taken ``as_logits``, and one without labels if it must be ``labelled``. ``known`` are the
         classes of answers, such as a gate's; by default the distinct names in the file.
         """
-        table = read_table(Path(path), replace(options, as_logits=True) if as_logits else options, known=known)
+        if as_logits:
+            options = replace(options, as_logits=True)
+        table = read_table(Path(path), options, known=known)
         return cls.of_table(table.require_labels() if labelled else table)
 
     @classmethod
@@ -516,22 +529,24 @@ class ClassifierOutputs(Brief):
         with naming_table(table.path):
             arrays = table.with_ids() if ids else table.arrays
             if "logits" not in arrays:
-                raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
-            outputs = cls.of({name: arrays[name] for name in arrays_in_order(arrays)}, table.classes)
+                held = ", ".join(sorted(table.arrays)) or "nothing"
+                raise SteepslopeError(f"expected logits, found only {held}")
+            outputs = cls.of(arrays, table.classes)
         return outputs.of_classifier(table.classifier)
 
 
 def signal_arrays(signals: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     """Return signals by the names of their arrays, float64 (n,) each; None and "" are NaN."""
-    return {
-        f"{SIGNAL}{name}": answers.checked_answer_confidences(signals[name], len(signals[name]), f"signal {name}")
-        for name in signals
-    }
+    arrays = {}
+    for name in signals:  # a frame's names are its columns
+        values = signals[name]
+        arrays[f"{SIGNAL}{name}"] = answers.checked_answer_confidences(values, len(values), f"signal {name}")
+    return arrays
 
 
 def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
     """Cut the rows into slices whose logits need little memory, whatever the number of classes."""
-    return blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes)))
+    return blocks(len(outputs), max(1, min(BLOCK_ROWS, _BLOCK_ENTRIES // outputs.num_classes)))
 
 
 def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
@@ -545,8 +560,10 @@ def over_logits(
     outputs: ClassifierOutputs, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Apply a function of float64 logits (m, K) -> (m, …) to all rows, block by block."""
-    blocks_of_values = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in logit_blocks(outputs)]
-    return np.concatenate(blocks_of_values)
+    values = []
+    for rows in logit_blocks(outputs):
+        values.append(function(np.asarray(outputs.logits[rows], dtype=np.float64)))
+    return np.concatenate(values)
 
 
 def require_classes(name: str, outputs: ClassifierOutputs, num_classes: int) -> None:

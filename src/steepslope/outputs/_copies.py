@@ -28,38 +28,41 @@ from steepslope.outputs._arrays import is_signal_array
 from steepslope.outputs._classifier_outputs import ClassifierOutputs
 from steepslope.outputs._row_hashes import hashed_rows, have_ids_to_hash
 
-Codes = NDArray[np.int64]
-Floats = NDArray[np.float64]
-NEAR = 1e-2  # standard deviations: rows that differ less in each column may be copies with noise
-FLAT = 0.1  # of the median deviation of all columns: a column that varies less may be noise itself
-NEAREST = 8  # each row is compared with so many
-LUCK = 3  # times the share of rows that are equal in a quarter of the columns: so many may be equal by chance
-PARTS, DEALS = 4, 8  # parts that columns are dealt into, and how often; halves may tell as much as all (LOG.md)
-LEAST_DISTINCT = 20  # different rows: that all are repeated has by chance a probability below 2⁻¹⁹
-MOST_COLUMNS = 64  # more columns are mixed into so many
-MOST_EQUAL = 0.05  # of the rows: a larger group of equal rows means coarse values, no copies
-FEW_EQUAL = 20  # rows: a group of so few is never too large
-BLOCK_ROWS = 4_096
-ASKED = 2_000  # rows, for a share
-SAME_ORDER = 0.99  # correlation of ranks: one column tells the other
-TOLD = 0.01  # of the rows: fewer copies give no warning
+_Codes = NDArray[np.int64]
+_Floats = NDArray[np.float64]
+_NEAR = 1e-2  # standard deviations: rows that differ less in each column may be copies with noise
+_FLAT = 0.1  # of the median deviation of all columns: a column that varies less may be noise itself
+_NEAREST = 8  # each row is compared with so many
+_LUCK = 3  # times the share of rows that are equal in a quarter of the columns: so many may be equal by chance
+_PARTS = 4  # that columns are dealt into; halves may tell as much as all of them
+_DEALS = 8
+_LEAST_DISTINCT = 20  # different rows: that all are repeated has by chance a probability below 2⁻¹⁹
+_MOST_COLUMNS = 64  # more columns are mixed into so many
+_MOST_EQUAL = 0.05  # of the rows: a larger group of equal rows means coarse values, no copies
+_FEW_EQUAL = 20  # rows: a group of so few is never too large
+_BLOCK_ROWS = 4_096
+_ASKED = 2_000  # rows, for a share
+_SAME_ORDER = 0.99  # correlation of ranks: one column tells the other
+_TOLD = 0.01  # of the rows: fewer copies give no warning
 
 
-def mixed_columns(columns: NDArray[np.generic] | csr_matrix, most: int = MOST_COLUMNS) -> Floats:
+def mixed_columns(columns: NDArray[np.generic] | csr_matrix, most: int = _MOST_COLUMNS) -> _Floats:
     """Return rows (n, d) in at most ``most`` columns: sums of disjoint columns with random weights, if d is larger."""
     n, width = columns.shape
     if width <= most:
         return np.asarray(columns.toarray() if hasattr(columns, "toarray") else columns, dtype=np.float64)
     rng = np.random.default_rng(0)
-    places = np.arange(width), rng.integers(most, size=width)
-    weights = csr_matrix((rng.normal(size=width), places), (width, most))
+    sums = rng.integers(most, size=width)  # the sum that each column is part of
+    weights = csr_matrix((rng.normal(size=width), (np.arange(width), sums)), (width, most))
     if hasattr(columns, "toarray"):
         return np.asarray((columns @ weights).toarray())
-    parts = [np.asarray(columns[rows], dtype=np.float64) @ weights for rows in blocks(n, BLOCK_ROWS)]
-    return np.concatenate(parts) if parts else np.zeros((0, most))
+    mixed = np.zeros((n, most))
+    for rows in blocks(n, _BLOCK_ROWS):
+        mixed[rows] = np.asarray(columns[rows], dtype=np.float64) @ weights
+    return mixed
 
 
-def copies_of(columns: Floats) -> Codes:
+def copies_of(columns: _Floats) -> _Codes:
     """Return a number for each row (n, d), the same one for copies, (n,).
 
     Copies are equal, or differ by very little in each column.
@@ -71,91 +74,97 @@ def copies_of(columns: Floats) -> Codes:
     (50, 30)
     """
     table = _scaled_columns(columns)
-    for tolerance in (0.0, NEAR):
-        if tolerance > 0 and (not table.size or _share_with_another(table, tolerance) == 0):
-            break
-        codes = _rows_alike(table, tolerance)
-        if _are_copies_by_count(codes, table, tolerance):
+    codes = _rows_alike(table, 0.0)
+    if _are_copies_by_count(codes, table, 0.0):
+        return codes
+    if table.size and _share_with_another(table, _NEAR) > 0:
+        codes = _rows_alike(table, _NEAR)
+        if _are_copies_by_count(codes, table, _NEAR):
             return codes
     return np.arange(len(table))
 
 
-def equal_row_codes(columns: Floats) -> Codes:
+def equal_row_codes(columns: _Floats) -> _Codes:
     """Return a number for each row (n, d), the same one for equal rows, even if they are equal by chance, (n,)."""
     return _rows_alike(_scaled_columns(columns), 0.0)
 
 
-def _scaled_columns(columns: Floats) -> Floats:
+def _scaled_columns(columns: _Floats) -> _Floats:
     """Return columns (n, d) in units of their deviations; what is missing equals only what is missing."""
     finite = np.isfinite(columns)
     values = np.where(finite, columns, 0.0)
     scale = np.zeros(values.shape[1])
     if len(values):
         scale = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0.0)  # not the 1e-17 of equal values
-    usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
-    values /= np.maximum(scale, FLAT * usual)
-    values[~finite] = 1 / NEAR
+    usual = 1.0
+    if (scale > 0).any():
+        usual = float(np.median(scale[scale > 0]))
+    values /= np.maximum(scale, _FLAT * usual)
+    values[~finite] = 1 / _NEAR
     return values
 
 
-def _rows_alike(table: Floats, tolerance: float) -> Codes:
+def _rows_alike(table: _Floats, tolerance: float) -> _Codes:
     """Return a number for each row that those share which differ by less than a tolerance in each column, in a chain.
 
     Each row is compared with its nearest eight. With a tolerance of 0, rows are equal.
     """
     if not table.size:
         return np.zeros(len(table), np.int64)
-    hashes = [hashed_rows(table[rows] + 0.0) for rows in blocks(len(table), BLOCK_ROWS)]  # of -0.0 that of 0.0
+    hashes = [hashed_rows(table[rows] + 0.0) for rows in blocks(len(table), _BLOCK_ROWS)]  # of -0.0 that of 0.0
     codes = rows_that_agree(np.concatenate(hashes))
     if tolerance == 0:
         return codes
     distinct = table[np.unique(codes, return_index=True)[1]]
-    _, near = cKDTree(distinct).query(distinct, NEAREST + 1, p=np.inf, distance_upper_bound=tolerance)
+    _, near = cKDTree(distinct).query(distinct, _NEAREST + 1, p=np.inf, distance_upper_bound=tolerance)
     row, place = np.nonzero(near < len(distinct))
     return _connected_rows(len(distinct), np.stack([row, near[row, place]]))[codes]
 
 
-def _connected_rows(n: int, pairs: NDArray[np.int64]) -> Codes:
+def _connected_rows(n: int, pairs: NDArray[np.int64]) -> _Codes:
     """Return a number for each of n rows, the same one for rows that pairs (2, p) connect, by order of first rows."""
     graph = csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
-def _are_copies_by_count(codes: Codes, table: Floats, tolerance: float) -> bool:
+def _are_copies_by_count(codes: _Codes, table: _Floats, tolerance: float) -> bool:
     """Return whether rows of the same number are copies, not equal by chance."""
     sizes = np.bincount(codes)
-    repeated = float((sizes[codes] > 1).mean()) if len(codes) else 0.0
-    if repeated == 0:
+    if sizes.max(initial=0) <= 1:
         return False
     if _all_rows_repeated(sizes):
         return True
-    if sizes.max() > max(FEW_EQUAL, MOST_EQUAL * len(codes)):
+    if sizes.max() > max(_FEW_EQUAL, _MOST_EQUAL * len(codes)):
         return False
     distinct = table[np.unique(codes, return_index=True)[1]]
-    return repeated > LUCK * _equal_in_a_part(distinct, tolerance, repeated / LUCK)
+    repeated = float((sizes[codes] > 1).mean())
+    return repeated > _LUCK * _equal_in_a_part(distinct, tolerance, repeated / _LUCK)
 
 
-def _all_rows_repeated(sizes: Codes) -> bool:
+def _all_rows_repeated(sizes: _Codes) -> bool:
     """Return whether all rows occur a multiple of k times, k >= 2, and are too many for that to be chance."""
-    return len(sizes) >= LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
+    return len(sizes) >= _LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
 
 
-def _equal_in_a_part(distinct: Floats, tolerance: float, enough: float) -> float:
+def _equal_in_a_part(distinct: _Floats, tolerance: float, enough: float) -> float:
     """Return the share of different rows (n, d) that have an equal one in a quarter of the columns: the least found.
 
     The search ends with the first share below ``enough``.
     """
-    width, rng = distinct.shape[1], np.random.default_rng(0)
+    width = distinct.shape[1]
     least = 1.0
-    for _ in range(DEALS if width > 1 else 0):
-        for part in np.array_split(rng.permutation(width), min(width, PARTS)):
+    if width < 2:
+        return least
+    rng = np.random.default_rng(0)
+    for _ in range(_DEALS):
+        for part in np.array_split(rng.permutation(width), min(width, _PARTS)):
             least = min(least, _share_with_another(distinct[:, part], tolerance))
             if least < enough:
                 return least
     return least
 
 
-def _share_with_another(columns: Floats, tolerance: float) -> float:
+def _share_with_another(columns: _Floats, tolerance: float) -> float:
     """Return the share of rows (n, d) that differ from another by less than a tolerance in each column.
 
     Of many rows, some are asked.
@@ -163,12 +172,18 @@ def _share_with_another(columns: Floats, tolerance: float) -> float:
     if tolerance == 0:
         codes = _rows_alike(columns, tolerance)
         return float((np.bincount(codes)[codes] > 1).mean())
-    asked = columns[np.linspace(0, len(columns) - 1, min(len(columns), ASKED)).astype(np.int64)]
+    asked = _some_rows(columns)
     distance, _ = cKDTree(columns).query(asked, 2, p=np.inf, distance_upper_bound=tolerance)
     return float(np.isfinite(distance[:, 1]).mean())
 
 
-def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:
+def _some_rows(columns: _Floats) -> _Floats:
+    """Return rows that are spread evenly over all rows."""
+    n = len(columns)
+    return columns[np.linspace(0, n - 1, min(n, _ASKED)).astype(np.int64)]
+
+
+def rows_that_agree(*codes: NDArray[np.generic]) -> _Codes:
     """Return a number for each row, (n,), the same one for rows that agree in any of some numbers or names, (n,) each.
 
     >>> rows_that_agree(np.array([0, 0, 1, 2]), np.array(["a", "b", "b", "c"]))
@@ -181,7 +196,7 @@ def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:
     return _connected_rows(len(codes[0]), np.concatenate(pairs, axis=1))
 
 
-def rows_of_pairs(codes: NDArray[np.generic], names: NDArray[np.generic]) -> Codes:
+def rows_of_pairs(codes: NDArray[np.generic], names: NDArray[np.generic]) -> _Codes:
     """Return a number for each row, (n,), the same one for rows that agree in both a number and a name, (n,) each.
 
     >>> rows_of_pairs(np.array([0, 0, 1, 1]), np.array(["a", "b", "b", "b"]))
@@ -192,7 +207,7 @@ def rows_of_pairs(codes: NDArray[np.generic], names: NDArray[np.generic]) -> Cod
     return pairs.reshape(-1).astype(np.int64)
 
 
-def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> Codes:
+def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> _Codes:
     """Return a number for each row of outputs, (n,), the same one for copies and for rows of one of ``groups`` (n,).
 
     Copies have the same id. Copies of images may have several names. So for images, and where no ids tell rows apart,
@@ -206,10 +221,14 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     """
     if groups is not None and np.shape(groups) != (len(outputs),):
         raise SteepslopeError(f"expected one group a row, ({len(outputs)},), found shape {np.shape(groups)}", "groups")
-    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids_to_hash(outputs) else []
+    codes: list[NDArray[Any]] = []
+    if have_ids_to_hash(outputs):
+        codes.append(outputs.require("ids"))
     if not codes or outputs.is_extracted:
         codes.append(copies_of(_columns_to_compare(outputs)))
-    return rows_that_agree(*codes, *([] if groups is None else [groups]))
+    if groups is not None:
+        codes.append(groups)
+    return rows_that_agree(*codes)
 
 
 def caution_on_equal_rows(outputs: ClassifierOutputs) -> list[str]:
@@ -217,38 +236,40 @@ def caution_on_equal_rows(outputs: ClassifierOutputs) -> list[str]:
     if not have_ids_to_hash(outputs):
         return []
     count = len(outputs) - len(np.unique(copies_of(_columns_to_compare(outputs))))
-    if count <= TOLD * len(outputs):
+    if count <= _TOLD * len(outputs):
         return []
-    what = "features" if outputs.features is not None else "logits"
-    said = f"{count:,} of {len(outputs):,} calibration rows have the {what} of others under ids of their own"
-    return [f"{said}: if a join or resampling made them, calibrate on one of each"]
+    compared = "logits" if outputs.features is None else "features"
+    found = f"{count:,} of {len(outputs):,} calibration rows have the {compared} of others under ids of their own"
+    return [f"{found}: if a join or resampling made them, calibrate on one of each"]
 
 
-def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
+def _columns_to_compare(outputs: ClassifierOutputs) -> _Floats:
     if outputs.features is not None:
         return mixed_columns(outputs.features)
-    signals = [outputs.arrays[name] for name in outputs.arrays if is_signal_array(name)]
+    signals = [array for name, array in outputs.arrays.items() if is_signal_array(name)]
     if signals:
         return mixed_columns(_columns_of_own_order(np.stack(signals, axis=1)))
-    compared = outputs.logits if outputs.num_classes > 2 else outputs.logits[:, :0]  # of two, logits are one number
-    return mixed_columns(compared)
+    if outputs.num_classes == 2:  # then logits are one number
+        return np.zeros((len(outputs), 0))
+    return mixed_columns(outputs.logits)
 
 
-def _columns_of_own_order(columns: Floats) -> Floats:
+def _columns_of_own_order(columns: _Floats) -> _Floats:
     """Return the columns (n, c) that do not rank rows as an earlier one does, such as a margin next to a probability.
 
     Where one tells all others, rows are as often equal in all of them as in one.
     """
-    some = np.nan_to_num(columns[np.linspace(0, len(columns) - 1, min(len(columns), ASKED)).astype(np.int64)])
-    varies = np.ptp(some, axis=0) > 0 if len(some) else np.zeros(columns.shape[1], np.bool_)
-    columns, ranks = columns[:, varies], rankdata(some[:, varies], axis=0)
-    if columns.shape[1] < 2:
-        return columns
-    alike = np.abs(np.corrcoef(ranks, rowvar=False)) > SAME_ORDER
-    return columns[:, ~np.triu(alike, k=1).any(axis=0)]
+    some = np.nan_to_num(_some_rows(columns))
+    varies = np.ptp(some, axis=0) > 0
+    varying = columns[:, varies]
+    if varying.shape[1] < 2:
+        return varying
+    ranks = rankdata(some[:, varies], axis=0)
+    alike = np.abs(np.corrcoef(ranks, rowvar=False)) > _SAME_ORDER
+    return varying[:, ~np.triu(alike, k=1).any(axis=0)]
 
 
-def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> Codes:
+def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> _Codes:
     """Draw one row of each number or name by the seed; return these rows, (m,), in ascending order.
 
     >>> one_of_each_copy(np.arange(3)), len(one_of_each_copy(np.array([0, 1, 1, 1])))
@@ -258,7 +279,7 @@ def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> Codes:
     return np.sort(order[np.unique(codes[order], return_index=True)[1]])
 
 
-def predictions_without_copies(confidence: Floats, is_correct: NDArray[np.bool_], seed: int) -> Codes:
+def predictions_without_copies(confidence: _Floats, is_correct: NDArray[np.bool_], seed: int) -> _Codes:
     """Return the rows that count, (m,), where only confidences (n,) are known: all, unless all are repeated.
 
     >>> len(predictions_without_copies(np.repeat([0.5, 0.9], 30), np.ones(60, dtype=np.bool_), seed=0))
@@ -271,9 +292,10 @@ def predictions_without_copies(confidence: Floats, is_correct: NDArray[np.bool_]
     return one_of_each_copy(codes, seed)
 
 
-def warn_of_copies(codes: Codes) -> None:
+def warn_of_copies(codes: _Codes) -> None:
     """Warn if more than a few rows have the number (n,) of another row, and so do not count."""
-    n, copies = len(codes), len(codes) - len(np.unique(codes))
-    if copies > TOLD * n:
-        said = f"{copies:,} of {n:,} rows are copies of others: each row counts once"
-        warnings.warn(said, RepeatedRowsWarning, stacklevel=4)
+    n = len(codes)
+    copies = n - len(np.unique(codes))
+    if copies > _TOLD * n:
+        message = f"{copies:,} of {n:,} rows are copies of others: each row counts once"
+        warnings.warn(message, RepeatedRowsWarning, stacklevel=4)

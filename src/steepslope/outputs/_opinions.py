@@ -46,11 +46,11 @@ from steepslope.outputs._probabilities import TOLERANCE, are_probabilities, prob
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
 PLACES = "places"  # so an extraction records the places of another's classes
-PERCENT = 100  # no logits are known by their looks up to here, unless some are negative
-FEW = 0.5  # of the rows of the smaller side: so few ids in common may be a mistake
-BLOCK_ENTRIES = 2**20  # rows times classes, in float64
+_PERCENT = 100  # no logits are known by their looks up to here, unless some are negative
+_FEW = 0.5  # of the rows of the smaller side: so few ids in common may be a mistake
+_BLOCK_ENTRIES = 2**20  # rows times classes, in float64
 LACKING = -1  # the vote of a row that has none, and the place of a class that this classifier lacks
-Integers = NDArray[np.int64]
+_Integers = NDArray[np.int64]
 
 
 def is_array_of_opinion(array: str, name: str) -> bool:
@@ -61,14 +61,14 @@ def is_array_of_opinion(array: str, name: str) -> bool:
     """
     plain = array.removeprefix(OF_COPIES)
     if is_signal_array(plain):
-        return plain.startswith(signal_of_opinion(name, ""))
+        return plain.startswith(_signal_of_opinion(name, ""))
     return is_opinion_array(plain) and opinion_of_array(plain) == name
 
 
-def signal_of_opinion(name: str, signal: str) -> str:
+def _signal_of_opinion(name: str, signal: str) -> str:
     """Return the name of the array of a signal beside the opinion of a name.
 
-    >>> signal_of_opinion("gpt", "logprob")
+    >>> _signal_of_opinion("gpt", "logprob")
     'signal_gpt: logprob'
     """
     return f"{SIGNAL}{name}: {signal}"
@@ -76,7 +76,9 @@ def signal_of_opinion(name: str, signal: str) -> str:
 
 def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which rows have the opinion that an array of this name holds, (n,)."""
-    return np.asarray(values >= 0 if array.startswith(VOTE) else ~np.isnan(values).any(axis=1))
+    if array.startswith(VOTE):
+        return values >= 0
+    return np.asarray(~np.isnan(values).any(axis=1))
 
 
 def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
@@ -86,8 +88,8 @@ def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
     """
     if array.startswith(VOTE):
         return (values < 0) | (values >= num_classes)
-    lacks = values != values  # NaN
-    return lacks if is_signal_array(array) else lacks.any(1)
+    is_nan = values != values
+    return is_nan if is_signal_array(array) else is_nan.any(1)
 
 
 def opinion_all_lack(array: str, logits: NDArray[Any]) -> NDArray[Any]:
@@ -154,31 +156,43 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         _require_whole_opinions(other.values)
         places = opinion_class_places(own, other, classes)
         logits = other.values if other.as_logits else _opinion_on_log_scale(other.values)
-        aligned_arrays = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
-        aligned_arrays |= {
-            signal_of_opinion(name, signal): np.where(rows == LACKING, np.nan, values[rows])
-            for signal, values in other.signals.items()
-        }
+        arrays: Arrays = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
+        for signal, values in other.signals.items():
+            arrays[_signal_of_opinion(name, signal)] = np.where(rows == LACKING, np.nan, values[rows])
         if own.copies is not None and other.copies is not None:
-            mine, theirs = own.recipe, other.recipe
-            if mine is None or theirs is None:  # then they are as many
-                mine, theirs = {"copies": own.copies.shape[1]}, {"copies": other.copies.shape[1]}
-            if mine != theirs:
-                told = [", ".join(f"{name} {value}" for name, value in recipe.items()) for recipe in (mine, theirs)]
-                raise SteepslopeError(f"expected augmented copies made alike ({told[0]}), found others ({told[1]})")
+            _require_copies_made_alike(own, other, own.copies.shape[1], other.copies.shape[1])
             copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
             aligned = [aligned_opinion(logits, others, rows, places) for logits, others in copies]
-            aligned_arrays[f"{OF_COPIES}{OPINION}{name}"] = np.stack(aligned, axis=1)
-        return aligned_arrays
+            arrays[f"{OF_COPIES}{OPINION}{name}"] = np.stack(aligned, axis=1)
+        return arrays
+
+
+def _require_copies_made_alike(own: Opinion, other: Opinion, count: int, other_count: int) -> None:
+    """Raise unless both have augmented copies by one recipe; where a recipe is not known, as many."""
+    own_recipe = own.recipe
+    other_recipe = other.recipe
+    if own_recipe is None or other_recipe is None:
+        own_recipe = {"copies": count}
+        other_recipe = {"copies": other_count}
+    if own_recipe != other_recipe:
+        found = f"({_recipe_in_words(own_recipe)}), found others ({_recipe_in_words(other_recipe)})"
+        raise SteepslopeError(f"expected augmented copies made alike {found}")
+
+
+def _recipe_in_words(recipe: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in recipe.items())
 
 
 def _opinion_of_two_classes(array: NDArray[Any], count: int) -> NDArray[Any]:
     """Return probabilities (n,) of class 1 of two as those of both; others as they are, if they can be an opinion."""
-    if array.ndim == 1 and count == 2 and array.dtype.kind == "f":
+    if array.ndim == 1:
+        if count != 2 or array.dtype.kind != "f":
+            return array
         known = array[~np.isnan(array)]
-        are_votes = (known == np.floor(known)).all() or (known < 0).any() or (known > 1).any()
-        return array if are_votes else np.column_stack([1 - array, array])
-    if array.ndim != 1 and (array.ndim != 2 or array.shape[1] < 2):
+        if (known == np.floor(known)).all() or (known < 0).any() or (known > 1).any():
+            return array  # votes
+        return np.column_stack([1 - array, array])
+    if array.ndim != 2 or array.shape[1] < 2:
         raise SteepslopeError(f"expected shape (n, K) or (n,), found {array.shape}")
     return array
 
@@ -188,11 +202,12 @@ def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Cl
     if classes is not None and not isinstance(classes, Mapping):
         return
     names = list(map(str, columns))
+    count = own.values.shape[1]
     if own.classes is None and classes is None:
-        others = names if len(names) != own.values.shape[1] else []
-        expected = f"expected a column for each of {own.values.shape[1]} classes"
+        others = [] if len(names) == count else names
+        expected = f"expected a column for each of {count} classes"
     else:
-        known = {**_numbers_of_classes(own), **dict.fromkeys(map(str, classes or ()))}
+        known = dict.fromkeys([*_numbers_of_classes(own), *map(str, classes or ())])
         others = [name for name in names if name not in known]
         expected = f"expected columns called as the classes ({listed_names(list(known))})"
     if others:
@@ -205,12 +220,17 @@ def _require_whole_opinions(array: NDArray[Any]) -> None:
     for rows in blocks(len(array)):
         part = np.asarray(array[rows])
         lacking = np.isnan(part)
-        bad = np.flatnonzero(np.isinf(part).any(axis=1) | (lacking.any(axis=1) & ~lacking.all(axis=1)))
-        if len(bad):
-            infinite = part[bad[0]][np.isinf(part[bad[0]])]
-            found = f"found {infinite[0] if len(infinite) else 'NaN next to numbers'} in row {rows.start + bad[0]}"
-            remedy = NOT_FINITE[str(infinite[0])] if len(infinite) else "leave all cells of a row empty, or none"
-            raise SteepslopeError(f"expected finite values, {found}: {remedy}")
+        is_infinite = np.isinf(part)
+        bad = is_infinite.any(axis=1) | (lacking.any(axis=1) & ~lacking.all(axis=1))
+        if not bad.any():
+            continue
+        row = int(bad.argmax())
+        found = "NaN next to numbers"
+        remedy = "leave all cells of a row empty, or none"
+        if is_infinite[row].any():
+            found = str(part[row][is_infinite[row].argmax()])
+            remedy = NOT_FINITE[found]
+        raise SteepslopeError(f"expected finite values, found {found} in row {rows.start + row}: {remedy}")
 
 
 def _opinion_on_log_scale(array: NDArray[Any]) -> NDArray[Any]:
@@ -219,28 +239,31 @@ def _opinion_on_log_scale(array: NDArray[Any]) -> NDArray[Any]:
     Numbers up to 100 of which none is negative may be either, or shares and percentages, and are refused.
     """
     known = np.flatnonzero(~np.isnan(array).any(axis=1))
-    if not len(known) or array[known].min() < 0 or array[known].max() > PERCENT:
+    values = array[known]
+    if not len(known) or values.min() < 0 or values.max() > _PERCENT:
         return array
     if not are_probabilities(array):
-        sums = array[known].sum(axis=1)
+        sums = values.sum(axis=1)
         bad = int(np.argmax(np.abs(sums - 1) > TOLERANCE))
         found = f"found none negative, and a sum of {sums[bad]:.6g} in row {known[bad]}"
-        percent = (np.abs(sums - PERCENT) <= PERCENT * TOLERANCE).all()
-        remedy = "divide percentages by 100" if percent else "divide shares by the sum of their row"
+        remedy = "divide shares by the sum of their row"
+        if (np.abs(sums - _PERCENT) <= _PERCENT * TOLERANCE).all():
+            remedy = "divide percentages by 100"
         logits = "give logits as ClassifierOutputs, or in columns logit_…"
         raise SteepslopeError(f"expected logits, or probabilities that sum to 1, {found}: {remedy}, {logits}")
     logs = np.full(array.shape, np.nan)
-    logs[known] = probability_logits(array[known])
+    logs[known] = probability_logits(values)
     return logs
 
 
-def _rows_with_opinions(place: str, own: Any, others: Any, n: int, count: int) -> Integers:
+def _rows_with_opinions(place: str, own: Any, others: Any, n: int, count: int) -> _Integers:
     """Return the other's row for each row, (n,), by the ids where both have ids; -1 for a row that it lacks."""
     if own is not None and others is not None:
         rows = opinion_rows_by_id(own.tolist(), others.tolist())
-        share = (rows != LACKING).sum() / min(n, count)
-        if share < FEW:
-            found = f"{(rows != LACKING).sum():,} ids are on both sides, {share:.0%} of the {min(n, count):,} on one"
+        shared = (rows != LACKING).sum()
+        fewer = min(n, count)
+        if shared / fewer < _FEW:
+            found = f"{shared:,} ids are on both sides, {shared / fewer:.0%} of the {fewer:,} on one"
             warnings.warn(f"{place}: only {found}: are they of the same rows?", UserWarning, stacklevel=5)
         return rows
     if n != count:
@@ -255,16 +278,18 @@ def require_names_once(names: Sequence[Any], expected: str) -> None:
         raise SteepslopeError(f"expected {expected} once, found {name!r} in {times:,} rows")
 
 
-def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> Integers:
+def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> _Integers:
     """Return the place of each id among others, (n,); -1 for one that is not there."""
-    places = {one: place for place, one in enumerate(others)}
-    rows = np.array([places.get(one, LACKING) for one in own])
     if not np.array_equal(own, others):  # else they go by their places as well
-        for whose, names in {"": others, " of the outputs": own}.items():
-            require_names_once(names, f"each id{whose}")
+        require_names_once(others, "each id")
+        require_names_once(own, "each id of the outputs")
+    places = dict(zip(others, range(len(others)), strict=True))
+    rows = np.array([places.get(name, LACKING) for name in own])
     if (rows == LACKING).all():
         raise SteepslopeError(f"expected ids such as {own[0]!r}, found none of them, but {others[0]!r}")
-    return rows if len(places) == len(others) else np.arange(len(rows))
+    if len(places) < len(others):
+        return np.arange(len(rows))
+    return rows
 
 
 def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
@@ -273,17 +298,19 @@ def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) 
     Classes go by the names that are given, or else the other's own, where these outputs have names, too. The names in a
     mapping are those of the other's classes: where these have none, numbers, or names in their order.
     """
-    count, is_mapping = other.values.shape[1], isinstance(classes, Mapping)
-    given = other.classes if classes is None else classes
-    if given is None or (own.classes is None and not is_mapping):
-        if count != own.values.shape[1] and not (count < own.values.shape[1] and are_answers(other.values)):
-            expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
+    count = other.values.shape[1]
+    own_count = own.values.shape[1]
+    is_mapping = isinstance(classes, Mapping)
+    meaning = other.classes if classes is None else classes
+    if meaning is None or (own.classes is None and not is_mapping):
+        if count > own_count or (count < own_count and not are_answers(other.values)):
+            expected = f"expected {own_count} classes, or the names of classes on both sides"
             raise SteepslopeError(f"{expected}, found {count} classes", "classes")
         return tuple(range(count))
     known = _numbers_of_classes(own)
-    places = _places_of_classes(known, given)
+    places = _places_of_classes(known, meaning)
     if is_mapping and (other.classes is not None or all(map(str.isdecimal, places))):
-        names = [str(name) for name in (range(count) if other.classes is None else other.classes)]
+        names = list(_numbers_of_classes(other))
         for name in places:
             require_known("class of the other", name, names)
         places = {name: places.get(name, LACKING) for name in names}
@@ -301,23 +328,26 @@ def _places_of_classes(known: Mapping[str, int], classes: Classes) -> dict[str, 
     """
     is_mapping = isinstance(classes, Mapping)
     targets = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(class_values(classes, None) or ()))
-    places = {
-        str(name): LACKING if target is None else known.get(str(target), LACKING) for name, target in targets.items()
-    }
-    lacking = [str(target) for target in targets.values() if target is not None and str(target) not in known]
+    places = {}
+    lacking = []
+    for name, target in targets.items():
+        place = LACKING if target is None else known.get(str(target), LACKING)
+        if target is not None and place == LACKING:
+            lacking.append(str(target))
+        places[str(name)] = place
     if lacking and (is_mapping or len(lacking) == len(targets)):
         raise unknown_name("class", lacking[0], known).within("classes")
     return places
 
 
-def _numbers_of_classes(own: Opinion) -> dict[str, int]:
-    """Return the number of each of the own classes by its name; those without names are called by their numbers."""
-    names = own.classes or range(own.values.shape[1])
-    return {str(name): place for place, name in enumerate(names)}
+def _numbers_of_classes(opinion: Opinion) -> dict[str, int]:
+    """Return the number of each class of an opinion by its name; classes without names are called by their numbers."""
+    names = opinion.classes or range(opinion.values.shape[1])
+    return {str(name): number for number, name in enumerate(names)}
 
 
 def aligned_opinion(
-    own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Sequence[int]
+    own: NDArray[Any], logits: NDArray[Any], rows: _Integers, places: Sequence[int]
 ) -> NDArray[np.float32]:
     """Return the other's log-probabilities of the own classes, float32 (n, K); NaN in rows that lack the opinion.
 
@@ -325,19 +355,24 @@ def aligned_opinion(
 
     ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`opinion_class_places`.
     """
-    aligned, made = np.full(own.shape, np.nan, dtype=np.float32), are_answers(logits)
-    for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
+    count = own.shape[1]
+    aligned = np.full(own.shape, np.nan, dtype=np.float32)
+    are_made = are_answers(logits)
+    for part in blocks(len(rows), max(1, _BLOCK_ENTRIES // count)):
         there = np.flatnonzero(rows[part] != LACKING)
-        both = own[part][there], logits[rows[part][there]]
-        mine, theirs = (np.asarray(array, dtype=np.float64) for array in both)
-        said = answers_in_classes(theirs, places, own.shape[1]) if made else in_classes_of(mine, theirs, places)
-        aligned[part.start + there] = said
+        other_logits = np.asarray(logits[rows[part][there]], dtype=np.float64)
+        if are_made:
+            in_own_classes = answers_in_classes(other_logits, places, count)
+        else:
+            own_logits = np.asarray(own[part][there], dtype=np.float64)
+            in_own_classes = in_classes_of(own_logits, other_logits, places)
+        aligned[part.start + there] = in_own_classes
     if np.isnan(aligned).any(axis=1).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return aligned
 
 
-def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
+def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: _Integers, classes: Classes) -> _Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
     if array.dtype.kind == "f":  # so pandas and spreadsheets write numbers
         array = as_whole_array("votes", np.where(np.isnan(array), LACKING, array))
@@ -350,30 +385,40 @@ def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: Integ
     return votes
 
 
-def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) -> Integers:
+def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) -> _Integers:
     """Return votes by the names of classes as numbers, (m,); names that no class has are another class, if not all are.
 
-    Whole numbers are places, unless classes are called by numbers, or a mapping says what they are.
+    A mapping says what names, or numbers, are.
     """
-    known, is_mapping = _numbers_of_classes(own), isinstance(classes, Mapping)
-    count, places = len(known), _places_of_classes(known, classes)
-    named = {name: count if place == LACKING else place for name, place in places.items()}
-    meaning = {**known, **named}
-    if not any(map(str.isdecimal, meaning)):
-        meaning |= {str(number): number for number in range(count)}
-    of_classes = texts.known(meaning)
+    known = _numbers_of_classes(own)
+    count = len(known)
+    named = {}
+    for name, number in _places_of_classes(known, classes).items():
+        named[name] = count if number == LACKING else number
+    of_classes = texts.known(_numbers_by_name(known, named))
     no_votes = [text for text in texts.distinct if is_no_answer(text) or number_in_text(text) == LACKING]
-    lacking = {text: LACKING for text in no_votes if text not in of_classes}
-    others = {text: count for text in texts.distinct if text not in {**of_classes, **lacking}}
+    numbers = dict.fromkeys(no_votes, LACKING) | of_classes
+    others = {text: count for text in texts.distinct if text not in numbers}
+    is_mapping = isinstance(classes, Mapping)
     if is_mapping and (of_classes or others) and not texts.known(named):
         expected = f"expected votes such as {listed_names(list(named))}"
         raise SteepslopeError(f"{expected}, found {listed_names(texts.distinct)}", "classes")
-    if not (is_mapping and any(map(str.isdecimal, named))):  # which need not list all numbers
-        _require_votes_for_classes(texts, others, count if is_mapping else len(named) or count, known)
+    if not is_mapping:
+        _require_votes_for_classes(texts, others, len(named) or count, known)
+    elif not any(map(str.isdecimal, named)):  # a mapping of numbers need not list all of them
+        _require_votes_for_classes(texts, others, count, known)
     if others and not of_classes:
         raise unknown_name("class", next(iter(others)), known)
-    warn_of_unknown_labels(place, texts, {**of_classes, **lacking}, list(known), "another class")
-    return texts.numbers({**others, **lacking, **of_classes}, "votes", "votes")
+    warn_of_unknown_labels(place, texts, numbers, list(known), "another class")
+    return texts.numbers(others | numbers, "votes", "votes")
+
+
+def _numbers_by_name(known: Mapping[str, int], named: Mapping[str, int]) -> dict[str, int]:
+    """Return what names mean; numbers are places unless some class is called by a number."""
+    meaning = {**known, **named}
+    if not any(map(str.isdecimal, meaning)):
+        meaning |= {str(number): number for number in range(len(known))}
+    return meaning
 
 
 def _require_votes_for_classes(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:
@@ -381,9 +426,12 @@ def _require_votes_for_classes(texts: Texts, others: Mapping[str, int], count: i
     bad = texts.rows_beside([text for text in texts.distinct if text not in others or may_be_class_name(text)])
     if not len(bad):
         return
-    numbers = [number for number in whole_numbers_among(texts.distinct).values() if number != LACKING]
-    from_one = "; if they count from 1, subtract 1" if numbers and (min(numbers), max(numbers)) == (1, count) else ""
-    by_name = any(map(str.isdecimal, known)) and list(known) != list(map(str, range(len(known))))
-    expected = f"names of classes ({listed_names(list(known))})" if by_name else f"numbers of classes in 0…{count - 1}"
-    found = f"found {texts.distinct[texts.codes[bad[0]]]} in row {bad[0]} ({len(bad)} such rows){from_one}"
+    names = list(known)
+    expected = f"numbers of classes in 0…{count - 1}"
+    if any(map(str.isdecimal, names)) and names != list(map(str, range(len(names)))):
+        expected = f"names of classes ({listed_names(names)})"
+    found = f"found {texts.distinct[texts.codes[bad[0]]]} in row {bad[0]} ({len(bad)} such rows)"
+    numbers = {*whole_numbers_among(texts.distinct).values()} - {LACKING}
+    if numbers and (min(numbers), max(numbers)) == (1, count):
+        found += "; if they count from 1, subtract 1"
     raise SteepslopeError(f"expected {expected}, or -1 for none, {found}")

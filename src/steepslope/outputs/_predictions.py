@@ -13,7 +13,8 @@ from steepslope.outputs._labels import EMPTY
 from steepslope.outputs._options import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.outputs._table import Table, read_table_columns
 
-LABEL, PREDICTED = "label", "predicted"
+LABEL = "label"
+_PREDICTED = "predicted"
 FOLDER = "folder"  # the folder of an image names what it shows
 
 
@@ -22,15 +23,18 @@ def groups_of_predictions(named: str | None, predictions: ClassifierOutputs, tab
 
     Empty cells of a column are a group of their own.
     """
-    if named in (None, LABEL, PREDICTED):
-        labels = predictions.predictions if named == PREDICTED else predictions.require_labels()
-        return Groups(labels, predictions.label_names, named or LABEL)
+    if named == _PREDICTED:
+        return Groups(predictions.predictions, predictions.label_names, _PREDICTED)
+    if named in (None, LABEL):
+        return Groups(predictions.require_labels(), predictions.label_names, LABEL)
     return _groups_from_column(named, "group", table, EMPTY)
 
 
 def clusters_of_predictions(named: str | None, table: Table) -> NDArray[np.int32] | None:
     """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
-    return None if named is None else _groups_from_column(named, "cluster", table).codes
+    if named is None:
+        return None
+    return _groups_from_column(named, "cluster", table).codes
 
 
 def rows_that_belong_together(named: str | None, table: Table) -> NDArray[np.generic] | None:
@@ -62,7 +66,8 @@ def _groups_from_column(named: str, usual: str, table: Table, empty: str | None 
     """
     if not named.endswith(TABLES):
         return Groups(*table.groups(named, empty), by=named)
-    source, id_column = Path(named), table.options.ids
+    source = Path(named)
+    id_column = table.options.ids
     other = read_table_columns(source, (usual, id_column), table.options)
     codes, names = other.groups(usual, empty)
     if table.ids is not None and id_column in other.texts:

@@ -12,12 +12,12 @@ from steepslope.outputs._arrays import as_array, as_float_array, require_finite_
 
 TOLERANCE = 0.01  # of a row's sum: of rounded numbers, and of bfloat16
 LARGEST = 2.0**-24  # the smallest probability that float16 holds
-ENOUGH_ROWS = 10  # that are probabilities in so many rows are not so by chance
-SAME = 1e-9  # probabilities that are alike
+_ENOUGH_ROWS = 10  # that are probabilities in so many rows are not so by chance
+_SAME = 1e-9  # probabilities that are alike
 NAME = "probabilities"
-OF_ANSWERS = "give them by ClassifierOutputs.from_answers (columns prediction and confidence)"
-ALL_THE_SAME = "say as_logits=True (--as-logits) if they are logits all the same"
-WAY_OUT = "give them by ClassifierOutputs.from_probabilities (--probabilities)"
+_OF_ANSWERS = "give them by ClassifierOutputs.from_answers (columns prediction and confidence)"
+_ALL_THE_SAME = "say as_logits=True (--as-logits) if they are logits all the same"
+_WAY_OUT = "give them by ClassifierOutputs.from_probabilities (--probabilities)"
 
 
 def probability_logits(probabilities: Any, floor: float | None = None) -> NDArray[np.float64]:
@@ -40,10 +40,13 @@ def probability_logits(probabilities: Any, floor: float | None = None) -> NDArra
     ([[-0.29, -1.39, -18.43]], [[0.25, 0.75]])
     """
     rows = checked_probabilities(probabilities)
-    smallest = min(float(rows.min(where=rows > 0, initial=np.inf)), LARGEST)
-    if floor is not None and not 0 < floor < rows.min(where=rows > 0, initial=np.inf):
+    smallest = float(rows.min(where=rows > 0, initial=np.inf))
+    if floor is None:
+        log_floor = np.log(min(smallest, LARGEST)) - np.log(2 * rows.shape[1])
+    elif 0 < floor < smallest:
+        log_floor = np.log(floor)
+    else:
         raise SteepslopeError(f"expected a number above 0 and below all other probabilities, found {floor}", "floor")
-    log_floor = np.log(smallest) - np.log(2 * rows.shape[1]) if floor is None else np.log(floor)
     _warn_of_spread_confidences(rows)
     return np.log(rows, out=np.full(rows.shape, log_floor), where=rows > 0)
 
@@ -65,22 +68,25 @@ def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
     expected = f"rows that sum to 1 within {TOLERANCE}"
     remedy = "divide each row by its sum if that is what they mean"
     if ((rows > 0).sum(axis=1) == 1).all():
-        remedy = f"one number above 0 in each row is a confidence: {OF_ANSWERS}"
+        remedy = f"one number above 0 in each row is a confidence: {_OF_ANSWERS}"
     _require_probabilities(rows.sum(axis=1), 1 - TOLERANCE, 1 + TOLERANCE, expected, remedy)
     return rows
 
 
 def _warn_of_spread_confidences(rows: NDArray[np.float64]) -> None:
     """Warn if in all rows (n, K) all classes but one are alike: so a label and a confidence are spread by hand."""
-    if len(rows) < ENOUGH_ROWS or rows.shape[1] < 3:
+    if len(rows) < _ENOUGH_ROWS or rows.shape[1] < 3:
         return
     ranked = np.sort(rows, axis=1)
-    one_above, one_below = (np.abs(ranked[:, i] - ranked[:, j]) < SAME for i, j in ((0, -2), (1, -1)))
-    if (one_above | one_below).all():
-        flipped = int((one_below & ~one_above).sum())
-        found = "found the same probability for all classes but one in each row"
-        told = f"{flipped:,} rows predict another class so; " if flipped else ""
-        warnings.warn(f"{NAME}: {found}: {told}if these are labels with confidences, {OF_ANSWERS}", stacklevel=4)
+    but_highest = np.abs(ranked[:, 0] - ranked[:, -2]) < _SAME
+    but_lowest = np.abs(ranked[:, 1] - ranked[:, -1]) < _SAME
+    if not (but_highest | but_lowest).all():
+        return
+    message = f"{NAME}: found the same probability for all classes but one in each row: "
+    flipped = int((but_lowest & ~but_highest).sum())
+    if flipped:
+        message += f"{flipped:,} rows predict another class so; "
+    warnings.warn(f"{message}if these are labels with confidences, {_OF_ANSWERS}", stacklevel=4)
 
 
 def _require_probabilities(values: NDArray[np.float64], low: float, high: float, expected: str, remedy: str) -> None:
@@ -92,10 +98,10 @@ def _require_probabilities(values: NDArray[np.float64], low: float, high: float,
 
 def require_no_probabilities(logits: NDArray[Any]) -> None:
     """Raise if logits are probabilities by their looks: ten rows or more, none negative, each with a sum of 1."""
-    looks_so = len(logits) >= ENOUGH_ROWS and are_probabilities(logits[:ENOUGH_ROWS])
+    looks_so = len(logits) >= _ENOUGH_ROWS and are_probabilities(logits[:_ENOUGH_ROWS])
     if looks_so and all(are_probabilities(logits[rows]) for rows in blocks(len(logits))):
         found = "found rows that are probabilities: none negative, each with a sum of 1"
-        raise SteepslopeError(f"expected logits, {found}; {WAY_OUT}, or {ALL_THE_SAME}", "logits")
+        raise SteepslopeError(f"expected logits, {found}; {_WAY_OUT}, or {_ALL_THE_SAME}", "logits")
 
 
 def are_probabilities(rows: NDArray[Any]) -> bool:

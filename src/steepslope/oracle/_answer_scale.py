@@ -8,10 +8,19 @@ trusted. An answer without a confidence is assumed to be right as often as other
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
-from steepslope.numerics import Array, constant, fit_calibration, float64, namespace_of, quiet, require_arrays
+from steepslope.numerics import (
+    Array,
+    Bools,
+    Floats,
+    constant,
+    fit_calibration,
+    float64,
+    namespace_of,
+    quiet,
+    require_arrays,
+)
 from steepslope.oracle.evidence import State
 from steepslope.outputs import (
     LOGITS,
@@ -25,13 +34,12 @@ from steepslope.outputs import (
     strength_of_order,
 )
 
-Floats = NDArray[np.float64]
-KNOTS = 257  # the log-odds are linear between these, which are confidences of the fit set
-STEPS = np.linspace(0, 1, KNOTS)
-PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
-BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
-NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
-SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
+_KNOTS = 257  # the log-odds are linear between these, which are confidences of the fit set
+_STEPS = np.linspace(0, 1, _KNOTS)
+_PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
+_BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
+_NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
+_SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
 
 def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
@@ -52,17 +60,17 @@ def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, St
     require_scales(arrays, known, "fit set")
 
 
-def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_]) -> State:
+def _fit_scale(order: Floats, right: Bools, has: Bools) -> State:
     overall = float((right.sum() + 1) / (len(right) + 2))
-    missing = (right[~has].sum() + PRIOR_ROWS * overall) / ((~has).sum() + PRIOR_ROWS)
-    knots = values = NOTHING_KNOWN
+    missing = (right[~has].sum() + _PRIOR_ROWS * overall) / ((~has).sum() + _PRIOR_ROWS)
+    knots = values = _NOTHING_KNOWN
     if len(order):
         ranked = np.sort(order)
         distinct = np.unique(ranked)
-        knots = np.unique(np.quantile(ranked if len(distinct) > KNOTS else distinct, STEPS, method="nearest"))
+        knots = np.unique(np.quantile(ranked if len(distinct) > _KNOTS else distinct, _STEPS, method="nearest"))
         slope, offset = fit_calibration(_log_odds_of_ranks(ranked, order) + logit(overall), right[has])
         values = slope * (_log_odds_of_ranks(ranked, knots) + logit(overall)) + offset
-    knots, values = (np.concatenate([ends[:1] - BEYOND, ends, ends[-1:] + BEYOND]) for ends in (knots, values))
+    knots, values = (np.concatenate([ends[:1] - _BEYOND, ends, ends[-1:] + _BEYOND]) for ends in (knots, values))
     return {"knots": knots, "values": values, "missing": np.array([logit(missing)])}
 
 
@@ -74,7 +82,7 @@ def _log_odds_of_ranks(ranked: Floats, order: Floats) -> Floats:
 
 def check_answer_scale(state: State) -> None:
     """Raise unless a state is a scale."""
-    require_arrays(state, SHAPES)
+    require_arrays(state, _SHAPES)
 
 
 def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -> dict[str, Array]:

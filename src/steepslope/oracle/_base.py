@@ -17,6 +17,7 @@ from steepslope.checks import read_fields
 from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.files import MADE, field, load_arrays, save_arrays
 from steepslope.losses import LOSSES, LossSettings, loss_parameters
+from steepslope.numerics import Bools, Counts, Floats
 from steepslope.oracle._cautions import RowCounts, cautions_on_better_opinions
 from steepslope.oracle._settings import LossOptions
 from steepslope.oracle._storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
@@ -36,7 +37,7 @@ from steepslope.outputs import (
 )
 
 FEW_ERRORS = 50
-PERCENTILES = "trust_logit_percentiles"
+_PERCENTILES = "trust_logit_percentiles"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,9 @@ class FitRecord:
     def from_outputs(
         cls,
         outputs: ClassifierOutputs,
-        trust_logit: NDArray[np.float64],
+        trust_logit: Floats,
         reference: ClassifierOutputs | None = None,
-        codes: NDArray[np.int64] | None = None,
+        codes: Counts | None = None,
     ) -> FitRecord:
         """Return the record of the outputs that an oracle is fitted on, with their trust logits.
 
@@ -89,7 +90,7 @@ class FitRecord:
         """Return how many of these rows are in the fit set."""
         return int(self.seen(outputs).sum())
 
-    def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+    def seen(self, outputs: ClassifierOutputs) -> Bools:
         """Return which rows are in the fit set, booleans (n,); see :mod:`steepslope.outputs._row_hashes`."""
         return self.rows.known(RowHashes.of(outputs))
 
@@ -114,7 +115,7 @@ class FitRecord:
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
-            card[PERCENTILES] = list(self.percentiles)
+            card[_PERCENTILES] = list(self.percentiles)
         return {RECORD: card}
 
     @classmethod
@@ -128,11 +129,11 @@ class FitRecord:
             rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
         percentiles = None
-        if PERCENTILES in record:
-            values = np.asarray(record[PERCENTILES])
+        if _PERCENTILES in record:
+            values = np.asarray(record[_PERCENTILES])
             numbers = values.dtype.kind in "fi" and values.shape == (101,) and np.isfinite(values).all()
             if not numbers or (np.diff(values) < 0).any():
-                raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
+                raise SteepslopeError(f"expected 101 rising numbers in {_PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
         shapes = field(record, "shapes", dict, path)
         counted = field(record, "counts", (dict, type(None)), path)
@@ -167,11 +168,11 @@ class BaseOracle(ABC):
         """Whether :meth:`explain` can split its trust logits."""
 
     @abstractmethod
-    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
 
     @abstractmethod
-    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> float64 (n,)."""
 
     @property
@@ -184,11 +185,11 @@ class BaseOracle(ABC):
         """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None if no row is ever handed over."""
         return None
 
-    def handed_over(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
+    def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over to a plainer pool, float64 (n,), in [0, 1]; None if never."""
         return None
 
-    def distance(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
+    def distance(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if it cannot be told.
 
         Only the order of these numbers means something.
@@ -199,12 +200,12 @@ class BaseOracle(ABC):
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and a card as JSON; an earlier oracle in the folder is replaced."""
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def confidence(self, outputs: ClassifierOutputs) -> Floats:
         """Return sigmoid(z) of each prediction, float64 (n,), in [0, 1]; far from 0.5 it saturates."""
         z = self.trust_logit(outputs)
         return np.asarray(np.exp(-np.logaddexp(0, -z)))
 
-    def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+    def trusts(self, outputs: ClassifierOutputs) -> Bools:
         """Return whether each prediction is trusted, booleans (n,): z > 0, so its confidence is above one half."""
         return np.asarray((self.trust_logit(outputs) > 0) & (outputs.predictions != UNKNOWN))
 

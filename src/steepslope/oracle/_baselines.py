@@ -6,27 +6,23 @@ If an oracle only compensates for a stale last layer, or for classes that never 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from steepslope.metrics import aurc, auroc
-from steepslope.numerics import OpinionPool
+from steepslope.numerics import Counts, Floats, OpinionPool
 from steepslope.oracle.evidence import arrays_of_stack, is_stack
 from steepslope.outputs import GRADES, SIGNAL, ClassifierOutputs, is_opinion_array, opinion_of_array
 from steepslope.scores import MCP
 
-Floats = NDArray[np.float64]
-CLEARLY = 0.01  # level of the sign test that the other classifier is right more often
-SHOWN = 5  # names of classes, or of signals, in a line
-IN_PLACE: dict[str, str] = {
+_CLEARLY = 0.01  # level of the sign test that the other classifier is right more often
+_SHOWN = 5  # names of classes, or of signals, in a line
+_IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
     "joint_opinion": "a probe and a net on both backbones' features",
 }  # fmt: skip
 
 
-def replacement_baseline(
-    what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs
-) -> str | None:
+def replacement_baseline(what: str, opinions: Floats, classes: Counts, outputs: ClassifierOutputs) -> str | None:
     """Return a line on another classifier in the first one's place, on n held-out rows; None if it is never wrong.
 
     Its log-probabilities (n, V, C) for candidate classes (n, C) are summed over V. It is worth considering if it is
@@ -42,7 +38,7 @@ def replacement_baseline(
     odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
     only = int((right & ~outputs.is_correct).sum())
     alone = int((~right & outputs.is_correct).sum())
-    is_better = only > alone and binomtest(only, only + alone).pvalue < CLEARLY
+    is_better = only > alone and binomtest(only, only + alone).pvalue < _CLEARLY
     gained = f"{100 * float(right.mean() - outputs.is_correct.mean()):+.1f} points"
     return (
         f"{what} is right on {100 * right.mean():.1f} % of {len(right):,} rows ({gained}); its own MCP has an AUC of "
@@ -51,16 +47,16 @@ def replacement_baseline(
     )
 
 
-def name_of_baseline(name: str) -> str | None:
+def _name_of_baseline(name: str) -> str | None:
     """Return a description of the classifier that a kind of evidence amounts to, by its name; None for others.
 
-    >>> name_of_baseline("stack(logits+opinion_forest+features)"), name_of_baseline("neighbors")
+    >>> _name_of_baseline("stack(logits+opinion_forest+features)"), _name_of_baseline("neighbors")
     ("a logistic regression on the classifier's logits and features, with the opinion of forest", None)
     """
     if is_opinion_array(name):
         return f"the opinion of {opinion_of_array(name)}"
     if not is_stack(name):
-        return IN_PLACE.get(name)
+        return _IN_PLACE.get(name)
     arrays = arrays_of_stack(name)
     others = " and ".join(opinion_of_array(one) for one in arrays if is_opinion_array(one))
     own = " and ".join(one for one in arrays if not is_opinion_array(one))
@@ -69,7 +65,7 @@ def name_of_baseline(name: str) -> str | None:
 
 
 def baselines_without_oracle(
-    opinions: Mapping[str, Floats], classes: NDArray[np.int64], outputs: ClassifierOutputs
+    opinions: Mapping[str, Floats], classes: Counts, outputs: ClassifierOutputs
 ) -> tuple[str, ...]:
     """Return lines on what would be gained without an oracle: by another classifier, or by rejecting classes.
 
@@ -80,7 +76,7 @@ def baselines_without_oracle(
         return ()
     tried = []
     for name, values in opinions.items():
-        what, part = name_of_baseline(name), values[: len(outputs)]
+        what, part = _name_of_baseline(name), values[: len(outputs)]
         part = (
             part[:, :1] if is_opinion_array(name) else part
         )  # the others are the classifier's own, and the mean of both
@@ -88,7 +84,7 @@ def baselines_without_oracle(
         if what is not None and len(there):
             tried.append(replacement_baseline(what, part[there], classes[there], outputs.subset(there)))
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
-    absent = baseline_rejecting_classes(outputs)
+    absent = _baseline_rejecting_classes(outputs)
     return (*lines, absent) if absent else tuple(lines)
 
 
@@ -110,17 +106,17 @@ def signals_alone(outputs: ClassifierOutputs) -> tuple[str, ...]:
     if not found:
         return ()
     found.sort(key=lambda one: -one[0])
-    told = [f"{name} {100 * auc:.1f} ({side} where right)" for auc, name, side in found[:SHOWN]]
-    if len(found) > SHOWN:
-        told.append(f"{len(found) - SHOWN} others less")
+    told = [f"{name} {100 * auc:.1f} ({side} where right)" for auc, name, side in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        told.append(f"{len(found) - _SHOWN} others less")
     return (f"AUC of each signal alone: {', '.join(told)}",)
 
 
-def baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
+def _baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
     """Return a line on predicted classes that never occur among the labels, and what rejecting them gains, or None.
 
     >>> logits = np.eye(3)[[0, 0, 1, 2, 2]] * [2, 3, 1]
-    >>> baseline_rejecting_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
+    >>> _baseline_rejecting_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
     '1 of 3 classes (cat) is predicted in 2 rows and never occurs among the 5 labels: MCP that rejects it has AUC 100.0'
     """
     labels, predictions = outputs.require_labels(), outputs.predictions
@@ -130,8 +126,8 @@ def baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
     rejected = np.isin(predictions, absent)
     confidence = np.where(rejected, -np.inf, MCP().confidence(outputs))
     ranks = np.unique(confidence, return_inverse=True)[1].astype(np.float64)
-    names = [outputs.class_names[label] for label in absent[:SHOWN]]
-    shown = ", ".join(names) + (", …" if len(absent) > SHOWN else "")
+    names = [outputs.class_names[label] for label in absent[:_SHOWN]]
+    shown = ", ".join(names) + (", …" if len(absent) > _SHOWN else "")
     is_are, it = ("is", "it") if len(absent) == 1 else ("are", "them")
     occurs = "occurs" if len(absent) == 1 else "occur"
     return (

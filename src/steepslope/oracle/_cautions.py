@@ -12,28 +12,27 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom
 
+from steepslope.numerics import Bools, Floats
 from steepslope.outputs import VOTE, ClassifierOutputs, has_opinion, is_opinion_array, opinion_of_array
 
-Bools = NDArray[np.bool_]
 FEW_ERRORS = 6e-3  # levels: fewer errors than in the fit set is what confirmed predictions look like, so it gets most
-MANY_ERRORS = 1e-3
-OTHER_OPINIONS = 2e-3
-BETTER_OPINIONS = 1e-3
-UNLIKELY = 1e-4  # of errors that are only roughly known
-CLONES = 2.0  # the error rate of clones, fitted to fewer rows, may be so many times another, and still be honest
-HALF = 0.5  # of the classifier's errors: an opinion that makes no more may know the labels
-LEAST_ROWS = 200  # without an error, if it is not known how many the fit set has
+_MANY_ERRORS = 1e-3
+_OTHER_OPINIONS = 2e-3
+_BETTER_OPINIONS = 1e-3
+_UNLIKELY = 1e-4  # of errors that are only roughly known
+_CLONES = 2.0  # the error rate of clones, fitted to fewer rows, may be so many times another, and still be honest
+_HALF = 0.5  # of the classifier's errors: an opinion that makes no more may know the labels
+_LEAST_ROWS = 200  # without an error, if it is not known how many the fit set has
 COPIED = (
     "are the labels made from the predictions, did people confirm what they saw predicted, or was the classifier "
     "fitted on these rows?"
 )
 RENUMBERED = "are they other rows than meant, or do labels and predictions number the classes in another order?"
 JOINED = "are its rows joined by the right ids, its classes in the same order, and the labels unknown to it?"
-KNOWING = "make sure that it does not know the labels, and if it does not, take it as the classifier"
-FACTS = {"agrees": "agrees with the classifier", "right": "is right"}
+_KNOWING = "make sure that it does not know the labels, and if it does not, take it as the classifier"
+_FACTS = {"agrees": "agrees with the classifier", "right": "is right"}
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,13 @@ def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
     >>> next(cautions_on_better_opinions(counts)).partition(":")[0]
     'the opinion audit is right in 100 of 100 rows, the classifier in 50 of them'
     """
-    level = BETTER_OPINIONS / max(1, len(counts.opinions))
+    level = _BETTER_OPINIONS / max(1, len(counts.opinions))
     for array, each in counts.opinions.items():
         ours = each.right - each.alone + each.overruled
-        is_half = each.rows - each.right <= HALF * (each.rows - ours)
+        is_half = each.rows - each.right <= _HALF * (each.rows - ours)
         if is_half and binom.cdf(each.overruled, each.alone + each.overruled, 0.5) <= level:
             counted = f"is right in {each.right:,} of {each.rows:,} rows, the classifier in {ours:,} of them"
-            yield f"the opinion {opinion_of_array(array)} {counted}: {KNOWING}"
+            yield f"the opinion {opinion_of_array(array)} {counted}: {_KNOWING}"
 
 
 def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: bool = False) -> bool:
@@ -107,11 +106,11 @@ def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: b
     (True, False, False)
     """
     if of_clones:
-        return bool(binom.cdf(count, count + before, n / (n + CLONES * m)) <= UNLIKELY)
+        return bool(binom.cdf(count, count + before, n / (n + _CLONES * m)) <= _UNLIKELY)
     return bool(hypergeom.cdf(count, n + m, count + before, n) <= level)
 
 
-def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_set: RowCounts | None) -> list[str]:
+def caution_on_errors(is_correct: Bools, probability: Floats, fit_set: RowCounts | None) -> list[str]:
     """Return a caution if far fewer, or far more, of the rows (n,) are wrong than in the fit set, else an empty list.
 
     If ``fit_set`` is None, there is a caution if none of at least 200 rows is wrong, and the classifier's
@@ -127,12 +126,12 @@ def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_s
     n, errors = len(is_correct), int((~is_correct).sum())
     if fit_set is None:
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-        fewer, more = n >= LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(UNLIKELY), False
+        fewer, more = n >= _LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(_UNLIKELY), False
     else:
         before, m = fit_set.errors
         expected = f"{before:,} of {m:,} rows of the fit set were"
         fewer = is_rarer(errors, n, before, m, FEW_ERRORS, fit_set.of_clones)
-        more = is_rarer(before, m, errors, n, MANY_ERRORS, fit_set.of_clones)
+        more = is_rarer(before, m, errors, n, _MANY_ERRORS, fit_set.of_clones)
     question = COPIED if fewer else RENUMBERED
     return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if fewer or more else []
 
@@ -148,8 +147,8 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
     for array in [each for each in counts.opinions if each in fit_set.opinions]:
         now, before = vars(counts.opinions[array]), vars(fit_set.opinions[array])
         n, m = now["rows"], before["rows"]
-        level = OTHER_OPINIONS / 4 / len(counts.opinions)
-        for fact, verb in FACTS.items():
+        level = _OTHER_OPINIONS / 4 / len(counts.opinions)
+        for fact, verb in _FACTS.items():
             count, earlier = now[fact], before[fact]
             if is_rarer(count, n, earlier, m, level) or is_rarer(earlier, m, count, n, level):
                 found, usual = f"{100 * count / n:.0f} % of {n:,}", f"{100 * earlier / m:.0f} % of {m:,}"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.heads import HEADS
-from steepslope.numerics import Array, blocks, clipped, constant, require_arrays
+from steepslope.numerics import Array, Bools, Floats, Singles, blocks, clipped, constant, require_arrays
 
 PIECE_ROWS = 1_024  # read from a file at once
 
@@ -23,7 +23,7 @@ class ColumnNet:
     before the head, and ``head`` a name in ``steepslope.heads.HEADS``.
     """
 
-    arrays: Mapping[str, NDArray[np.float64]]
+    arrays: Mapping[str, Floats]
     head: str
     layers: int
 
@@ -66,10 +66,10 @@ class FitRows:
 
     n: int
     read: Callable[[slice], NDArray[np.floating[Any]]]
-    target: NDArray[np.float32] | NDArray[np.bool_]
+    target: Singles | Bools
     halves: NDArray[np.float16] | None = None
 
-    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def moments(self) -> tuple[Floats, Floats]:
         """Return each column's mean and standard deviation, (width,) each, computed about the first piece's mean."""
         origin = self.read(slice(0, min(PIECE_ROWS, self.n))).mean(axis=0)
         total, squares = np.zeros(len(origin)), np.zeros(len(origin))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.files import field as json_field, folder_or_hub_snapshot, load_arrays, positive
 from steepslope.heads import HEADS
-from steepslope.numerics import blocks, float64
+from steepslope.numerics import Floats, blocks, float64
 from steepslope.oracle._base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle._cautions import RowCounts
 from steepslope.oracle._column_net import ColumnNet, FitRows
@@ -31,11 +31,11 @@ from steepslope.oracle.evidence import (
 )
 from steepslope.outputs import ClassifierOutputs, require_same_class_names
 
-TRAINERS = "steepslope.trainers"  # the group of entry points
+_TRAINERS = "steepslope.trainers"  # the group of entry points
 
 
 @dataclass(frozen=True)
-class FittedOracle:
+class _FittedOracle:
     """A fit: the net, the number of classes it was fitted for, and the states of the evidence."""
 
     net: ColumnNet
@@ -105,7 +105,7 @@ class Oracle(ConfigurableOracle):
 
     options = OracleSettings
     settings: OracleSettings
-    fitted_: FittedOracle | None
+    fitted_: _FittedOracle | None
     fused = FusedOracle  # the best default: an oracle on all evidence that the outputs hold
 
     def __init__(
@@ -164,9 +164,9 @@ class Oracle(ConfigurableOracle):
         if halves is not None and halves.dtype != np.float16:
             halves = None
         rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
-        weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
+        weights = _trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
-        self.fitted_ = FittedOracle(net, outputs.num_classes, states)
+        self.fitted_ = _FittedOracle(net, outputs.num_classes, states)
         record = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
         warn_of_fit_set(outputs, record)
         on_new = self.settings.errors != "train"  # else there are fewer errors than on new rows
@@ -184,14 +184,14 @@ class Oracle(ConfigurableOracle):
         everything = np.concatenate(parts, axis=1)
         return lambda rows: everything[rows], states
 
-    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
         fitted = self._checked(outputs)
         names, states = self.settings.inputs, fitted.states
         parts = (evidence_columns(outputs, names, rows, states) for rows in blocks(len(outputs), BLOCK_ROWS))
         return np.concatenate([fitted.net(float64(part)) for part in parts])
 
-    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each input, and the bias, add to the trust logit: name -> float64 (n,); for a linear oracle."""
         if not self.explains:
             raise SteepslopeError("expected a linear oracle, without hidden layers", "explain")
@@ -208,7 +208,7 @@ class Oracle(ConfigurableOracle):
 
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and settings as JSON; an earlier oracle in the folder is replaced."""
-        fitted: FittedOracle = self._fitted()
+        fitted: _FittedOracle = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         card = {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape}
         self._write(folder, card, fitted.net.arrays, fitted.states or None)
@@ -248,12 +248,12 @@ class Oracle(ConfigurableOracle):
             )
         learns = any(kind_of_evidence(name).learning is not None for name in oracle.settings.inputs)
         states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}
-        oracle.fitted_ = FittedOracle(net, num_classes, states)
+        oracle.fitted_ = _FittedOracle(net, num_classes, states)
         oracle.record_ = FitRecord.read(folder, card, path)
         return oracle
 
-    def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
-        fitted: FittedOracle = self._fitted()
+    def _checked(self, outputs: ClassifierOutputs) -> _FittedOracle:
+        fitted: _FittedOracle = self._fitted()
         self._require_fitted_for(outputs, fitted.num_classes)
         width = evidence_columns(outputs, self.settings.inputs, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:
@@ -262,14 +262,14 @@ class Oracle(ConfigurableOracle):
         return fitted
 
 
-def _weights_of_columns(net: ColumnNet) -> tuple[NDArray[np.float64], float]:
+def _weights_of_columns(net: ColumnNet) -> tuple[Floats, float]:
     """Return the weights (w,) on centred columns, and the bias, of a net without hidden layers, from its own values."""
     width = len(net.arrays["mean"])
     bias = net.of_standardised(np.zeros((1, width)))[0]
     return (net.of_standardised(np.eye(width)) - bias) / net.arrays["scale"], float(bias)
 
 
-def trainer() -> Callable[..., dict[str, NDArray[np.float64]]]:
+def _trainer() -> Callable[..., dict[str, Floats]]:
     """Return the function that trains a :class:`ColumnNet`: the entry point ``columns``, which needs PyTorch.
 
     Raises
@@ -277,7 +277,7 @@ def trainer() -> Callable[..., dict[str, NDArray[np.float64]]]:
     SteepslopeError
         If PyTorch is not installed.
     """
-    (entry,) = entry_points(group=TRAINERS, name="columns")
+    (entry,) = entry_points(group=_TRAINERS, name="columns")
     try:
         return entry.load()  # type: ignore[no-any-return]
     except ImportError as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files import field as json_field, load_arrays, positive
-from steepslope.numerics import require_arrays, single_thread
+from steepslope.numerics import Floats, require_arrays, single_thread
 from steepslope.oracle._answer_scale import check_answer_scale
 from steepslope.oracle._base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle._cautions import RowCounts
@@ -22,16 +22,15 @@ from steepslope.oracle._storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.oracle.evidence import State, flattened_states, grouped_states, kind_of_evidence, load_states
 from steepslope.outputs import ClassifierOutputs, rows_together
 
-HANDOVER = "handover"
-POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
-HANDOVERS = HANDOVER, "last_handover"
-SURROUNDINGS = "surroundings"
-POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
-SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
-NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
-PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
-WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
-Floats = NDArray[np.float64]
+_HANDOVER = "handover"
+_POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
+_HANDOVERS = _HANDOVER, "last_handover"
+_SURROUNDINGS = "surroundings"
+_POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
+_SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
+_NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
+_PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
+_WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
 
 
 class FusedOracle(ConfigurableOracle):
@@ -222,7 +221,7 @@ class FusedOracle(ConfigurableOracle):
         explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
         explained["others"] = slope * odds - parts.sum(axis=1)
         if fitted.handovers:
-            explained[HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
+            explained[_HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
         explained[OWN] = explained[OWN] + fitted.own_slope * fitted.own.log_odds(by_name)
         return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
 
@@ -239,15 +238,15 @@ class FusedOracle(ConfigurableOracle):
     def save(self, folder: str | Path) -> None:
         """Write weights and states as safetensors, settings as JSON; an earlier oracle in the folder is replaced."""
         fitted: FusedFit = self._fitted()
-        pools = dict(zip(POOLS, fitted.pools, strict=False))
-        card = {name: getattr(fitted, name) for name in (*PLAIN, *NUMBERS, "num_classes", "advice")}
-        card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
+        pools = dict(zip(_POOLS, fitted.pools, strict=False))
+        card = {name: getattr(fitted, name) for name in (*_PLAIN, *_NUMBERS, "num_classes", "advice")}
+        card |= {name: {key: getattr(pool, key) for key in _POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
         weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
-        states = fitted.states | {f"{SCALE}{name}": scale for name, scale in fitted.scales.items()}
-        states |= {name: vars(handover) for name, handover in zip(HANDOVERS, fitted.handovers, strict=False)}
+        states = fitted.states | {f"{_SCALE}{name}": scale for name, scale in fitted.scales.items()}
+        states |= {name: vars(handover) for name, handover in zip(_HANDOVERS, fitted.handovers, strict=False)}
         if fitted.surroundings is not None:
-            states[SURROUNDINGS] = vars(fitted.surroundings)
+            states[_SURROUNDINGS] = vars(fitted.surroundings)
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
@@ -265,20 +264,20 @@ class FusedOracle(ConfigurableOracle):
 def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return the fit from its part of a sealed card; raise if it cannot be computed with."""
     weights = grouped_states(load_arrays(folder / WEIGHTS))
-    pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
+    pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in _POOLS if name in card}
     arrays = grouped_states(load_arrays(folder / STATES))
-    scales = {name.removeprefix(SCALE): state for name, state in arrays.items() if name.startswith(SCALE)}
+    scales = {name.removeprefix(_SCALE): state for name, state in arrays.items() if name.startswith(_SCALE)}
     with located(folder / STATES):
-        handovers = tuple(handover_from_arrays(arrays.get(name, {})) for name in HANDOVERS[: len(pools) - 1])
-        around = FeatureHandover.from_arrays(arrays[SURROUNDINGS]) if SURROUNDINGS in arrays else None
+        handovers = tuple(handover_from_arrays(arrays.get(name, {})) for name in _HANDOVERS[: len(pools) - 1])
+        around = FeatureHandover.from_arrays(arrays[_SURROUNDINGS]) if _SURROUNDINGS in arrays else None
         for scale in scales.values():
             check_answer_scale(scale)
-    with explained("expected the fit of a fused oracle", path, WRONG):
+    with explained("expected the fit of a fused oracle", path, _WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
-        plain = {name: card[name] for name in PLAIN}
+        plain = {name: card[name] for name in _PLAIN}
         if not 0 <= float(plain["usual_handover"] or 0) <= 1:
             raise ValueError(f"usual_handover {plain['usual_handover']}")
-        plain |= {name: float(card[name]) for name in NUMBERS}
+        plain |= {name: float(card[name]) for name in _NUMBERS}
         pool, *fallbacks = pools.values()
     num_classes = positive(card, "num_classes", path)
     states = load_states(folder / STATES, inputs_of_pools(pools.values()), num_classes)
@@ -289,7 +288,7 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
 
 
 def _read_fused_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
-    with explained("expected a pool of inputs with their widths", path, WRONG):
+    with explained("expected a pool of inputs with their widths", path, _WRONG):
         inputs, widths = tuple(map(str, card["inputs"])), tuple(map(int, card["widths"]))
         slope, offset = float(card["slope"]), float(card["offset"])
         form = FORMS[card["form"]]

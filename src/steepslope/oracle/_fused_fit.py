@@ -10,12 +10,11 @@ from functools import partial
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files import bar
 from steepslope.metrics import aurc, auroc
-from steepslope.numerics import fit_calibration, fit_shrunken_regression, single_thread
+from steepslope.numerics import Bools, Counts, Floats, fit_calibration, fit_shrunken_regression, single_thread
 from steepslope.oracle._answer_scale import fit_answer_scales, on_answer_scales, require_scale_of_fit_set
 from steepslope.oracle._baselines import baselines_without_oracle, signals_alone
 from steepslope.oracle._handover import FEATURES, NEIGHBOR, FeatureHandover, Handover, mixed_by_handovers
@@ -48,20 +47,19 @@ from steepslope.oracle.evidence import (
 )
 from steepslope.outputs import GRADES, ClassifierOutputs, is_opinion_array, is_signal_array, opinion_of_array
 
-Floats = NDArray[np.float64]
-FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
+_FREE, OPINIONS, _AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
 LEVELS: dict[str, tuple[str, ...] | None] = {
-    FREE: ("logits", "features", SIGNALS),
+    _FREE: ("logits", "features", SIGNALS),
     OPINIONS: ("logits", "features", SIGNALS, OPINIONS),
-    AUXILIARY: ("logits", "features", SIGNALS, OPINIONS, "auxiliary"),
+    _AUXILIARY: ("logits", "features", SIGNALS, OPINIONS, "auxiliary"),
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
 
 # In rows: how much an adapted fit is shrunk to what it was, in its log-odds, the classifier's own, and the offset.
-ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
-PATIENCE = 2.0  # seconds, after which a fit shows its progress
-TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
-UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
+_ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
+_PATIENCE = 2.0  # seconds, after which a fit shows its progress
+_TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
+_UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Gain:
         return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against {self.rival}; {self.cost}"
 
 
-def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
+def cheapest_budget(odds: Mapping[str, Floats], is_correct: Bools, seed: int) -> str:
     """Return the cheapest budget whose AURC is within one standard error of the least; budgets are cheapest first."""
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
     best = min(risks, key=lambda name: risks[name])
@@ -158,7 +156,7 @@ class FusedFit:
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return the opinions of each kind of evidence on the candidate classes, log-probabilities (n, V, C) each."""
         require_scale_of_fit_set(outputs, self.scales)
-        scaled = on_scales_of_answers(outputs, self.scales)
+        scaled = _on_scales_of_answers(outputs, self.scales)
         *parts, _ = evidence_of_all_rows(
             scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
         )
@@ -205,7 +203,7 @@ class FusedFit:
         scale = odds.std() / own.std() if own.std() else 0.0
         start = odds.mean() - scale * own.mean()
         columns = np.stack([odds, scale * own + start], axis=1)
-        slope, share, offset = fit_shrunken_regression(columns, outputs.is_correct, ADAPTED_STRENGTHS).tolist()
+        slope, share, offset = fit_shrunken_regression(columns, outputs.is_correct, _ADAPTED_STRENGTHS).tolist()
         if surely_worse_aurc(columns @ [slope, share], own, outputs.is_correct, seed=0):
             slope = 0.0
             share, offset = fit_calibration(columns[:, 1], outputs.is_correct)
@@ -217,33 +215,33 @@ class FusedFit:
         )
 
 
-def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
+def _on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
     """Return outputs with their answers on the learnt scales."""
     return outputs.changed(**on_answer_scales(outputs.arrays, scales)) if scales else outputs
 
 
 @single_thread()
 def fit_fused(
-    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, budget: str, seed: int, codes: NDArray[np.int64]
+    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, budget: str, seed: int, codes: Counts
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each requested budget; return the fit of the chosen one, and its log-odds of the judged rows.
 
     Rows that belong together have the same number in ``codes`` (n,).
     """
     scales = fit_answer_scales(outputs)
-    outputs = on_scales_of_answers(outputs, scales)
+    outputs = _on_scales_of_answers(outputs, scales)
     fit_set = FitSet.of(outputs, reference, seed, codes)
     outputs, is_correct = fit_set.outputs, fit_set.outputs.is_correct
     pooled, left_out = _kinds_to_pool(fit_set)
     if budget == "auto" and outputs.is_extracted and "augmented_logits" not in outputs.arrays:
         left_out |= {
-            name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
+            name: _UNJUDGED for name, kind in pooled.items() if _AUXILIARY in kind.arrays and name not in left_out
         }
     names = [name for name in pooled if name not in left_out]
     wanted = _wanted_budgets(budget, names, left_out)
     opinions, states = Opinions(fit_set, fit_set.classes()), dict[str, State]()
     allowed = evidence_at_budget(wanted[-1], names)
-    with bar("fitting the oracle", len(allowed), delay=PATIENCE) as progress:
+    with bar("fitting the oracle", len(allowed), delay=_PATIENCE) as progress:
         for name in allowed:
             opinions.parts[name], state = fit_set.opinions(name)
             progress.update()
@@ -255,8 +253,8 @@ def fit_fused(
     level = wanted[-1]
     if budget == "auto":
         odds = {name: candidate.held_out for name, candidate in candidates.items()}
-        if OPINIONS in odds and candidates[OPINIONS].pool.is_agreement and candidates[FREE].pool.inputs == (OWN,):
-            del odds[FREE]  # the regression was held against that
+        if OPINIONS in odds and candidates[OPINIONS].pool.is_agreement and candidates[_FREE].pool.inputs == (OWN,):
+            del odds[_FREE]  # the regression was held against that
         level = cheapest_budget(odds, is_correct, seed)
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, is_correct)
@@ -276,7 +274,7 @@ def fit_fused(
         surroundings=surroundings,
         copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
-        scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
+        scales={name: scale for name, scale in scales.items() if name in {OWN, *_arrays_of_evidence(needed)}},
         advice=(*baselines_without_oracle(opinions.parts, opinions.classes, outputs), *signals_alone(outputs)),
     )
     return fitted, slope * chosen.held_out + offset
@@ -294,7 +292,7 @@ def _kinds_to_pool(fit_set: FitSet) -> tuple[dict[str, Evidence], dict[str, str]
         kinds.append(signals_name(signals))
     pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
-    left_out |= {stack_name((OWN, *some)): TOO_MANY_CLASSES for some, arrays in of_stackers.items() if not arrays}
+    left_out |= {stack_name((OWN, *some)): _TOO_MANY_CLASSES for some, arrays in of_stackers.items() if not arrays}
     return pooled, left_out
 
 
@@ -311,13 +309,13 @@ def _origins_of_copies(
 def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> list[str]:
     """Return the budgets to fit, cheapest first: those up to the requested one that each add some evidence."""
     order = list(LEVELS)
-    wanted = [FREE]
+    wanted = [_FREE]
     for level in order[1:]:
         if len(evidence_at_budget(level, names)) > len(evidence_at_budget(wanted[-1], names)):
             wanted.append(level)
     if budget == "auto":
         return wanted
-    if budget == AUXILIARY and AUXILIARY not in wanted:
+    if budget == _AUXILIARY and _AUXILIARY not in wanted:
         reasons = left_out.get("joint_opinion", "none")
         raise SteepslopeError(f"expected features of an auxiliary backbone (extract --auxiliary): {reasons}", "budget")
     if budget == OPINIONS and OPINIONS not in wanted:
@@ -350,29 +348,29 @@ def _candidates_by_budget(
         best = best_pool(opinions, evidence_at_budget(level, names), is_correct)
         cheaper = [*candidates.values()][-1:]
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
-        if not same and surroundings and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
+        if not same and surroundings and _arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
             weight = surroundings.weight(outputs)
             best = pool_with_handover(best, opinions.steady(best.pool), surroundings, weight, is_correct)
         candidates[level] = same[0] if same else best
-    if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
+    if _AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
-    fallback = candidates[wanted[wanted.index(AUXILIARY) - 1]]
+    fallback = candidates[wanted[wanted.index(_AUXILIARY) - 1]]
     handover = Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
-        if AUXILIARY in arrays_of_evidence(best.pool.inputs):
+        if _AUXILIARY in _arrays_of_evidence(best.pool.inputs):
             mixed = pool_with_handover(best, fallback, handover, weight, is_correct)
             worse = aurc(fallback.held_out, is_correct) > aurc(mixed.held_out, is_correct)
             candidates[level] = mixed if worse else fallback
     return candidates
 
 
-def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
+def _arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
     """Return the arrays that some kinds of evidence need."""
     return {array for name in inputs for array in kind_of_evidence(name).arrays}
 
 
-def budget_of_evidence(name: str) -> str:
+def _budget_of_evidence(name: str) -> str:
     """Return the cheapest budget that allows a kind of evidence."""
     needed = {_array_at_budget(array) for array in kind_of_evidence(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
@@ -387,13 +385,13 @@ def _array_at_budget(array: str) -> str:
 def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of evidence among ``names`` that a budget allows."""
     order = list(LEVELS)
-    return tuple(name for name in names if order.index(budget_of_evidence(name)) <= order.index(level))
+    return tuple(name for name in names if order.index(_budget_of_evidence(name)) <= order.index(level))
 
 
 def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = arrays_of_evidence(inputs_of_pools((candidate.pool, *candidate.fallbacks)))
+    needed = _arrays_of_evidence(inputs_of_pools((candidate.pool, *candidate.fallbacks)))
     others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     costs = {
         "auxiliary": "a second backbone",

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.metrics import aurc, rank_rows, resample_all
 from steepslope.numerics import (
     AgreementPool,
+    Bools,
+    Counts,
+    Floats,
     LinearPool,
     OpinionPool,
     fit_agreement_pool,
@@ -21,23 +23,21 @@ from steepslope.oracle._handover import FeatureHandover, Handover, mixed_by_hand
 from steepslope.oracle.evidence import FOLDS, FitSet, is_of_signals, kind_of_evidence
 from steepslope.outputs import is_opinion_array, opinion_of_array
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
-AGREEMENT_STRENGTHS = (3.0, 10.0, 30.0, 100.0)  # likewise, of the regression on who agrees
+_AGREEMENT_STRENGTHS = (3.0, 10.0, 30.0, 100.0)  # likewise, of the regression on who agrees
 LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
-TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ranking
-LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
-RESAMPLES = 200
-LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
-IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
-LEAST_GAIN = 0.8  # standard errors of the loss by which a regression on who agrees has to be better
+_TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ranking
+_LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
+_RESAMPLES = 200
+_LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
+_IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
+_LEAST_GAIN = 0.8  # standard errors of the loss by which a regression on who agrees has to be better
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
-STEADY_SHARE = 0.5  # of the classifier's own probability, in the average to which unfamiliar rows are handed over
-SEARCHED = "neighbors"  # costs most of a decision where references are many
-GAIN_OF_SEARCH = 0.02  # of the AURC, at least (LOG.md)
-OF_FEATURES = (SEARCHED, "feature_opinion")  # what is averaged with it, and needs no labels of errors
+_STEADY_SHARE = 0.5  # of the classifier's own probability, in the average to which unfamiliar rows are handed over
+_SEARCHED = "neighbors"  # costs most of a decision where references are many
+_GAIN_OF_SEARCH = 0.02  # of the AURC, at least (LOG.md)
+_OF_FEATURES = (_SEARCHED, "feature_opinion")  # what is averaged with it, and needs no labels of errors
 
 
 FORMS: dict[str, type[OpinionPool]] = {"product": OpinionPool, "average": LinearPool, "agreement": AgreementPool}
@@ -71,7 +71,7 @@ class Pool:
             return f"a regression on the classifier's log-odds, on whether {named} agree, and how surely"
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
-        if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
+        if self.temperature == 1 and self.pool.others[0] in (0, _NEVER):
             return "no pool ranks better than MCP, so this oracle is MCP"
         own = f"the classifier's own opinion, at a temperature of {self.temperature:.3g}"
         return f"{own}: no pool with others ranks better"
@@ -109,8 +109,8 @@ def inputs_of_pools(pools: Iterable[Pool]) -> tuple[str, ...]:
 
 
 MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
-NEVER = -1e9  # the offset of a candidate that MCP does not know
-MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, NEVER)))
+_NEVER = -1e9  # the offset of a candidate that MCP does not know
+MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, _NEVER)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Candidate:
         return replace(self, pool=pool, fallbacks=tuple(fallbacks), held_out=slope * self.held_out + offset)
 
 
-FitPool = Callable[[Sequence[str], float, int], Pool]  # of some inputs, by a strength, without a fold
+_FitPool = Callable[[Sequence[str], float, int], Pool]  # of some inputs, by a strength, without a fold
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class Opinions:
     """The opinions of each kind on all rows of a fit set, or its clean rows alone, and the candidate ``classes``."""
 
     fit_set: FitSet
-    classes: NDArray[np.int64]
+    classes: Counts
     parts: dict[str, Floats] = field(default_factory=dict)
 
     def mcp(self) -> Candidate:
@@ -161,7 +161,7 @@ class Opinions:
         the neighbours and the net on the features, which also know what out-of-class rows look like.
         """
         given = [name for name in inputs if kind_of_evidence(name).lacks and kind_of_evidence(name).learning is None]
-        of_features = [name for name in OF_FEATURES if name in inputs]
+        of_features = [name for name in _OF_FEATURES if name in inputs]
         found = [self._averaged(given, self.mcp().pool.pool.others)] if given else []
         return [*found, self._averaged(of_features, np.zeros(1))] if of_features else found
 
@@ -190,7 +190,7 @@ class Opinions:
         """
         others = sum(pool.widths) - 1
         is_own = np.repeat(np.array(pool.inputs) == OWN, pool.widths)
-        shares = np.where(is_own, STEADY_SHARE, (1 - STEADY_SHARE) / others)
+        shares = np.where(is_own, _STEADY_SHARE, (1 - _STEADY_SHARE) / others)
         found = replace(pool, pool=LinearPool(shares, np.zeros(1)))
         clean = slice(self.fit_set.clean)
         return Candidate(found, found.log_odds({name: self.parts[name][clean] for name in pool.inputs}))
@@ -209,7 +209,7 @@ class Opinions:
         lacking = self._lacking(inputs, clean)
         if lacking is not None:
             opinions, source = np.concatenate([opinions, lacking]), np.concatenate([kept, clean])
-            shares = np.concatenate([shares, np.full(len(clean), LACKING_WEIGHT)])
+            shares = np.concatenate([shares, np.full(len(clean), _LACKING_WEIGHT)])
         widths = tuple(self.parts[name].shape[1] for name in inputs)
         classes, labels = self.classes[source], rows.require_labels()[source]
         found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, strength / len(clean), shares)
@@ -223,10 +223,10 @@ class Opinions:
         found = fit_agreement_pool(opinions, self.fit_set.outputs.is_correct[kept], strength)
         return Pool(tuple(inputs), tuple(self.parts[name].shape[1] for name in inputs), found)
 
-    def _side_by_side(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats:
+    def _side_by_side(self, inputs: Sequence[str], rows: Counts) -> Floats:
         return np.concatenate([self.parts[name][rows] for name in inputs], axis=1)
 
-    def _lacking(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats | None:
+    def _lacking(self, inputs: Sequence[str], rows: Counts) -> Floats | None:
         """Return the opinions on some rows, each row without one other classifier's; None if there is no such input.
 
         A stacker that sees the removed opinion is removed with it. So a pool learns the weight of the classifier's own
@@ -249,7 +249,7 @@ class Opinions:
                     opinions[some, start + 1] = opinions[some, 0]
         return opinions
 
-    def held_out(self, inputs: Sequence[str], strength: float, fit: FitPool | None = None) -> Floats:
+    def held_out(self, inputs: Sequence[str], strength: float, fit: _FitPool | None = None) -> Floats:
         """Return the out-of-fold log-odds of the clean rows (n,): each by a pool that was fitted without its fold."""
         clean = self.fit_set.clean
         odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
@@ -269,14 +269,14 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     regression on who agrees is for few rows. It is shrunk more and its signs are known, so a smaller gain is enough.
     """
     alone = opinions.mcp()
-    if opinions.classes.shape[1] >= TEMPERATURES_FROM:
+    if opinions.classes.shape[1] >= _TEMPERATURES_FROM:
         tempered = _pool_of_best_strength(opinions, (OWN,), is_correct)
         alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
     if len(inputs) == 1:
         return alone
     pooled, seed = _pool_of_best_strength(opinions, inputs, is_correct), opinions.fit_set.seed
-    if opinions.fit_set.learnt is not None and SEARCHED in inputs:
-        others = [name for name in inputs if name != SEARCHED]
+    if opinions.fit_set.learnt is not None and _SEARCHED in inputs:
+        others = [name for name in inputs if name != _SEARCHED]
         plain = _pool_of_best_strength(opinions, others, is_correct)
         if not is_worth_a_search(pooled, plain, is_correct, seed):
             inputs, pooled = others, plain
@@ -290,7 +290,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         return averaged
     sure = [alone, *opinions.of_signals(inputs)]
     if pooled.pool.inputs != alone.pool.inputs and surely_worse_aurc(
-        alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN
+        alone.held_out, pooled.held_out, is_correct, seed, _IN_NINE_OF_TEN
     ):
         sure.append(pooled)
     if agreed is not None:
@@ -301,8 +301,8 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
 def is_worth_a_search(pooled: Candidate, plain: Candidate, is_correct: Bools, seed: int) -> bool:
     """Return whether a pool with neighbours ranks so much better than one without that their search pays."""
     ours, theirs = (aurc(one.held_out, is_correct) for one in (pooled, plain))
-    surely = surely_worse_aurc(plain.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN)
-    return surely and ours < (1 - GAIN_OF_SEARCH) * theirs
+    surely = surely_worse_aurc(plain.held_out, pooled.held_out, is_correct, seed, _IN_NINE_OF_TEN)
+    return surely and ours < (1 - _GAIN_OF_SEARCH) * theirs
 
 
 def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate | None:
@@ -314,12 +314,12 @@ def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools
     own = (OWN, *filter(is_opinion_array, inputs))
     if len(own) == 1:
         return None
-    held_out = {strength: opinions.held_out(own, strength, opinions.agreement) for strength in AGREEMENT_STRENGTHS}
-    losses = {strength: losses_of_log_odds(odds, is_correct) for strength, odds in held_out.items()}
-    best = min(AGREEMENT_STRENGTHS, key=lambda strength: losses[strength].mean())
+    held_out = {strength: opinions.held_out(own, strength, opinions.agreement) for strength in _AGREEMENT_STRENGTHS}
+    losses = {strength: _losses_of_log_odds(odds, is_correct) for strength, odds in held_out.items()}
+    best = min(_AGREEMENT_STRENGTHS, key=lambda strength: losses[strength].mean())
     alone = opinions.held_out((OWN,), best, opinions.agreement)
-    gained = losses_of_log_odds(alone, is_correct) - losses[best]
-    if gained.mean() <= LEAST_GAIN * gained.std() / np.sqrt(len(gained)):
+    gained = _losses_of_log_odds(alone, is_correct) - losses[best]
+    if gained.mean() <= _LEAST_GAIN * gained.std() / np.sqrt(len(gained)):
         return None
     return Candidate(opinions.agreement(own, best), held_out[best])
 
@@ -330,17 +330,17 @@ def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct
     return Candidate(_pool_of_weighty_inputs(opinions.pool(inputs, best)), held_out[best])
 
 
-def losses_of_log_odds(odds: Floats, is_correct: Bools) -> Floats:
+def _losses_of_log_odds(odds: Floats, is_correct: Bools) -> Floats:
     """Return the cross entropy of each row in nats, float64 (n,)."""
     return np.logaddexp(0, np.where(is_correct, -odds, odds))
 
 
 def surely_worse_aurc(
-    odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR
+    odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = _LEVEL_OF_ONE_ERROR
 ) -> bool:
     """Return whether log-odds (n,) have a clearly higher AURC than others, by default by one standard error."""
     tables = [(rank_rows(one, is_correct), {"aurc": aurc.of}) for one in (odds, others)]
-    first, second = resample_all(tables, RESAMPLES, seed)
+    first, second = resample_all(tables, _RESAMPLES, seed)
     return first.minus(second, level)["aurc"]["low"] > 0
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self, get_args
 from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
 
-AUTO = "auto"
 Errors = Literal["holdout", "crossfit", "train"]
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]
 FUSED_CHECKS: dict[str, Check] = {

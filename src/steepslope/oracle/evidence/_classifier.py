@@ -14,7 +14,7 @@ from steepslope.numerics import (
 from steepslope.oracle.evidence._states import State
 from steepslope.scores import Rows
 
-TOP = 10
+_TOP = 10
 
 
 def feature_columns(rows: Rows, _: State) -> Array:
@@ -28,7 +28,7 @@ def logit_columns(rows: Rows, _: State) -> Array:
     Shape (m, 1 + 2·min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
     """
     logits = rows["logits"]
-    top = highest(logits, TOP)
+    top = highest(logits, _TOP)
     parts = [top_log_odds(logits)[:, None], top, top - logsumexp(logits, keepdims=True)]
     return namespace_of(logits).concat(parts, axis=1)
 

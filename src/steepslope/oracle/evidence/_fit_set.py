@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lstsq, qr
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics import side_by_side
+from steepslope.numerics import Bools, Counts, Floats, Singles, side_by_side
 from steepslope.oracle.evidence._fitting import evidence_of_all_rows, require_reference
 from steepslope.oracle.evidence._registry import kind_of_evidence
 from steepslope.oracle.evidence._row_augmentation import augmented_rows
@@ -32,14 +32,14 @@ from steepslope.oracle.evidence._values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs, rows_together
 from steepslope.scores import MCP
 
-LINEAR = 1e-2  # logits count as linear in the features up to this residual, in standard deviations of the logits
-HEAD_ROWS = 5_000
-COLLINEAR = 1e-10  # columns that only rounding tells apart: their weights would be huge
-VECTORS = ("features", "auxiliary")
+_LINEAR = 1e-2  # logits count as linear in the features up to this residual, in standard deviations of the logits
+_HEAD_ROWS = 5_000
+_COLLINEAR = 1e-10  # columns that only rounding tells apart: their weights would be huge
+_VECTORS = ("features", "auxiliary")
 EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
 
 
-def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
+def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, Counts]:
     """Return the outputs and, below them, their copies, and the original row of each, int64 (m,)."""
     numbers = np.arange(len(outputs))
     copies = outputs.augmented() or _copies_of_features(outputs, seed)
@@ -79,7 +79,7 @@ def _copies_of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutp
     head = None if outputs.features is None else linear_head(outputs)
     if head is None:
         return None
-    held = [name for name in VECTORS if name in outputs.arrays]
+    held = [name for name in _VECTORS if name in outputs.arrays]
     parts = [np.asarray(outputs.arrays[name], dtype=np.float32) for name in held]
     changed = augmented_rows(np.concatenate(parts, axis=1), 1, seed)[:, 0]
     vectors = dict(zip(held, np.split(changed, np.cumsum([part.shape[1] for part in parts])[:-1], axis=1), strict=True))
@@ -88,32 +88,31 @@ def _copies_of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutp
     return ClassifierOutputs.of(arrays, outputs.classes)
 
 
-def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+def linear_head(outputs: ClassifierOutputs) -> tuple[Singles, Singles] | None:
     """Return the weights (d, K) and bias (K,) of the last layer, by least squares; None if it is not linear."""
-    rows = np.unique(np.linspace(0, len(outputs) - 1, HEAD_ROWS).astype(np.int64))
+    rows = np.unique(np.linspace(0, len(outputs) - 1, _HEAD_ROWS).astype(np.int64))
     features = np.asarray(outputs.require_features()[rows], dtype=np.float64)
     logits = np.asarray(outputs.logits[rows], dtype=np.float64)
     columns = np.column_stack([features, np.ones(len(rows))])
     if len(rows) <= columns.shape[1]:
         return None
     basis, triangle = qr(columns, mode="economic")  # a pivoted solve of the triangle is much faster than of the rows
-    both, *_ = lstsq(triangle, basis.T @ logits, cond=COLLINEAR, lapack_driver="gelsy")
-    if np.abs(columns @ both - logits).max() > LINEAR * logits.std():
+    both, *_ = lstsq(triangle, basis.T @ logits, cond=_COLLINEAR, lapack_driver="gelsy")
+    if np.abs(columns @ both - logits).max() > _LINEAR * logits.std():
         return None
     return both[:-1].astype(np.float32), both[-1].astype(np.float32)
 
 
-Floats = NDArray[np.float64]
-COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
+_COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
 MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
-COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
+_COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
 MANY_ROWS = 10_000  # of which only some are judged
-JUDGED_ROWS, JUDGED_ERRORS, MOST_JUDGED = 5_000, 500, 1 / 3  # at least, of the rarer kind, and at most of all (LOG.md)
+JUDGED_ROWS, JUDGED_ERRORS, _MOST_JUDGED = 5_000, 500, 1 / 3  # at least, of the rarer kind, and at most of all (LOG.md)
 MOST_LEARNT, MOST_VALUES = 100_000, 20_000_000  # rows to learn from, and values in them
 NEARLY_ALL = 10  # times as many rows to learn from as are judged: what learns slowly need not learn from these, too
 # Folds of what learns slowly, by how many references there are at least, in multiples of the rows; with one fold, it
 # learns from the references alone.
-SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
+_SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,7 @@ class FitSet:
 
     rows: ClassifierOutputs
     outputs: ClassifierOutputs
-    fold: NDArray[np.int64]
+    fold: Counts
     reference: ClassifierOutputs | None
     known: int
     seed: int
@@ -135,11 +134,7 @@ class FitSet:
 
     @classmethod
     def of(
-        cls,
-        outputs: ClassifierOutputs,
-        reference: ClassifierOutputs | None,
-        seed: int,
-        codes: NDArray[np.int64] | None = None,
+        cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int, codes: Counts | None = None
     ) -> FitSet:
         """Take a fit set and a reference, each with its extracted copies, or copies made from its features.
 
@@ -188,7 +183,7 @@ class FitSet:
     def weights(self) -> Floats:
         """The weight of each row in a pool, float64 (m,): 1 if clean; all copies together have a tenth of that."""
         copies = len(self.rows) - self.clean
-        return np.concatenate([np.ones(self.clean), np.full(copies, COPIES_WEIGHT * self.clean / max(copies, 1))])
+        return np.concatenate([np.ones(self.clean), np.full(copies, _COPIES_WEIGHT * self.clean / max(copies, 1))])
 
     def lacking(self, kind: Evidence) -> str | None:
         """Return why a kind of evidence is not available; None if it is."""
@@ -220,10 +215,10 @@ class FitSet:
         if self.learnt is not None:
             count = 1
         elif learning.slow:
-            count = next(count for least, count in SLOW_FOLDS.items() if times >= least)
+            count = next(count for least, count in _SLOW_FOLDS.items() if times >= least)
         folds = [np.flatnonzero(self.fold % count == number) for number in range(count)]
         none = np.array([], dtype=np.int64)
-        enough = max(SLOW_FOLDS) if self.learnt is None else NEARLY_ALL
+        enough = max(_SLOW_FOLDS) if self.learnt is None else NEARLY_ALL
         left_out = folds if learning.slow and times >= enough else [*folds, none]
         fit: Callable[[ClassifierOutputs], State] = learning.fit
         if learning.shared is not None:
@@ -247,7 +242,7 @@ class FitSet:
             rows, count = self.learnt, self.learnt_clean
         return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
 
-    def _references(self, name: str, without: NDArray[np.int64]) -> ClassifierOutputs:
+    def _references(self, name: str, without: Counts) -> ClassifierOutputs:
         """Return the reference and all rows except some, ``without``, with only the arrays that the evidence needs."""
         others = np.delete(np.arange(len(self.rows)), without)
         parts, copies = [self.rows.subset(others)] if len(others) else [], others >= self.clean
@@ -265,7 +260,7 @@ class FitSet:
             found if most is None or len(found) <= most else found.subset(_least_sure_references(found, copies, most))
         )
 
-    def classes(self) -> NDArray[np.int64]:
+    def classes(self) -> Counts:
         """Return the candidate classes of all rows, (n, C)."""
         (found,) = evidence_of_all_rows(self.rows, (), {}, partial(evidence_opinions, unknown=self.unknown))
         return found
@@ -277,7 +272,7 @@ class FitSet:
         return part
 
 
-def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+def rows_to_judge(is_correct: Bools, codes: Counts, seed: int) -> Bools:
     """Return which rows of a fit set are judged, booleans (n,): all, or some thousands of many, drawn by the seed.
 
     They have as large a share of errors as all. Rows with the same number in ``codes`` (n,) are judged together.
@@ -291,7 +286,7 @@ def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed:
     if n < MANY_ROWS:
         return np.ones(n, np.bool_)
     rarer = min(is_correct.mean(), 1 - is_correct.mean())
-    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), MOST_JUDGED * n)
+    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), _MOST_JUDGED * n)
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(is_correct[first[order]], kind="stable")]  # errors first, each kind in random order
@@ -300,9 +295,9 @@ def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed:
     return chosen[inverse]
 
 
-def _least_sure_references(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+def _least_sure_references(outputs: ClassifierOutputs, copies: Bools, most: int) -> Counts:
     """Return the rows, (most,), about which the classifier is least sure, in order; a share of them are copies."""
     order = np.argsort(MCP().confidence(outputs), kind="stable")
-    wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
+    wanted = min(round(_COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
     of_copies, of_rows = order[copies[order]][:wanted], order[~copies[order]][: most - wanted]
     return np.sort(np.concatenate([of_rows, of_copies]))

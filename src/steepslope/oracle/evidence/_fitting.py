@@ -26,9 +26,9 @@ from steepslope.outputs import (
 )
 
 BLOCK_ROWS = 4_096
-CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
-BLOCK_ENTRIES = 500_000  # rows times classes
-Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
+_CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
+_BLOCK_ENTRIES = 500_000  # rows times classes
+_Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
 
 
 def columns_of_fit_set(
@@ -52,10 +52,10 @@ def columns_of_fit_set(
 
 
 def evidence_of_all_rows(
-    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: Read = columns_by_input
+    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: _Read = columns_by_input
 ) -> list[NDArray[Any]]:
     """Return what ``read`` returns for all rows, read block by block."""
-    size = max(64, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes))
+    size = max(64, min(BLOCK_ROWS, _BLOCK_ENTRIES // outputs.num_classes))
     parts = [read(outputs, inputs, rows, states) for rows in blocks(len(outputs), size)]
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
@@ -89,7 +89,7 @@ def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) 
     require_same_class_names("reference", outputs.classes, reference.classes)
 
 
-def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
+def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = _CROSSFIT) -> None:
     """Raise if a row is in both sets, by its id or its values; see :mod:`steepslope.outputs._row_hashes`."""
     shared = shared_rows(outputs, others)
     if not shared:

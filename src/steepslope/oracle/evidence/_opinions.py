@@ -25,8 +25,8 @@ from steepslope.oracle.evidence._states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows
 
-LIKELIHOOD = "likelihood"
-PRIOR = 5.0  # rows: the weight of the prior for a class's votes
+_LIKELIHOOD = "likelihood"
+_PRIOR = 5.0  # rows: the weight of the prior for a class's votes
 
 
 def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
@@ -43,12 +43,12 @@ def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
     agreeing = (np.trace(table[:count]) + 1) / (table.sum() + 1 + count)
     expected = np.full((count + 1, count), (1 - agreeing) / count)
     expected[np.arange(count), np.arange(count)] = agreeing
-    return {LIKELIHOOD: np.log((table + PRIOR * expected) / (table.sum(axis=0) + PRIOR))}
+    return {_LIKELIHOOD: np.log((table + _PRIOR * expected) / (table.sum(axis=0) + _PRIOR))}
 
 
 def check_votes(state: State, num_classes: int) -> None:
     """Raise unless a state is the likelihood of votes for that number of classes."""
-    require_arrays(state, {LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
+    require_arrays(state, {_LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
 
 
 def vote_opinions(rows: Rows, state: State, array: str) -> Array:
@@ -57,7 +57,7 @@ def vote_opinions(rows: Rows, state: State, array: str) -> Array:
     The shape is (m, 3, K).
     """
     votes = rows[array]
-    return _opinions_with_own(rows, constant(state[LIKELIHOOD], votes)[clipped(votes, 0)], votes < 0)
+    return _opinions_with_own(rows, constant(state[_LIKELIHOOD], votes)[clipped(votes, 0)], votes < 0)
 
 
 def net_opinions(rows: Rows, _: State, array: str) -> Array:

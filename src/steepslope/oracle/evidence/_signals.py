@@ -21,6 +21,8 @@ from steepslope.metrics import aurc
 from steepslope.numerics import (
     SHAPES,
     Array,
+    Bools,
+    Floats,
     clipped,
     constant,
     fit_trees,
@@ -42,19 +44,18 @@ from steepslope.oracle.evidence._states import State, fold_of_rows, references
 from steepslope.outputs import MISSED, UNSAID, ClassifierOutputs
 from steepslope.scores import Rows, rows_of
 
-Floats = NDArray[np.float64]
-KNOTS = 65  # values of a signal in the fit set, between which ranks are interpolated
-PIECES = 5  # of each piecewise linear function
-MIDDLE = 0.5  # the rank of a signal that a row lacks
-ROWS_OF_RIDGE, WEAKEST = 30_000.0, 0.3  # inverse strength of the ridge: n / 30,000, and at most .3
+_KNOTS = 65  # values of a signal in the fit set, between which ranks are interpolated
+_PIECES = 5  # of each piecewise linear function
+_MIDDLE = 0.5  # the rank of a signal that a row lacks
+_ROWS_OF_RIDGE, _WEAKEST = 30_000.0, 0.3  # inverse strength of the ridge: n / 30,000, and at most .3
 FOLDS = 3
-FLAT = 1e-6  # deviations of parts of ranks below it are rounding
-TO_EQUAL = 10.0  # strength, in rows, that shrinks the three weights to equal ones
-PARTS = 3
-OF_SIGNALS = {
-    "knots": f"float64 s {KNOTS}", "ranks": f"float64 s {KNOTS}", "lacking": "float64 s",
-    "ridge": "float64 b", "best": "float64 2", "centre": f"float64 {PARTS}", "scale": f"float64 {PARTS}",
-    "weights": f"float64 {PARTS + 1}",
+_FLAT = 1e-6  # deviations of parts of ranks below it are rounding
+_TO_EQUAL = 10.0  # strength, in rows, that shrinks the three weights to equal ones
+_PARTS = 3
+_OF_SIGNALS = {
+    "knots": f"float64 s {_KNOTS}", "ranks": f"float64 s {_KNOTS}", "lacking": "float64 s",
+    "ridge": "float64 b", "best": "float64 2", "centre": f"float64 {_PARTS}", "scale": f"float64 {_PARTS}",
+    "weights": f"float64 {_PARTS + 1}",
 }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def fit_signals(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     }
     columns = _ranked_columns(signals, state)
     fold = fold_of_rows(is_correct, 0) % FOLDS
-    held_out = np.zeros((len(is_correct), PARTS))
+    held_out = np.zeros((len(is_correct), _PARTS))
     for number in range(FOLDS):
         inside = fold == number
         held_out[inside] = _parts(columns[inside], _fit_parts(columns[~inside], is_correct[~inside]))
@@ -81,9 +82,9 @@ def fit_signals(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
 
 def check_signals(state: State, num_classes: int) -> None:
     """Raise unless a state is what :func:`fit_signals` returns."""
-    require_arrays(state, {**dict(sorted({**OF_SIGNALS, **SHAPES}.items()))})
+    require_arrays(state, {**dict(sorted({**_OF_SIGNALS, **SHAPES}.items()))})
     count = _width(state)
-    if len(state["ridge"]) != PIECES * count + 1:
+    if len(state["ridge"]) != _PIECES * count + 1:
         raise SteepslopeError("expected a weight for each piece of each signal, found others")
     if (state["features"] < 0).any() or (state["features"] >= count).any() or not 0 <= state["best"][0] < count:
         raise SteepslopeError(f"expected columns in 0…{count - 1}, found others")
@@ -121,14 +122,14 @@ def _signals_of(rows: Rows, arrays: Sequence[str]) -> Array:
 def _rank_knots(known: Floats) -> tuple[Floats, Floats]:
     """Return values of a signal, ascending, and their ranks in (0, 1): the share of the fit set below, ties by half."""
     if not len(known):
-        return np.arange(KNOTS, dtype=np.float64), np.full(KNOTS, MIDDLE)
+        return np.arange(_KNOTS, dtype=np.float64), np.full(_KNOTS, _MIDDLE)
     ranked = np.sort(known)
     distinct = np.unique(ranked)
-    steps = np.linspace(0, 1, KNOTS)
-    knots = np.unique(np.quantile(distinct if len(distinct) <= KNOTS else ranked, steps, method="nearest"))
+    steps = np.linspace(0, 1, _KNOTS)
+    knots = np.unique(np.quantile(distinct if len(distinct) <= _KNOTS else ranked, steps, method="nearest"))
     below, until = (np.searchsorted(ranked, knots, side) for side in ("left", "right"))
     ranks = (below + until + 1) / (2 * len(ranked) + 2)
-    beyond = np.arange(1, KNOTS - len(knots) + 1)  # all values above the largest have its rank
+    beyond = np.arange(1, _KNOTS - len(knots) + 1)  # all values above the largest have its rank
     spare = knots[-1] + beyond * max(1.0, abs(float(knots[-1])))
     return np.append(knots, spare), np.append(ranks, np.full(len(beyond), ranks[-1]))
 
@@ -144,7 +145,7 @@ def _ranked_columns(signals: Array, state: State) -> Array:
         piece = xp.sum(values[:, None] >= knots[1:-1], axis=1)
         inside = (values - knots[piece]) / (knots[piece + 1] - knots[piece])
         rank = ranks[piece] + inside * (ranks[piece + 1] - ranks[piece])
-        columns.append(xp.where(xp.isnan(signals[:, number]), MIDDLE, rank))
+        columns.append(xp.where(xp.isnan(signals[:, number]), _MIDDLE, rank))
     lacking = np.flatnonzero(state["lacking"] > 0).tolist()
     return xp.stack([*columns, *(float64(xp.isnan(signals[:, number])) for number in lacking)], axis=1)
 
@@ -153,11 +154,11 @@ def _width(state: State) -> int:
     return len(state["knots"]) + int((state["lacking"] > 0).sum())
 
 
-def _fit_parts(columns: Floats, is_correct: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+def _fit_parts(columns: Floats, is_correct: Bools) -> dict[str, NDArray[Any]]:
     """Fit the three predictors to ranked columns; ``centre`` and ``scale`` standardise their log-odds."""
-    strength = min(WEAKEST, len(columns) / ROWS_OF_RIDGE)
+    strength = min(_WEAKEST, len(columns) / _ROWS_OF_RIDGE)
     pieces = _piecewise(columns)
-    scale = np.where(pieces.std(axis=0) > FLAT, pieces.std(axis=0), 1.0)
+    scale = np.where(pieces.std(axis=0) > _FLAT, pieces.std(axis=0), 1.0)
     weights = np.zeros(pieces.shape[1] + 1)
     if is_correct.any() and not is_correct.all():
         ridge = LogisticRegression(C=strength, max_iter=1_000).fit((pieces - pieces.mean(axis=0)) / scale, is_correct)
@@ -167,15 +168,15 @@ def _fit_parts(columns: Floats, is_correct: NDArray[np.bool_]) -> dict[str, NDAr
         "ridge": weights,
         **fit_trees(columns.astype(np.float32), is_correct),
         "best": _best_single(columns, is_correct),
-        "centre": np.zeros(PARTS),
-        "scale": np.ones(PARTS),
+        "centre": np.zeros(_PARTS),
+        "scale": np.ones(_PARTS),
     }
     parts = _parts(columns, found)
     centre = parts.mean(axis=0)
     return {**found, "centre": centre, "scale": scale_of_columns(centre, parts.std(axis=0), np.float64)}
 
 
-def _best_single(columns: Floats, is_correct: NDArray[np.bool_]) -> Floats:
+def _best_single(columns: Floats, is_correct: Bools) -> Floats:
     """Return the number of the column with the least AURC, and 1, or −1 if low values are the right ones."""
     numbered = [(number, sign) for number in range(columns.shape[1]) for sign in (1, -1)]
     if is_correct.all() or not is_correct.any():
@@ -186,7 +187,7 @@ def _best_single(columns: Floats, is_correct: NDArray[np.bool_]) -> Floats:
 def _piecewise(columns: Array) -> Array:
     """Return how much of each fifth of (0, 1) lies below each column's value, (m, w) -> (m, 5w)."""
     return namespace_of(columns).concat(
-        [clipped(columns - piece / PIECES, 0, 1 / PIECES) for piece in range(PIECES)], axis=1
+        [clipped(columns - piece / _PIECES, 0, 1 / _PIECES) for piece in range(_PIECES)], axis=1
     )
 
 
@@ -202,7 +203,7 @@ def _parts(columns: Array, state: State) -> Array:
     return (parts - constant(state["centre"], parts)) / constant(state["scale"], parts)
 
 
-def _shared_weights(held_out: Floats, is_correct: NDArray[np.bool_]) -> Floats:
+def _shared_weights(held_out: Floats, is_correct: Bools) -> Floats:
     """Return weights (3,) of held-out log-odds (n, 3), and an offset: a logistic regression, shrunk to equal ones."""
     signs = np.where(is_correct, -1.0, 1.0)
 
@@ -210,9 +211,9 @@ def _shared_weights(held_out: Floats, is_correct: NDArray[np.bool_]) -> Floats:
         odds = held_out @ weights[:-1] + weights[-1]
         gaps = weights[:-1] - weights[:-1].mean()
         slopes = signs / (1 + np.exp(-signs * odds))
-        gradient = np.append(held_out.T @ slopes + 2 * TO_EQUAL * gaps, slopes.sum())
-        return float(np.logaddexp(0, signs * odds).sum() + TO_EQUAL * gaps @ gaps), gradient
+        gradient = np.append(held_out.T @ slopes + 2 * _TO_EQUAL * gaps, slopes.sum())
+        return float(np.logaddexp(0, signs * odds).sum() + _TO_EQUAL * gaps @ gaps), gradient
 
-    start = np.append(np.full(PARTS, 0.5), 0.0)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * PARTS + [(None, None)])
+    start = np.append(np.full(_PARTS, 0.5), 0.0)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * _PARTS + [(None, None)])
     return np.asarray(found.x, dtype=np.float64)

@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics import (
     Array,
+    Counts,
+    Singles,
     Softmax,
     clipped,
     constant,
@@ -83,7 +84,7 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     return {"weights": weights, "bias": bias}
 
 
-def _best_ridge(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> tuple[float, Softmax | None]:
+def _best_ridge(columns: Singles, labels: Counts, classes: int) -> tuple[float, Softmax | None]:
     """Return the penalty with the least loss on a held-out fifth, stratified by class, and the weights for the rest.
 
     The strongest penalty is first. Each next one starts at the weights of the last, and the first that is worse ends

@@ -27,7 +27,6 @@ from steepslope.oracle._pooling import (
     Pool,
     best_pool,
     inputs_of_pools,
-    pool_with_handover,
     surely_worse_aurc,
 )
 from steepslope.oracle.evidence import (
@@ -253,12 +252,16 @@ def fit_fused(
     level = wanted[-1]
     if budget == "auto":
         odds = {name: candidate.held_out for name, candidate in candidates.items()}
-        if OPINIONS in odds and candidates[OPINIONS].pool.is_agreement and candidates[_FREE].pool.inputs == (OWN,):
+        if (
+            OPINIONS in odds
+            and candidates[OPINIONS].pool.form == "agreement"
+            and candidates[_FREE].pool.inputs == (OWN,)
+        ):
             del odds[_FREE]  # the regression was held against that
         level = cheapest_budget(odds, is_correct, seed)
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, is_correct)
-    needed = inputs_of_pools((chosen.pool, *chosen.fallbacks))
+    needed = chosen.inputs
     fitted = FusedFit(
         budget=level,
         pool=chosen.pool,
@@ -350,7 +353,7 @@ def _candidates_by_budget(
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
         if not same and surroundings and _arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
             weight = surroundings.weight(outputs)
-            best = pool_with_handover(best, opinions.steady(best.pool), surroundings, weight, is_correct)
+            best = best.with_handover(opinions.steady(best.pool), surroundings, weight, is_correct)
         candidates[level] = same[0] if same else best
     if _AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
@@ -359,7 +362,7 @@ def _candidates_by_budget(
     weight = handover.weight(outputs)
     for level, best in candidates.items():
         if _AUXILIARY in _arrays_of_evidence(best.pool.inputs):
-            mixed = pool_with_handover(best, fallback, handover, weight, is_correct)
+            mixed = best.with_handover(fallback, handover, weight, is_correct)
             worse = aurc(fallback.held_out, is_correct) > aurc(mixed.held_out, is_correct)
             candidates[level] = mixed if worse else fallback
     return candidates
@@ -391,7 +394,7 @@ def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
 def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = _arrays_of_evidence(inputs_of_pools((candidate.pool, *candidate.fallbacks)))
+    needed = _arrays_of_evidence(candidate.inputs)
     others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     costs = {
         "auxiliary": "a second backbone",

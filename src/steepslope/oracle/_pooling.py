@@ -120,7 +120,7 @@ MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, _NEVER)))
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A pool, and the out-of-fold log-odds of the clean rows (n,).
+    """A pool, the out-of-fold log-odds of the clean rows (n,), and which of these are correct (n,).
 
     Each of the ``handovers`` hands rows over from one pool to the next, from ``pool`` to the ``fallbacks``. The first
     one does so by ``usual_handover`` on average.
@@ -128,6 +128,7 @@ class Candidate:
 
     pool: Pool
     held_out: Floats
+    is_correct: Bools
     fallbacks: tuple[Pool, ...] = ()
     handovers: tuple[Handover | FeatureHandover, ...] = ()
     usual_handover: float | None = None
@@ -137,17 +138,18 @@ class Candidate:
         """The names of all evidence that a prediction needs."""
         return inputs_of_pools([self.pool, *self.fallbacks])
 
-    def risk(self, is_correct: Bools) -> float:
-        """Return the AURC of the held-out rows."""
-        return aurc(self.held_out, is_correct)
+    @property
+    def risk(self) -> float:
+        """The AURC of the held-out rows."""
+        return aurc(self.held_out, self.is_correct)
 
-    def surely_beats(self, other: Candidate, is_correct: Bools, seed: int, level: float) -> bool:
+    def surely_beats(self, other: Candidate, seed: int, level: float) -> bool:
         """Return whether it has a clearly lower AURC than another candidate."""
-        return surely_worse_aurc(other.held_out, self.held_out, is_correct, seed, level)
+        return surely_worse_aurc(other.held_out, self.held_out, self.is_correct, seed, level)
 
-    def calibrated(self, is_correct: Bools) -> Candidate:
+    def calibrated(self) -> Candidate:
         """Return the same candidate with its log-odds calibrated on the held-out rows."""
-        slope, offset = fit_calibration(self.held_out, is_correct)
+        slope, offset = fit_calibration(self.held_out, self.is_correct)
         fallbacks = [pool.calibrated(slope, offset) for pool in self.fallbacks]
         return replace(
             self,
@@ -156,17 +158,15 @@ class Candidate:
             held_out=slope * self.held_out + offset,
         )
 
-    def with_handover(
-        self, fallback: Candidate, handover: Handover | FeatureHandover, weight: Floats, is_correct: Bools
-    ) -> Candidate:
+    def with_handover(self, fallback: Candidate, handover: Handover | FeatureHandover, weight: Floats) -> Candidate:
         """Return a candidate that hands rows over to another, by their weights (n,) in [0, 1].
 
         Both are calibrated first, because log-odds on different scales cannot be mixed.
         """
-        first = self.calibrated(is_correct)
-        other = fallback.calibrated(is_correct)
-        return Candidate(
-            pool=first.pool,
+        first = self.calibrated()
+        other = fallback.calibrated()
+        return replace(
+            first,
             held_out=mixed_by_handovers([first.held_out, other.held_out], [weight]),
             fallbacks=(other.pool, *other.fallbacks),
             handovers=(handover, *other.handovers),
@@ -234,7 +234,8 @@ class Opinions:
 
     def _candidate(self, pool: Pool) -> Candidate:
         """Return a pool without fitted weights as a candidate."""
-        return Candidate(pool, pool.log_odds(self._of_clean_rows(pool.inputs)))
+        odds = pool.log_odds(self._of_clean_rows(pool.inputs))
+        return Candidate(pool, odds, self.fit_set.outputs.is_correct)
 
     def _of_clean_rows(self, inputs: Sequence[str]) -> dict[str, Floats]:
         return {name: self.parts[name][: self.fit_set.clean] for name in inputs}
@@ -310,7 +311,7 @@ class Opinions:
 _FitPool = Callable[[Sequence[str], float, int], Pool]  # of some inputs, by a strength, without a fold
 
 
-def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+def best_pool(opinions: Opinions, inputs: Sequence[str]) -> Candidate:
     """Return the best of MCP, the classifier at a temperature, an average, a pool and the regression on who agrees.
 
     They compete on held-out rows. A pool has to beat the better of the first two in nine of ten resamples, an average
@@ -321,45 +322,45 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     seed = opinions.fit_set.seed
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= _TEMPERATURES_FROM:
-        tempered = _pool_of_best_strength(opinions, (OWN,), is_correct)
-        alone = _of_least_risk([alone, tempered], is_correct)
+        tempered = _pool_of_best_strength(opinions, (OWN,))
+        alone = _of_least_risk([alone, tempered])
     if len(inputs) == 1:
         return alone
-    pooled = _pool_of_best_strength(opinions, inputs, is_correct)
+    pooled = _pool_of_best_strength(opinions, inputs)
     if opinions.fit_set.learnt is not None and _SEARCHED in inputs:
         others = [name for name in inputs if name != _SEARCHED]
-        plain = _pool_of_best_strength(opinions, others, is_correct)
-        if not is_worth_a_search(pooled, plain, is_correct, seed):
+        plain = _pool_of_best_strength(opinions, others)
+        if not is_worth_a_search(pooled, plain, seed):
             inputs = others
             pooled = plain
-    agreed = _best_agreement(opinions, inputs, is_correct)
+    agreed = _best_agreement(opinions, inputs)
     averages = opinions.averages(inputs)
     if averages:
-        averaged = _of_least_risk(averages, is_correct)
-        is_better = averaged.risk(is_correct) < pooled.risk(is_correct)
-        if is_better and averaged.surely_beats(alone, is_correct, seed, _IN_19_OF_20):
+        averaged = _of_least_risk(averages)
+        is_better = averaged.risk < pooled.risk
+        if is_better and averaged.surely_beats(alone, seed, _IN_19_OF_20):
             return averaged
     rivals = [alone, *opinions.of_signals(inputs)]
     is_other = pooled.pool.inputs != alone.pool.inputs
-    if is_other and pooled.surely_beats(alone, is_correct, seed, _IN_NINE_OF_TEN):
+    if is_other and pooled.surely_beats(alone, seed, _IN_NINE_OF_TEN):
         rivals.append(pooled)
-    return _of_least_risk([*rivals, *agreed], is_correct)
+    return _of_least_risk([*rivals, *agreed])
 
 
-def _of_least_risk(candidates: Sequence[Candidate], is_correct: Bools) -> Candidate:
+def _of_least_risk(candidates: Sequence[Candidate]) -> Candidate:
     """Return the first of the candidates with the least AURC."""
-    risks = [candidate.risk(is_correct) for candidate in candidates]
+    risks = [candidate.risk for candidate in candidates]
     return candidates[int(np.argmin(risks))]
 
 
-def is_worth_a_search(pooled: Candidate, plain: Candidate, is_correct: Bools, seed: int) -> bool:
+def is_worth_a_search(pooled: Candidate, plain: Candidate, seed: int) -> bool:
     """Return whether a pool with neighbours ranks so much better than one without that their search pays."""
-    is_surely_better = pooled.surely_beats(plain, is_correct, seed, _IN_NINE_OF_TEN)
-    most = (1 - _GAIN_OF_SEARCH) * plain.risk(is_correct)
-    return is_surely_better and pooled.risk(is_correct) < most
+    is_surely_better = pooled.surely_beats(plain, seed, _IN_NINE_OF_TEN)
+    most = (1 - _GAIN_OF_SEARCH) * plain.risk
+    return is_surely_better and pooled.risk < most
 
 
-def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> list[Candidate]:
+def _best_agreement(opinions: Opinions, inputs: Sequence[str]) -> list[Candidate]:
     """Return the regression on who agrees with the least loss on held-out rows; none if its gain is not clear.
 
     It is compared with the same regression on the classifier alone, row by row; with few rows, this is more telling
@@ -368,6 +369,7 @@ def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools
     names = (OWN, *filter(is_opinion_array, inputs))
     if len(names) == 1:
         return []
+    is_correct = opinions.fit_set.outputs.is_correct
     fit = opinions.agreement
     held_out = [opinions.held_out(names, strength, fit) for strength in _AGREEMENT_STRENGTHS]
     losses = [_losses_of_log_odds(odds, is_correct) for odds in held_out]
@@ -377,14 +379,15 @@ def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools
     gained = _losses_of_log_odds(alone, is_correct) - losses[best]
     if gained.mean() <= _LEAST_GAIN * gained.std() / np.sqrt(len(gained)):
         return []
-    return [Candidate(fit(names, strength), held_out[best])]
+    return [Candidate(fit(names, strength), held_out[best], is_correct)]
 
 
-def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str]) -> Candidate:
+    is_correct = opinions.fit_set.outputs.is_correct
     held_out = [opinions.held_out(inputs, strength) for strength in STRENGTHS]
     best = int(np.argmin([aurc(odds, is_correct) for odds in held_out]))
     pool = opinions.pool(inputs, STRENGTHS[best])
-    return Candidate(_pool_of_weighty_inputs(pool), held_out[best])
+    return Candidate(_pool_of_weighty_inputs(pool), held_out[best], is_correct)
 
 
 def _losses_of_log_odds(odds: Floats, is_correct: Bools) -> Floats:

@@ -77,14 +77,22 @@ class FitRecord:
         """
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
-        rows, classes = RowHashes.of(outputs), outputs.classes
+        rows = RowHashes.of(outputs)
         others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
         if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
-        once = one_of_each_copy(rows_together(outputs) if codes is None else codes)
+        codes = rows_together(outputs) if codes is None else codes
+        once = one_of_each_copy(codes)
         uncounted = [name for name in outputs.arrays if name not in ("logits", "labels") and not is_opinion_array(name)]
-        counts = RowCounts.of(outputs.changed(**dict.fromkeys(uncounted)).subset(once), outputs.arrays)
-        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, counts)
+        counted = outputs.changed(**dict.fromkeys(uncounted)).subset(once)
+        return cls(
+            rows,
+            outputs.classifier,
+            classes=outputs.classes,
+            percentiles=percentiles,
+            shapes=shapes,
+            counts=RowCounts.of(counted, outputs.arrays),
+        )
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these rows are in the fit set."""
@@ -108,10 +116,11 @@ class FitRecord:
         """Write the hashes, and return the record's part of the card."""
         save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
-            "rows": len(self.rows), "classifier": self.classifier,
+            "rows": len(self.rows),
+            "classifier": self.classifier,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "counts": None if self.counts is None else asdict(self.counts),
-        }  # fmt: skip
+            "counts": asdict(self.counts) if self.counts else None,
+        }
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
@@ -128,17 +137,23 @@ class FitRecord:
         with located(folder / FIT_ROWS):
             rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
-        percentiles = None
-        if _PERCENTILES in record:
-            values = np.asarray(record[_PERCENTILES])
-            numbers = values.dtype.kind in "fi" and values.shape == (101,) and np.isfinite(values).all()
-            if not numbers or (np.diff(values) < 0).any():
-                raise SteepslopeError(f"expected 101 rising numbers in {_PERCENTILES}, found others", path)
-            percentiles = tuple(values.tolist())
+        percentiles = _read_percentiles(record, path)
         shapes = field(record, "shapes", dict, path)
         counted = field(record, "counts", (dict, type(None)), path)
         counts = None if counted is None else read_fields(RowCounts, counted, path)
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)
+        made = card.get(MADE) or {}
+        return cls(rows, classifier, made, classes, percentiles, shapes, counts)
+
+
+def _read_percentiles(record: Mapping[str, Any], path: Path) -> tuple[float, ...] | None:
+    """Return the percentiles in a record; raise if they are no percentiles."""
+    if _PERCENTILES not in record:
+        return None
+    values = np.asarray(record[_PERCENTILES])
+    are_numbers = values.dtype.kind in "fi" and values.shape == (101,) and np.isfinite(values).all()
+    if not are_numbers or (np.diff(values) < 0).any():
+        raise SteepslopeError(f"expected 101 rising numbers in {_PERCENTILES}, found others", path)
+    return tuple(values.tolist())
 
 
 class BaseOracle(ABC):
@@ -231,29 +246,27 @@ class BaseOracle(ABC):
             save_arrays(weights, staging / WEIGHTS)
             if states is not None:
                 save_arrays(flattened_states(states), staging / STATES)
-            record = {} if self.record_ is None else self.record_.write(staging)
-            ORACLE.seal(staging, {**card, **record}, None if self.record_ is None else self.record_.made)
+            if self.record_ is None:
+                ORACLE.seal(staging, card, None)
+            else:
+                ORACLE.seal(staging, {**card, **self.record_.write(staging)}, self.record_.made)
 
 
 class ConfigurableOracle(BaseOracle):
     """An oracle whose settings scikit-learn can clone and change, as those of its own estimators.
 
     A subclass names all settings, and all parameters of the losses, in the signature of its ``__init__``, and passes
-    them to :meth:`_configure`. ``options`` is the class that checks the settings.
+    each of them to :meth:`_configure`. ``options`` is the class that checks the settings.
     """
 
     options: ClassVar[type[LossOptions]]
 
-    def _configure(self, given: Mapping[str, Any]) -> None:
-        """Keep settings unchanged, and check them; an earlier fit is forgotten.
-
-        ``given`` has the arguments of ``__init__``, with parameters of further losses under ``loss_parameters``.
-        """
-        flat = {name: value for name, value in given.items() if name not in ("self", "loss_parameters")}
-        self._given = {**flat, **given.get("loss_parameters", {})}
-        settings = self.options.from_flat(**self._given)
-        self.loss_settings = loss_of_settings(settings)
-        self.settings: Any = replace(settings, parameters=self.loss_settings.parameters)
+    def _configure(self, **settings: Any) -> None:
+        """Keep settings unchanged, and check them; an earlier fit is forgotten."""
+        self._passed = settings
+        options = self.options.from_flat(**settings)
+        self.loss_settings = loss_of_settings(options)
+        self.settings: Any = replace(options, parameters=self.loss_settings.parameters)
         self.fitted_: Any = None
         self.record_ = None
 
@@ -265,23 +278,26 @@ class ConfigurableOracle(BaseOracle):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return all settings by name, as they were passed."""
-        return dict(self._given)
+        return dict(self._passed)
 
     def set_params(self, **params: Any) -> Self:
         """Change some settings; the oracle then has to be fitted again."""
-        self._configure({**self._given, **params})
+        self._configure(**{**self._passed, **params})
         return self
 
     def __repr__(self) -> str:
-        defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
-        changed = {name: value for name, value in self._given.items() if value != defaults.get(name)}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+        shown = []
+        parameters = inspect.signature(type(self)).parameters
+        for name, value in self._passed.items():
+            if name not in parameters or value != parameters[name].default:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def loss_of_settings(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; the error for a parameter that no loss has names the closest setting."""
-    names = {one.name for one in fields(settings)} - {"parameters"}
-    names |= {name for loss in LOSSES for name in loss_parameters(loss)}
+    names = {field.name for field in fields(settings)} - {"parameters"}
+    names.update(*map(loss_parameters, LOSSES))
     for name in settings.parameters:
         require_known("setting", name, names)
     return LossSettings(settings.loss, settings.parameters)
@@ -289,9 +305,9 @@ def loss_of_settings(settings: LossOptions) -> LossSettings:
 
 def require_errors(outputs: ClassifierOutputs) -> None:
     """Raise unless there are both errors and correct predictions."""
-    errors = int(len(outputs) - outputs.is_correct.sum())
-    if errors in (0, len(outputs)):
-        which = "no prediction is wrong" if errors == 0 else "no prediction is correct"
+    is_correct = outputs.is_correct
+    if is_correct.all() or not is_correct.any():
+        which = "no prediction is wrong" if is_correct.all() else "no prediction is correct"
         raise SteepslopeError(
             f"an oracle learns from errors and from correct predictions, but {which} among the {len(outputs)}: "
             "fit on outputs that the classifier was not fitted to, or on more of them"
@@ -303,7 +319,8 @@ def warn_of_fit_set(outputs: ClassifierOutputs, record: FitRecord) -> None:
     for caution in cautions_on_better_opinions(record.counts or RowCounts()):
         warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
-    rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
+    wrong = len(outputs) - correct
+    rare, side = (wrong, "errors") if wrong < correct else (correct, "correct predictions")
     if rare < FEW_ERRORS:
         warnings.warn(
             f"the oracle is fitted on only {rare} {side}; below about {FEW_ERRORS} it depends on luck",

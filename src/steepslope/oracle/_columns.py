@@ -1,6 +1,6 @@
 """The oracle on columns: a small net from the evidence about a prediction to its trust logit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -125,10 +125,24 @@ class Oracle(ConfigurableOracle):
         seed: int = 0,
         **loss_parameters: float,
     ) -> None:
-        self._configure(locals())
+        self._configure(
+            loss=loss,
+            alpha_pos=alpha_pos,
+            alpha_neg=alpha_neg,
+            gamma=gamma,
+            beta=beta,
+            inputs=inputs,
+            head=head,
+            hidden=hidden,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            errors=errors,
+            seed=seed,
+            **loss_parameters,
+        )
 
-    def _configure(self, given: Mapping[str, Any]) -> None:
-        super()._configure(given)
+    def _configure(self, **settings: Any) -> None:
+        super()._configure(**settings)
         require_known("head", self.settings.head, HEADS)
         for name in self.settings.inputs:
             kind_of_evidence(name)

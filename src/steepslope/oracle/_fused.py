@@ -53,15 +53,8 @@ class FusedOracle(ConfigurableOracle):
 
     Parameters
     ----------
-    loss
-        A name in ``steepslope.losses.LOSSES``; ``alpha_pos`` to ``beta`` are parameters of losses, those of other
-        losses are left out.
-    alpha_pos, alpha_neg
-        Slopes of the steep slope loss for correct and for wrong predictions, > 0.
-    gamma
-        Exponent of the focal loss, >= 0.
-    beta
-        How much the class-balanced loss weights the rarer class, in [0, 1).
+    loss, alpha_pos, alpha_neg, gamma, beta, loss_parameters
+        The loss and its parameters; :class:`Oracle` says what each means.
     budget
         What a prediction may cost: ``free``, only the classifier's forward pass; ``opinions``, also those of other
         classifiers; ``auxiliary``, also a second backbone; ``all``, everything in the outputs; ``auto``, the cheapest
@@ -71,8 +64,6 @@ class FusedOracle(ConfigurableOracle):
         if a reference is passed. ``crossfit``: the other folds alone, without a reference.
     seed
         Seed of all random draws, such as folds; the same seed gives the same oracle.
-    loss_parameters
-        Parameters of losses that were added to ``LOSSES``.
 
     Raises
     ------
@@ -109,7 +100,17 @@ class FusedOracle(ConfigurableOracle):
         seed: int = 0,
         **loss_parameters: float,
     ) -> None:
-        self._configure(locals())
+        self._configure(
+            loss=loss,
+            alpha_pos=alpha_pos,
+            alpha_neg=alpha_neg,
+            gamma=gamma,
+            beta=beta,
+            budget=budget,
+            errors=errors,
+            seed=seed,
+            **loss_parameters,
+        )
 
     def fit(
         self,

@@ -22,11 +22,13 @@ from steepslope.oracle._storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STA
 from steepslope.oracle.evidence import (
     BLOCK_ROWS,
     State,
+    arrays_of_evidence,
     columns_by_input,
     columns_of_fit_set,
     evidence_columns,
     is_stack,
     kind_of_evidence,
+    learning_of_inputs,
     load_states,
 )
 from steepslope.outputs import ClassifierOutputs, require_same_class_names
@@ -158,8 +160,7 @@ class Oracle(ConfigurableOracle):
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of its inputs."""
-        needed = (array for name in self.settings.inputs for array in kind_of_evidence(name).arrays)
-        return tuple(dict.fromkeys(["logits", *needed]))
+        return tuple(dict.fromkeys(["logits", *arrays_of_evidence(self.settings.inputs)]))
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on outputs with labels (n rows), best of rows new to the classifier, whose errors the oracle learns.
@@ -174,17 +175,18 @@ class Oracle(ConfigurableOracle):
         require_errors(outputs)
         require_same_class_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
-        halves = outputs.require_features() if self.settings.inputs == ("features",) else None
-        if halves is not None and halves.dtype != np.float16:
-            halves = None
+        halves = None
+        if self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16:
+            halves = outputs.require_features()
         rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
         weights = _trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
         self.fitted_ = _FittedOracle(net, outputs.num_classes, states)
         record = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
         warn_of_fit_set(outputs, record)
-        on_new = self.settings.errors != "train"  # else there are fewer errors than on new rows
-        self.record_ = record if on_new else replace(record, counts=RowCounts())
+        if self.settings.errors == "train":  # there are fewer errors than on new rows
+            record = replace(record, counts=RowCounts())
+        self.record_ = record
         return self
 
     def _reader(
@@ -192,7 +194,7 @@ class Oracle(ConfigurableOracle):
     ) -> tuple[Callable[[slice], NDArray[np.floating[Any]]], dict[str, State]]:
         """Return a function that reads a slice of the columns from the outputs, or from memory if they are costly."""
         names = self.settings.inputs
-        if all(kind_of_evidence(name).learning is None for name in names):
+        if not learning_of_inputs(names):
             return lambda rows: evidence_columns(outputs, names, rows), {}
         parts, states = columns_of_fit_set(outputs, names, reference, self.settings.errors, self.settings.seed)
         everything = np.concatenate(parts, axis=1)
@@ -201,9 +203,11 @@ class Oracle(ConfigurableOracle):
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
         fitted = self._checked(outputs)
-        names, states = self.settings.inputs, fitted.states
-        parts = (evidence_columns(outputs, names, rows, states) for rows in blocks(len(outputs), BLOCK_ROWS))
-        return np.concatenate([fitted.net(float64(part)) for part in parts])
+        logits = []
+        for rows in blocks(len(outputs), BLOCK_ROWS):
+            columns = evidence_columns(outputs, self.settings.inputs, rows, fitted.states)
+            logits.append(fitted.net(float64(columns)))
+        return np.concatenate(logits)
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each input, and the bias, add to the trust logit: name -> float64 (n,); for a linear oracle."""
@@ -215,8 +219,9 @@ class Oracle(ConfigurableOracle):
         sums = []
         for rows in blocks(len(outputs), BLOCK_ROWS):
             parts = columns_by_input(outputs, self.settings.inputs, rows, fitted.states)
-            edges = np.cumsum([0, *(part.shape[1] for part in parts[:-1])])
-            sums.append(np.add.reduceat((np.concatenate(parts, axis=1) - mean) * weights, edges, axis=1))
+            starts = np.cumsum([0] + [part.shape[1] for part in parts[:-1]])
+            weighted = (np.concatenate(parts, axis=1) - mean) * weights
+            sums.append(np.add.reduceat(weighted, starts, axis=1))
         named = dict(zip(self.settings.inputs, np.concatenate(sums).T, strict=True))
         return {**named, "bias": np.full(len(outputs), bias)}
 
@@ -251,17 +256,17 @@ class Oracle(ConfigurableOracle):
         """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
         shape = json_field(card, "fitted", dict, path)
-        num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
+        num_classes = positive(shape, "num_classes", path)
+        width = positive(shape, "width", path)
         settings = json_field(card, "settings", dict, path)
         wrong = (ValueError, TypeError, AttributeError, RuntimeError)  # such as a width that no memory holds
         with explained("expected the settings of an oracle", path, wrong):
             oracle = cls(**settings)
+        inputs = oracle.settings.inputs
         with located(folder / WEIGHTS):
-            net = ColumnNet.from_arrays(
-                load_arrays(folder / WEIGHTS), width, oracle.settings.hidden, oracle.settings.head
-            )
-        learns = any(kind_of_evidence(name).learning is not None for name in oracle.settings.inputs)
-        states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}
+            weights = load_arrays(folder / WEIGHTS)
+            net = ColumnNet.from_arrays(weights, width, oracle.settings.hidden, oracle.settings.head)
+        states = load_states(folder / STATES, inputs, num_classes) if learning_of_inputs(inputs) else {}
         oracle.fitted_ = _FittedOracle(net, num_classes, states)
         oracle.record_ = FitRecord.read(folder, card, path)
         return oracle

@@ -4,7 +4,7 @@ At each budget, MCP competes with averages and a pool of the opinions that the b
 chosen budget is the cheapest that is as good as the best.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
@@ -35,6 +35,7 @@ from steepslope.oracle.evidence import (
     SIGNALS,
     FitSet,
     State,
+    arrays_of_evidence,
     evidence_of_all_rows,
     evidence_opinions,
     kind_of_evidence,
@@ -254,7 +255,7 @@ def fit_fused(
     mcp = opinions.mcp().held_out
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, outputs.is_correct)
-    with_scales = {OWN, *_arrays_of_evidence(chosen.inputs)}
+    with_scales = {OWN, *arrays_of_evidence(chosen.inputs)}
     fitted = FusedFit(
         budget=level,
         pool=chosen.pool,
@@ -375,7 +376,7 @@ def _candidates_by_budget(
         best = best_pool(opinions, evidence_at_budget(level, list(opinions.parts)))
         if cheaper is not None and set(best.pool.inputs) <= set(cheaper.pool.inputs):
             best = cheaper
-        elif surroundings and _arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
+        elif surroundings and set(arrays_of_evidence(best.pool.inputs)) - {OWN} == {FEATURES}:
             steady = opinions.steady(best.pool)
             best = best.with_handover(steady, surroundings, surroundings.weight(outputs))
         candidates[level] = best
@@ -387,17 +388,11 @@ def _candidates_by_budget(
     handover = Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
-        if _AUXILIARY in _arrays_of_evidence(best.pool.inputs):
+        if _AUXILIARY in arrays_of_evidence(best.pool.inputs):
             mixed = best.with_handover(fallback, handover, weight)
             is_better = fallback.risk > mixed.risk
             candidates[level] = mixed if is_better else fallback
     return candidates
-
-
-def _arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
-    """Return the arrays that some kinds of evidence need."""
-    arrays: set[str] = set()
-    return arrays.union(*[kind_of_evidence(name).arrays for name in inputs])
 
 
 def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -427,12 +422,12 @@ def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs
     return Gain(
         auc=auroc(odds, is_correct) - auroc(mcp, is_correct),
         aurc_ratio=candidate.risk / aurc(mcp, is_correct),
-        cost=_cost_of_evidence(_arrays_of_evidence(candidate.inputs), outputs),
+        cost=_cost_of_evidence(arrays_of_evidence(candidate.inputs), outputs),
         rival="MCP" if np.ptp(mcp) > 0 else "a random order",
     )
 
 
-def _cost_of_evidence(needed: set[str], outputs: ClassifierOutputs) -> str:
+def _cost_of_evidence(needed: Sequence[str], outputs: ClassifierOutputs) -> str:
     """Return which passes a prediction needs whose evidence needs some arrays."""
     others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     further = []

@@ -21,7 +21,7 @@ from steepslope.numerics import (
     fit_opinion_pool,
 )
 from steepslope.oracle._handover import FeatureHandover, Handover, mixed_by_handovers
-from steepslope.oracle.evidence import FOLDS, FitSet, is_of_signals, kind_of_evidence
+from steepslope.oracle.evidence import FOLDS, FitSet, arrays_of_evidence, is_of_signals, kind_of_evidence
 from steepslope.outputs import is_opinion_array, opinion_of_array
 
 STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
@@ -279,9 +279,7 @@ class Opinions:
         A stacker that sees the removed opinion is removed with it. So a pool learns the weight of the classifier's own
         opinion where another's is missing, even if no row of the fit set lacks one.
         """
-        arrays = {name: kind_of_evidence(name).arrays for name in inputs}
-        needed = dict.fromkeys(itertools.chain(*arrays.values()))
-        opinion_arrays = [*filter(is_opinion_array, needed)]
+        opinion_arrays = [*filter(is_opinion_array, arrays_of_evidence(inputs))]
         if not opinion_arrays:
             return None
         starts = np.cumsum([0, *self._widths(inputs)])
@@ -290,7 +288,7 @@ class Opinions:
             some = slice(turn, None, len(opinion_arrays))
             for place, name in enumerate(inputs):
                 start = starts[place]
-                if array in arrays[name]:
+                if array in kind_of_evidence(name).arrays:
                     opinions[some, start : starts[place + 1]] = 0
                 if array == name:  # the second of its opinions is the classifier's own, in rows that lack it
                     opinions[some, start + 1] = opinions[some, 0]

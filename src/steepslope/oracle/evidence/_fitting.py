@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files import load_arrays
 from steepslope.numerics import blocks
-from steepslope.oracle.evidence._registry import kind_of_evidence
+from steepslope.oracle.evidence._registry import kind_of_evidence, learning_of_inputs
 from steepslope.oracle.evidence._states import FOLDS, NO_STATE, State, fold_of_rows
 from steepslope.oracle.evidence._values import columns_by_input, fit_states
 from steepslope.outputs import (
@@ -111,10 +111,10 @@ def flattened_states(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
 def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
     """Read the states of the inputs; the error for impossible ones names the file."""
     states = grouped_states(load_arrays(path))
-    learning = {name: one for name in inputs if (one := kind_of_evidence(name).learning) is not None}
-    for name, one in learning.items():
+    learning = learning_of_inputs(inputs)
+    for name in learning:
         with explained(f"expected what {name} learnt, found nothing or something else", path, SteepslopeError):
-            one.check(states.get(name, NO_STATE), num_classes)
+            learning[name].check(states.get(name, NO_STATE), num_classes)
     return {name: states[name] for name in learning}
 
 

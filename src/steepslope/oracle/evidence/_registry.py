@@ -1,6 +1,6 @@
 """Every kind of evidence by name. A new kind is its functions and an entry here; every score is one, too."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from steepslope.errors import require_known
@@ -146,3 +146,17 @@ def kind_of_evidence(name: str) -> Evidence:
         return _evidence_of_signals(name)
     require_known("input", name, [*EVIDENCE, *SCORES])
     return EVIDENCE[name] if name in EVIDENCE else _evidence_of_score(SCORES[name])
+
+
+def arrays_of_evidence(inputs: Iterable[str]) -> tuple[str, ...]:
+    """Return the arrays that some kinds of evidence need, each once."""
+    needed: dict[str, None] = {}
+    for name in inputs:
+        needed |= dict.fromkeys(kind_of_evidence(name).arrays)
+    return tuple(needed)
+
+
+def learning_of_inputs(inputs: Iterable[str]) -> dict[str, Learning]:
+    """Return how each kind of evidence learns, of those that learn anything."""
+    kinds = {name: kind_of_evidence(name).learning for name in inputs}
+    return {name: learning for name, learning in kinds.items() if learning is not None}

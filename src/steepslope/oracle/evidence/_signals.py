@@ -136,17 +136,23 @@ def _rank_knots(known: Floats) -> tuple[Floats, Floats]:
     if not len(known):
         return np.arange(_KNOTS, dtype=np.float64), np.full(_KNOTS, _MIDDLE)
     ranked = np.sort(known)
+    knots = knots_among(ranked, _KNOTS)
+    ranks = ranks_among(ranked, knots)
+    beyond = np.arange(1, _KNOTS - len(knots) + 1)  # all values above the largest have its rank
+    largest = knots[-1]
+    spare = largest + beyond * max(1.0, abs(float(largest)))
+    return np.append(knots, spare), np.pad(ranks, (0, len(beyond)), mode="edge")
+
+
+def knots_among(ranked: Floats, most: int) -> Floats:
+    """Return the distinct values among sorted ones, or if these are too many, evenly spread quantiles."""
     distinct = np.unique(ranked)
-    if len(distinct) > _KNOTS:
-        distinct = np.unique(np.quantile(ranked, np.linspace(0, 1, _KNOTS), method="nearest"))
-    ranks = _ranks_among(ranked, distinct)
-    beyond = np.arange(1, _KNOTS - len(distinct) + 1)  # all values above the largest have its rank
-    largest = distinct[-1]
-    knots = np.append(distinct, largest + beyond * max(1.0, abs(float(largest))))
-    return knots, np.pad(ranks, (0, len(beyond)), mode="edge")
+    if len(distinct) <= most:
+        return distinct
+    return np.unique(np.quantile(ranked, np.linspace(0, 1, most), method="nearest"))
 
 
-def _ranks_among(ranked: Floats, values: Floats) -> Floats:
+def ranks_among(ranked: Floats, values: Floats) -> Floats:
     """Return the ranks of values (n,) among sorted ones (m,), in (0, 1): the share below, ties by half."""
     below = np.searchsorted(ranked, values, "left")
     until = np.searchsorted(ranked, values, "right")

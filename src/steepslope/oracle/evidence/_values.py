@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics import Array, clipped, float32, highest_places, logsumexp, namespace_of, quiet, replaced, taken
-from steepslope.oracle.evidence._registry import kind_of_evidence
+from steepslope.oracle.evidence._registry import kind_of_evidence, learning_of_inputs
 from steepslope.oracle.evidence._states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows, require_finite_rows, rows_of
@@ -29,16 +29,14 @@ def fit_states(
         If an input learns from a reference and there is none, or it is too small or lacks an array.
     """
     states = {}
-    for name in inputs:
-        learning = kind_of_evidence(name).learning
-        if learning is None:
-            continue
+    for name, learning in learning_of_inputs(inputs).items():
         of_reference = learning.of == "reference"
         source = reference if of_reference else outputs
         if source is None:
             expected = "a reference, the classifier's training outputs (or errors='crossfit')"
             raise SteepslopeError(f"expected {expected}, found none", name)
-        source = source.of_known_classes() if of_reference else source
+        if of_reference:
+            source = source.of_known_classes()
         if len(source) < learning.at_least:
             raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
         with located("reference") if of_reference else nullcontext(), located(name):

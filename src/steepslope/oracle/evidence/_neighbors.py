@@ -1,6 +1,6 @@
 """The nearest training images, in the classifier's features or in those of an auxiliary backbone.
 
-Many features are reduced to 64 principal components, which tell as much and cost less (LOG.md). All columns are ratios
+Many features are reduced to 64 principal components, which tell as much and cost less. All columns are ratios
 and fractions. Absolute distances would tell more on familiar data, but mislead elsewhere, because they grow with every
 change of the domain.
 """
@@ -56,8 +56,9 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features", shared:
 def check_neighbors(state: State, num_classes: int) -> None:
     """Raise unless a state is an index of references of as many classes or one more, and a projection if it has one."""
     num_classes = classes_of_state(num_classes, len(state.get("starts", ())) - 1)
-    index = Index.of({name: array for name, array in state.items() if name not in _PROJECTION}, num_classes)
-    projection = {name: array for name, array in state.items() if name in _PROJECTION}
+    arrays = dict(state)
+    projection = {name: arrays.pop(name) for name in _PROJECTION if name in arrays}
+    index = Index.of(arrays, num_classes)
     if projection:
         require_arrays(projection, {"mean": "float32 w", "directions": f"float32 w {len(index.centre)}"})
 
@@ -67,9 +68,11 @@ def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Array
 
     Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
-    predictions, xp = rows["predictions"], namespace_of(rows["predictions"])
+    predictions = rows["predictions"]
+    xp = namespace_of(predictions)
     distances, counted = _nearest_neighbors(rows[array], state)
-    columns = [clipped(log_distance_ratio(distances, predictions), -_RATIO_LIMIT, _RATIO_LIMIT)]
+    ratio = log_distance_ratio(distances, predictions)
+    columns = [clipped(ratio, -_RATIO_LIMIT, _RATIO_LIMIT)]
     own = is_class(predictions, distances.shape[1])
     for number, count in enumerate(COUNTS):
         same = xp.sum(xp.where(own, counted[:, number], 0.0), axis=1)
@@ -103,6 +106,7 @@ def _in_neighbor_components(rows: Array, state: State) -> Array:
     """Return rows in the principal components of a state, or unchanged if it has none."""
     if "directions" not in state:
         return rows
-    mean, directions = (constant(state[name], rows) for name in _PROJECTION)
+    mean = constant(state["mean"], rows)
+    directions = constant(state["directions"], rows)
     require_width(rows, len(mean))
     return float32(rows - mean) @ directions

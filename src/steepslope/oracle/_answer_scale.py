@@ -56,9 +56,11 @@ def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
 
 def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> None:
     """Raise if the arrays that held answers in the fit set hold none, or are on another scale than all of these."""
-    arrays = outputs.arrays
-    known = {name: scale_of_orders(state["knots"][[1, -2]]) for name, state in scales.items() if name in arrays}
-    require_scales(arrays, known, "fit set")
+    known = {}
+    for name, state in scales.items():
+        if name in outputs.arrays:
+            known[name] = scale_of_orders(state["knots"][[1, -2]])
+    require_scales(outputs.arrays, known, "fit set")
 
 
 def _fit_scale(order: Floats, is_right: Bools, has: Bools) -> State:

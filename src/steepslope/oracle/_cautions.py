@@ -57,7 +57,8 @@ class OpinionCounts:
         right = said == outputs.require_labels()[rows]
         ours = outputs.is_correct[rows]
         agrees = said == outputs.predictions[rows]
-        return cls(len(rows), *np.sum([agrees, right, right & ~ours, ours & ~right], axis=1).tolist())
+        counts = np.sum([agrees, right, right & ~ours, ours & ~right], axis=1)
+        return cls(len(rows), *counts.tolist())
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ class RowCounts:
     @classmethod
     def of(cls, outputs: ClassifierOutputs, arrays: Iterable[str] = ()) -> Self:
         """Return the counts of labelled outputs, with the opinions among some arrays."""
-        errors = int((~outputs.is_correct).sum()), len(outputs)
-        return cls(errors, {array: OpinionCounts.of(array, outputs) for array in arrays if is_opinion_array(array)})
+        errors = int((~outputs.is_correct).sum())
+        opinions = {array: OpinionCounts.of(array, outputs) for array in filter(is_opinion_array, arrays)}
+        return cls((errors, len(outputs)), opinions)
 
 
 def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
@@ -88,11 +90,12 @@ def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
     'the opinion audit is right in 100 of 100 rows, the classifier in 50 of them'
     """
     level = _BETTER_OPINIONS / max(1, len(counts.opinions))
-    for array, each in counts.opinions.items():
-        ours = each.right - each.alone + each.overruled
-        is_half = each.rows - each.right <= _HALF * (each.rows - ours)
-        if is_half and binom.cdf(each.overruled, each.alone + each.overruled, 0.5) <= level:
-            counted = f"is right in {each.right:,} of {each.rows:,} rows, the classifier in {ours:,} of them"
+    for array, opinion in counts.opinions.items():
+        ours = opinion.right - opinion.alone + opinion.overruled
+        is_half = opinion.rows - opinion.right <= _HALF * (opinion.rows - ours)
+        one_is_right = opinion.alone + opinion.overruled
+        if is_half and binom.cdf(opinion.overruled, one_is_right, 0.5) <= level:
+            counted = f"is right in {opinion.right:,} of {opinion.rows:,} rows, the classifier in {ours:,} of them"
             yield f"the opinion {opinion_of_array(array)} {counted}: {_KNOWING}"
 
 
@@ -123,17 +126,21 @@ def caution_on_errors(is_correct: Bools, probability: Floats, fit_set: RowCounts
     >>> caution_on_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
     []
     """
-    n, errors = len(is_correct), int((~is_correct).sum())
+    n = len(is_correct)
+    errors = int((~is_correct).sum())
+    more = False
     if fit_set is None:
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-        fewer, more = n >= _LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(_UNLIKELY), False
+        fewer = n >= _LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(_UNLIKELY)
     else:
         before, m = fit_set.errors
         expected = f"{before:,} of {m:,} rows of the fit set were"
         fewer = is_rarer(errors, n, before, m, FEW_ERRORS, fit_set.of_clones)
         more = is_rarer(before, m, errors, n, _MANY_ERRORS, fit_set.of_clones)
+    if not (fewer or more):
+        return []
     question = COPIED if fewer else RENUMBERED
-    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if fewer or more else []
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"]
 
 
 def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterator[str]:
@@ -144,14 +151,18 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
     >>> next(cautions_on_other_opinions(now, before)).partition(":")[0]
     'the opinion a agrees with the classifier in 20 % of 99 calibration rows, in 91 % of 99 rows of the fit set'
     """
-    for array in [each for each in counts.opinions if each in fit_set.opinions]:
-        now, before = vars(counts.opinions[array]), vars(fit_set.opinions[array])
-        n, m = now["rows"], before["rows"]
-        level = _OTHER_OPINIONS / 4 / len(counts.opinions)
+    level = _OTHER_OPINIONS / 4 / max(1, len(counts.opinions))
+    for array, opinion in counts.opinions.items():
+        if array not in fit_set.opinions:
+            continue
+        earlier = fit_set.opinions[array]
+        n = opinion.rows
+        m = earlier.rows
         for fact, verb in _FACTS.items():
-            count, earlier = now[fact], before[fact]
-            if is_rarer(count, n, earlier, m, level) or is_rarer(earlier, m, count, n, level):
-                found, usual = f"{100 * count / n:.0f} % of {n:,}", f"{100 * earlier / m:.0f} % of {m:,}"
-                shares = f"in {found} calibration rows, in {usual} rows of the fit set"
-                yield f"the opinion {opinion_of_array(array)} {verb} {shares}: {JOINED}"
+            count = getattr(opinion, fact)
+            before = getattr(earlier, fact)
+            if is_rarer(count, n, before, m, level) or is_rarer(before, m, count, n, level):
+                share = f"in {100 * count / n:.0f} % of {n:,} calibration rows"
+                usual = f"in {100 * before / m:.0f} % of {m:,} rows of the fit set"
+                yield f"the opinion {opinion_of_array(array)} {verb} {share}, {usual}: {JOINED}"
                 break

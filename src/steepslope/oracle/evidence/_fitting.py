@@ -71,8 +71,9 @@ def _crossfitted_columns(
     fold = fold_of_rows(outputs.require_labels(), seed, rows_together(outputs))
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
-        inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
-        states = {**final, **fit_states(looked_up, outputs, others)}
+        inside = np.flatnonzero(fold == number)
+        others = outputs.subset(np.flatnonzero(fold != number))
+        states = final | fit_states(looked_up, outputs, others)
         parts = evidence_of_all_rows(outputs.subset(inside), inputs, states)
         whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
         for array, part in zip(whole, parts, strict=True):
@@ -94,9 +95,11 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, others: Classifier
     shared = shared_rows(outputs, others)
     if not shared:
         return
-    found, remedy = f"{shared:,} in both", f" ({BY_VALUES})"
+    found = f"{shared:,} in both"
+    remedy = f" ({BY_VALUES})"
     if have_ids_to_hash(outputs, others):
-        found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
+        ids = np.intersect1d(outputs.require("ids"), others.require("ids"))
+        found += f", such as {str(ids[0])!r}"
         remedy = ""
     elif shared == len(outputs) == len(others):
         found = "the same rows"

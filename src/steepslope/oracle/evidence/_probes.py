@@ -32,7 +32,7 @@ from steepslope.oracle.evidence._states import State, classes_of_state, numbered
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows
 
-COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets' (LOG.md)
+COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets': a fit takes a fraction of the time
 
 
 def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: float | None, width: int | None) -> State:

@@ -17,9 +17,9 @@ from steepslope.oracle.evidence._states import Evidence, Learning, State, refere
 from steepslope.outputs import SIGNAL, VOTE, ClassifierOutputs, is_opinion_array, opinion_of_array
 from steepslope.scores import SCORES, Rows, Score
 
-_MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
+_MOST_NEIGHBORS = 50_000  # more gain nothing
 _PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
-_FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
+_FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing
 _JOINT_WIDTH = 512
 SIGNALS = "signals"
 # More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
@@ -31,12 +31,14 @@ def _evidence_of_probes(
 ) -> Evidence:
     fit = partial(probes.fit_probes, arrays=arrays, penalty=penalty, width=width)
     check = partial(probes.check_probes, linear=penalty is not None, net=width is not None)
-    columns, opinions = (partial(form, arrays=arrays) for form in (probes.probe_columns, probes.probe_opinions))
-    return Evidence(columns, arrays, Learning(fit, check, slow=True, familiar=familiar), opinions)
+    learning = Learning(fit, check, slow=True, familiar=familiar)
+    columns = partial(probes.probe_columns, arrays=arrays)
+    return Evidence(columns, arrays, learning, partial(probes.probe_opinions, arrays=arrays))
 
 
 def _learning_of_neighbors(array: str) -> Learning:
-    fit, shared = (partial(one, array=array) for one in (neighbors.fit_neighbors, neighbors.neighbor_components))
+    fit = partial(neighbors.fit_neighbors, array=array)
+    shared = partial(neighbors.neighbor_components, array=array)
     return Learning(fit, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=_MOST_NEIGHBORS, shared=shared)
 
 
@@ -51,7 +53,7 @@ EVIDENCE: dict[str, Evidence] = {
     "dropout": Evidence(classifier.dropout_columns, ("dropout",), opinions=classifier.dropout_opinions),
     "auxiliary_neighbors": Evidence(
         partial(neighbors.neighbor_columns, array="auxiliary"), ("auxiliary",), _learning_of_neighbors("auxiliary")
-    ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
+    ),  # whose opinions would be of some use at home, and mislead most elsewhere
     "second_opinion": _evidence_of_probes("auxiliary", penalty=_PROBE_PENALTY),
     "joint_opinion": _evidence_of_probes("features", "auxiliary", penalty=_JOINT_PENALTY, width=_JOINT_WIDTH),
     "familiar_opinion": _evidence_of_probes(
@@ -66,8 +68,8 @@ def _evidence_of_opinion(array: str) -> Evidence:
         columns = partial(opinions.opinion_columns, array=array)
         return Evidence(columns, (array,), opinions=partial(opinions.net_opinions, array=array), lacks=True)
     learning = Learning(partial(opinions.fit_votes, array=array), opinions.check_votes, of="errors")
-    columns, votes = (partial(form, array=array) for form in (opinions.vote_columns, opinions.vote_opinions))
-    return Evidence(columns, (array,), learning, votes, lacks=True)
+    columns = partial(opinions.vote_columns, array=array)
+    return Evidence(columns, (array,), learning, partial(opinions.vote_opinions, array=array), lacks=True)
 
 
 def stack_name(arrays: Sequence[str]) -> str:
@@ -87,7 +89,8 @@ def arrays_of_stack(name: str) -> tuple[str, ...]:
 def is_stack(name: str) -> bool:
     """Return whether a name is that of a stacker, on arrays that a stacker can see."""
     arrays = arrays_of_stack(name)
-    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion_array(one) for one in arrays)
+    others = set(arrays) - {"logits", "features"}
+    return name == stack_name(arrays) and all(map(is_opinion_array, others))
 
 
 def _evidence_of_stack(name: str) -> Evidence:
@@ -129,7 +132,9 @@ def _evidence_of_score(score: type[Score]) -> Evidence:
     def column(rows: Rows, state: State) -> Array:
         return score.restored(state, rows["logits"].shape[1]).formula(rows)[:, None]
 
-    learning = None if score.fits_on == "nothing" else Learning(fit, score.restored, score.fits_on, score.at_least)
+    learning = None
+    if score.fits_on != "nothing":
+        learning = Learning(fit, score.restored, score.fits_on, score.at_least)
     return Evidence(column, score.arrays, learning, least_classes=score.least_classes)
 
 

@@ -85,8 +85,10 @@ def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> Class
 
 def numbered_labels(outputs: ClassifierOutputs) -> tuple[Counts, int]:
     """Return the labels of references (n,), and their number of classes; out-of-class is an additional, last class."""
-    labels, count = outputs.require_labels(), outputs.num_classes
-    return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
+    labels = outputs.require_labels()
+    is_unknown = outputs.is_unknown
+    count = outputs.num_classes
+    return np.where(is_unknown, count, labels), count + bool(is_unknown.any())
 
 
 def classes_of_state(num_classes: int, found: int) -> int:

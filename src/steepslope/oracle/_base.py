@@ -78,10 +78,13 @@ class FitRecord:
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
         rows = RowHashes.of(outputs)
-        others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
+        others = RowHashes.unknown()
+        if reference is not None:
+            others = RowHashes.of(reference)
         if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
-        codes = rows_together(outputs) if codes is None else codes
+        if codes is None:
+            codes = rows_together(outputs)
         once = one_of_each_copy(codes)
         uncounted = [name for name in outputs.arrays if name not in ("logits", "labels") and not is_opinion_array(name)]
         counted = outputs.changed(**dict.fromkeys(uncounted)).subset(once)
@@ -136,7 +139,9 @@ class FitRecord:
         classifier = field(record, "classifier", (str, type(None)), path)
         with located(folder / FIT_ROWS):
             rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
-        classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
+        classes = None
+        if CLASSES in record:
+            classes = tuple(map(str, field(record, CLASSES, list, path)))
         percentiles = _read_percentiles(record, path)
         shapes = field(record, "shapes", dict, path)
         counted = field(record, "counts", (dict, type(None)), path)
@@ -226,7 +231,9 @@ class BaseOracle(ABC):
 
     def rows_fitted_on(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these rows the oracle is known to be fitted on."""
-        return 0 if self.record_ is None else self.record_.shared_with(outputs)
+        if self.record_ is None:
+            return 0
+        return self.record_.shared_with(outputs)
 
     def _require_fitted_for(self, outputs: ClassifierOutputs, num_classes: int) -> None:
         """Raise if the outputs have another number of classes, or another classifier made them."""
@@ -319,8 +326,11 @@ def warn_of_fit_set(outputs: ClassifierOutputs, record: FitRecord) -> None:
     for caution in cautions_on_better_opinions(record.counts or RowCounts()):
         warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
-    wrong = len(outputs) - correct
-    rare, side = (wrong, "errors") if wrong < correct else (correct, "correct predictions")
+    rare = len(outputs) - correct
+    side = "errors"
+    if correct <= rare:
+        rare = correct
+        side = "correct predictions"
     if rare < FEW_ERRORS:
         warnings.warn(
             f"the oracle is fitted on only {rare} {side}; below about {FEW_ERRORS} it depends on luck",

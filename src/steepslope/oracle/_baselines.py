@@ -39,10 +39,12 @@ def replacement_baseline(what: str, opinions: Floats, classes: Counts, outputs: 
     odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
     only = int((right & ~outputs.is_correct).sum())
     alone = int((~right & outputs.is_correct).sum())
+    gained = 100 * float(right.mean() - outputs.is_correct.mean())
+    auc = 100 * auroc(odds, right)
+    thousandths = 1000 * aurc(odds, right)
     line = (
-        f"{what} is right on {100 * right.mean():.1f} % of {len(right):,} rows "
-        f"({100 * float(right.mean() - outputs.is_correct.mean()):+.1f} points); its own MCP has an AUC of "
-        f"{100 * auroc(odds, right):.1f} and an AURC of {1000 * aurc(odds, right):.1f} thousandths"
+        f"{what} is right on {100 * right.mean():.1f} % of {len(right):,} rows ({gained:+.1f} points); "
+        f"its own MCP has an AUC of {auc:.1f} and an AURC of {thousandths:.1f} thousandths"
     )
     if only > alone and binomtest(only, only + alone).pvalue < _CLEARLY:
         return f"{line}. Consider it in place of the classifier"
@@ -138,8 +140,8 @@ def _baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
     if len(absent) > _SHOWN:
         shown += ", …"
     be, occur, them = ("is", "occurs", "it") if len(absent) == 1 else ("are", "occur", "them")
+    auc = 100 * auroc(ranks, outputs.is_correct)
     return (
         f"{len(absent):,} of {outputs.num_classes:,} classes ({shown}) {be} predicted in {rejected.sum():,} rows "
-        f"and never {occur} among the {len(labels):,} labels: MCP that rejects {them} has AUC "
-        f"{100 * auroc(ranks, outputs.is_correct):.1f}"
+        f"and never {occur} among the {len(labels):,} labels: MCP that rejects {them} has AUC {auc:.1f}"
     )

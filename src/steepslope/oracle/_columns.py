@@ -173,7 +173,8 @@ class Oracle(ConfigurableOracle):
             If no prediction is wrong, or none is correct, or the outputs lack an input.
         """
         require_errors(outputs)
-        require_same_class_names("reference", outputs.classes, None if reference is None else reference.classes)
+        if reference is not None:
+            require_same_class_names("reference", outputs.classes, reference.classes)
         read, states = self._reader(outputs, reference)
         halves = None
         if self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16:

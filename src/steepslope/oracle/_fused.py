@@ -169,7 +169,9 @@ class FusedOracle(ConfigurableOracle):
         oracle.fitted_ = fitted.adapted(outputs)
         trust_logit = oracle.fitted_.log_odds(outputs) - self.offset
         record = FitRecord.from_outputs(outputs, trust_logit)
-        rows = record.rows if self.record_ is None else self.record_.rows.joined(record.rows)
+        rows = record.rows
+        if self.record_ is not None:
+            rows = self.record_.rows.joined(rows)
         oracle.record_ = replace(record, rows=rows, counts=RowCounts())  # of audited rows, not of any
         return oracle
 
@@ -197,7 +199,9 @@ class FusedOracle(ConfigurableOracle):
     @property
     def usual_handover(self) -> float | None:
         """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None if no row is ever handed over."""
-        return None if self.fitted_ is None else self.fitted_.usual_handover
+        if self.fitted_ is None:
+            return None
+        return self.fitted_.usual_handover
 
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over, float64 (n,): from 0, familiar, to 1, unlike the fit set; or None."""

@@ -228,7 +228,9 @@ class FusedFit:
 
 def _on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
     """Return outputs with their answers on the learnt scales."""
-    return outputs.changed(**on_answer_scales(outputs.arrays, scales)) if scales else outputs
+    if not scales:
+        return outputs
+    return outputs.changed(**on_answer_scales(outputs.arrays, scales))
 
 
 @single_thread()
@@ -357,8 +359,9 @@ def _surroundings_of_features(opinions: Opinions) -> FeatureHandover | None:
     known, _ = fit_set.known_rows()
     if FEATURES not in fit_set.outputs.arrays or len(known) <= NEIGHBOR:
         return None
-    is_fit_set = fit_set.reference is None and fit_set.learnt is None
-    return FeatureHandover.from_outputs(fit_set.outputs, None if is_fit_set else known)
+    if fit_set.reference is None and fit_set.learnt is None:
+        return FeatureHandover.from_outputs(fit_set.outputs, None)
+    return FeatureHandover.from_outputs(fit_set.outputs, known)
 
 
 def _candidates_by_budget(

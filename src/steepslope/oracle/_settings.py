@@ -36,7 +36,9 @@ class LossOptions:
     @classmethod
     def from_flat(cls, **flat: Any) -> Self:
         """Return the options of flat settings; further names are parameters of the loss, and lists become tuples."""
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
+        settings: dict[str, Any] = {}
+        for name, value in flat.items():
+            settings[name] = tuple(value) if isinstance(value, list) else value
         known = {field.name for field in fields(cls)}
         further = {name: settings.pop(name) for name in flat if name not in known}
         parameters = settings.pop("parameters", {})

@@ -66,7 +66,9 @@ def joined_outputs(parts: Sequence[ClassifierOutputs], names: Sequence[str] | No
     """
     first = parts[0]
     held = [part.lacking_opinions_of(first).arrays for part in parts]
-    wanted = [*held[0]] if names is None else [*names, "logits", "labels"]
+    wanted = set(first.arrays)
+    if names is not None:
+        wanted = {*names, "logits", "labels"}
     stacked = {}
     for name in first.arrays:
         if name != "ids" and name in wanted and all(name in arrays for arrays in held):
@@ -163,7 +165,8 @@ class FitSet:
                 reference.require_labels()
                 if not outputs.is_unknown.any():
                     reference = reference.of_known_classes()
-        codes = rows_together(outputs) if codes is None else codes
+        if codes is None:
+            codes = rows_together(outputs)
         is_judged = rows_to_judge(outputs.is_correct, codes, seed)
         learnt = None
         learnt_clean = 0

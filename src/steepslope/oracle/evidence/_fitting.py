@@ -69,16 +69,14 @@ def _crossfitted_columns(
     if not looked_up:
         return evidence_of_all_rows(outputs, inputs, final), final
     fold = fold_of_rows(outputs.require_labels(), seed, rows_together(outputs))
-    whole: list[NDArray[Any]] = []
+    parts = []
     for number in range(FOLDS):
-        inside = np.flatnonzero(fold == number)
         others = outputs.subset(np.flatnonzero(fold != number))
         states = final | fit_states(looked_up, outputs, others)
-        parts = evidence_of_all_rows(outputs.subset(inside), inputs, states)
-        whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
-        for array, part in zip(whole, parts, strict=True):
-            array[inside] = part
-    return whole, final
+        inside = outputs.subset(np.flatnonzero(fold == number))
+        parts.append(evidence_of_all_rows(inside, inputs, states))
+    places = np.argsort(np.argsort(fold, kind="stable"))  # of the rows, among those of one fold after another
+    return [np.concatenate(of_input)[places] for of_input in zip(*parts, strict=True)], final
 
 
 def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) -> None:

@@ -97,6 +97,10 @@ class FitRecord:
             counts=RowCounts.of(counted, outputs.arrays),
         )
 
+    def without_counts(self) -> FitRecord:
+        """Return the record without counts, because they say nothing about other rows."""
+        return replace(self, counts=RowCounts())
+
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these rows are in the fit set."""
         return int(self.seen(outputs).sum())

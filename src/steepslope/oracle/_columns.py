@@ -1,7 +1,7 @@
 """The oracle on columns: a small net from the evidence about a prediction to its trust logit."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,6 @@ from steepslope.files import field as json_field, folder_or_hub_snapshot, load_a
 from steepslope.heads import HEADS
 from steepslope.numerics import Floats, blocks, float64
 from steepslope.oracle._base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle._cautions import RowCounts
 from steepslope.oracle._column_net import ColumnNet, FitRows
 from steepslope.oracle._fused import FusedOracle
 from steepslope.oracle._settings import Errors, OracleSettings
@@ -186,7 +185,7 @@ class Oracle(ConfigurableOracle):
         record = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
         warn_of_fit_set(outputs, record)
         if self.settings.errors == "train":  # there are fewer errors than on new rows
-            record = replace(record, counts=RowCounts())
+            record = record.without_counts()
         self.record_ = record
         return self
 

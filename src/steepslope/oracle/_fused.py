@@ -13,7 +13,6 @@ from steepslope.files import field as json_field, load_arrays, positive
 from steepslope.numerics import Floats, require_arrays, single_thread
 from steepslope.oracle._answer_scale import check_answer_scale
 from steepslope.oracle._base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle._cautions import RowCounts
 from steepslope.oracle._fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle._handover import FEATURES, FeatureHandover, handover_from_arrays
 from steepslope.oracle._pooling import FORMS, OWN, Pool, inputs_of_pools
@@ -169,10 +168,9 @@ class FusedOracle(ConfigurableOracle):
         oracle.fitted_ = fitted.adapted(outputs)
         trust_logit = oracle.fitted_.log_odds(outputs) - self.offset
         record = FitRecord.from_outputs(outputs, trust_logit)
-        rows = record.rows
         if self.record_ is not None:
-            rows = self.record_.rows.joined(rows)
-        oracle.record_ = replace(record, rows=rows, counts=RowCounts())  # of audited rows, not of any
+            record = replace(record, rows=self.record_.rows.joined(record.rows))
+        oracle.record_ = record.without_counts()  # audited rows are not any rows
         return oracle
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:

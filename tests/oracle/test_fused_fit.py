@@ -100,7 +100,7 @@ def test_few_errors_leave_the_classifiers_own_opinion() -> None:
 
 def test_the_best_is_that_of_least_aurc(opinions: Opinions) -> None:
     is_correct = opinions.fit_set.outputs.is_correct
-    found = best_pool(opinions, NAMES, is_correct)
+    found = best_pool(opinions, NAMES)
     tried = [opinions.mcp().held_out, *(opinions.held_out(NAMES, strength) for strength in STRENGTHS)]
     risks = [aurc_by_hand(odds, is_correct) for odds in tried]
     np.testing.assert_array_equal(found.held_out, tried[int(np.argmin(risks))])
@@ -114,9 +114,9 @@ def test_mcp_stays_where_others_know_nothing(opinions: Opinions) -> None:
     labels, classes = opinions.fit_set.rows.require_labels(), opinions.classes
     against = np.where(classes == labels[:, None], -3.0, -0.4)[:, None]
     misled = Opinions(opinions.fit_set, classes, {**opinions.parts, "neighbors": against})
-    found = best_pool(misled, ("logits", "neighbors"), opinions.fit_set.outputs.is_correct)
+    found = best_pool(misled, ("logits", "neighbors"))
     assert found.pool.inputs == ("logits",)
-    alone = best_pool(opinions, ("logits",), opinions.fit_set.outputs.is_correct)
+    alone = best_pool(opinions, ("logits",))
     np.testing.assert_array_equal(found.held_out, alone.held_out)
 
 
@@ -286,7 +286,7 @@ def test_each_kind_has_its_price() -> None:
 def test_gains_are_differences_to_mcp() -> None:
     outputs, rng = make_complete(400, seed=4), np.random.default_rng(0)
     mcp, odds = MCP().confidence(outputs), rng.normal(size=400) + 2 * outputs.is_correct
-    found = gain_of_budget(Candidate(MCP_ALONE, odds), mcp, outputs)
+    found = gain_of_budget(Candidate(MCP_ALONE, odds, outputs.is_correct), mcp, outputs)
     pairs = odds[outputs.is_correct][:, None] > odds[~outputs.is_correct]
     assert found.auc == pytest.approx(pairs.mean() - auroc(mcp, outputs.is_correct))
     ratio = aurc_by_hand(odds, outputs.is_correct) / aurc_by_hand(mcp, outputs.is_correct)
@@ -330,10 +330,11 @@ def test_neighbours_are_searched_only_where_they_rank_clearly_better() -> None:
     is_correct = rng.random(4_000) < 0.8
     odds = rng.normal(size=4_000) + is_correct
     noise = rng.normal(size=4_000)
-    plain = Candidate(MCP_ALONE, odds)
+    plain = Candidate(MCP_ALONE, odds, is_correct)
     for gain, expected in ((0.0, False), (0.02, False), (0.5, True)):
-        assert is_worth_a_search(Candidate(MCP_ALONE, odds + gain * is_correct), plain, is_correct, 0) is expected
-    assert not is_worth_a_search(Candidate(MCP_ALONE, odds + noise), plain, is_correct, 0)
+        better = Candidate(MCP_ALONE, odds + gain * is_correct, is_correct)
+        assert is_worth_a_search(better, plain, 0) is expected
+    assert not is_worth_a_search(Candidate(MCP_ALONE, odds + noise, is_correct), plain, 0)
 
 
 def test_an_oracle_of_many_rows_leaves_useless_neighbours_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,20 @@ trusted. An answer without a confidence is assumed to be right as often as other
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
-from steepslope.numerics import Array, constant, fit_calibration, float64, namespace_of, quiet, require_arrays
-from steepslope.oracle.evidence import State
+from steepslope.numerics import (
+    Array,
+    Bools,
+    Floats,
+    constant,
+    fit_calibration,
+    float64,
+    namespace_of,
+    quiet,
+    require_arrays,
+)
+from steepslope.oracle.evidence import State, knots_among, ranks_among
 from steepslope.outputs import (
     LOGITS,
     OPINION,
@@ -25,56 +34,55 @@ from steepslope.outputs import (
     strength_of_order,
 )
 
-Floats = NDArray[np.float64]
-KNOTS = 257  # the log-odds are linear between these, which are confidences of the fit set
-STEPS = np.linspace(0, 1, KNOTS)
-PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
-BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
-NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
-SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
+_KNOTS = 257  # the log-odds are linear between these, which are confidences of the fit set
+_PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
+_BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
+_NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
+_SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
 
 def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
     """Return scales by array name, for the arrays of labelled outputs that hold answers."""
-    labels, scales = outputs.require_labels(), {}
+    labels = outputs.require_labels()
+    scales = {}
     for name, array in outputs.arrays.items():
         if (name == LOGITS or name.startswith(OPINION)) and are_answers(array):
             rows = np.flatnonzero(array.max(axis=1) > UNSAID)
             order, has = orders_of_answers(array[rows])
-            scales[name] = _fit_scale(order[has], array.argmax(axis=1)[rows] == labels[rows], has)
+            is_right = array.argmax(axis=1)[rows] == labels[rows]
+            scales[name] = _fit_scale(order[has], is_right, has)
     return scales
 
 
 def require_scale_of_fit_set(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> None:
     """Raise if the arrays that held answers in the fit set hold none, or are on another scale than all of these."""
-    arrays = outputs.arrays
-    known = {name: scale_of_orders(state["knots"][[1, -2]]) for name, state in scales.items() if name in arrays}
-    require_scales(arrays, known, "fit set")
+    known = {}
+    for name, state in scales.items():
+        if name in outputs.arrays:
+            known[name] = scale_of_orders(state["knots"][[1, -2]])
+    require_scales(outputs.arrays, known, "fit set")
 
 
-def _fit_scale(order: Floats, right: NDArray[np.bool_], has: NDArray[np.bool_]) -> State:
-    overall = float((right.sum() + 1) / (len(right) + 2))
-    missing = (right[~has].sum() + PRIOR_ROWS * overall) / ((~has).sum() + PRIOR_ROWS)
-    knots = values = NOTHING_KNOWN
+def _fit_scale(order: Floats, is_right: Bools, has: Bools) -> State:
+    overall = float((is_right.sum() + 1) / (len(is_right) + 2))
+    missing = (is_right[~has].sum() + _PRIOR_ROWS * overall) / ((~has).sum() + _PRIOR_ROWS)
+    knots = values = _NOTHING_KNOWN
     if len(order):
         ranked = np.sort(order)
-        distinct = np.unique(ranked)
-        knots = np.unique(np.quantile(ranked if len(distinct) > KNOTS else distinct, STEPS, method="nearest"))
-        slope, offset = fit_calibration(_log_odds_of_ranks(ranked, order) + logit(overall), right[has])
-        values = slope * (_log_odds_of_ranks(ranked, knots) + logit(overall)) + offset
-    knots, values = (np.concatenate([ends[:1] - BEYOND, ends, ends[-1:] + BEYOND]) for ends in (knots, values))
-    return {"knots": knots, "values": values, "missing": np.array([logit(missing)])}
+        knots = knots_among(ranked, _KNOTS)
+        slope, offset = fit_calibration(logit(ranks_among(ranked, order)) + logit(overall), is_right[has])
+        values = slope * (logit(ranks_among(ranked, knots)) + logit(overall)) + offset
+    return {"knots": _with_ends(knots), "values": _with_ends(values), "missing": np.array([logit(missing)])}
 
 
-def _log_odds_of_ranks(ranked: Floats, order: Floats) -> Floats:
-    below, until = (np.searchsorted(ranked, order, side) for side in ("left", "right"))
-    log_odds: Floats = logit((below + until + 1) / (2 * len(ranked) + 2))
-    return log_odds
+def _with_ends(values: Floats) -> Floats:
+    """Return values with one more at each end, by which the log-odds go on as the order does."""
+    return np.concatenate([values[:1] - _BEYOND, values, values[-1:] + _BEYOND])
 
 
 def check_answer_scale(state: State) -> None:
     """Raise unless a state is a scale."""
-    require_arrays(state, SHAPES)
+    require_arrays(state, _SHAPES)
 
 
 def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -> dict[str, Array]:
@@ -84,11 +92,14 @@ def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -
 
 @quiet
 def _on_scale(logits: Array, state: State) -> Array:
-    xp, chance = namespace_of(logits), np.log(logits.shape[1] - 1)
+    xp = namespace_of(logits)
+    chance = np.log(logits.shape[1] - 1)
     order, has = orders_of_answers(logits)
-    knots, values = (constant(state[name], order) for name in ("knots", "values"))
+    knots = constant(state["knots"], order)
+    values = constant(state["values"], order)
     slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
     piece = xp.sum(order[:, None] >= knots[1:-1], axis=1)  # the first and the last go on
     log_odds = values[piece] + slopes[piece] * (order - knots[piece])
-    strength = strength_of_order(xp.where(has, log_odds, constant(state["missing"], order)[0]) + chance)
+    missing = constant(state["missing"], order)[0]
+    strength = strength_of_order(xp.where(has, log_odds, missing) + chance)
     return xp.where(logits > UNSAID, UNSAID + strength[:, None], float64(logits))

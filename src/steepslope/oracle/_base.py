@@ -17,6 +17,7 @@ from steepslope.checks import read_fields
 from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.files import MADE, field, load_arrays, save_arrays
 from steepslope.losses import LOSSES, LossSettings, loss_parameters
+from steepslope.numerics import Bools, Counts, Floats
 from steepslope.oracle._cautions import RowCounts, cautions_on_better_opinions
 from steepslope.oracle._settings import LossOptions
 from steepslope.oracle._storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
@@ -36,7 +37,7 @@ from steepslope.outputs import (
 )
 
 FEW_ERRORS = 50
-PERCENTILES = "trust_logit_percentiles"
+_PERCENTILES = "trust_logit_percentiles"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,9 @@ class FitRecord:
     def from_outputs(
         cls,
         outputs: ClassifierOutputs,
-        trust_logit: NDArray[np.float64],
+        trust_logit: Floats,
         reference: ClassifierOutputs | None = None,
-        codes: NDArray[np.int64] | None = None,
+        codes: Counts | None = None,
     ) -> FitRecord:
         """Return the record of the outputs that an oracle is fitted on, with their trust logits.
 
@@ -76,20 +77,35 @@ class FitRecord:
         """
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
-        rows, classes = RowHashes.of(outputs), outputs.classes
-        others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
+        rows = RowHashes.of(outputs)
+        others = RowHashes.unknown()
+        if reference is not None:
+            others = RowHashes.of(reference)
         if (rows.ids is None) == (others.ids is None):  # otherwise one side's ids would be lost
             rows = rows.joined(others)
-        once = one_of_each_copy(rows_together(outputs) if codes is None else codes)
+        if codes is None:
+            codes = rows_together(outputs)
+        once = one_of_each_copy(codes)
         uncounted = [name for name in outputs.arrays if name not in ("logits", "labels") and not is_opinion_array(name)]
-        counts = RowCounts.of(outputs.changed(**dict.fromkeys(uncounted)).subset(once), outputs.arrays)
-        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, counts)
+        counted = outputs.changed(**dict.fromkeys(uncounted)).subset(once)
+        return cls(
+            rows,
+            outputs.classifier,
+            classes=outputs.classes,
+            percentiles=percentiles,
+            shapes=shapes,
+            counts=RowCounts.of(counted, outputs.arrays),
+        )
+
+    def without_counts(self) -> FitRecord:
+        """Return the record without counts, because they say nothing about other rows."""
+        return replace(self, counts=RowCounts())
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these rows are in the fit set."""
         return int(self.seen(outputs).sum())
 
-    def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+    def seen(self, outputs: ClassifierOutputs) -> Bools:
         """Return which rows are in the fit set, booleans (n,); see :mod:`steepslope.outputs._row_hashes`."""
         return self.rows.known(RowHashes.of(outputs))
 
@@ -107,14 +123,15 @@ class FitRecord:
         """Write the hashes, and return the record's part of the card."""
         save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
-            "rows": len(self.rows), "classifier": self.classifier,
+            "rows": len(self.rows),
+            "classifier": self.classifier,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "counts": None if self.counts is None else asdict(self.counts),
-        }  # fmt: skip
+            "counts": asdict(self.counts) if self.counts else None,
+        }
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
-            card[PERCENTILES] = list(self.percentiles)
+            card[_PERCENTILES] = list(self.percentiles)
         return {RECORD: card}
 
     @classmethod
@@ -126,18 +143,26 @@ class FitRecord:
         classifier = field(record, "classifier", (str, type(None)), path)
         with located(folder / FIT_ROWS):
             rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
-        classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
-        percentiles = None
-        if PERCENTILES in record:
-            values = np.asarray(record[PERCENTILES])
-            numbers = values.dtype.kind in "fi" and values.shape == (101,) and np.isfinite(values).all()
-            if not numbers or (np.diff(values) < 0).any():
-                raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
-            percentiles = tuple(values.tolist())
+        classes = None
+        if CLASSES in record:
+            classes = tuple(map(str, field(record, CLASSES, list, path)))
+        percentiles = _read_percentiles(record, path)
         shapes = field(record, "shapes", dict, path)
         counted = field(record, "counts", (dict, type(None)), path)
         counts = None if counted is None else read_fields(RowCounts, counted, path)
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)
+        made = card.get(MADE) or {}
+        return cls(rows, classifier, made, classes, percentiles, shapes, counts)
+
+
+def _read_percentiles(record: Mapping[str, Any], path: Path) -> tuple[float, ...] | None:
+    """Return the percentiles in a record; raise if they are no percentiles."""
+    if _PERCENTILES not in record:
+        return None
+    values = np.asarray(record[_PERCENTILES])
+    are_numbers = values.dtype.kind in "fi" and values.shape == (101,) and np.isfinite(values).all()
+    if not are_numbers or (np.diff(values) < 0).any():
+        raise SteepslopeError(f"expected 101 rising numbers in {_PERCENTILES}, found others", path)
+    return tuple(values.tolist())
 
 
 class BaseOracle(ABC):
@@ -167,11 +192,11 @@ class BaseOracle(ABC):
         """Whether :meth:`explain` can split its trust logits."""
 
     @abstractmethod
-    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
 
     @abstractmethod
-    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> float64 (n,)."""
 
     @property
@@ -184,11 +209,11 @@ class BaseOracle(ABC):
         """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None if no row is ever handed over."""
         return None
 
-    def handed_over(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
+    def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over to a plainer pool, float64 (n,), in [0, 1]; None if never."""
         return None
 
-    def distance(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
+    def distance(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if it cannot be told.
 
         Only the order of these numbers means something.
@@ -199,18 +224,20 @@ class BaseOracle(ABC):
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and a card as JSON; an earlier oracle in the folder is replaced."""
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def confidence(self, outputs: ClassifierOutputs) -> Floats:
         """Return sigmoid(z) of each prediction, float64 (n,), in [0, 1]; far from 0.5 it saturates."""
         z = self.trust_logit(outputs)
         return np.asarray(np.exp(-np.logaddexp(0, -z)))
 
-    def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+    def trusts(self, outputs: ClassifierOutputs) -> Bools:
         """Return whether each prediction is trusted, booleans (n,): z > 0, so its confidence is above one half."""
         return np.asarray((self.trust_logit(outputs) > 0) & (outputs.predictions != UNKNOWN))
 
     def rows_fitted_on(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these rows the oracle is known to be fitted on."""
-        return 0 if self.record_ is None else self.record_.shared_with(outputs)
+        if self.record_ is None:
+            return 0
+        return self.record_.shared_with(outputs)
 
     def _require_fitted_for(self, outputs: ClassifierOutputs, num_classes: int) -> None:
         """Raise if the outputs have another number of classes, or another classifier made them."""
@@ -230,29 +257,27 @@ class BaseOracle(ABC):
             save_arrays(weights, staging / WEIGHTS)
             if states is not None:
                 save_arrays(flattened_states(states), staging / STATES)
-            record = {} if self.record_ is None else self.record_.write(staging)
-            ORACLE.seal(staging, {**card, **record}, None if self.record_ is None else self.record_.made)
+            if self.record_ is None:
+                ORACLE.seal(staging, card, None)
+            else:
+                ORACLE.seal(staging, {**card, **self.record_.write(staging)}, self.record_.made)
 
 
 class ConfigurableOracle(BaseOracle):
     """An oracle whose settings scikit-learn can clone and change, as those of its own estimators.
 
     A subclass names all settings, and all parameters of the losses, in the signature of its ``__init__``, and passes
-    them to :meth:`_configure`. ``options`` is the class that checks the settings.
+    each of them to :meth:`_configure`. ``options`` is the class that checks the settings.
     """
 
     options: ClassVar[type[LossOptions]]
 
-    def _configure(self, given: Mapping[str, Any]) -> None:
-        """Keep settings unchanged, and check them; an earlier fit is forgotten.
-
-        ``given`` has the arguments of ``__init__``, with parameters of further losses under ``loss_parameters``.
-        """
-        flat = {name: value for name, value in given.items() if name not in ("self", "loss_parameters")}
-        self._given = {**flat, **given.get("loss_parameters", {})}
-        settings = self.options.from_flat(**self._given)
-        self.loss_settings = loss_of_settings(settings)
-        self.settings: Any = replace(settings, parameters=self.loss_settings.parameters)
+    def _configure(self, **settings: Any) -> None:
+        """Keep settings unchanged, and check them; an earlier fit is forgotten."""
+        self._passed = settings
+        options = self.options.from_flat(**settings)
+        self.loss_settings = loss_of_settings(options)
+        self.settings: Any = replace(options, parameters=self.loss_settings.parameters)
         self.fitted_: Any = None
         self.record_ = None
 
@@ -264,23 +289,26 @@ class ConfigurableOracle(BaseOracle):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return all settings by name, as they were passed."""
-        return dict(self._given)
+        return dict(self._passed)
 
     def set_params(self, **params: Any) -> Self:
         """Change some settings; the oracle then has to be fitted again."""
-        self._configure({**self._given, **params})
+        self._configure(**{**self._passed, **params})
         return self
 
     def __repr__(self) -> str:
-        defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
-        changed = {name: value for name, value in self._given.items() if value != defaults.get(name)}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+        shown = []
+        parameters = inspect.signature(type(self)).parameters
+        for name, value in self._passed.items():
+            if name not in parameters or value != parameters[name].default:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def loss_of_settings(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; the error for a parameter that no loss has names the closest setting."""
-    names = {one.name for one in fields(settings)} - {"parameters"}
-    names |= {name for loss in LOSSES for name in loss_parameters(loss)}
+    names = {field.name for field in fields(settings)} - {"parameters"}
+    names.update(*map(loss_parameters, LOSSES))
     for name in settings.parameters:
         require_known("setting", name, names)
     return LossSettings(settings.loss, settings.parameters)
@@ -288,9 +316,9 @@ def loss_of_settings(settings: LossOptions) -> LossSettings:
 
 def require_errors(outputs: ClassifierOutputs) -> None:
     """Raise unless there are both errors and correct predictions."""
-    errors = int(len(outputs) - outputs.is_correct.sum())
-    if errors in (0, len(outputs)):
-        which = "no prediction is wrong" if errors == 0 else "no prediction is correct"
+    is_correct = outputs.is_correct
+    if is_correct.all() or not is_correct.any():
+        which = "no prediction is wrong" if is_correct.all() else "no prediction is correct"
         raise SteepslopeError(
             f"an oracle learns from errors and from correct predictions, but {which} among the {len(outputs)}: "
             "fit on outputs that the classifier was not fitted to, or on more of them"
@@ -302,7 +330,11 @@ def warn_of_fit_set(outputs: ClassifierOutputs, record: FitRecord) -> None:
     for caution in cautions_on_better_opinions(record.counts or RowCounts()):
         warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
-    rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
+    rare = len(outputs) - correct
+    side = "errors"
+    if correct <= rare:
+        rare = correct
+        side = "correct predictions"
     if rare < FEW_ERRORS:
         warnings.warn(
             f"the oracle is fitted on only {rare} {side}; below about {FEW_ERRORS} it depends on luck",

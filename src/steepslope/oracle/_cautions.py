@@ -12,28 +12,27 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom
 
+from steepslope.numerics import Bools, Floats
 from steepslope.outputs import VOTE, ClassifierOutputs, has_opinion, is_opinion_array, opinion_of_array
 
-Bools = NDArray[np.bool_]
 FEW_ERRORS = 6e-3  # levels: fewer errors than in the fit set is what confirmed predictions look like, so it gets most
-MANY_ERRORS = 1e-3
-OTHER_OPINIONS = 2e-3
-BETTER_OPINIONS = 1e-3
-UNLIKELY = 1e-4  # of errors that are only roughly known
-CLONES = 2.0  # the error rate of clones, fitted to fewer rows, may be so many times another, and still be honest
-HALF = 0.5  # of the classifier's errors: an opinion that makes no more may know the labels
-LEAST_ROWS = 200  # without an error, if it is not known how many the fit set has
+_MANY_ERRORS = 1e-3
+_OTHER_OPINIONS = 2e-3
+_BETTER_OPINIONS = 1e-3
+_UNLIKELY = 1e-4  # of errors that are only roughly known
+_CLONES = 2.0  # the error rate of clones, fitted to fewer rows, may be so many times another, and still be honest
+_HALF = 0.5  # of the classifier's errors: an opinion that makes no more may know the labels
+_LEAST_ROWS = 200  # without an error, if it is not known how many the fit set has
 COPIED = (
     "are the labels made from the predictions, did people confirm what they saw predicted, or was the classifier "
     "fitted on these rows?"
 )
 RENUMBERED = "are they other rows than meant, or do labels and predictions number the classes in another order?"
 JOINED = "are its rows joined by the right ids, its classes in the same order, and the labels unknown to it?"
-KNOWING = "make sure that it does not know the labels, and if it does not, take it as the classifier"
-FACTS = {"agrees": "agrees with the classifier", "right": "is right"}
+_KNOWING = "make sure that it does not know the labels, and if it does not, take it as the classifier"
+_FACTS = {"agrees": "agrees with the classifier", "right": "is right"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ class OpinionCounts:
         right = said == outputs.require_labels()[rows]
         ours = outputs.is_correct[rows]
         agrees = said == outputs.predictions[rows]
-        return cls(len(rows), *np.sum([agrees, right, right & ~ours, ours & ~right], axis=1).tolist())
+        counts = np.sum([agrees, right, right & ~ours, ours & ~right], axis=1)
+        return cls(len(rows), *counts.tolist())
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ class RowCounts:
     @classmethod
     def of(cls, outputs: ClassifierOutputs, arrays: Iterable[str] = ()) -> Self:
         """Return the counts of labelled outputs, with the opinions among some arrays."""
-        errors = int((~outputs.is_correct).sum()), len(outputs)
-        return cls(errors, {array: OpinionCounts.of(array, outputs) for array in arrays if is_opinion_array(array)})
+        errors = int((~outputs.is_correct).sum())
+        opinions = {array: OpinionCounts.of(array, outputs) for array in filter(is_opinion_array, arrays)}
+        return cls((errors, len(outputs)), opinions)
 
 
 def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
@@ -88,13 +89,14 @@ def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
     >>> next(cautions_on_better_opinions(counts)).partition(":")[0]
     'the opinion audit is right in 100 of 100 rows, the classifier in 50 of them'
     """
-    level = BETTER_OPINIONS / max(1, len(counts.opinions))
-    for array, each in counts.opinions.items():
-        ours = each.right - each.alone + each.overruled
-        is_half = each.rows - each.right <= HALF * (each.rows - ours)
-        if is_half and binom.cdf(each.overruled, each.alone + each.overruled, 0.5) <= level:
-            counted = f"is right in {each.right:,} of {each.rows:,} rows, the classifier in {ours:,} of them"
-            yield f"the opinion {opinion_of_array(array)} {counted}: {KNOWING}"
+    level = _BETTER_OPINIONS / max(1, len(counts.opinions))
+    for array, opinion in counts.opinions.items():
+        ours = opinion.right - opinion.alone + opinion.overruled
+        is_half = opinion.rows - opinion.right <= _HALF * (opinion.rows - ours)
+        one_is_right = opinion.alone + opinion.overruled
+        if is_half and binom.cdf(opinion.overruled, one_is_right, 0.5) <= level:
+            counted = f"is right in {opinion.right:,} of {opinion.rows:,} rows, the classifier in {ours:,} of them"
+            yield f"the opinion {opinion_of_array(array)} {counted}: {_KNOWING}"
 
 
 def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: bool = False) -> bool:
@@ -107,11 +109,11 @@ def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: b
     (True, False, False)
     """
     if of_clones:
-        return bool(binom.cdf(count, count + before, n / (n + CLONES * m)) <= UNLIKELY)
+        return bool(binom.cdf(count, count + before, n / (n + _CLONES * m)) <= _UNLIKELY)
     return bool(hypergeom.cdf(count, n + m, count + before, n) <= level)
 
 
-def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_set: RowCounts | None) -> list[str]:
+def caution_on_errors(is_correct: Bools, probability: Floats, fit_set: RowCounts | None) -> list[str]:
     """Return a caution if far fewer, or far more, of the rows (n,) are wrong than in the fit set, else an empty list.
 
     If ``fit_set`` is None, there is a caution if none of at least 200 rows is wrong, and the classifier's
@@ -124,17 +126,21 @@ def caution_on_errors(is_correct: Bools, probability: NDArray[np.float64], fit_s
     >>> caution_on_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
     []
     """
-    n, errors = len(is_correct), int((~is_correct).sum())
+    n = len(is_correct)
+    errors = int((~is_correct).sum())
+    more = False
     if fit_set is None:
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-        fewer, more = n >= LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(UNLIKELY), False
+        fewer = n >= _LEAST_ROWS and not errors and np.log(probability).sum() <= np.log(_UNLIKELY)
     else:
         before, m = fit_set.errors
         expected = f"{before:,} of {m:,} rows of the fit set were"
         fewer = is_rarer(errors, n, before, m, FEW_ERRORS, fit_set.of_clones)
-        more = is_rarer(before, m, errors, n, MANY_ERRORS, fit_set.of_clones)
+        more = is_rarer(before, m, errors, n, _MANY_ERRORS, fit_set.of_clones)
+    if not (fewer or more):
+        return []
     question = COPIED if fewer else RENUMBERED
-    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if fewer or more else []
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"]
 
 
 def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterator[str]:
@@ -145,14 +151,18 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
     >>> next(cautions_on_other_opinions(now, before)).partition(":")[0]
     'the opinion a agrees with the classifier in 20 % of 99 calibration rows, in 91 % of 99 rows of the fit set'
     """
-    for array in [each for each in counts.opinions if each in fit_set.opinions]:
-        now, before = vars(counts.opinions[array]), vars(fit_set.opinions[array])
-        n, m = now["rows"], before["rows"]
-        level = OTHER_OPINIONS / 4 / len(counts.opinions)
-        for fact, verb in FACTS.items():
-            count, earlier = now[fact], before[fact]
-            if is_rarer(count, n, earlier, m, level) or is_rarer(earlier, m, count, n, level):
-                found, usual = f"{100 * count / n:.0f} % of {n:,}", f"{100 * earlier / m:.0f} % of {m:,}"
-                shares = f"in {found} calibration rows, in {usual} rows of the fit set"
-                yield f"the opinion {opinion_of_array(array)} {verb} {shares}: {JOINED}"
+    level = _OTHER_OPINIONS / 4 / max(1, len(counts.opinions))
+    for array, opinion in counts.opinions.items():
+        if array not in fit_set.opinions:
+            continue
+        earlier = fit_set.opinions[array]
+        n = opinion.rows
+        m = earlier.rows
+        for fact, verb in _FACTS.items():
+            count = getattr(opinion, fact)
+            before = getattr(earlier, fact)
+            if is_rarer(count, n, before, m, level) or is_rarer(before, m, count, n, level):
+                share = f"in {100 * count / n:.0f} % of {n:,} calibration rows"
+                usual = f"in {100 * before / m:.0f} % of {m:,} rows of the fit set"
+                yield f"the opinion {opinion_of_array(array)} {verb} {share}, {usual}: {JOINED}"
                 break

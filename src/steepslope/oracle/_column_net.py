@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.heads import HEADS
-from steepslope.numerics import Array, blocks, clipped, constant, require_arrays
+from steepslope.numerics import Array, Bools, Floats, Singles, blocks, clipped, constant, require_arrays
 
 PIECE_ROWS = 1_024  # read from a file at once
 
@@ -23,7 +23,7 @@ class ColumnNet:
     before the head, and ``head`` a name in ``steepslope.heads.HEADS``.
     """
 
-    arrays: Mapping[str, NDArray[np.float64]]
+    arrays: Mapping[str, Floats]
     head: str
     layers: int
 
@@ -32,28 +32,34 @@ class ColumnNet:
         """Return the net of stored arrays; raise if they are invalid, or have another architecture."""
         expected = {"mean": f"float64 {width}", "scale": f"float64 {width}"}
         for layer, (before, after) in enumerate(zip((width, *hidden), hidden, strict=False)):
-            expected[_name_of_layer(layer, "weight")] = f"float64 {after} {before}"
-            expected[_name_of_layer(layer, "bias")] = f"float64 {after}"
+            expected[f"{_name_of_layer(layer)}.weight"] = f"float64 {after} {before}"
+            expected[f"{_name_of_layer(layer)}.bias"] = f"float64 {after}"
         expected |= {"head.weight": f"float64 {(width, *hidden)[-1]}", "head.bias": "float64"}
         require_arrays(arrays, dict(sorted(expected.items())), "weights of this architecture:")
         return cls(arrays, head, len(hidden))
 
     def __call__(self, columns: Array) -> Array:
         """Return the trust logits of columns (n, width), float64 (n,)."""
-        mean, scale = (constant(self.arrays[name], columns) for name in ("mean", "scale"))
+        mean = constant(self.arrays["mean"], columns)
+        scale = constant(self.arrays["scale"], columns)
         return self.of_standardised((columns - mean) / scale)
 
     def of_standardised(self, columns: Array) -> Array:
         """Return the trust logits of standardised columns (n, width), float64 (n,)."""
         for layer in range(self.layers):
-            weight, bias = (constant(self.arrays[_name_of_layer(layer, kind)], columns) for kind in ("weight", "bias"))
+            weight, bias = self._layer(_name_of_layer(layer), columns)
             columns = clipped(columns @ weight.T + bias, 0)
-        weight, bias = (constant(self.arrays[f"head.{kind}"], columns) for kind in ("weight", "bias"))
+        weight, bias = self._layer("head", columns)
         return HEADS[self.head](columns, weight, bias)
 
+    def _layer(self, name: str, columns: Array) -> tuple[Array, Array]:
+        """Return the weight and the bias of a layer, as constants next to its columns."""
+        weight = constant(self.arrays[f"{name}.weight"], columns)
+        return weight, constant(self.arrays[f"{name}.bias"], columns)
 
-def _name_of_layer(layer: int, kind: str) -> str:
-    return f"body.{2 * layer}.{kind}"
+
+def _name_of_layer(layer: int) -> str:
+    return f"body.{2 * layer}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +72,14 @@ class FitRows:
 
     n: int
     read: Callable[[slice], NDArray[np.floating[Any]]]
-    target: NDArray[np.float32] | NDArray[np.bool_]
+    target: Singles | Bools
     halves: NDArray[np.float16] | None = None
 
-    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def moments(self) -> tuple[Floats, Floats]:
         """Return each column's mean and standard deviation, (width,) each, computed about the first piece's mean."""
         origin = self.read(slice(0, min(PIECE_ROWS, self.n))).mean(axis=0)
-        total, squares = np.zeros(len(origin)), np.zeros(len(origin))
+        total = np.zeros(len(origin))
+        squares = np.zeros(len(origin))
         for rows in blocks(self.n, PIECE_ROWS):
             shifted = self.read(rows) - origin
             total += shifted.sum(axis=0)

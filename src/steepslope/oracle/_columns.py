@@ -1,7 +1,7 @@
 """The oracle on columns: a small net from the evidence about a prediction to its trust logit."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.files import field as json_field, folder_or_hub_snapshot, load_arrays, positive
 from steepslope.heads import HEADS
-from steepslope.numerics import blocks, float64
+from steepslope.numerics import Floats, blocks, float64
 from steepslope.oracle._base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle._cautions import RowCounts
 from steepslope.oracle._column_net import ColumnNet, FitRows
 from steepslope.oracle._fused import FusedOracle
 from steepslope.oracle._settings import Errors, OracleSettings
@@ -22,20 +21,22 @@ from steepslope.oracle._storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STA
 from steepslope.oracle.evidence import (
     BLOCK_ROWS,
     State,
+    arrays_of_evidence,
     columns_by_input,
     columns_of_fit_set,
     evidence_columns,
     is_stack,
     kind_of_evidence,
+    learning_of_inputs,
     load_states,
 )
 from steepslope.outputs import ClassifierOutputs, require_same_class_names
 
-TRAINERS = "steepslope.trainers"  # the group of entry points
+_TRAINERS = "steepslope.trainers"  # the group of entry points
 
 
 @dataclass(frozen=True)
-class FittedOracle:
+class _FittedOracle:
     """A fit: the net, the number of classes it was fitted for, and the states of the evidence."""
 
     net: ColumnNet
@@ -105,7 +106,7 @@ class Oracle(ConfigurableOracle):
 
     options = OracleSettings
     settings: OracleSettings
-    fitted_: FittedOracle | None
+    fitted_: _FittedOracle | None
     fused = FusedOracle  # the best default: an oracle on all evidence that the outputs hold
 
     def __init__(
@@ -125,10 +126,24 @@ class Oracle(ConfigurableOracle):
         seed: int = 0,
         **loss_parameters: float,
     ) -> None:
-        self._configure(locals())
+        self._configure(
+            loss=loss,
+            alpha_pos=alpha_pos,
+            alpha_neg=alpha_neg,
+            gamma=gamma,
+            beta=beta,
+            inputs=inputs,
+            head=head,
+            hidden=hidden,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            errors=errors,
+            seed=seed,
+            **loss_parameters,
+        )
 
-    def _configure(self, given: Mapping[str, Any]) -> None:
-        super()._configure(given)
+    def _configure(self, **settings: Any) -> None:
+        super()._configure(**settings)
         require_known("head", self.settings.head, HEADS)
         for name in self.settings.inputs:
             kind_of_evidence(name)
@@ -144,8 +159,7 @@ class Oracle(ConfigurableOracle):
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of its inputs."""
-        needed = (array for name in self.settings.inputs for array in kind_of_evidence(name).arrays)
-        return tuple(dict.fromkeys(["logits", *needed]))
+        return tuple(dict.fromkeys(["logits", *arrays_of_evidence(self.settings.inputs)]))
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on outputs with labels (n rows), best of rows new to the classifier, whose errors the oracle learns.
@@ -158,19 +172,21 @@ class Oracle(ConfigurableOracle):
             If no prediction is wrong, or none is correct, or the outputs lack an input.
         """
         require_errors(outputs)
-        require_same_class_names("reference", outputs.classes, None if reference is None else reference.classes)
+        if reference is not None:
+            require_same_class_names("reference", outputs.classes, reference.classes)
         read, states = self._reader(outputs, reference)
-        halves = outputs.require_features() if self.settings.inputs == ("features",) else None
-        if halves is not None and halves.dtype != np.float16:
-            halves = None
+        halves = None
+        if self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16:
+            halves = outputs.require_features()
         rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
-        weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
+        weights = _trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
-        self.fitted_ = FittedOracle(net, outputs.num_classes, states)
+        self.fitted_ = _FittedOracle(net, outputs.num_classes, states)
         record = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
         warn_of_fit_set(outputs, record)
-        on_new = self.settings.errors != "train"  # else there are fewer errors than on new rows
-        self.record_ = record if on_new else replace(record, counts=RowCounts())
+        if self.settings.errors == "train":  # there are fewer errors than on new rows
+            record = record.without_counts()
+        self.record_ = record
         return self
 
     def _reader(
@@ -178,20 +194,22 @@ class Oracle(ConfigurableOracle):
     ) -> tuple[Callable[[slice], NDArray[np.floating[Any]]], dict[str, State]]:
         """Return a function that reads a slice of the columns from the outputs, or from memory if they are costly."""
         names = self.settings.inputs
-        if all(kind_of_evidence(name).learning is None for name in names):
+        if not learning_of_inputs(names):
             return lambda rows: evidence_columns(outputs, names, rows), {}
         parts, states = columns_of_fit_set(outputs, names, reference, self.settings.errors, self.settings.seed)
         everything = np.concatenate(parts, axis=1)
         return lambda rows: everything[rows], states
 
-    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return the trust logit z of each prediction, float64 (n,): higher is surer, and z > 0 is trusted."""
         fitted = self._checked(outputs)
-        names, states = self.settings.inputs, fitted.states
-        parts = (evidence_columns(outputs, names, rows, states) for rows in blocks(len(outputs), BLOCK_ROWS))
-        return np.concatenate([fitted.net(float64(part)) for part in parts])
+        logits = []
+        for rows in blocks(len(outputs), BLOCK_ROWS):
+            columns = evidence_columns(outputs, self.settings.inputs, rows, fitted.states)
+            logits.append(fitted.net(float64(columns)))
+        return np.concatenate(logits)
 
-    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each input, and the bias, add to the trust logit: name -> float64 (n,); for a linear oracle."""
         if not self.explains:
             raise SteepslopeError("expected a linear oracle, without hidden layers", "explain")
@@ -201,14 +219,15 @@ class Oracle(ConfigurableOracle):
         sums = []
         for rows in blocks(len(outputs), BLOCK_ROWS):
             parts = columns_by_input(outputs, self.settings.inputs, rows, fitted.states)
-            edges = np.cumsum([0, *(part.shape[1] for part in parts[:-1])])
-            sums.append(np.add.reduceat((np.concatenate(parts, axis=1) - mean) * weights, edges, axis=1))
+            starts = np.cumsum([0] + [part.shape[1] for part in parts[:-1]])
+            weighted = (np.concatenate(parts, axis=1) - mean) * weights
+            sums.append(np.add.reduceat(weighted, starts, axis=1))
         named = dict(zip(self.settings.inputs, np.concatenate(sums).T, strict=True))
         return {**named, "bias": np.full(len(outputs), bias)}
 
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and settings as JSON; an earlier oracle in the folder is replaced."""
-        fitted: FittedOracle = self._fitted()
+        fitted: _FittedOracle = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         card = {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape}
         self._write(folder, card, fitted.net.arrays, fitted.states or None)
@@ -237,23 +256,23 @@ class Oracle(ConfigurableOracle):
         """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
         shape = json_field(card, "fitted", dict, path)
-        num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
+        num_classes = positive(shape, "num_classes", path)
+        width = positive(shape, "width", path)
         settings = json_field(card, "settings", dict, path)
         wrong = (ValueError, TypeError, AttributeError, RuntimeError)  # such as a width that no memory holds
         with explained("expected the settings of an oracle", path, wrong):
             oracle = cls(**settings)
+        inputs = oracle.settings.inputs
         with located(folder / WEIGHTS):
-            net = ColumnNet.from_arrays(
-                load_arrays(folder / WEIGHTS), width, oracle.settings.hidden, oracle.settings.head
-            )
-        learns = any(kind_of_evidence(name).learning is not None for name in oracle.settings.inputs)
-        states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}
-        oracle.fitted_ = FittedOracle(net, num_classes, states)
+            weights = load_arrays(folder / WEIGHTS)
+            net = ColumnNet.from_arrays(weights, width, oracle.settings.hidden, oracle.settings.head)
+        states = load_states(folder / STATES, inputs, num_classes) if learning_of_inputs(inputs) else {}
+        oracle.fitted_ = _FittedOracle(net, num_classes, states)
         oracle.record_ = FitRecord.read(folder, card, path)
         return oracle
 
-    def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
-        fitted: FittedOracle = self._fitted()
+    def _checked(self, outputs: ClassifierOutputs) -> _FittedOracle:
+        fitted: _FittedOracle = self._fitted()
         self._require_fitted_for(outputs, fitted.num_classes)
         width = evidence_columns(outputs, self.settings.inputs, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:
@@ -262,14 +281,14 @@ class Oracle(ConfigurableOracle):
         return fitted
 
 
-def _weights_of_columns(net: ColumnNet) -> tuple[NDArray[np.float64], float]:
+def _weights_of_columns(net: ColumnNet) -> tuple[Floats, float]:
     """Return the weights (w,) on centred columns, and the bias, of a net without hidden layers, from its own values."""
     width = len(net.arrays["mean"])
     bias = net.of_standardised(np.zeros((1, width)))[0]
     return (net.of_standardised(np.eye(width)) - bias) / net.arrays["scale"], float(bias)
 
 
-def trainer() -> Callable[..., dict[str, NDArray[np.float64]]]:
+def _trainer() -> Callable[..., dict[str, Floats]]:
     """Return the function that trains a :class:`ColumnNet`: the entry point ``columns``, which needs PyTorch.
 
     Raises
@@ -277,7 +296,7 @@ def trainer() -> Callable[..., dict[str, NDArray[np.float64]]]:
     SteepslopeError
         If PyTorch is not installed.
     """
-    (entry,) = entry_points(group=TRAINERS, name="columns")
+    (entry,) = entry_points(group=_TRAINERS, name="columns")
     try:
         return entry.load()  # type: ignore[no-any-return]
     except ImportError as error:

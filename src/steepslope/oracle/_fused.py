@@ -10,28 +10,33 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files import field as json_field, load_arrays, positive
-from steepslope.numerics import require_arrays, single_thread
+from steepslope.numerics import Floats, require_arrays, single_thread
 from steepslope.oracle._answer_scale import check_answer_scale
 from steepslope.oracle._base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle._cautions import RowCounts
 from steepslope.oracle._fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle._handover import FEATURES, FeatureHandover, handover_from_arrays
 from steepslope.oracle._pooling import FORMS, OWN, Pool, inputs_of_pools
 from steepslope.oracle._settings import Budget, FusedSettings
 from steepslope.oracle._storage import CARD, FUSED, STATES, WEIGHTS
-from steepslope.oracle.evidence import State, flattened_states, grouped_states, kind_of_evidence, load_states
+from steepslope.oracle.evidence import (
+    State,
+    arrays_of_evidence,
+    flattened_states,
+    grouped_states,
+    kind_of_evidence,
+    load_states,
+)
 from steepslope.outputs import ClassifierOutputs, rows_together
 
-HANDOVER = "handover"
-POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
-HANDOVERS = HANDOVER, "last_handover"
-SURROUNDINGS = "surroundings"
-POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
-SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
-NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
-PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
-WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
-Floats = NDArray[np.float64]
+_HANDOVER = "handover"
+_POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
+_HANDOVERS = _HANDOVER, "last_handover"
+_SURROUNDINGS = "surroundings"
+_POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
+_SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
+_NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
+_PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
+_WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
 
 
 class FusedOracle(ConfigurableOracle):
@@ -54,15 +59,8 @@ class FusedOracle(ConfigurableOracle):
 
     Parameters
     ----------
-    loss
-        A name in ``steepslope.losses.LOSSES``; ``alpha_pos`` to ``beta`` are parameters of losses, those of other
-        losses are left out.
-    alpha_pos, alpha_neg
-        Slopes of the steep slope loss for correct and for wrong predictions, > 0.
-    gamma
-        Exponent of the focal loss, >= 0.
-    beta
-        How much the class-balanced loss weights the rarer class, in [0, 1).
+    loss, alpha_pos, alpha_neg, gamma, beta, loss_parameters
+        The loss and its parameters; :class:`Oracle` says what each means.
     budget
         What a prediction may cost: ``free``, only the classifier's forward pass; ``opinions``, also those of other
         classifiers; ``auxiliary``, also a second backbone; ``all``, everything in the outputs; ``auto``, the cheapest
@@ -72,8 +70,6 @@ class FusedOracle(ConfigurableOracle):
         if a reference is passed. ``crossfit``: the other folds alone, without a reference.
     seed
         Seed of all random draws, such as folds; the same seed gives the same oracle.
-    loss_parameters
-        Parameters of losses that were added to ``LOSSES``.
 
     Raises
     ------
@@ -110,7 +106,17 @@ class FusedOracle(ConfigurableOracle):
         seed: int = 0,
         **loss_parameters: float,
     ) -> None:
-        self._configure(locals())
+        self._configure(
+            loss=loss,
+            alpha_pos=alpha_pos,
+            alpha_neg=alpha_neg,
+            gamma=gamma,
+            beta=beta,
+            budget=budget,
+            errors=errors,
+            seed=seed,
+            **loss_parameters,
+        )
 
     def fit(
         self,
@@ -155,13 +161,16 @@ class FusedOracle(ConfigurableOracle):
         """
         fitted = self._checked(outputs)
         require_errors(outputs)
-        if seen := self.rows_fitted_on(outputs):
+        seen = self.rows_fitted_on(outputs)
+        if seen:
             raise SteepslopeError(f"expected rows that are new to the oracle, found {seen:,} that it was fitted on")
         oracle = type(self)(**self.get_params())
         oracle.fitted_ = fitted.adapted(outputs)
-        record = FitRecord.from_outputs(outputs, oracle.fitted_.log_odds(outputs) - self.offset)
-        rows = record.rows if self.record_ is None else self.record_.rows.joined(record.rows)
-        oracle.record_ = replace(record, rows=rows, counts=RowCounts())  # of audited rows, not of any
+        trust_logit = oracle.fitted_.log_odds(outputs) - self.offset
+        record = FitRecord.from_outputs(outputs, trust_logit)
+        if self.record_ is not None:
+            record = replace(record, rows=self.record_.rows.joined(record.rows))
+        oracle.record_ = record.without_counts()  # audited rows are not any rows
         return oracle
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
@@ -173,20 +182,24 @@ class FusedOracle(ConfigurableOracle):
 
         It is calibrated for outputs like the fit set; elsewhere it tends to be too high.
         """
-        return np.asarray(np.exp(-np.logaddexp(0, -self._checked(outputs).log_odds(outputs))))
+        odds = self._checked(outputs).log_odds(outputs)
+        return np.asarray(np.exp(-np.logaddexp(0, -odds)))
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of all opinions in its pools, and of the hand-over."""
         fitted: FusedFit = self._fitted()
-        needed = [array for name in fitted.inputs for array in kind_of_evidence(name).arrays]
-        of_handovers = [array for handover in fitted.handovers for array in handover.arrays]
-        return tuple(dict.fromkeys(["logits", *needed, *of_handovers]))
+        needed = dict.fromkeys(["logits", *arrays_of_evidence(fitted.inputs)])
+        for handover in fitted.handovers:
+            needed |= dict.fromkeys(handover.arrays)
+        return tuple(needed)
 
     @property
     def usual_handover(self) -> float | None:
         """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None if no row is ever handed over."""
-        return None if self.fitted_ is None else self.fitted_.usual_handover
+        if self.fitted_ is None:
+            return None
+        return self.fitted_.usual_handover
 
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over, float64 (n,): from 0, familiar, to 1, unlike the fit set; or None."""
@@ -214,17 +227,20 @@ class FusedOracle(ConfigurableOracle):
         """
         fitted = self._checked(outputs)
         by_name = fitted.opinions(outputs)
-        opinions, pool = fitted.pool.side_by_side(by_name), fitted.pool.pool
-        odds, parts = pool.log_odds(opinions), pool.contributions(opinions)
-        edges = np.cumsum([0, *fitted.pool.widths[:-1]])
-        slope, offset = fitted.slope * fitted.pool.slope, fitted.slope * fitted.pool.offset
-        parts = slope * np.add.reduceat(parts, edges, axis=1)
-        explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
-        explained["others"] = slope * odds - parts.sum(axis=1)
+        pool = fitted.pool
+        opinions = pool.side_by_side(by_name)
+        slope = fitted.slope * pool.slope
+        offset = fitted.slope * pool.offset
+        odds = slope * pool.pool.log_odds(opinions)
+        starts = np.cumsum([0, *pool.widths[:-1]])
+        parts = slope * np.add.reduceat(pool.pool.contributions(opinions), starts, axis=1)
+        explained = dict(zip(pool.inputs, parts.T, strict=True))
+        explained["others"] = odds - parts.sum(axis=1)
         if fitted.handovers:
-            explained[HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
+            explained[_HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - odds - offset
         explained[OWN] = explained[OWN] + fitted.own_slope * fitted.own.log_odds(by_name)
-        return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
+        explained["cut"] = np.full(len(outputs), offset + fitted.offset - self.offset)
+        return explained
 
     @property
     def offset(self) -> float:
@@ -239,17 +255,21 @@ class FusedOracle(ConfigurableOracle):
     def save(self, folder: str | Path) -> None:
         """Write weights and states as safetensors, settings as JSON; an earlier oracle in the folder is replaced."""
         fitted: FusedFit = self._fitted()
-        pools = dict(zip(POOLS, fitted.pools, strict=False))
-        card = {name: getattr(fitted, name) for name in (*PLAIN, *NUMBERS, "num_classes", "advice")}
-        card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
+        card = {name: getattr(fitted, name) for name in (*_PLAIN, *_NUMBERS, "num_classes", "advice")}
+        weights = {}
+        for name, pool in zip(_POOLS, fitted.pools, strict=False):
+            card[name] = {key: getattr(pool, key) for key in _POOL}
+            weights[name] = vars(pool.pool)
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
-        weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
-        states = fitted.states | {f"{SCALE}{name}": scale for name, scale in fitted.scales.items()}
-        states |= {name: vars(handover) for name, handover in zip(HANDOVERS, fitted.handovers, strict=False)}
+        states = dict(fitted.states)
+        for name, scale in fitted.scales.items():
+            states[f"{_SCALE}{name}"] = scale
+        for name, handover in zip(_HANDOVERS, fitted.handovers, strict=False):
+            states[name] = vars(handover)
         if fitted.surroundings is not None:
-            states[SURROUNDINGS] = vars(fitted.surroundings)
+            states[_SURROUNDINGS] = vars(fitted.surroundings)
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
-        self._write(folder, about, weights, states)
+        self._write(folder, about, flattened_states(weights), states)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
@@ -258,40 +278,54 @@ class FusedOracle(ConfigurableOracle):
         fitted = _read_fused_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
             oracle = cls(**json_field(card, "settings", dict, path))
-        oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, path)
+        oracle.fitted_ = fitted
+        oracle.record_ = FitRecord.read(folder, card, path)
         return oracle
 
 
 def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return the fit from its part of a sealed card; raise if it cannot be computed with."""
     weights = grouped_states(load_arrays(folder / WEIGHTS))
-    pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
+    pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in _POOLS if name in card}
     arrays = grouped_states(load_arrays(folder / STATES))
-    scales = {name.removeprefix(SCALE): state for name, state in arrays.items() if name.startswith(SCALE)}
+    scales = {name.removeprefix(_SCALE): state for name, state in arrays.items() if name.startswith(_SCALE)}
     with located(folder / STATES):
-        handovers = tuple(handover_from_arrays(arrays.get(name, {})) for name in HANDOVERS[: len(pools) - 1])
-        around = FeatureHandover.from_arrays(arrays[SURROUNDINGS]) if SURROUNDINGS in arrays else None
+        names = _HANDOVERS[: len(pools) - 1]
+        handovers = tuple([handover_from_arrays(arrays.get(name, {})) for name in names])
+        surroundings = None
+        if _SURROUNDINGS in arrays:
+            surroundings = FeatureHandover.from_arrays(arrays[_SURROUNDINGS])
         for scale in scales.values():
             check_answer_scale(scale)
-    with explained("expected the fit of a fused oracle", path, WRONG):
+    with explained("expected the fit of a fused oracle", path, _WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
-        plain = {name: card[name] for name in PLAIN}
+        plain = {name: card[name] for name in _PLAIN}
         if not 0 <= float(plain["usual_handover"] or 0) <= 1:
             raise ValueError(f"usual_handover {plain['usual_handover']}")
-        plain |= {name: float(card[name]) for name in NUMBERS}
+        plain |= {name: float(card[name]) for name in _NUMBERS}
         pool, *fallbacks = pools.values()
     num_classes = positive(card, "num_classes", path)
     states = load_states(folder / STATES, inputs_of_pools(pools.values()), num_classes)
     return FusedFit(
-        pool=pool, fallbacks=tuple(fallbacks), handovers=handovers, states=states, num_classes=num_classes, gains=gains,
-        surroundings=around, advice=tuple(card["advice"]), scales=scales, **plain,
-    )  # fmt: skip
+        pool=pool,
+        fallbacks=tuple(fallbacks),
+        handovers=handovers,
+        states=states,
+        num_classes=num_classes,
+        gains=gains,
+        surroundings=surroundings,
+        advice=tuple(card["advice"]),
+        scales=scales,
+        **plain,
+    )
 
 
 def _read_fused_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
-    with explained("expected a pool of inputs with their widths", path, WRONG):
-        inputs, widths = tuple(map(str, card["inputs"])), tuple(map(int, card["widths"]))
-        slope, offset = float(card["slope"]), float(card["offset"])
+    with explained("expected a pool of inputs with their widths", path, _WRONG):
+        inputs = tuple(map(str, card["inputs"]))
+        widths = tuple(map(int, card["widths"]))
+        slope = float(card["slope"])
+        offset = float(card["offset"])
         form = FORMS[card["form"]]
         for name in inputs:
             kind_of_evidence(name)

@@ -4,18 +4,17 @@ At each budget, MCP competes with averages and a pool of the opinions that the b
 chosen budget is the cheapest that is as good as the best.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files import bar
 from steepslope.metrics import aurc, auroc
-from steepslope.numerics import fit_calibration, fit_shrunken_regression, single_thread
+from steepslope.numerics import Bools, Counts, Floats, fit_calibration, fit_shrunken_regression, single_thread
 from steepslope.oracle._answer_scale import fit_answer_scales, on_answer_scales, require_scale_of_fit_set
 from steepslope.oracle._baselines import baselines_without_oracle, signals_alone
 from steepslope.oracle._handover import FEATURES, NEIGHBOR, FeatureHandover, Handover, mixed_by_handovers
@@ -28,16 +27,15 @@ from steepslope.oracle._pooling import (
     Pool,
     best_pool,
     inputs_of_pools,
-    pool_with_handover,
     surely_worse_aurc,
 )
 from steepslope.oracle.evidence import (
     EVIDENCE,
     MOST_WEIGHTS,
     SIGNALS,
-    Evidence,
     FitSet,
     State,
+    arrays_of_evidence,
     evidence_of_all_rows,
     evidence_opinions,
     kind_of_evidence,
@@ -48,20 +46,22 @@ from steepslope.oracle.evidence import (
 )
 from steepslope.outputs import GRADES, ClassifierOutputs, is_opinion_array, is_signal_array, opinion_of_array
 
-Floats = NDArray[np.float64]
-FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
+_FREE = "free"
+OPINIONS = "opinions"
+_AUXILIARY = "auxiliary"
+_OF_CLASSIFIER = ("logits", "features", SIGNALS)
 LEVELS: dict[str, tuple[str, ...] | None] = {
-    FREE: ("logits", "features", SIGNALS),
-    OPINIONS: ("logits", "features", SIGNALS, OPINIONS),
-    AUXILIARY: ("logits", "features", SIGNALS, OPINIONS, "auxiliary"),
-    ALL: None,
-}  # the arrays that evidence may need at each budget; None: any
+    _FREE: _OF_CLASSIFIER,
+    OPINIONS: (*_OF_CLASSIFIER, OPINIONS),
+    _AUXILIARY: (*_OF_CLASSIFIER, OPINIONS, "auxiliary"),
+    "all": None,
+}  # the arrays that evidence may need at each budget, cheapest first; None: any
 
 # In rows: how much an adapted fit is shrunk to what it was, in its log-odds, the classifier's own, and the offset.
-ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
-PATIENCE = 2.0  # seconds, after which a fit shows its progress
-TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
-UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
+_ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
+_PATIENCE = 2.0  # seconds, after which a fit shows its progress
+_TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
+_UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,12 @@ class Gain:
         return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against {self.rival}; {self.cost}"
 
 
-def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
+def cheapest_budget(odds: Mapping[str, Floats], is_correct: Bools, seed: int) -> str:
     """Return the cheapest budget whose AURC is within one standard error of the least; budgets are cheapest first."""
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
-    best = min(risks, key=lambda name: risks[name])
+    best = min(risks, key=risks.__getitem__)
     for name, values in odds.items():
-        if name == best:
-            break
-        if not surely_worse_aurc(values, odds[best], is_correct, seed):
+        if name == best or not surely_worse_aurc(values, odds[best], is_correct, seed):
             return name
     return best
 
@@ -143,33 +141,36 @@ class FusedFit:
     @property
     def summary(self) -> str:
         """What each budget gains on the fit set, each on a line, and what the pool holds."""
-        lines = [
-            f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
-        ]
-        adapted = [f"adapted: the classifier's own log-odds count {self.own_slope:.3g} more"] if self.own_slope else []
-        return "\n".join([*lines, self.pool.summary, *adapted, *self.advice])
+        lines = []
+        for name, gain in self.gains.items():
+            chosen = " (chosen)" if name == self.budget else ""
+            lines.append(f"budget {name}{chosen}: {gain}")
+        lines.append(self.pool.summary)
+        if self.own_slope:
+            lines.append(f"adapted: the classifier's own log-odds count {self.own_slope:.3g} more")
+        return "\n".join([*lines, *self.advice])
 
     @property
     def missing(self) -> dict[str, list[str]]:
         """The names of evidence that is not available, by the reason."""
-        reasons = dict.fromkeys(self.left_out.values())
-        return {reason: [name for name, why in self.left_out.items() if why == reason] for reason in reasons}
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.left_out.items():
+            by_reason.setdefault(reason, []).append(name)
+        return by_reason
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return the opinions of each kind of evidence on the candidate classes, log-probabilities (n, V, C) each."""
         require_scale_of_fit_set(outputs, self.scales)
-        scaled = on_scales_of_answers(outputs, self.scales)
-        *parts, _ = evidence_of_all_rows(
-            scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
-        )
-        found = dict(zip(self.inputs, parts, strict=True))
+        scaled = _on_scales_of_answers(outputs, self.scales)
+        read = partial(evidence_opinions, unknown=self.unknown)
+        *parts, _ = evidence_of_all_rows(scaled, self.inputs, self.states, read)
+        opinions = dict(zip(self.inputs, parts, strict=True))
         for pool in self.pools:
             for name, width in zip(pool.inputs, pool.widths, strict=True):
-                if found[name].shape[1] != width:
-                    raise SteepslopeError(
-                        f"expected the fit set's {width} opinions, found {found[name].shape[1]}", name
-                    )
-        return found
+                count = opinions[name].shape[1]
+                if count != width:
+                    raise SteepslopeError(f"expected the fit set's {width} opinions, found {count}", name)
+        return opinions
 
     def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
         """Return the log-odds of the pool, mixed with the fallbacks' where rows are handed over, float64 (n,)."""
@@ -177,17 +178,22 @@ class FusedFit:
         weights = [handover.weight(outputs) for handover in self.handovers]
         if weights:
             far = weights[0] > 0
-            some = {name: part[far] for name, part in opinions.items()}
-            of_pools = [odds[far], *(pool.log_odds(some) for pool in self.fallbacks)]
-            odds[far] = mixed_by_handovers(of_pools, [weight[far] for weight in weights])
+            of_far = {name: part[far] for name, part in opinions.items()}
+            of_fallbacks = [pool.log_odds(of_far) for pool in self.fallbacks]
+            far_weights = [weight[far] for weight in weights]
+            odds[far] = mixed_by_handovers([odds[far], *of_fallbacks], far_weights)
         return odds
 
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is correct, float64 (n,)."""
-        opinions = self.opinions(outputs)
+        return self._log_odds_by(self.opinions(outputs), outputs)
+
+    def _log_odds_by(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
         odds = self.slope * self.mixed_log_odds(opinions, outputs) + self.offset
-        return odds + self.own_slope * self.own.log_odds(opinions) if self.own_slope else odds
+        if self.own_slope:
+            odds = odds + self.own_slope * self.own.log_odds(opinions)
+        return odds
 
     @property
     def own(self) -> Pool:
@@ -201,14 +207,17 @@ class FusedFit:
         The classifier's own log-odds are brought to the same mean and standard deviation first. They count alone if
         they rank these rows better by more than one standard error: after a drift, the pool may even mislead.
         """
-        odds, own = self.log_odds(outputs), self.own.log_odds(self.opinions(outputs))
+        is_correct = outputs.is_correct
+        opinions = self.opinions(outputs)
+        odds = self._log_odds_by(opinions, outputs)
+        own = self.own.log_odds(opinions)
         scale = odds.std() / own.std() if own.std() else 0.0
         start = odds.mean() - scale * own.mean()
         columns = np.stack([odds, scale * own + start], axis=1)
-        slope, share, offset = fit_shrunken_regression(columns, outputs.is_correct, ADAPTED_STRENGTHS).tolist()
-        if surely_worse_aurc(columns @ [slope, share], own, outputs.is_correct, seed=0):
+        slope, share, offset = fit_shrunken_regression(columns, is_correct, _ADAPTED_STRENGTHS).tolist()
+        if surely_worse_aurc(columns @ [slope, share], own, is_correct, seed=0):
             slope = 0.0
-            share, offset = fit_calibration(columns[:, 1], outputs.is_correct)
+            share, offset = fit_calibration(columns[:, 1], is_correct)
         return replace(
             self,
             slope=slope * self.slope,
@@ -217,56 +226,44 @@ class FusedFit:
         )
 
 
-def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
+def _on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
     """Return outputs with their answers on the learnt scales."""
-    return outputs.changed(**on_answer_scales(outputs.arrays, scales)) if scales else outputs
+    if not scales:
+        return outputs
+    return outputs.changed(**on_answer_scales(outputs.arrays, scales))
 
 
 @single_thread()
 def fit_fused(
-    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, budget: str, seed: int, codes: NDArray[np.int64]
+    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, budget: str, seed: int, codes: Counts
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each requested budget; return the fit of the chosen one, and its log-odds of the judged rows.
 
     Rows that belong together have the same number in ``codes`` (n,).
     """
     scales = fit_answer_scales(outputs)
-    outputs = on_scales_of_answers(outputs, scales)
-    fit_set = FitSet.of(outputs, reference, seed, codes)
-    outputs, is_correct = fit_set.outputs, fit_set.outputs.is_correct
-    pooled, left_out = _kinds_to_pool(fit_set)
-    if budget == "auto" and outputs.is_extracted and "augmented_logits" not in outputs.arrays:
-        left_out |= {
-            name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
-        }
+    fit_set = FitSet.of(_on_scales_of_answers(outputs, scales), reference, seed, codes)
+    outputs = fit_set.outputs
+    pooled, left_out = _kinds_to_pool(fit_set, budget)
     names = [name for name in pooled if name not in left_out]
-    wanted = _wanted_budgets(budget, names, left_out)
-    opinions, states = Opinions(fit_set, fit_set.classes()), dict[str, State]()
-    allowed = evidence_at_budget(wanted[-1], names)
-    with bar("fitting the oracle", len(allowed), delay=PATIENCE) as progress:
-        for name in allowed:
-            opinions.parts[name], state = fit_set.opinions(name)
-            progress.update()
-            if state is not None:
-                states[name] = state
-    surroundings = _surroundings_of_features(opinions, outputs)
-    candidates = _candidates_by_budget(opinions, wanted, outputs, surroundings)
-    mcp = opinions.mcp().held_out
-    level = wanted[-1]
+    levels = _wanted_budgets(budget, names, left_out)
+    opinions = Opinions(fit_set, fit_set.classes())
+    states = _learn_opinions(opinions, evidence_at_budget(levels[-1], names))
+    surroundings = _surroundings_of_features(opinions)
+    candidates = _candidates_by_budget(opinions, levels, surroundings)
+    level = levels[-1]
     if budget == "auto":
-        odds = {name: candidate.held_out for name, candidate in candidates.items()}
-        if OPINIONS in odds and candidates[OPINIONS].pool.is_agreement and candidates[FREE].pool.inputs == (OWN,):
-            del odds[FREE]  # the regression was held against that
-        level = cheapest_budget(odds, is_correct, seed)
+        level = _chosen_budget(candidates, outputs.is_correct, seed)
+    mcp = opinions.mcp().held_out
     chosen = candidates[level]
-    slope, offset = fit_calibration(chosen.held_out, is_correct)
-    needed = inputs_of_pools((chosen.pool, *chosen.fallbacks))
+    slope, offset = fit_calibration(chosen.held_out, outputs.is_correct)
+    with_scales = {OWN, *arrays_of_evidence(chosen.inputs)}
     fitted = FusedFit(
         budget=level,
         pool=chosen.pool,
         fallbacks=chosen.fallbacks,
         handovers=chosen.handovers,
-        states={name: state for name, state in states.items() if name in needed},
+        states={name: states[name] for name in states if name in chosen.inputs},
         slope=slope,
         offset=offset,
         num_classes=outputs.num_classes,
@@ -274,35 +271,55 @@ def fit_fused(
         left_out=left_out,
         usual_handover=chosen.usual_handover,
         surroundings=surroundings,
-        copies=_origins_of_copies(fit_set, outputs, reference),
+        copies=_origins_of_copies(fit_set, reference),
         unknown=fit_set.unknown,
-        scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
+        scales={name: scales[name] for name in scales if name in with_scales},
         advice=(*baselines_without_oracle(opinions.parts, opinions.classes, outputs), *signals_alone(outputs)),
     )
     return fitted, slope * chosen.held_out + offset
 
 
-def _kinds_to_pool(fit_set: FitSet) -> tuple[dict[str, Evidence], dict[str, str]]:
-    """Return all kinds of evidence with opinions by name, and why some are left out."""
-    opinions = [*filter(is_opinion_array, fit_set.outputs.arrays)]
-    signals = [*filter(is_signal_array, fit_set.outputs.arrays)]
-    of_stackers = {some: stacked_arrays(fit_set.rows, some) for some in ((), (*opinions,))}
-    if fit_set.outputs.classes == GRADES:  # which are no classes to tell apart
-        of_stackers = {}
-    kinds = [*EVIDENCE, *opinions, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
+def _kinds_to_pool(fit_set: FitSet, budget: str) -> tuple[list[str], dict[str, str]]:
+    """Return the names of all kinds of evidence with opinions, and why some are left out."""
+    arrays = fit_set.outputs.arrays
+    opinions = [*filter(is_opinion_array, arrays)]
+    signals = [*filter(is_signal_array, arrays)]
+    names = [*EVIDENCE, *opinions]
+    too_wide = {}
+    if fit_set.outputs.classes != GRADES:  # which are no classes to tell apart
+        for others in dict.fromkeys([(), tuple(opinions)]):
+            stacked = stacked_arrays(fit_set.rows, others)
+            if stacked:
+                names.append(stack_name(stacked))
+            else:
+                too_wide[stack_name((OWN, *others))] = _TOO_MANY_CLASSES
     if signals:
-        kinds.append(signals_name(signals))
-    pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
-    left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
-    left_out |= {stack_name((OWN, *some)): TOO_MANY_CLASSES for some, arrays in of_stackers.items() if not arrays}
+        names.append(signals_name(signals))
+    kinds = {name: kind_of_evidence(name) for name in names}
+    pooled = [name for name in names if kinds[name].opinions is not None]
+    left_out = {name: why for name in pooled if (why := fit_set.lacking(kinds[name]))} | too_wide
+    if budget == "auto" and fit_set.outputs.is_extracted and "augmented_logits" not in arrays:
+        for name in pooled:
+            if _AUXILIARY in kinds[name].arrays:
+                left_out.setdefault(name, _UNJUDGED)
     return pooled, left_out
 
 
-def _origins_of_copies(
-    fit_set: FitSet, outputs: ClassifierOutputs, reference: ClassifierOutputs | None
-) -> dict[str, str]:
+def _learn_opinions(opinions: Opinions, names: Sequence[str]) -> dict[str, State]:
+    """Fill in the opinions of some kinds of evidence, and return what they have learnt."""
+    states = {}
+    with bar("fitting the oracle", len(names), delay=_PATIENCE) as progress:
+        for name in names:
+            opinions.parts[name], state = opinions.fit_set.opinions(name)
+            progress.update()
+            if state is not None:
+                states[name] = state
+    return states
+
+
+def _origins_of_copies(fit_set: FitSet, reference: ClassifierOutputs | None) -> dict[str, str]:
     """Return where the augmented copies of the fit set, and of the reference, come from."""
-    origins = {"fit set": origin_of_copies(outputs, len(fit_set.rows) - fit_set.clean)}
+    origins = {"fit set": origin_of_copies(fit_set.outputs, len(fit_set.rows) - fit_set.clean)}
     if reference is not None and fit_set.reference is not None:
         origins["reference"] = origin_of_copies(reference, len(fit_set.reference) - fit_set.known)
     return origins
@@ -311,98 +328,119 @@ def _origins_of_copies(
 def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> list[str]:
     """Return the budgets to fit, cheapest first: those up to the requested one that each add some evidence."""
     order = list(LEVELS)
-    wanted = [FREE]
+    wanted = [_FREE]
     for level in order[1:]:
-        if len(evidence_at_budget(level, names)) > len(evidence_at_budget(wanted[-1], names)):
+        if evidence_at_budget(level, names) != evidence_at_budget(wanted[-1], names):
             wanted.append(level)
     if budget == "auto":
         return wanted
-    if budget == AUXILIARY and AUXILIARY not in wanted:
+    if budget == _AUXILIARY and _AUXILIARY not in wanted:
         reasons = left_out.get("joint_opinion", "none")
         raise SteepslopeError(f"expected features of an auxiliary backbone (extract --auxiliary): {reasons}", "budget")
     if budget == OPINIONS and OPINIONS not in wanted:
-        found = "found none: give some (with_opinion, --opinion NAME=FILE)"
-        raise SteepslopeError(f"expected opinions of other classifiers, {found}", "budget")
-    return [level for level in wanted if order.index(level) <= order.index(budget)]
+        remedy = "found none: give some (with_opinion, --opinion NAME=FILE)"
+        raise SteepslopeError(f"expected opinions of other classifiers, {remedy}", "budget")
+    affordable = order[: order.index(budget) + 1]
+    return [level for level in wanted if level in affordable]
 
 
-def _surroundings_of_features(opinions: Opinions, outputs: ClassifierOutputs) -> FeatureHandover | None:
+def _chosen_budget(candidates: Mapping[str, Candidate], is_correct: Bools, seed: int) -> str:
+    """Return the cheapest budget that is as good as the best."""
+    odds = {name: candidate.held_out for name, candidate in candidates.items()}
+    is_agreement = OPINIONS in odds and candidates[OPINIONS].pool.form == "agreement"
+    if is_agreement and candidates[_FREE].pool.inputs == (OWN,):
+        del odds[_FREE]  # the regression was held against that
+    return cheapest_budget(odds, is_correct, seed)
+
+
+def _surroundings_of_features(opinions: Opinions) -> FeatureHandover | None:
     """Return what tells how far features lie from known ones; None without features, or for too few rows."""
-    known, _ = opinions.fit_set.known_rows()
-    if FEATURES not in outputs.arrays or len(known) <= NEIGHBOR:
+    fit_set = opinions.fit_set
+    known, _ = fit_set.known_rows()
+    if FEATURES not in fit_set.outputs.arrays or len(known) <= NEIGHBOR:
         return None
-    is_own = opinions.fit_set.reference is None and opinions.fit_set.learnt is None
-    return FeatureHandover.from_outputs(outputs, None if is_own else known)
+    if fit_set.reference is None and fit_set.learnt is None:
+        return FeatureHandover.from_outputs(fit_set.outputs, None)
+    return FeatureHandover.from_outputs(fit_set.outputs, known)
 
 
 def _candidates_by_budget(
-    opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs, surroundings: FeatureHandover | None
+    opinions: Opinions, levels: Sequence[str], surroundings: FeatureHandover | None
 ) -> dict[str, Candidate]:
-    """Return the best candidate at each budget.
+    """Return the best candidate at each budget, cheapest first.
 
     A pool with a second backbone hands over to the best one without, and a pool on the classifier's own features to a
     steady average.
     """
-    names, is_correct = list(opinions.parts), outputs.is_correct
-    known, copies = opinions.fit_set.known_rows()
+    outputs = opinions.fit_set.outputs
     candidates: dict[str, Candidate] = {}
-    for level in wanted:
-        best = best_pool(opinions, evidence_at_budget(level, names), is_correct)
-        cheaper = [*candidates.values()][-1:]
-        same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
-        if not same and surroundings and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
-            weight = surroundings.weight(outputs)
-            best = pool_with_handover(best, opinions.steady(best.pool), surroundings, weight, is_correct)
-        candidates[level] = same[0] if same else best
-    if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
+    cheaper = None
+    for level in levels:
+        best = best_pool(opinions, evidence_at_budget(level, list(opinions.parts)))
+        if cheaper is not None and set(best.pool.inputs) <= set(cheaper.pool.inputs):
+            best = cheaper
+        elif surroundings and set(arrays_of_evidence(best.pool.inputs)) - {OWN} == {FEATURES}:
+            steady = opinions.steady(best.pool)
+            best = best.with_handover(steady, surroundings, surroundings.weight(outputs))
+        candidates[level] = best
+        cheaper = best
+    known, copies = opinions.fit_set.known_rows()
+    if _AUXILIARY not in levels or len(known) <= NEIGHBOR:
         return candidates
-    fallback = candidates[wanted[wanted.index(AUXILIARY) - 1]]
+    fallback = candidates[levels[levels.index(_AUXILIARY) - 1]]
     handover = Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
-        if AUXILIARY in arrays_of_evidence(best.pool.inputs):
-            mixed = pool_with_handover(best, fallback, handover, weight, is_correct)
-            worse = aurc(fallback.held_out, is_correct) > aurc(mixed.held_out, is_correct)
-            candidates[level] = mixed if worse else fallback
+        if _AUXILIARY in arrays_of_evidence(best.pool.inputs):
+            mixed = best.with_handover(fallback, handover, weight)
+            is_better = fallback.risk > mixed.risk
+            candidates[level] = mixed if is_better else fallback
     return candidates
-
-
-def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
-    """Return the arrays that some kinds of evidence need."""
-    return {array for name in inputs for array in kind_of_evidence(name).arrays}
-
-
-def budget_of_evidence(name: str) -> str:
-    """Return the cheapest budget that allows a kind of evidence."""
-    needed = {_array_at_budget(array) for array in kind_of_evidence(name).arrays}
-    return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
-
-
-def _array_at_budget(array: str) -> str:
-    if is_signal_array(array):
-        return SIGNALS
-    return OPINIONS if is_opinion_array(array) else array
 
 
 def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of evidence among ``names`` that a budget allows."""
-    order = list(LEVELS)
-    return tuple(name for name in names if order.index(budget_of_evidence(name)) <= order.index(level))
+    allowed = LEVELS[level]
+    if allowed is None:
+        return tuple(names)
+    return tuple([name for name in names if _budgeted_arrays(name).issubset(allowed)])
+
+
+def _budgeted_arrays(name: str) -> set[str]:
+    """Return the arrays that a kind of evidence needs, all signals as one, and all opinions."""
+    needed = set()
+    for array in kind_of_evidence(name).arrays:
+        if is_signal_array(array):
+            array = SIGNALS
+        elif is_opinion_array(array):
+            array = OPINIONS
+        needed.add(array)
+    return needed
 
 
 def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
-    odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = arrays_of_evidence(inputs_of_pools((candidate.pool, *candidate.fallbacks)))
+    odds = candidate.held_out
+    is_correct = outputs.is_correct
+    return Gain(
+        auc=auroc(odds, is_correct) - auroc(mcp, is_correct),
+        aurc_ratio=candidate.risk / aurc(mcp, is_correct),
+        cost=_cost_of_evidence(arrays_of_evidence(candidate.inputs), outputs),
+        rival="MCP" if np.ptp(mcp) > 0 else "a random order",
+    )
+
+
+def _cost_of_evidence(needed: Sequence[str], outputs: ClassifierOutputs) -> str:
+    """Return which passes a prediction needs whose evidence needs some arrays."""
     others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
-    costs = {
-        "auxiliary": "a second backbone",
-        "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",
-        "dropout": "passes with dropout",
-    }
-    opinions = [f"the opinion{'s'[: len(others) > 1]} of {', '.join(others)}"] if others else []
-    further = ", ".join([*opinions, *(cost for array, cost in costs.items() if array in needed)])
-    cost = f"1 forward pass and {further}" if further else "1 forward pass"
-    difference = auroc(odds, is_correct) - auroc(mcp, is_correct)
-    ratio = aurc(odds, is_correct) / aurc(mcp, is_correct)
-    return Gain(difference, ratio, cost, "MCP" if np.ptp(mcp) > 0 else "a random order")
+    further = []
+    if others:
+        noun = "opinion" if len(others) == 1 else "opinions"
+        further.append(f"the {noun} of {', '.join(others)}")
+    if _AUXILIARY in needed:
+        further.append("a second backbone")
+    if "views" in needed:
+        further.append(f"{outputs.require('views').shape[1]} views")
+    if "dropout" in needed:
+        further.append("passes with dropout")
+    return f"1 forward pass and {', '.join(further)}" if further else "1 forward pass"

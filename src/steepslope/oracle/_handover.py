@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics import (
     Array,
+    Floats,
     Index,
+    Singles,
     blocks,
     clipped,
     constant,
@@ -39,22 +40,21 @@ from steepslope.oracle.evidence import State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows, rows_of
 
-Floats = NDArray[np.float64]
-AUXILIARY, NOISE = "auxiliary", "noise"
+_AUXILIARY, NOISE = "auxiliary", "noise"
 FEATURES = "features"
 COMPONENTS = 50
-COMPONENT_ROWS = 20_000  # from which the components are taken
-POINTS = 5_000
+_COMPONENT_ROWS = 20_000  # from which the components are taken
+_POINTS = 5_000
 NEIGHBOR = 10
-USUAL = 0.05, 0.95  # quantiles of the fit set; rows between these are not far
-OF_FEATURES = 5  # statistics of each row's features
+_USUAL = 0.05, 0.95  # quantiles of the fit set; rows between these are not far
+_OF_FEATURES = 5  # statistics of each row's features
 SHARE = 0.75  # at most this share of the log-odds is handed over
-TINY = 1e-12
-PENALTY = 1e-3
-FEATURE_POINTS = 250  # four times as many tell no more
-UNUSUAL = 0.9, 0.999  # quantiles of the fit set's log-distances; the weight rises from 0 to 1 between these (LOG.md)
-EQUAL = 1e-5  # of the squared deviations of all features; a smaller squared distance is rounding
-ROUNDING = 1e-4  # of the squared length; a smaller unexplained part is rounding
+_TINY = 1e-12
+_PENALTY = 1e-3
+_FEATURE_POINTS = 250  # four times as many tell no more
+_UNUSUAL = 0.9, 0.999  # quantiles of the fit set's log-distances; the weight rises from 0 to 1 between these
+_EQUAL = 1e-5  # of the squared deviations of all features; a smaller squared distance is rounding
+_ROUNDING = 1e-4  # of the squared length; a smaller unexplained part is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +66,10 @@ class Handover:
     from their originals. The centre is float64, because features may lie far from 0.
     """
 
-    basis: NDArray[np.float32]
+    basis: Singles
     centre: Floats
-    points: NDArray[np.float32]
-    direction: NDArray[np.float32]
+    points: Singles
+    direction: Singles
     limits: Floats
 
     @classmethod
@@ -77,27 +77,32 @@ class Handover:
         cls, outputs: ClassifierOutputs, known: ClassifierOutputs, copies: ClassifierOutputs | None
     ) -> Handover:
         """Learn the components from ``known`` rows and their copies, and the limits from the fit set."""
-        rows = np.asarray(references(known, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float64)
+        rows = np.asarray(references(known, _COMPONENT_ROWS).require(_AUXILIARY), dtype=np.float64)
         centre, directions, variances = principal_components(rows, COMPONENTS)
-        basis = directions / np.sqrt(np.maximum(variances, TINY))
-        some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
-        learnt = (basis, (some - centre) @ basis, _direction_of_copies(rows, copies))
-        singles = [array.astype(np.float32) for array in learnt]
-        plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
-        arrays = tuple(name for name in (AUXILIARY, NOISE) if name in outputs.arrays)
-        return replace(plain, limits=np.quantile(_of_blocks(outputs, arrays, plain.statistics_of), USUAL, axis=0))
+        basis = directions / np.sqrt(np.maximum(variances, _TINY))
+        points = np.asarray(references(known, _POINTS).require(_AUXILIARY), dtype=np.float64)
+        plain = cls(
+            basis=basis.astype(np.float32),
+            centre=centre,
+            points=((points - centre) @ basis).astype(np.float32),
+            direction=_direction_of_copies(rows, copies).astype(np.float32),
+            limits=np.zeros((2, 0)),
+        )
+        arrays = tuple([name for name in (_AUXILIARY, NOISE) if name in outputs.arrays])
+        statistics = _of_blocks(outputs, arrays, plain.statistics_of)
+        return replace(plain, limits=np.quantile(statistics, _USUAL, axis=0))
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays of outputs that the hand-over needs."""
-        return (AUXILIARY, NOISE) if self.limits.shape[1] > OF_FEATURES else (AUXILIARY,)
+        return (_AUXILIARY, NOISE) if self.limits.shape[1] > _OF_FEATURES else (_AUXILIARY,)
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
         """Return how far each row lies, float64 (n,): 0 within the limits, 1 from half their width beyond them on.
 
         The most unusual statistic decides; looking less like a copy than usual does not count.
         """
-        expected = self.limits.shape[1] - OF_FEATURES
+        expected = self.limits.shape[1] - _OF_FEATURES
         held = outputs.require(NOISE).shape[1] if NOISE in outputs.arrays else 0
         if expected and held != expected:
             raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {held or 'none'}", NOISE)
@@ -111,38 +116,48 @@ class Handover:
         low = constant(low, statistics)
         high = constant(high, statistics)
         xp = namespace_of(statistics)
-        below = xp.where(xp.arange(len(self.limits[0])) == 0, 0.0, (low - statistics) / width)
-        return clipped(xp.max(xp.maximum(below, (statistics - high) / width), axis=1), 0, 1)
+        is_likeness = xp.arange(len(self.limits[0])) == 0
+        below = xp.where(is_likeness, 0.0, (low - statistics) / width)
+        above = (statistics - high) / width
+        return clipped(xp.max(xp.maximum(below, above), axis=1), 0, 1)
 
     def statistics_of(self, rows: Rows) -> Array:
         """Return all statistics of some rows, float64 (m, s)."""
-        features, xp = rows[AUXILIARY], namespace_of(rows[AUXILIARY])
-        require_width(features, len(self.basis), AUXILIARY)
-        basis, direction = constant(self.basis, features), constant(self.direction, features)
+        features = rows[_AUXILIARY]
+        xp = namespace_of(features)
+        require_width(features, len(self.basis), _AUXILIARY)
+        basis = constant(self.basis, features)
+        direction = constant(self.direction, features)
         centred = float32(features - constant(self.centre, features))
         inside = centred @ basis
         scale = xp.sum(basis**2, axis=0)  # 1 / variance of each component
         length = xp.sum(centred**2, axis=1)
-        unexplained = xp.maximum(length - xp.sum(inside**2 / scale, axis=1), ROUNDING * length)
-        index = Index.build(self.points, np.zeros(len(self.points), dtype=np.int64), 1)
-        distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
-        squares = distance, xp.sum(inside**2, axis=1), unexplained
-        logs = [float64(xp.log(clipped(values, TINY))) for values in squares]
-        looks = float64((centred @ direction[:, None])[:, 0])
-        found = xp.stack([looks, *logs, xp.mean(float64(features), axis=1)], axis=1)
-        return xp.concat([found, float64(rows[NOISE])], axis=1) if NOISE in rows else found
+        unexplained = xp.maximum(length - xp.sum(inside**2 / scale, axis=1), _ROUNDING * length)
+        count = len(self.points)
+        index = Index.build(self.points, np.zeros(count, dtype=np.int64), 1)
+        distance = index.kth_distance(inside, min(NEIGHBOR, count))
+        squares = [distance, xp.sum(inside**2, axis=1), unexplained]
+        logs = [float64(xp.log(clipped(values, _TINY))) for values in squares]
+        likeness = float64((centred @ direction[:, None])[:, 0])
+        statistics = xp.stack([likeness, *logs, xp.mean(float64(features), axis=1)], axis=1)
+        if NOISE not in rows:
+            return statistics
+        return xp.concat([statistics, float64(rows[NOISE])], axis=1)
 
     @classmethod
     def from_arrays(cls, arrays: State) -> Handover:
         """Return the hand-over of stored arrays; raise if they are invalid."""
         expected = {
-            "basis": "float32 e c", "centre": "float64 e", "points": "float32 m c", "direction": "float32 e",
+            "basis": "float32 e c",
+            "centre": "float64 e",
+            "points": "float32 m c",
+            "direction": "float32 e",
             "limits": "float64 2 s",
-        }  # fmt: skip
+        }
         with located("hand-over"):
             require_arrays(arrays, expected)
-            if arrays["limits"].shape[1] < OF_FEATURES:
-                raise SteepslopeError(f"expected limits of {OF_FEATURES} statistics or more, found fewer")
+            if arrays["limits"].shape[1] < _OF_FEATURES:
+                raise SteepslopeError(f"expected limits of {_OF_FEATURES} statistics or more, found fewer")
         return cls(**arrays)
 
 
@@ -154,7 +169,7 @@ class FeatureHandover:
     squared distances: the weight is 0 up to the first and 1 from the second on.
     """
 
-    points: NDArray[np.float32]
+    points: Singles
     centre: Floats
     scale: Floats
     limits: Floats
@@ -166,15 +181,21 @@ class FeatureHandover:
 
         Without known rows, rows of the fit set are kept, and no row counts as its own neighbour.
         """
-        some = references(outputs if known is None else known, FEATURE_POINTS)
-        features = some.require(FEATURES)
+        source = outputs if known is None else known
+        features = references(source, _FEATURE_POINTS).require(FEATURES)
         rows = np.asarray(features, dtype=np.float64)
         centre = rows.mean(axis=0)
         scale = scale_of_columns(centre, rows.std(axis=0), features.dtype)
-        plain = cls(((rows - centre) / scale).astype(np.float32), centre, scale, np.zeros(2))
+        points = ((rows - centre) / scale).astype(np.float32)
+        plain = cls(points, centre, scale, np.zeros(2))
         place = int(known is None)  # the nearest is the row itself
-        nearest = _of_blocks(outputs, cls.arrays, lambda rows: np.partition(plain.squares_of(rows), 1)[:, place])
-        return replace(plain, limits=np.quantile(np.log(np.maximum(nearest.astype(np.float64), TINY)), UNUSUAL))
+
+        def nearest_square(rows: Rows) -> Floats:
+            return np.asarray(np.partition(plain.squares_of(rows), 1)[:, place])
+
+        nearest = _of_blocks(outputs, cls.arrays, nearest_square).astype(np.float64)
+        logs = np.log(np.maximum(nearest, _TINY))
+        return replace(plain, limits=np.quantile(logs, _UNUSUAL))
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
         """Return how far each row lies, float64 (n,), in [0, 1]."""
@@ -192,7 +213,7 @@ class FeatureHandover:
 
         def beyond_limit(rows: Rows) -> Floats:
             squares = np.asarray(self.squares_of(rows))
-            others = np.where(squares > EQUAL * len(self.centre), squares, np.inf)
+            others = np.where(squares > _EQUAL * len(self.centre), squares, np.inf)
             return np.asarray(self._beyond_limit(others))
 
         return np.asarray(expit(_of_blocks(outputs, self.arrays, beyond_limit)))
@@ -201,16 +222,19 @@ class FeatureHandover:
         """Return how far each row's log-distance lies beyond the first limit, in units of both limits' gap, (m,)."""
         low, high = self.limits
         xp = namespace_of(squares)
-        nearest = xp.log(clipped(float64(xp.min(squares, axis=1)), TINY))
-        return (nearest - low) / max(high - low, TINY)
+        nearest = xp.log(clipped(float64(xp.min(squares, axis=1)), _TINY))
+        return (nearest - low) / max(high - low, _TINY)
 
     def squares_of(self, rows: Rows) -> Array:
         """Return the squared distances to all points, float32 (m, p); equal rows may be a little below 0."""
-        features, xp = rows[FEATURES], namespace_of(rows[FEATURES])
+        features = rows[FEATURES]
+        xp = namespace_of(features)
         require_width(features, len(self.centre), FEATURES)
-        scaled = float32((features - constant(self.centre, features)) / constant(self.scale, features))
+        centred = features - constant(self.centre, features)
+        scaled = float32(centred / constant(self.scale, features))
         products = scaled @ constant(self.points.T, scaled)
-        return xp.sum(scaled**2, axis=1)[:, None] - 2 * products + constant((self.points**2).sum(axis=1), scaled)
+        lengths = constant((self.points**2).sum(axis=1), scaled)
+        return xp.sum(scaled**2, axis=1)[:, None] - 2 * products + lengths
 
     @classmethod
     def from_arrays(cls, arrays: State) -> FeatureHandover:
@@ -223,7 +247,8 @@ class FeatureHandover:
 
 def handover_from_arrays(arrays: State) -> Handover | FeatureHandover:
     """Return the hand-over of stored arrays, of either kind."""
-    return (FeatureHandover if "scale" in arrays else Handover).from_arrays(arrays)
+    kind = FeatureHandover if "scale" in arrays else Handover
+    return kind.from_arrays(arrays)
 
 
 @quiet
@@ -241,10 +266,10 @@ def mixed_by_handovers(odds: Sequence[Array], weights: Sequence[Array]) -> Array
 
 def _direction_of_copies(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     """Return the direction (e,) from rows to augmented copies; zeros without copies."""
-    if copies is None or AUXILIARY not in copies.arrays:
+    if copies is None or _AUXILIARY not in copies.arrays:
         return np.zeros(rows.shape[1])
-    changed = np.asarray(references(copies, COMPONENT_ROWS).require(AUXILIARY))
+    changed = np.asarray(references(copies, _COMPONENT_ROWS).require(_AUXILIARY))
     both = np.concatenate([rows.astype(np.result_type(changed, np.float32)), changed])
     is_copy = np.repeat([0, 1], [len(rows), len(changed)])
-    weights, _ = fit_standardised_softmax(both, is_copy, 2, PENALTY)
+    weights, _ = fit_standardised_softmax(both, is_copy, 2, _PENALTY)
     return np.asarray(weights[:, 1] - weights[:, 0], dtype=np.float64)

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self, get_args
 from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
 
-AUTO = "auto"
 Errors = Literal["holdout", "crossfit", "train"]
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]
 FUSED_CHECKS: dict[str, Check] = {
@@ -37,9 +36,13 @@ class LossOptions:
     @classmethod
     def from_flat(cls, **flat: Any) -> Self:
         """Return the options of flat settings; further names are parameters of the loss, and lists become tuples."""
-        others = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
-        own: dict[str, Any] = {one.name: others.pop(one.name) for one in fields(cls) if one.name in others}
-        return cls(**{**own, "parameters": {**own.get("parameters", {}), **others}})
+        settings: dict[str, Any] = {}
+        for name, value in flat.items():
+            settings[name] = tuple(value) if isinstance(value, list) else value
+        known = {field.name for field in fields(cls)}
+        further = {name: settings.pop(name) for name in flat if name not in known}
+        parameters = settings.pop("parameters", {})
+        return cls(**settings, parameters={**parameters, **further})
 
     def changed(self, flat: Mapping[str, Any]) -> Self:
         """Return the same options with some flat settings changed."""
@@ -54,20 +57,7 @@ class LossOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FusedSettings(LossOptions):
-    """How a fused oracle is fitted.
-
-    Parameters
-    ----------
-    budget
-        What a prediction may cost: free, only the classifier's forward pass; opinions, also those of other classifiers;
-        auxiliary, also a second backbone; all, everything in the outputs; auto, the cheapest of these that is as good
-        as the best on the fit set.
-    errors
-        Where references come from. holdout: the other folds of the fit set, and the classifier's training outputs if a
-        reference is passed. crossfit: the other folds alone, without a reference.
-    seed
-        Seed of all random draws, such as folds; the same seed gives the same oracle.
-    """
+    """How a fused oracle is fitted; ``FusedOracle`` says what each setting means."""
 
     budget: Budget = "auto"
     errors: Literal["holdout", "crossfit"] = "holdout"

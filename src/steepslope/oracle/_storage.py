@@ -16,7 +16,10 @@ WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
 FIT_ROWS = "fit_rows.safetensors"
 ORACLE = Artifact("a fitted oracle", CARD, version=6, varying=(STATES, FIT_ROWS))
-COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
+# The kinds of oracles.
+COLUMNS = "columns"
+FUSED = "fused"
+IMAGES = "images"
 
 
 def names_oracle(name: str) -> bool:
@@ -37,15 +40,17 @@ def read_oracle_card(folder: str | Path) -> dict[str, Any]:
 def classes_of_oracle(name: str) -> tuple[str, ...] | None:
     """Return the names of the classes that an oracle was fitted for, or their numbers; None if unknown."""
     record = read_oracle_card(name).get(RECORD) or {}
+    if CLASSES in record:
+        return tuple(record[CLASSES])
     shape = record.get("shapes", {}).get("logits")
-    numbers = None if shape is None else tuple(map(str, range(shape[0])))
-    return tuple(record[CLASSES]) if CLASSES in record else numbers
+    return None if shape is None else tuple(map(str, range(shape[0])))
 
 
 def signals_of_oracle(name: str) -> tuple[str, ...]:
     """Return the names of the signals in the outputs that an oracle was fitted to."""
     record = read_oracle_card(name).get(RECORD) or {}
-    return tuple(opinion_of_array(array) for array in record.get("shapes", {}) if is_signal_array(array))
+    signals = filter(is_signal_array, record.get("shapes", {}))
+    return tuple(map(opinion_of_array, signals))
 
 
 def kind_of_oracle_card(card: dict[str, Any], folder: str | Path) -> str:

@@ -12,14 +12,17 @@ from ._fitting import (
 from ._registry import (
     EVIDENCE as EVIDENCE,
     SIGNALS as SIGNALS,
+    arrays_of_evidence as arrays_of_evidence,
     arrays_of_stack as arrays_of_stack,
     is_of_signals as is_of_signals,
     is_stack as is_stack,
     kind_of_evidence as kind_of_evidence,
+    learning_of_inputs as learning_of_inputs,
     signals_name as signals_name,
     stack_name as stack_name,
 )
 from ._row_augmentation import augmented_rows as augmented_rows
+from ._signals import knots_among as knots_among, ranks_among as ranks_among
 from ._stack import (
     MOST_WEIGHTS as MOST_WEIGHTS,
     fit_stack as fit_stack,

@@ -14,7 +14,7 @@ from steepslope.numerics import (
 from steepslope.oracle.evidence._states import State
 from steepslope.scores import Rows
 
-TOP = 10
+_TOP = 10
 
 
 def feature_columns(rows: Rows, _: State) -> Array:
@@ -28,7 +28,7 @@ def logit_columns(rows: Rows, _: State) -> Array:
     Shape (m, 1 + 2·min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
     """
     logits = rows["logits"]
-    top = highest(logits, TOP)
+    top = highest(logits, _TOP)
     parts = [top_log_odds(logits)[:, None], top, top - logsumexp(logits, keepdims=True)]
     return namespace_of(logits).concat(parts, axis=1)
 
@@ -43,9 +43,11 @@ def view_columns(rows: Rows, _: State) -> Array:
 
     Shape (m, V + 4).
     """
-    logits, predictions = float64(rows["views"]), rows["predictions"]
+    logits = float64(rows["views"])
+    predictions = rows["predictions"]
     xp = namespace_of(logits)
-    odds = xp.stack([log_odds_of(logits[:, view], predictions) for view in range(logits.shape[1])], axis=1)
+    of_views = [log_odds_of(logits[:, view], predictions) for view in range(logits.shape[1])]
+    odds = xp.stack(of_views, axis=1)
     agree = xp.mean(float64(logits.argmax(2) == predictions[:, None]), axis=1)
     summaries = [xp.mean(odds, axis=1), xp.min(odds, axis=1), xp.std(odds, axis=1), agree]
     return xp.concat([odds, xp.stack(summaries, axis=1)], axis=1)
@@ -58,7 +60,8 @@ def view_opinions(rows: Rows, _: State) -> Array:
 
 def dropout_columns(rows: Rows, _: State) -> Array:
     """Return the predicted class's log-odds under the mean of the passes, and its probability's spread, (m, 2)."""
-    passes, predictions = float64(rows["dropout"]), rows["predictions"]
+    passes = float64(rows["dropout"])
+    predictions = rows["predictions"]
     spread = taken(passes[:, 1], predictions[:, None])[:, 0]
     return namespace_of(passes).stack([log_odds_of(passes[:, 0], predictions), spread], axis=1)
 

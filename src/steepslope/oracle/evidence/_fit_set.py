@@ -13,44 +13,50 @@ Nearly all classifiers end in a linear layer, which can be computed from their o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lstsq, qr
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics import side_by_side
+from steepslope.numerics import Bools, Counts, Floats, Singles, side_by_side
 from steepslope.oracle.evidence._fitting import evidence_of_all_rows, require_reference
 from steepslope.oracle.evidence._registry import kind_of_evidence
 from steepslope.oracle.evidence._row_augmentation import augmented_rows
-from steepslope.oracle.evidence._states import FOLDS, Evidence, State, fold_of_rows, references
+from steepslope.oracle.evidence._states import FOLDS, Evidence, Learning, State, fold_of_rows, references
 from steepslope.oracle.evidence._values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs, rows_together
 from steepslope.scores import MCP
 
-LINEAR = 1e-2  # logits count as linear in the features up to this residual, in standard deviations of the logits
-HEAD_ROWS = 5_000
-COLLINEAR = 1e-10  # columns that only rounding tells apart: their weights would be huge
-VECTORS = ("features", "auxiliary")
-EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
+_LINEAR = 1e-2  # logits count as linear in the features up to this residual, in standard deviations of the logits
+_HEAD_ROWS = 5_000
+_COLLINEAR = 1e-10  # columns that only rounding tells apart: their weights would be huge
+_VECTORS = ("features", "auxiliary")
+# Where copies come from.
+EXTRACTED = "extracted"
+OF_FEATURES = "features"
+NO_COPIES = "none"
 
 
-def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
+def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, Counts]:
     """Return the outputs and, below them, their copies, and the original row of each, int64 (m,)."""
     numbers = np.arange(len(outputs))
     copies = outputs.augmented() or _copies_of_features(outputs, seed)
     if copies is None:
         return outputs, numbers
-    return joined_outputs([outputs, copies]), np.concatenate([numbers, np.repeat(numbers, len(copies) // len(outputs))])
+    originals = np.repeat(numbers, len(copies) // len(outputs))
+    return joined_outputs([outputs, copies]), np.concatenate([numbers, originals])
 
 
 def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
     """Return where the ``count`` copies come from that :func:`rows_with_copies` put below some outputs."""
-    return EXTRACTED if "augmented_logits" in outputs.arrays else OF_FEATURES if count else NO_COPIES
+    if "augmented_logits" in outputs.arrays:
+        return EXTRACTED
+    return OF_FEATURES if count else NO_COPIES
 
 
 def joined_outputs(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:
@@ -59,17 +65,21 @@ def joined_outputs(parts: Sequence[ClassifierOutputs], names: Sequence[str] | No
     If only the first outputs hold an opinion, the rows of the others, such as copies, lack it.
     """
     first = parts[0]
-    parts = [part.lacking_opinions_of(first) for part in parts]
-    common = [name for name in first.arrays if all(name in part.arrays for part in parts) and name != "ids"]
-    kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
-    stacked = {name: _stacked_rows(name, [part.arrays[name] for part in parts]) for name in kept}
-    return ClassifierOutputs.of(stacked, parts[0].classes)
+    held = [part.lacking_opinions_of(first).arrays for part in parts]
+    wanted = set(first.arrays)
+    if names is not None:
+        wanted = {*names, "logits", "labels"}
+    stacked = {}
+    for name in first.arrays:
+        if name != "ids" and name in wanted and all(name in arrays for arrays in held):
+            stacked[name] = _stacked_rows(name, [arrays[name] for arrays in held])
+    return ClassifierOutputs.of(stacked, first.classes)
 
 
 def _stacked_rows(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    shapes = dict.fromkeys(array.shape[1:] for array in arrays)
+    shapes = dict.fromkeys(" × ".join(map(str, array.shape[1:])) for array in arrays)
     if len(shapes) > 1:
-        found = " and ".join(" × ".join(str(size) for size in shape) for shape in shapes)
+        found = " and ".join(shapes)
         raise SteepslopeError(f"expected the same columns in all rows and references, found {found}", name)
     return np.concatenate(arrays)
 
@@ -79,41 +89,44 @@ def _copies_of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutp
     head = None if outputs.features is None else linear_head(outputs)
     if head is None:
         return None
-    held = [name for name in VECTORS if name in outputs.arrays]
-    parts = [np.asarray(outputs.arrays[name], dtype=np.float32) for name in held]
+    names = [name for name in _VECTORS if name in outputs.arrays]
+    parts = [np.asarray(outputs.arrays[name], dtype=np.float32) for name in names]
     changed = augmented_rows(np.concatenate(parts, axis=1), 1, seed)[:, 0]
-    vectors = dict(zip(held, np.split(changed, np.cumsum([part.shape[1] for part in parts])[:-1], axis=1), strict=True))
+    ends = np.cumsum([part.shape[1] for part in parts])
+    vectors = dict(zip(names, np.split(changed, ends[:-1], axis=1), strict=True))
     weights, bias = head
-    arrays = {"logits": vectors["features"] @ weights + bias, "labels": outputs.labels, **vectors}
-    return ClassifierOutputs.of(arrays, outputs.classes)
+    logits = vectors["features"] @ weights + bias
+    return ClassifierOutputs.of({"logits": logits, "labels": outputs.labels, **vectors}, outputs.classes)
 
 
-def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+def linear_head(outputs: ClassifierOutputs) -> tuple[Singles, Singles] | None:
     """Return the weights (d, K) and bias (K,) of the last layer, by least squares; None if it is not linear."""
-    rows = np.unique(np.linspace(0, len(outputs) - 1, HEAD_ROWS).astype(np.int64))
+    rows = np.unique(np.linspace(0, len(outputs) - 1, _HEAD_ROWS).astype(np.int64))
     features = np.asarray(outputs.require_features()[rows], dtype=np.float64)
     logits = np.asarray(outputs.logits[rows], dtype=np.float64)
     columns = np.column_stack([features, np.ones(len(rows))])
     if len(rows) <= columns.shape[1]:
         return None
     basis, triangle = qr(columns, mode="economic")  # a pivoted solve of the triangle is much faster than of the rows
-    both, *_ = lstsq(triangle, basis.T @ logits, cond=COLLINEAR, lapack_driver="gelsy")
-    if np.abs(columns @ both - logits).max() > LINEAR * logits.std():
+    both, *_ = lstsq(triangle, basis.T @ logits, cond=_COLLINEAR, lapack_driver="gelsy")
+    if np.abs(columns @ both - logits).max() > _LINEAR * logits.std():
         return None
     return both[:-1].astype(np.float32), both[-1].astype(np.float32)
 
 
-Floats = NDArray[np.float64]
-COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
+_COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
 MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
-COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
+_COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
 MANY_ROWS = 10_000  # of which only some are judged
-JUDGED_ROWS, JUDGED_ERRORS, MOST_JUDGED = 5_000, 500, 1 / 3  # at least, of the rarer kind, and at most of all (LOG.md)
-MOST_LEARNT, MOST_VALUES = 100_000, 20_000_000  # rows to learn from, and values in them
+JUDGED_ROWS = 5_000  # at least: a pool has few weights, and these are enough to learn them
+JUDGED_ERRORS = 500  # at least, or correct predictions where these are rarer
+_MOST_JUDGED = 1 / 3  # of all rows
+MOST_LEARNT = 100_000  # rows to learn from
+MOST_VALUES = 20_000_000  # in these rows
 NEARLY_ALL = 10  # times as many rows to learn from as are judged: what learns slowly need not learn from these, too
 # Folds of what learns slowly, by how many references there are at least, in multiples of the rows; with one fold, it
 # learns from the references alone.
-SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
+_SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +139,7 @@ class FitSet:
 
     rows: ClassifierOutputs
     outputs: ClassifierOutputs
-    fold: NDArray[np.int64]
+    fold: Counts
     reference: ClassifierOutputs | None
     known: int
     seed: int
@@ -135,11 +148,7 @@ class FitSet:
 
     @classmethod
     def of(
-        cls,
-        outputs: ClassifierOutputs,
-        reference: ClassifierOutputs | None,
-        seed: int,
-        codes: NDArray[np.int64] | None = None,
+        cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int, codes: Counts | None = None
     ) -> FitSet:
         """Take a fit set and a reference, each with its extracted copies, or copies made from its features.
 
@@ -154,20 +163,29 @@ class FitSet:
             require_reference(outputs, reference)
             with located("reference"):
                 reference.require_labels()
-                reference = reference if outputs.is_unknown.any() else reference.of_known_classes()
-        codes = rows_together(outputs) if codes is None else codes
+                if not outputs.is_unknown.any():
+                    reference = reference.of_known_classes()
+        if codes is None:
+            codes = rows_together(outputs)
         is_judged = rows_to_judge(outputs.is_correct, codes, seed)
-        others = None
+        learnt = None
+        learnt_clean = 0
         if not is_judged.all():
-            values = sum(array[0].size for array in outputs.arrays.values())  # of a row
-            most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values))
+            values_of_row = sum(array[0].size for array in outputs.arrays.values())
+            most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values_of_row))
             others = references(outputs.subset(np.flatnonzero(~is_judged)), most)
-            outputs, codes = outputs.subset(np.flatnonzero(is_judged)), codes[is_judged]
+            learnt_clean = len(others)
+            learnt, _ = rows_with_copies(others, seed)
+            outputs = outputs.subset(np.flatnonzero(is_judged))
+            codes = codes[is_judged]
+        known = 0
+        if reference is not None:
+            reference = references(reference, MOST_REFERENCES)
+            known = len(reference)
+            reference, _ = rows_with_copies(reference, seed)
         rows, origin = rows_with_copies(outputs, seed)
         fold = fold_of_rows(outputs.is_correct, seed, codes)[origin]
-        known = None if reference is None else references(reference, MOST_REFERENCES)
-        learnt, more = (None if one is None else rows_with_copies(one, seed)[0] for one in (others, known))
-        return cls(rows, outputs, fold, more, len(known or ()), seed, learnt, len(others or ()))
+        return cls(rows, outputs, fold, reference, known, seed, learnt, learnt_clean)
 
     @property
     def clean(self) -> int:
@@ -177,18 +195,22 @@ class FitSet:
     @property
     def others(self) -> int:
         """The number of rows that are learnt from and not judged, with their copies."""
-        return sum(len(rows) for rows in (self.reference, self.learnt) if rows is not None)
+        return len(self.reference or ()) + len(self.learnt or ())
 
     @property
     def unknown(self) -> bool:
         """Whether some rows are out-of-class."""
-        return bool(self.outputs.is_unknown.any() or (self.learnt is not None and self.learnt.is_unknown.any()))
+        if self.learnt is not None and self.learnt.is_unknown.any():
+            return True
+        return bool(self.outputs.is_unknown.any())
 
     @property
     def weights(self) -> Floats:
         """The weight of each row in a pool, float64 (m,): 1 if clean; all copies together have a tenth of that."""
+        weights = np.ones(len(self.rows))
         copies = len(self.rows) - self.clean
-        return np.concatenate([np.ones(self.clean), np.full(copies, COPIES_WEIGHT * self.clean / max(copies, 1))])
+        weights[self.clean :] = _COPIES_WEIGHT * self.clean / max(copies, 1)
+        return weights
 
     def lacking(self, kind: Evidence) -> str | None:
         """Return why a kind of evidence is not available; None if it is."""
@@ -203,81 +225,101 @@ class FitSet:
         for place, some in places.items():
             if some is not None and (lacking := kind.lacking(some)):
                 return f"no {lacking} in {place}"
-        enough = self.clean * (FOLDS - 1) // FOLDS + self.others
-        return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
+        count = self.clean * (FOLDS - 1) // FOLDS + self.others
+        least = kind.learning.at_least
+        return None if count >= least else f"fewer than {least} references"
 
     def opinions(self, name: str) -> tuple[Floats, State | None]:
         """Return a kind's opinions (n, V, C), each made without the row's own label, and its final state.
 
         They are on all rows, or on the clean rows alone if copies lack what the evidence needs.
         """
-        learning = kind_of_evidence(name).learning
-        if learning is None:
-            held = kind_of_evidence(name).lacking(self.rows) is None
-            return self._seen(name, self.rows if held else self.outputs, None), None
-        times = self.others / len(self.rows)
+        kind = kind_of_evidence(name)
+        if kind.learning is None:
+            lacks = kind.lacking(self.rows)
+            return self._seen(name, self.outputs if lacks else self.rows, {}), None
+        folds = self._folds(kind.learning)
+        left_out = [*folds]
+        if not self._is_learnt_once(kind.learning):
+            left_out.append(np.array([], dtype=np.int64))
+        fit: Callable[[ClassifierOutputs], State] = kind.learning.fit
+        if kind.learning.shared is not None:
+            unlabelled = self._references(kind, ()).changed(labels=None)
+            fit = partial(kind.learning.fit, shared=kind.learning.shared(unlabelled))
+        states = side_by_side(lambda rows: fit(self._references(kind, rows)), left_out)
+        parts = []
+        for inside, state in zip(folds, states, strict=False):
+            parts.append(self._seen(name, self.rows.subset(inside), {name: state}))
+        whole = np.empty((len(self.rows), *parts[0].shape[1:]))
+        whole[np.concatenate(folds)] = np.concatenate(parts)
+        return whole, states[-1]
+
+    def _folds(self, learning: Learning) -> list[Counts]:
+        """Return the rows of each fold that a kind of evidence learns without; with one fold, these are all rows."""
         count = FOLDS
         if self.learnt is not None:
             count = 1
         elif learning.slow:
-            count = next(count for least, count in SLOW_FOLDS.items() if times >= least)
-        folds = [np.flatnonzero(self.fold % count == number) for number in range(count)]
-        none = np.array([], dtype=np.int64)
-        enough = max(SLOW_FOLDS) if self.learnt is None else NEARLY_ALL
-        left_out = folds if learning.slow and times >= enough else [*folds, none]
-        fit: Callable[[ClassifierOutputs], State] = learning.fit
-        if learning.shared is not None:
-            unlabelled = self._references(name, none).changed(labels=None)
-            fit = partial(learning.fit, shared=learning.shared(unlabelled))
-        states = side_by_side(lambda rows: fit(self._references(name, rows)), left_out)
-        parts = [
-            self._seen(name, self.rows.subset(inside), state) for inside, state in zip(folds, states, strict=False)
-        ]
-        whole = np.empty((len(self.rows), *parts[0].shape[1:]))
-        for inside, part in zip(folds, parts, strict=True):
-            whole[inside] = part
-        return whole, states[-1]
+            times = self.others / len(self.rows)
+            least = max(least for least in _SLOW_FOLDS if least <= times)
+            count = _SLOW_FOLDS[least]
+        return [np.flatnonzero(self.fold % count == number) for number in range(count)]
+
+    def _is_learnt_once(self, learning: Learning) -> bool:
+        """Return whether slow learning from the other rows alone is enough, because they are so many."""
+        enough = max(_SLOW_FOLDS) if self.learnt is None else NEARLY_ALL
+        return learning.slow and self.others / len(self.rows) >= enough
 
     def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
         """Return the references, or the fit set if there are none, and their copies or None."""
-        rows, count = self.rows, self.clean
+        rows = self.rows
+        count = self.clean
         if self.reference is not None:
-            rows, count = self.reference, self.known
+            rows = self.reference
+            count = self.known
         elif self.learnt is not None:
-            rows, count = self.learnt, self.learnt_clean
-        return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
+            rows = self.learnt
+            count = self.learnt_clean
+        copies = rows.subset(slice(count, None)) if len(rows) > count else None
+        return rows.subset(slice(count)), copies
 
-    def _references(self, name: str, without: NDArray[np.int64]) -> ClassifierOutputs:
+    def _references(self, kind: Evidence, without: ArrayLike) -> ClassifierOutputs:
         """Return the reference and all rows except some, ``without``, with only the arrays that the evidence needs."""
-        others = np.delete(np.arange(len(self.rows)), without)
-        parts, copies = [self.rows.subset(others)] if len(others) else [], others >= self.clean
-        kind = kind_of_evidence(name)
-        further = [(self.learnt, self.learnt_clean), (self.reference if kind.needs_reference else None, self.known)]
-        for rows, clean in further:
-            if rows is not None:
-                parts.insert(0, rows)
-                copies = np.concatenate([np.arange(len(rows)) >= clean, copies])
-        found = joined_outputs(parts, kind.arrays)
-        if kind.learning is not None and kind.learning.familiar:
-            return found.subset(np.flatnonzero(~copies))
-        most = None if kind.learning is None else kind.learning.most
-        return (
-            found if most is None or len(found) <= most else found.subset(_least_sure_references(found, copies, most))
-        )
+        assert kind.learning is not None
+        others = np.delete(np.arange(len(self.rows)), np.asarray(without, dtype=np.int64))
+        parts = []
+        is_copy = []
+        if kind.needs_reference and self.reference is not None:
+            parts.append(self.reference)
+            is_copy.append(np.arange(len(self.reference)) >= self.known)
+        if self.learnt is not None:
+            parts.append(self.learnt)
+            is_copy.append(np.arange(len(self.learnt)) >= self.learnt_clean)
+        if len(others):
+            parts.append(self.rows.subset(others))
+            is_copy.append(others >= self.clean)
+        joined = joined_outputs(parts, kind.arrays)
+        copies = np.concatenate(is_copy)
+        most = kind.learning.most
+        if kind.learning.familiar:
+            return joined.subset(np.flatnonzero(~copies))
+        if most is not None and len(joined) > most:
+            return joined.subset(_least_sure_references(joined, copies, most))
+        return joined
 
-    def classes(self) -> NDArray[np.int64]:
+    def classes(self) -> Counts:
         """Return the candidate classes of all rows, (n, C)."""
-        (found,) = evidence_of_all_rows(self.rows, (), {}, partial(evidence_opinions, unknown=self.unknown))
-        return found
-
-    def _seen(self, name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
-        states = {} if state is None else {name: state}
         read = partial(evidence_opinions, unknown=self.unknown)
-        part, _ = evidence_of_all_rows(outputs, (name,), states, read)
-        return part
+        (classes,) = evidence_of_all_rows(self.rows, (), {}, read)
+        return classes
+
+    def _seen(self, name: str, outputs: ClassifierOutputs, states: Mapping[str, State]) -> Floats:
+        read = partial(evidence_opinions, unknown=self.unknown)
+        opinions, _ = evidence_of_all_rows(outputs, (name,), states, read)
+        return opinions
 
 
-def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+def rows_to_judge(is_correct: Bools, codes: Counts, seed: int) -> Bools:
     """Return which rows of a fit set are judged, booleans (n,): all, or some thousands of many, drawn by the seed.
 
     They have as large a share of errors as all. Rows with the same number in ``codes`` (n,) are judged together.
@@ -291,18 +333,21 @@ def rows_to_judge(is_correct: NDArray[np.bool_], codes: NDArray[np.int64], seed:
     if n < MANY_ROWS:
         return np.ones(n, np.bool_)
     rarer = min(is_correct.mean(), 1 - is_correct.mean())
-    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), MOST_JUDGED * n)
+    wanted = min(max(JUDGED_ROWS, JUDGED_ERRORS / rarer), _MOST_JUDGED * n)
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(first))
+    count = len(first)
+    order = np.random.default_rng(seed).permutation(count)
     order = order[np.argsort(is_correct[first[order]], kind="stable")]  # errors first, each kind in random order
-    chosen = np.zeros(len(first), np.bool_)
-    chosen[order[np.linspace(0, len(order) - 1, round(wanted / n * len(order))).round().astype(np.int64)]] = True
-    return chosen[inverse]
+    places = np.linspace(0, count - 1, round(wanted / n * count)).round().astype(np.int64)
+    is_judged = np.zeros(count, np.bool_)
+    is_judged[order[places]] = True
+    return is_judged[inverse]
 
 
-def _least_sure_references(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+def _least_sure_references(outputs: ClassifierOutputs, copies: Bools, most: int) -> Counts:
     """Return the rows, (most,), about which the classifier is least sure, in order; a share of them are copies."""
     order = np.argsort(MCP().confidence(outputs), kind="stable")
-    wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
-    of_copies, of_rows = order[copies[order]][:wanted], order[~copies[order]][: most - wanted]
+    wanted = min(round(_COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
+    of_copies = order[copies[order]][:wanted]
+    of_rows = order[~copies[order]][: most - wanted]
     return np.sort(np.concatenate([of_rows, of_copies]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files import load_arrays
 from steepslope.numerics import blocks
-from steepslope.oracle.evidence._registry import kind_of_evidence
+from steepslope.oracle.evidence._registry import kind_of_evidence, learning_of_inputs
 from steepslope.oracle.evidence._states import FOLDS, NO_STATE, State, fold_of_rows
 from steepslope.oracle.evidence._values import columns_by_input, fit_states
 from steepslope.outputs import (
@@ -26,9 +26,9 @@ from steepslope.outputs import (
 )
 
 BLOCK_ROWS = 4_096
-CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
-BLOCK_ENTRIES = 500_000  # rows times classes
-Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
+_CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
+_BLOCK_ENTRIES = 500_000  # rows times classes
+_Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
 
 
 def columns_of_fit_set(
@@ -52,10 +52,10 @@ def columns_of_fit_set(
 
 
 def evidence_of_all_rows(
-    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: Read = columns_by_input
+    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: _Read = columns_by_input
 ) -> list[NDArray[Any]]:
     """Return what ``read`` returns for all rows, read block by block."""
-    size = max(64, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes))
+    size = max(64, min(BLOCK_ROWS, _BLOCK_ENTRIES // outputs.num_classes))
     parts = [read(outputs, inputs, rows, states) for rows in blocks(len(outputs), size)]
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
@@ -69,15 +69,14 @@ def _crossfitted_columns(
     if not looked_up:
         return evidence_of_all_rows(outputs, inputs, final), final
     fold = fold_of_rows(outputs.require_labels(), seed, rows_together(outputs))
-    whole: list[NDArray[Any]] = []
+    parts = []
     for number in range(FOLDS):
-        inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
-        states = {**final, **fit_states(looked_up, outputs, others)}
-        parts = evidence_of_all_rows(outputs.subset(inside), inputs, states)
-        whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
-        for array, part in zip(whole, parts, strict=True):
-            array[inside] = part
-    return whole, final
+        others = outputs.subset(np.flatnonzero(fold != number))
+        states = final | fit_states(looked_up, outputs, others)
+        inside = outputs.subset(np.flatnonzero(fold == number))
+        parts.append(evidence_of_all_rows(inside, inputs, states))
+    places = np.argsort(np.argsort(fold, kind="stable"))  # of the rows, among those of one fold after another
+    return [np.concatenate(of_input)[places] for of_input in zip(*parts, strict=True)], final
 
 
 def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) -> None:
@@ -89,14 +88,16 @@ def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) 
     require_same_class_names("reference", outputs.classes, reference.classes)
 
 
-def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
+def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = _CROSSFIT) -> None:
     """Raise if a row is in both sets, by its id or its values; see :mod:`steepslope.outputs._row_hashes`."""
     shared = shared_rows(outputs, others)
     if not shared:
         return
-    found, remedy = f"{shared:,} in both", f" ({BY_VALUES})"
+    found = f"{shared:,} in both"
+    remedy = f" ({BY_VALUES})"
     if have_ids_to_hash(outputs, others):
-        found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
+        ids = np.intersect1d(outputs.require("ids"), others.require("ids"))
+        found += f", such as {str(ids[0])!r}"
         remedy = ""
     elif shared == len(outputs) == len(others):
         found = "the same rows"
@@ -111,10 +112,10 @@ def flattened_states(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
 def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
     """Read the states of the inputs; the error for impossible ones names the file."""
     states = grouped_states(load_arrays(path))
-    learning = {name: one for name in inputs if (one := kind_of_evidence(name).learning) is not None}
-    for name, one in learning.items():
+    learning = learning_of_inputs(inputs)
+    for name in learning:
         with explained(f"expected what {name} learnt, found nothing or something else", path, SteepslopeError):
-            one.check(states.get(name, NO_STATE), num_classes)
+            learning[name].check(states.get(name, NO_STATE), num_classes)
     return {name: states[name] for name in learning}
 
 

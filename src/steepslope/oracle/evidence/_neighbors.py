@@ -1,6 +1,6 @@
 """The nearest training images, in the classifier's features or in those of an auxiliary backbone.
 
-Many features are reduced to 64 principal components, which tell as much and cost less (LOG.md). All columns are ratios
+Many features are reduced to 64 principal components, which tell as much and cost less. All columns are ratios
 and fractions. Absolute distances would tell more on familiar data, but mislead elsewhere, because they grow with every
 change of the domain.
 """
@@ -25,17 +25,17 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import EPSILON, Rows, log_distance_ratio
 
 COUNTS = (10, 50)
-RATIO_LIMIT = 10.0  # a class without references is infinitely far
-PRIOR = 3.0  # neighbours, spread over all classes
-STEEPNESS = 10.0
+_RATIO_LIMIT = 10.0  # a class without references is infinitely far
+_PRIOR = 3.0  # neighbours, spread over all classes
+_STEEPNESS = 10.0
 COMPONENTS = 64
-COMPONENT_ROWS = 20_000  # from which the components are taken
-PROJECTION = "mean", "directions"  # in the state, where there are more features than components
+_COMPONENT_ROWS = 20_000  # from which the components are taken
+_PROJECTION = "mean", "directions"  # in the state, where there are more features than components
 
 
 def neighbor_components(reference: ClassifierOutputs, array: str = "features") -> State:
     """Return the mean and the directions of the principal components of references; nothing for few features."""
-    rows = references(references(reference), COMPONENT_ROWS).require(array)
+    rows = references(references(reference), _COMPONENT_ROWS).require(array)
     if rows.shape[1] <= COMPONENTS:
         return {}
     mean, directions, _ = principal_components(rows, COMPONENTS)
@@ -56,8 +56,9 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features", shared:
 def check_neighbors(state: State, num_classes: int) -> None:
     """Raise unless a state is an index of references of as many classes or one more, and a projection if it has one."""
     num_classes = classes_of_state(num_classes, len(state.get("starts", ())) - 1)
-    index = Index.of({name: array for name, array in state.items() if name not in PROJECTION}, num_classes)
-    projection = {name: array for name, array in state.items() if name in PROJECTION}
+    arrays = dict(state)
+    projection = {name: arrays.pop(name) for name in _PROJECTION if name in arrays}
+    index = Index.of(arrays, num_classes)
     if projection:
         require_arrays(projection, {"mean": "float32 w", "directions": f"float32 w {len(index.centre)}"})
 
@@ -67,9 +68,11 @@ def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Array
 
     Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
-    predictions, xp = rows["predictions"], namespace_of(rows["predictions"])
+    predictions = rows["predictions"]
+    xp = namespace_of(predictions)
     distances, counted = _nearest_neighbors(rows[array], state)
-    columns = [clipped(log_distance_ratio(distances, predictions), -RATIO_LIMIT, RATIO_LIMIT)]
+    ratio = log_distance_ratio(distances, predictions)
+    columns = [clipped(ratio, -_RATIO_LIMIT, _RATIO_LIMIT)]
     own = is_class(predictions, distances.shape[1])
     for number, count in enumerate(COUNTS):
         same = xp.sum(xp.where(own, counted[:, number], 0.0), axis=1)
@@ -85,16 +88,16 @@ def neighbor_opinions(rows: Rows, state: State) -> Array:
     distances, counted = _nearest_neighbors(rows["features"], state)
     xp = namespace_of(distances)
     counts = constant(np.array(COUNTS, dtype=np.float64)[:, None], distances)
-    fractions = xp.log((counted + PRIOR / distances.shape[1]) / (counts + PRIOR))
+    fractions = xp.log((counted + _PRIOR / distances.shape[1]) / (counts + _PRIOR))
     nearest = clipped(xp.min(distances, axis=1, keepdims=True), EPSILON)
-    relative = clipped(xp.log(clipped(distances, EPSILON) / nearest), 0, RATIO_LIMIT)
+    relative = clipped(xp.log(clipped(distances, EPSILON) / nearest), 0, _RATIO_LIMIT)
     relative = xp.where(nearest < np.inf, relative, 0.0)  # where no class at all has two references
-    return xp.concat([fractions, log_softmax(-STEEPNESS * relative)[:, None]], axis=1)
+    return xp.concat([fractions, log_softmax(-_STEEPNESS * relative)[:, None]], axis=1)
 
 
 def _nearest_neighbors(queries: Array, state: State) -> tuple[Array, Array]:
     """Return the distances to the classes, (m, K), and how many of the nearest are in each class, (m, 2, K)."""
-    index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
+    index = Index(**{name: array for name, array in state.items() if name not in _PROJECTION})
     found: tuple[Array, Array] = index.search(_in_neighbor_components(queries, state), COUNTS)
     return found
 
@@ -103,6 +106,7 @@ def _in_neighbor_components(rows: Array, state: State) -> Array:
     """Return rows in the principal components of a state, or unchanged if it has none."""
     if "directions" not in state:
         return rows
-    mean, directions = (constant(state[name], rows) for name in PROJECTION)
+    mean = constant(state["mean"], rows)
+    directions = constant(state["directions"], rows)
     require_width(rows, len(mean))
     return float32(rows - mean) @ directions

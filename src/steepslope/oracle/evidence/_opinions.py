@@ -25,8 +25,8 @@ from steepslope.oracle.evidence._states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows
 
-LIKELIHOOD = "likelihood"
-PRIOR = 5.0  # rows: the weight of the prior for a class's votes
+_LIKELIHOOD = "likelihood"
+_PRIOR = 5.0  # rows: the weight of the prior for a class's votes
 
 
 def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
@@ -36,19 +36,20 @@ def fit_votes(outputs: ClassifierOutputs, array: str) -> State:
     as on average, and all other votes equally often. So few rows of a class change little.
     """
     count = outputs.num_classes
-    votes, labels = np.asarray(outputs.require(array)), outputs.require_labels()
+    votes = np.asarray(outputs.require(array))
+    labels = outputs.require_labels()
     counted = np.flatnonzero((votes >= 0) & (labels >= 0))
     table = np.zeros((count + 1, count))
     np.add.at(table, (votes[counted], labels[counted]), 1)
     agreeing = (np.trace(table[:count]) + 1) / (table.sum() + 1 + count)
     expected = np.full((count + 1, count), (1 - agreeing) / count)
-    expected[np.arange(count), np.arange(count)] = agreeing
-    return {LIKELIHOOD: np.log((table + PRIOR * expected) / (table.sum(axis=0) + PRIOR))}
+    np.fill_diagonal(expected, agreeing)
+    return {_LIKELIHOOD: np.log((table + _PRIOR * expected) / (table.sum(axis=0) + _PRIOR))}
 
 
 def check_votes(state: State, num_classes: int) -> None:
     """Raise unless a state is the likelihood of votes for that number of classes."""
-    require_arrays(state, {LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
+    require_arrays(state, {_LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
 
 
 def vote_opinions(rows: Rows, state: State, array: str) -> Array:
@@ -57,14 +58,17 @@ def vote_opinions(rows: Rows, state: State, array: str) -> Array:
     The shape is (m, 3, K).
     """
     votes = rows[array]
-    return _opinions_with_own(rows, constant(state[LIKELIHOOD], votes)[clipped(votes, 0)], votes < 0)
+    likelihood = constant(state[_LIKELIHOOD], votes)
+    return _opinions_with_own(rows, likelihood[clipped(votes, 0)], votes < 0)
 
 
 def net_opinions(rows: Rows, _: State, array: str) -> Array:
     """Return the other's log-probabilities, the classifier's in rows without them, and the mean of both, (m, 3, K)."""
-    logits, xp = float64(rows[array]), namespace_of(rows[array])
+    logits = float64(rows[array])
+    xp = namespace_of(logits)
     lacking = xp.any(xp.isnan(logits), axis=1)
-    return _opinions_with_own(rows, log_softmax(xp.where(lacking[:, None], 0.0, logits)), lacking)
+    known = xp.where(lacking[:, None], 0.0, logits)
+    return _opinions_with_own(rows, log_softmax(known), lacking)
 
 
 def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
@@ -75,10 +79,12 @@ def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
     """
     xp = namespace_of(lacking)
     own = log_softmax(rows["logits"])
-    nothing = lacking[:, None]
+    is_lacking = lacking[:, None]
     mean = logsumexp(xp.stack([own, log_softmax(opinions)], axis=0), axis=0) - math.log(2)
-    said, averaged = (xp.where(nothing, np.nan, logs) for logs in (opinions, mean))
-    return xp.stack([said, xp.where(nothing, own, np.nan), averaged], axis=1)
+    of_others = xp.where(is_lacking, np.nan, opinions)
+    instead = xp.where(is_lacking, own, np.nan)
+    mean = xp.where(is_lacking, np.nan, mean)
+    return xp.stack([of_others, instead, mean], axis=1)
 
 
 def vote_columns(rows: Rows, _: State, array: str) -> Array:
@@ -99,6 +105,12 @@ def opinion_columns(rows: Rows, state: State, array: str) -> Array:
     xp = namespace_of(opinions)
     lacking = xp.any(xp.isnan(opinions), axis=1)
     known = xp.where(lacking[:, None], 0.0, opinions)
-    agrees = float64(known.argmax(1) == rows["predictions"])
-    columns = xp.stack([log_odds_of(known, rows["predictions"]), agrees, top_log_odds(known)], axis=1)
-    return xp.concat([xp.where(lacking[:, None], 0.0, columns), float64(lacking)[:, None]], axis=1)
+    columns = xp.stack(opinion_on_prediction(known, rows["predictions"]), axis=1)
+    columns = xp.where(lacking[:, None], 0.0, columns)
+    return xp.concat([columns, float64(lacking)[:, None]], axis=1)
+
+
+def opinion_on_prediction(logits: Array, predictions: Array) -> list[Array]:
+    """Return the log-odds of the prediction, whether an opinion agrees, and its own class's log-odds, (m,) each."""
+    agrees = float64(logits.argmax(1) == predictions)
+    return [log_odds_of(logits, predictions), agrees, top_log_odds(logits)]

@@ -20,20 +20,19 @@ from steepslope.numerics import (
     fit_small_net,
     fit_standardised_softmax,
     float64,
-    log_odds_of,
     log_softmax,
     namespace_of,
     require_arrays,
     require_width,
     small_net_logits,
     standardised,
-    top_log_odds,
 )
+from steepslope.oracle.evidence._opinions import opinion_on_prediction
 from steepslope.oracle.evidence._states import State, classes_of_state, numbered_labels, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows
 
-COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets' (LOG.md)
+COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets': a fit takes a fraction of the time
 
 
 def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: float | None, width: int | None) -> State:
@@ -51,13 +50,18 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
     state: dict[str, NDArray[Any]] = {}
     if penalty is not None:
         state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
-    return state if width is None else {**state, **fit_small_net(columns, labels, num_classes, width)}
+    if width is not None:
+        state |= fit_small_net(columns, labels, num_classes, width)
+    return state
 
 
 def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
     """Raise unless a state is a linear probe, a net, or both, on these classes, or on these and "none of them"."""
-    num_classes = classes_of_state(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
-    expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
+    bias = state.get("bias" if linear else "outer_bias", ())
+    num_classes = classes_of_state(num_classes, len(bias))
+    expected = {}
+    if linear:
+        expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"}
     if net:
         shapes = "float64 w", "float32 w h", "float32 h", f"float32 h {num_classes}", f"float32 {num_classes}"
         expected |= dict(zip(NAMES, shapes, strict=True))
@@ -69,11 +73,11 @@ def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
 
     They are its log-odds of the predicted class, whether it agrees, and the log-odds of its own class.
     """
-    predictions, parts = rows["predictions"], []
+    predictions = rows["predictions"]
+    columns = []
     for logits in _logits_of_probes(rows, state, arrays):
-        agrees = float64(logits.argmax(1) == predictions)
-        parts += [log_odds_of(logits, predictions), agrees, top_log_odds(logits)]
-    return namespace_of(predictions).stack(parts, axis=1)
+        columns += opinion_on_prediction(logits, predictions)
+    return namespace_of(predictions).stack(columns, axis=1)
 
 
 def probe_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
@@ -94,7 +98,8 @@ def _logits_of_probes(rows: Rows, state: State, arrays: Sequence[str]) -> list[A
         raise SteepslopeError(f"{' and '.join(arrays)}: expected {width} columns in all, found {sizes}")
     logits = []
     if "weights" in state:
-        weights, bias = (constant(state[name], columns) for name in ("weights", "bias"))
+        weights = constant(state["weights"], columns)
+        bias = constant(state["bias"], columns)
         logits.append(columns @ float64(weights) + bias)
     if "inner" in state:
         logits.append(small_net_logits(columns, state))

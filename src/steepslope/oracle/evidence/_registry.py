@@ -1,6 +1,6 @@
 """Every kind of evidence by name. A new kind is its functions and an entry here; every score is one, too."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from steepslope.errors import require_known
@@ -17,13 +17,13 @@ from steepslope.oracle.evidence._states import Evidence, Learning, State, refere
 from steepslope.outputs import SIGNAL, VOTE, ClassifierOutputs, is_opinion_array, opinion_of_array
 from steepslope.scores import SCORES, Rows, Score
 
-MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
-PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
-FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
-JOINT_WIDTH = 512
+_MOST_NEIGHBORS = 50_000  # more gain nothing
+_PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
+_FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing
+_JOINT_WIDTH = 512
 SIGNALS = "signals"
 # More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
-JOINT_PENALTY = 1e-2
+_JOINT_PENALTY = 1e-2
 
 
 def _evidence_of_probes(
@@ -31,13 +31,15 @@ def _evidence_of_probes(
 ) -> Evidence:
     fit = partial(probes.fit_probes, arrays=arrays, penalty=penalty, width=width)
     check = partial(probes.check_probes, linear=penalty is not None, net=width is not None)
-    columns, opinions = (partial(form, arrays=arrays) for form in (probes.probe_columns, probes.probe_opinions))
-    return Evidence(columns, arrays, Learning(fit, check, slow=True, familiar=familiar), opinions)
+    learning = Learning(fit, check, slow=True, familiar=familiar)
+    columns = partial(probes.probe_columns, arrays=arrays)
+    return Evidence(columns, arrays, learning, partial(probes.probe_opinions, arrays=arrays))
 
 
 def _learning_of_neighbors(array: str) -> Learning:
-    fit, shared = (partial(one, array=array) for one in (neighbors.fit_neighbors, neighbors.neighbor_components))
-    return Learning(fit, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=MOST_NEIGHBORS, shared=shared)
+    fit = partial(neighbors.fit_neighbors, array=array)
+    shared = partial(neighbors.neighbor_components, array=array)
+    return Learning(fit, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=_MOST_NEIGHBORS, shared=shared)
 
 
 EVIDENCE: dict[str, Evidence] = {
@@ -46,28 +48,28 @@ EVIDENCE: dict[str, Evidence] = {
     "neighbors": Evidence(
         neighbors.neighbor_columns, ("features",), _learning_of_neighbors("features"), neighbors.neighbor_opinions
     ),
-    "feature_opinion": _evidence_of_probes("features", width=FEATURE_WIDTH),
+    "feature_opinion": _evidence_of_probes("features", width=_FEATURE_WIDTH),
     "views": Evidence(classifier.view_columns, ("views",), opinions=classifier.view_opinions),
     "dropout": Evidence(classifier.dropout_columns, ("dropout",), opinions=classifier.dropout_opinions),
     "auxiliary_neighbors": Evidence(
         partial(neighbors.neighbor_columns, array="auxiliary"), ("auxiliary",), _learning_of_neighbors("auxiliary")
-    ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
-    "second_opinion": _evidence_of_probes("auxiliary", penalty=PROBE_PENALTY),
-    "joint_opinion": _evidence_of_probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH),
+    ),  # whose opinions would be of some use at home, and mislead most elsewhere
+    "second_opinion": _evidence_of_probes("auxiliary", penalty=_PROBE_PENALTY),
+    "joint_opinion": _evidence_of_probes("features", "auxiliary", penalty=_JOINT_PENALTY, width=_JOINT_WIDTH),
     "familiar_opinion": _evidence_of_probes(
-        "features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH, familiar=True
+        "features", "auxiliary", penalty=_JOINT_PENALTY, width=_JOINT_WIDTH, familiar=True
     ),
 }
 
 
-def evidence_of_opinion(array: str) -> Evidence:
+def _evidence_of_opinion(array: str) -> Evidence:
     """Return the opinion of another classifier as a kind of evidence, by the name of its array."""
     if not array.startswith(VOTE):
         columns = partial(opinions.opinion_columns, array=array)
         return Evidence(columns, (array,), opinions=partial(opinions.net_opinions, array=array), lacks=True)
     learning = Learning(partial(opinions.fit_votes, array=array), opinions.check_votes, of="errors")
-    columns, votes = (partial(form, array=array) for form in (opinions.vote_columns, opinions.vote_opinions))
-    return Evidence(columns, (array,), learning, votes, lacks=True)
+    columns = partial(opinions.vote_columns, array=array)
+    return Evidence(columns, (array,), learning, partial(opinions.vote_opinions, array=array), lacks=True)
 
 
 def stack_name(arrays: Sequence[str]) -> str:
@@ -87,10 +89,11 @@ def arrays_of_stack(name: str) -> tuple[str, ...]:
 def is_stack(name: str) -> bool:
     """Return whether a name is that of a stacker, on arrays that a stacker can see."""
     arrays = arrays_of_stack(name)
-    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion_array(one) for one in arrays)
+    others = set(arrays) - {"logits", "features"}
+    return name == stack_name(arrays) and all(map(is_opinion_array, others))
 
 
-def evidence_of_stack(name: str) -> Evidence:
+def _evidence_of_stack(name: str) -> Evidence:
     """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
     arrays = arrays_of_stack(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
@@ -112,7 +115,7 @@ def is_of_signals(name: str) -> bool:
     return name.startswith(f"{SIGNALS}(") and name.endswith(")")
 
 
-def evidence_of_signals(name: str) -> Evidence:
+def _evidence_of_signals(name: str) -> Evidence:
     """Return what signals tell together as a kind of evidence, by the name that :func:`signals_name` gives it."""
     arrays = tuple(f"{SIGNAL}{signal}" for signal in arrays_of_stack(name))
     learning = Learning(partial(signals.fit_signals, arrays=arrays), signals.check_signals, of="errors")
@@ -120,7 +123,7 @@ def evidence_of_signals(name: str) -> Evidence:
     return Evidence(stack.no_stack_columns, arrays, learning, opinion, lacks=True)
 
 
-def evidence_of_score(score: type[Score]) -> Evidence:
+def _evidence_of_score(score: type[Score]) -> Evidence:
     """Return a score as a kind of evidence with one column; its needs and its state are those that it declares."""
 
     def fit(outputs: ClassifierOutputs) -> State:
@@ -129,7 +132,9 @@ def evidence_of_score(score: type[Score]) -> Evidence:
     def column(rows: Rows, state: State) -> Array:
         return score.restored(state, rows["logits"].shape[1]).formula(rows)[:, None]
 
-    learning = None if score.fits_on == "nothing" else Learning(fit, score.restored, score.fits_on, score.at_least)
+    learning = None
+    if score.fits_on != "nothing":
+        learning = Learning(fit, score.restored, score.fits_on, score.at_least)
     return Evidence(column, score.arrays, learning, least_classes=score.least_classes)
 
 
@@ -139,10 +144,24 @@ def kind_of_evidence(name: str) -> Evidence:
     Opinions of other classifiers go by the names of their arrays.
     """
     if is_opinion_array(name):
-        return evidence_of_opinion(name)
+        return _evidence_of_opinion(name)
     if is_stack(name):
-        return evidence_of_stack(name)
+        return _evidence_of_stack(name)
     if is_of_signals(name):
-        return evidence_of_signals(name)
+        return _evidence_of_signals(name)
     require_known("input", name, [*EVIDENCE, *SCORES])
-    return EVIDENCE[name] if name in EVIDENCE else evidence_of_score(SCORES[name])
+    return EVIDENCE[name] if name in EVIDENCE else _evidence_of_score(SCORES[name])
+
+
+def arrays_of_evidence(inputs: Iterable[str]) -> tuple[str, ...]:
+    """Return the arrays that some kinds of evidence need, each once."""
+    needed: dict[str, None] = {}
+    for name in inputs:
+        needed |= dict.fromkeys(kind_of_evidence(name).arrays)
+    return tuple(needed)
+
+
+def learning_of_inputs(inputs: Iterable[str]) -> dict[str, Learning]:
+    """Return how each kind of evidence learns, of those that learn anything."""
+    kinds = {name: kind_of_evidence(name).learning for name in inputs}
+    return {name: learning for name, learning in kinds.items() if learning is not None}

@@ -9,38 +9,39 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Draw = np.random.Generator
-RowKind = Callable[[Floats, Floats, Draw], Floats]
+from steepslope.numerics import Singles
+
+_Draw = np.random.Generator
+_RowKind = Callable[[Singles, Singles, _Draw], Singles]
 
 
-def _jittered_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _jittered_rows(rows: Singles, deviation: Singles, draw: _Draw) -> Singles:
     """Add noise of 0.1 to 1 standard deviations."""
     strength = _strength_by_row(rows, draw, 0.1, 1.0)
     return rows + strength * deviation * draw.standard_normal(rows.shape, dtype=np.float32)
 
 
-def _scaled_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _scaled_rows(rows: Singles, deviation: Singles, draw: _Draw) -> Singles:
     """Multiply each row by a factor from 0.5 to 1.6."""
     return rows * _strength_by_row(rows, draw, 0.5, 1.6)
 
 
-def _rows_with_zeros(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _rows_with_zeros(rows: Singles, deviation: Singles, draw: _Draw) -> Singles:
     """Set 15 % of the entries to zero."""
     return np.where(draw.uniform(size=rows.shape) < 0.15, np.float32(0), rows)
 
 
-def _mixed_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _mixed_rows(rows: Singles, deviation: Singles, draw: _Draw) -> Singles:
     """Mix a fifth to a half of another row in."""
     part = _strength_by_row(rows, draw, 0.2, 0.5)
     return (1 - part) * rows + part * rows[draw.permutation(len(rows))]
 
 
-def _strength_by_row(rows: Floats, draw: Draw, low: float, high: float) -> Floats:
+def _strength_by_row(rows: Singles, draw: _Draw, low: float, high: float) -> Singles:
     return draw.uniform(low, high, size=(len(rows), 1)).astype(np.float32)
 
 
-ROW_AUGMENTATIONS: dict[str, RowKind] = {
+ROW_AUGMENTATIONS: dict[str, _RowKind] = {
     "jitter": _jittered_rows,
     "scale": _scaled_rows,
     "dropout": _rows_with_zeros,
@@ -48,7 +49,7 @@ ROW_AUGMENTATIONS: dict[str, RowKind] = {
 }
 
 
-def augmented_rows(rows: NDArray[np.floating], copies: int = 1, seed: int = 0) -> Floats:
+def augmented_rows(rows: NDArray[np.floating], copies: int = 1, seed: int = 0) -> Singles:
     """Return ``copies`` changed copies of each row, each by a random kind: (n, d) -> float32 (n, copies, d).
 
     If you have the classifier, run it on the copies, and pass its outputs with those of the originals:

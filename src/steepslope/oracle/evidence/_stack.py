@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics import (
     Array,
+    Counts,
+    Singles,
     Softmax,
     clipped,
     constant,
@@ -51,7 +52,8 @@ def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple
 
     Features are left out if only with them it would need too many.
     """
-    classes, arrays = outputs.num_classes, ("logits", *opinions)
+    classes = outputs.num_classes
+    arrays = ("logits", *opinions)
     width = len(arrays) * classes
     if outputs.features is not None and (width + outputs.features.shape[1]) * classes <= MOST_WEIGHTS:
         return (*arrays, "features")
@@ -74,16 +76,18 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     rows = rows_of(outputs, arrays, slice(None))
     complete = np.flatnonzero(~_rows_not_stacked(rows, arrays))
     labels, classes = numbered_labels(outputs)
-    columns, labels = stacked_columns(rows, arrays).astype(np.float32)[complete], labels[complete]
+    columns = stacked_columns(rows, arrays).astype(np.float32)[complete]
+    labels = labels[complete]
     if len(labels) < LEAST_ROWS:
         return {"weights": np.zeros((columns.shape[1], classes), np.float32), "bias": np.zeros(classes)}
     require_finite_rows("features", columns, 0)
     inputs = standardised(columns)
-    weights, bias = fit_standardised_softmax(inputs, labels, classes, *_best_ridge(inputs.columns, labels, classes))
+    penalty, start = _best_ridge(inputs.columns, labels, classes)
+    weights, bias = fit_standardised_softmax(inputs, labels, classes, penalty, start)
     return {"weights": weights, "bias": bias}
 
 
-def _best_ridge(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> tuple[float, Softmax | None]:
+def _best_ridge(columns: Singles, labels: Counts, classes: int) -> tuple[float, Softmax | None]:
     """Return the penalty with the least loss on a held-out fifth, stratified by class, and the weights for the rest.
 
     The strongest penalty is first. Each next one starts at the weights of the last, and the first that is worse ends
@@ -91,15 +95,19 @@ def _best_ridge(columns: NDArray[np.float32], labels: NDArray[np.int64], classes
     """
     is_tried = fold_of_rows(labels, 0) == 0
     places = labels[is_tried][:, None]
-    best, least, found = PENALTIES[0], math.inf, None
+    best = PENALTIES[0]
+    least = math.inf
+    fitted = None
     for penalty in PENALTIES:
-        tried = fit_softmax(columns[~is_tried], labels[~is_tried], classes, penalty, found)
-        logs = log_softmax(columns[is_tried] @ tried[0] + tried[1])
+        weights, bias = fit_softmax(columns[~is_tried], labels[~is_tried], classes, penalty, fitted)
+        logs = log_softmax(columns[is_tried] @ weights + bias)
         loss = -float(np.take_along_axis(logs, places, 1).mean())
         if not loss < least:
             break
-        best, least, found = penalty, loss, tried
-    return best, found
+        best = penalty
+        least = loss
+        fitted = (weights, bias)
+    return best, fitted
 
 
 def check_stack(state: State, num_classes: int) -> None:
@@ -132,7 +140,8 @@ def no_stack_columns(rows: Rows, state: State) -> Array:
 def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Array:
     """Return the arrays side by side, float64 (m, w), as a stacker sees them; a missing opinion is NaN."""
     classes = rows["logits"].shape[1]
-    return namespace_of(rows["logits"]).concat([_stacked_array(rows[name], name, classes) for name in arrays], axis=1)
+    parts = [_stacked_array(rows[name], name, classes) for name in arrays]
+    return namespace_of(rows["logits"]).concat(parts, axis=1)
 
 
 def _stacked_array(values: Array, name: str, classes: int) -> Array:

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from steepslope.numerics import Array
+from steepslope.numerics import Array, Bools, Counts
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows, State as State
 
 NO_STATE: State = {}
 MOST_REFERENCES = 150_000
-LEAST_UNKNOWN = 10  # out-of-class rows, from which what they look like is learnt
+_LEAST_UNKNOWN = 10  # out-of-class rows, from which what they look like is learnt
 FOLDS = 5
 
 
@@ -77,17 +76,19 @@ def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> Class
 
     If there are fewer out-of-class rows than :data:`LEAST_UNKNOWN`, they are left out.
     """
-    if outputs.labels is not None and 0 < outputs.is_unknown.sum() < LEAST_UNKNOWN:
+    if outputs.labels is not None and 0 < outputs.is_unknown.sum() < _LEAST_UNKNOWN:
         outputs = outputs.of_known_classes()
     if len(outputs) <= most:
         return outputs
     return outputs.subset(np.linspace(0, len(outputs) - 1, most).round().astype(np.int64))
 
 
-def numbered_labels(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
+def numbered_labels(outputs: ClassifierOutputs) -> tuple[Counts, int]:
     """Return the labels of references (n,), and their number of classes; out-of-class is an additional, last class."""
-    labels, count = outputs.require_labels(), outputs.num_classes
-    return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
+    labels = outputs.require_labels()
+    is_unknown = outputs.is_unknown
+    count = outputs.num_classes
+    return np.where(is_unknown, count, labels), count + bool(is_unknown.any())
 
 
 def classes_of_state(num_classes: int, found: int) -> int:
@@ -95,9 +96,7 @@ def classes_of_state(num_classes: int, found: int) -> int:
     return found if found == num_classes + 1 else num_classes
 
 
-def fold_of_rows(
-    strata: NDArray[np.int64] | NDArray[np.bool_], seed: int, together: NDArray[np.int64] | None = None
-) -> NDArray[np.int64]:
+def fold_of_rows(strata: Counts | Bools, seed: int, together: Counts | None = None) -> Counts:
     """Deal the rows of each stratum evenly and at random to the folds 0…4, (n,) -> int64 (n,).
 
     Unlike in scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows

@@ -1,8 +1,9 @@
 """The evidence for a slice of rows: the columns that an oracle sees, and opinions on the candidate classes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics import Array, clipped, float32, highest_places, logsumexp, namespace_of, quiet, replaced, taken
-from steepslope.oracle.evidence._registry import kind_of_evidence
+from steepslope.oracle.evidence._registry import kind_of_evidence, learning_of_inputs
 from steepslope.oracle.evidence._states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows, require_finite_rows, rows_of
@@ -29,16 +30,14 @@ def fit_states(
         If an input learns from a reference and there is none, or it is too small or lacks an array.
     """
     states = {}
-    for name in inputs:
-        learning = kind_of_evidence(name).learning
-        if learning is None:
-            continue
+    for name, learning in learning_of_inputs(inputs).items():
         of_reference = learning.of == "reference"
         source = reference if of_reference else outputs
         if source is None:
             expected = "a reference, the classifier's training outputs (or errors='crossfit')"
             raise SteepslopeError(f"expected {expected}, found none", name)
-        source = source.of_known_classes() if of_reference else source
+        if of_reference:
+            source = source.of_known_classes()
         if len(source) < learning.at_least:
             raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
         with located("reference") if of_reference else nullcontext(), located(name):
@@ -67,11 +66,18 @@ def columns_by_input(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
 ) -> list[NDArray[np.floating[Any]]]:
     """Return the columns of each input, (m, d) each; see :func:`evidence_columns`."""
-    given = _rows_for_inputs(outputs, inputs, rows)
+    arrays = _rows_for_inputs(outputs, inputs, rows)
+    return _values_of_inputs(columns_of_input, arrays, inputs, rows, states)
+
+
+def _values_of_inputs(
+    formula: Callable[..., Array], arrays: Rows, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
+) -> list[NDArray[Any]]:
+    """Return what a formula makes of each input; an error names the input and, for an infinite value, the row."""
     parts = []
     for name in inputs:
         with located(name):
-            part = columns_of_input(given, name, states.get(name, NO_STATE))
+            part = formula(arrays, name, states.get(name, NO_STATE))
         require_finite_rows(name, part, rows.start)
         parts.append(part)
     return parts
@@ -80,17 +86,18 @@ def columns_by_input(
 def columns_of_input(rows: Rows, name: str, state: State) -> Array:
     """Return an input's columns for some rows, (m, d): float32, or float64 if raw ones are."""
     kind = kind_of_evidence(name)
-    found = kind.columns(rows, state)
-    return found if kind.raw else float32(found)
+    columns = kind.columns(rows, state)
+    return columns if kind.raw else float32(columns)
 
 
 def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, NDArray[Any]]:
-    found = rows_of(outputs, ["logits"], rows)
+    arrays = rows_of(outputs, ["logits"], rows)
     for name in inputs:
-        lacking = [array for array in kind_of_evidence(name).arrays if array not in found]
-        with located(name):
-            found |= rows_of(outputs, lacking, rows) if lacking else {}
-    return found
+        lacking = [array for array in kind_of_evidence(name).arrays if array not in arrays]
+        if lacking:
+            with located(name):
+                arrays |= rows_of(outputs, lacking, rows)
+    return arrays
 
 
 CANDIDATES = 10
@@ -106,14 +113,10 @@ def evidence_opinions(
     The candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
     if rows may be out-of-class (``unknown``), one more candidate, numbered K, stands for all others together.
     """
-    given = _rows_for_inputs(outputs, inputs, rows)
-    classes = highest_places(given["logits"], CANDIDATES)
-    parts = []
-    for name in inputs:
-        with located(name):
-            part = opinions_of_input(given, name, states.get(name, NO_STATE), classes, unknown)
-        require_finite_rows(name, part, rows.start)
-        parts.append(part)
+    arrays = _rows_for_inputs(outputs, inputs, rows)
+    classes = highest_places(arrays["logits"], CANDIDATES)
+    formula = partial(opinions_of_input, classes=classes, unknown=unknown)
+    parts = _values_of_inputs(formula, arrays, inputs, rows, states)
     if outputs.num_classes > CANDIDATES or unknown:
         classes = np.pad(classes, ((0, 0), (0, 1)), constant_values=outputs.num_classes)
     return [*parts, classes]
@@ -131,12 +134,16 @@ def opinions_of_input(rows: Rows, name: str, state: State, classes: Array, unkno
     of_all = kind.opinions(rows, state)
     xp = namespace_of(of_all)
     listed = classes[:, None]
-    found = taken(of_all, listed)
+    opinions = taken(of_all, listed)
+    first = opinions[:, :, :1]
     if of_all.shape[2] > classes.shape[1]:
-        found = xp.concat([found, logsumexp(replaced(of_all, listed, -np.inf), axis=2, keepdims=True)], axis=2)
+        others = logsumexp(replaced(of_all, listed, -np.inf), axis=2, keepdims=True)
+        opinions = xp.concat([opinions, others], axis=2)
     elif unknown:
-        others = xp.full_like(found[:, :, :1], -math.log(1 + classes.shape[1]))
-        found = xp.concat([found, xp.where(xp.isnan(found[:, :, :1]), np.nan, others)], axis=2)
+        uninformed = xp.full_like(first, -math.log(1 + classes.shape[1]))
+        others = xp.where(xp.isnan(first), np.nan, uninformed)
+        opinions = xp.concat([opinions, others], axis=2)
     if kind.lacks:
-        found = xp.where(xp.isnan(found), 0.0, found)
-    return xp.where(found < FAR, FAR - xp.log(1 + clipped(FAR - found, 0)), found)
+        opinions = xp.where(xp.isnan(opinions), 0.0, opinions)
+    compressed = FAR - xp.log(1 + clipped(FAR - opinions, 0))
+    return xp.where(opinions < FAR, compressed, opinions)

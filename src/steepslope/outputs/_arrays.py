@@ -46,18 +46,18 @@ def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[A
 def _array_of_values(values: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         if not np.ma.is_masked(values):
-            return values.data
-        return np.where(np.ma.getmaskarray(values), np.nan, values.data)  # what is masked is missing
+            return np.asarray(values.data)
+        return np.asarray(np.where(np.ma.getmaskarray(values), np.nan, values.data))  # what is masked is missing
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # which NumPy does not have
             values = values.float()
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
-    array = np.asanyarray(values)  # one that is mapped from a file stays so
+    array: NDArray[Any] = np.asanyarray(values)  # one that is mapped from a file stays so
     if array.dtype != object or array.ndim == 0:
         return array
-    inferred = np.array(array.tolist())
+    inferred: NDArray[Any] = np.array(array.tolist())
     if inferred.dtype.kind in "US" and not all(isinstance(value, str | bytes) for value in array.flat):
         return array  # of both text and numbers, NumPy would make text
     return inferred
@@ -80,7 +80,7 @@ def require_arrays_in_one_order(given: Mapping[str, Any]) -> None:
     expected = None
     for name, values in given.items():
         index = getattr(values, "index", None)
-        if not hasattr(index, "equals"):
+        if index is None or not hasattr(index, "equals"):
             continue
         if expected is None:
             first = name

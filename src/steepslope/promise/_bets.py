@@ -119,7 +119,8 @@ def _gains_of_change_bets() -> Floats:
     inside = np.convolve([0, *CUTS, 1], [0.5, 0.5], "valid")[:, None]
     below = inside < CUTS
     gains = np.concatenate([below / CUTS - 1, ~below / (1 - CUTS) - 1], axis=1)
-    return np.log1p(np.concatenate([size * gains for size in CHANGE_SIZES], axis=1))
+    sized: Floats = np.concatenate([size * gains for size in CHANGE_SIZES], axis=1)
+    return np.log1p(sized)
 
 
 CHANGE_GAINS = _gains_of_change_bets()

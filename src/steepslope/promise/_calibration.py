@@ -196,7 +196,7 @@ def calibrate_all(
         truths = rows.require_true_classes()
         of_classes = certify_true_classes(rows.confidence, rows.is_correct, truths, thresholds, class_risk, delta)
     means: Mapping[str, float] = {}
-    accepted = []
+    accepted: list[Certificate] = []
     if objectives.costs is not None:
         accepted, means = _calibrate_by_costs(rows, objectives, delta, seed)
     else:

@@ -94,7 +94,7 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
     return f"{text} %"
 
 
-def _rounded_percentage(value: float, digits: int, side: Callable[[float], float]) -> float:
+def _rounded_percentage(value: float, digits: int, side: Callable[..., float]) -> float:
     """Return a number rounded to decimals, up or down; the rounding error of floats does not count."""
     if side is round:
         return round(value, digits)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 AnyGate = TypeVar("AnyGate", bound="Gate")
 LEAST_LABELS = 20
-ADAPTING = 0.25  # share of the labelled rows that adapt the ranking (LOG.md)
+ADAPTING = 0.25  # share of the labelled rows that adapt the ranking
 MOST_ADAPTING = 100  # of them: more labels do more for the promise
 FURTHER = 2.0  # the ratio of the risks that are tried
 HIGHEST = 0.5  # no risk above is worth a promise

@@ -26,7 +26,6 @@ from steepslope.promise import (
     change_of_batch,
     last_passing_on_target,
     shares_in_words,
-    threshold_sequence,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +77,8 @@ def verdict_on_batch(gate: Gate, rows: JudgedRows, when_changed: str) -> Verdict
         sentence = f"{change.sentence()} So nothing is accepted. {GOING_ON} {OTHER_MIX}"
         return Verdict(CHANGED, sentence, ACCEPT_NOTHING)
     mix, limit = explained
-    promised, shares = as_percent(gate.promised_risk, EXACT), shares_in_words(mix)
+    promised = as_percent(gate.promised_risk, EXACT)
+    shares = shares_in_words(mix)
     return Verdict(
         CHANGED,
         f"{change.sentence()} Another class mix explains this (estimated: {shares}). For that mix, the promise of at "
@@ -93,22 +93,25 @@ def _promise_for_other_mix(gate: Gate, rows: JudgedRows) -> tuple[dict[str, floa
     The limit on P(correct) is found as a gate's threshold is, but the gate accepts no more than before. None if no mix
     explains the predictions, there are too few of them, or nothing can be promised for the mix.
     """
-    known, reference = gate.calibration_rows, None if gate.source is None else gate.source.reference
-    if known is None or reference is None or gate.has_groups:
+    known = gate.calibration_rows
+    thresholds = None if gate.source is None else gate.source.thresholds
+    if known is None or thresholds is None or gate.has_groups:
         return None
     if known.true is None or known.predicted is None or rows.predicted is None:
         return None
-    limits = gate.p_correct(threshold_sequence(reference))
+    limits = gate.p_correct(thresholds)
     possible = int((limits >= gate.p_correct(gate.threshold)).sum())
-    labels = known.true, known.predicted, rows.predicted
+    names = gate.class_names
+    true = names_of_classes(known.true, names)
+    predicted = names_of_classes(known.predicted, names)
     try:
-        target = Target.of(*(names_of_classes(each, gate.class_names) for each in labels))
+        target = Target.of(true, predicted, names_of_classes(rows.predicted, names))
         target.require_explained(known.p_correct, rows.p_correct)
         if known.distance is not None and rows.distance is not None:
             target.require_explained(known.distance, rows.distance)
         counted = LabelledRows.of(known.p_correct, known.is_correct)
-        risk, delta = gate.promised_risk, gate.promises[0].delta
-        place, _ = last_passing_on_target(counted, target, limits, risk, delta, possible)
+        delta = gate.promises[0].delta
+        place, _ = last_passing_on_target(counted, target, limits, gate.promised_risk, delta, possible)
     except SteepslopeError:  # too few rows, or no mix explains them
         return None
     return None if place is None else (target.mix, float(limits[place]))

@@ -48,7 +48,8 @@ from steepslope.scores import LOGITS, SCORES, Score
 
 Model = BaseOracle | Score
 LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle.load
-ORACLE, SCORE = "oracle", "score"  # the kinds
+ORACLE = "oracle"  # a kind of source
+SCORE = "score"
 STATE = "score.safetensors"
 LOG_ODDS = "logit"
 RARE = 0.05  # share of the calibration rows; the labels of a smaller share say little about rows like these
@@ -100,16 +101,18 @@ class ConfidenceSource:
             return model
         if isinstance(model, BaseOracle):
             record = model.record_
-            known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "counts")}
-            return cls(ORACLE, model, num_classes, None if record is None else record.percentiles, **known)
-        names = [name for name, kind in SCORES.items() if kind is type(model)]
-        if not names:
+            if record is None:
+                return cls(ORACLE, model, num_classes)
+            return cls(ORACLE, model, num_classes, record.percentiles, record.shapes, counts=record.counts)
+        names = {kind: name for name, kind in SCORES.items()}
+        if type(model) not in names:
             raise SteepslopeError(f"expected a score of SCORES or an oracle, found {type(model).__name__}", "model")
+        source = cls(names[type(model)], model, num_classes)
         if fit_set is None:
-            return cls(names[0], model, num_classes)
+            return source
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
         counts = None if fit_set.labels is None else RowCounts.of(fit_set)
-        return cls(names[0], model, num_classes, tuple(percentiles), counts=counts)
+        return replace(source, reference=tuple(percentiles), counts=counts)
 
     @property
     def oracle(self) -> BaseOracle | None:
@@ -118,15 +121,18 @@ class ConfidenceSource:
 
     def taking(self, outputs: ClassifierOutputs) -> ConfidenceSource:
         """Return the same source with the facts about a gate's calibration outputs."""
-        arrays = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}
-        shapes = {name: array.shape[1:] for name, array in arrays.items()}
-        lacked = {
-            name: int(lacks_opinion(name, array, self.num_classes).sum())
-            for name, array in arrays.items()
-            if rows_may_lack(name)
-        }
-        logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
-        answers = {name: scale_of_answers(arrays[name]) for name in logits if are_answers(arrays[name])}
+        shapes = {}
+        lacked = {}
+        answers = {}
+        for name in self.arrays:
+            if name not in outputs.arrays:
+                continue
+            array = outputs.arrays[name]
+            shapes[name] = array.shape[1:]
+            if rows_may_lack(name):
+                lacked[name] = int(lacks_opinion(name, array, self.num_classes).sum())
+            if (name == LOGITS or name.startswith(OPINION)) and are_answers(array):
+                answers[name] = scale_of_answers(array)
         return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=answers)
 
     @property
@@ -167,8 +173,11 @@ class ConfidenceSource:
         """Return a sentence for each opinion: what happens to rows that lack it, and how many calibration rows did."""
         lines = []
         for name, count in self.lacked.items():
-            fate = "goes to review" if name in self.needed else "is judged without it"
-            side = "fewer than" if name in self.needed else "at least"
+            fate = "is judged without it"
+            side = "at least"
+            if name in self.needed:
+                fate = "goes to review"
+                side = "fewer than"
             counted = f"{count:,} of {self.rows:,} calibration rows lacked it, {side} {as_percent(RARE)}"
             what = "signal" if is_signal_array(name) else "opinion"
             lines.append(f"A row that lacks the {what} {opinion_of_array(name)} {fate}: {counted}.")
@@ -183,11 +192,10 @@ class ConfidenceSource:
             model = self.model
             values = model.trust_logit(outputs) if isinstance(model, BaseOracle) else model.confidence(outputs)
         require_scales(outputs.arrays, self.answers, "calibration rows")
-        with located(self.name):
-            if np.isnan(values).any():
-                row = int(np.isnan(values).argmax())
-                raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
-            return np.where(outputs.predictions == UNKNOWN, -np.inf, values)
+        unknown = np.flatnonzero(np.isnan(values))
+        if len(unknown):
+            raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {unknown[0]}", self.name)
+        return np.where(outputs.predictions == UNKNOWN, -np.inf, values)
 
     @property
     def thresholds(self) -> Floats | None:
@@ -200,18 +208,29 @@ class ConfidenceSource:
 
     def labelled(self, outputs: ClassifierOutputs, groups: Names | None) -> LabelledRows:
         """Return labelled outputs (n,), with their groups, as rows to calibrate on."""
-        names, extra = np.array(outputs.label_names), likeliest_class(outputs)
-        confidence, true_classes = self.confidence(outputs), names[outputs.require_labels()]
-        known = {"predicted_classes": names[extra["predicted"]], "of_log_odds": self.of_log_odds, "extra": extra}
-        extra["true"] = np.asarray(outputs.labels, np.int64)
-        if (distance := self.distance(outputs)) is not None:
+        names = np.array(outputs.label_names)
+        extra = likeliest_class(outputs)
+        confidence = self.confidence(outputs)
+        extra["true"] = np.asarray(outputs.require_labels(), np.int64)
+        distance = self.distance(outputs)
+        if distance is not None:
             extra["distance"] = distance
-        return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, true_classes, **known)
+        return LabelledRows.of(
+            confidence,
+            outputs.is_correct,
+            outputs.is_unknown,
+            groups,
+            true_classes=names[extra["true"]],
+            predicted_classes=names[extra["predicted"]],
+            of_log_odds=self.of_log_odds,
+            extra=extra,
+        )
 
     def fitted_on(self, outputs: ClassifierOutputs) -> Bools:
         """Return which of these rows the oracle is known to be fitted on, booleans (n,)."""
-        record = None if self.oracle is None else self.oracle.record_
-        return np.zeros(len(outputs), dtype=np.bool_) if record is None else record.seen(outputs)
+        if self.oracle is None or self.oracle.record_ is None:
+            return np.zeros(len(outputs), dtype=np.bool_)
+        return self.oracle.record_.seen(outputs)
 
     def require_classes(self, outputs: ClassifierOutputs, names: tuple[str, ...] | None) -> None:
         """Raise if outputs have another number of classes, or if their classes have other names."""
@@ -228,11 +247,15 @@ class ConfidenceSource:
 
     def require_new(self, outputs: ClassifierOutputs) -> None:
         """Raise if the oracle was fitted on some of the rows that a gate is to be calibrated on."""
-        record = None if self.oracle is None else self.oracle.record_
-        if record is not None and (seen := record.shared_with(outputs)):
+        if self.oracle is None or self.oracle.record_ is None:
+            return
+        record = self.oracle.record_
+        seen = record.shared_with(outputs)
+        if seen:
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: they prove nothing"
-            remedy = "" if record.rows.ids is not None and have_ids_to_hash(outputs) else f" ({BY_VALUES})"
-            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
+            if record.rows.ids is None or not have_ids_to_hash(outputs):
+                found += f" ({BY_VALUES})"
+            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write what the model has learnt into a folder, an oracle into a subfolder; return its part of the card."""
@@ -254,7 +277,8 @@ class ConfidenceSource:
     @classmethod
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path, load_oracle: LoadOracle) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
-        kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
+        kind = field(card, "kind", str, path)
+        num_classes = positive(card, "num_classes", path)
         if num_classes > MOST_CLASSES:
             raise SteepslopeError(f"expected at most {MOST_CLASSES:,} classes, found {num_classes:.3g}", path)
         known = vars(read_fields(StoredSource, card, path))
@@ -323,17 +347,25 @@ class Origin:
 
         ``opinions`` has the records of the opinions' nets, as in ``Table.nets``, if not all of them are in the folder.
         """
-        made, auxiliary = extraction_of_folder(folder), extraction_of_folder(folder / AUXILIARY)
-        others = opinions_in_folder(folder) if opinions is None else opinions
-        nets = {name: NetRecord.from_manifest(recorded, folder) for name, recorded in others.items()}
+        made = extraction_of_folder(folder)
+        auxiliary = extraction_of_folder(folder / AUXILIARY)
+        if opinions is None:
+            opinions = opinions_in_folder(folder)
+        nets = {}
+        for name, recorded in opinions.items():
+            net = NetRecord.from_manifest(recorded, folder)
+            if net is not None:
+                nets[name] = net
+        views = made.get("views")
+        passes = made.get("passes")
         return cls(
             NetRecord.from_manifest(made, folder),
             NetRecord.from_manifest(auxiliary, folder),
-            views=None if made.get("views") is None else tuple(map(str, made["views"])),
-            passes=None if made.get("passes") is None else int(made["passes"][0]),
+            views=None if views is None else tuple(map(str, views)),
+            passes=None if passes is None else int(passes[0]),
             precision=str(made.get("precision", "32")),
             features=made.get("features"),
-            opinions={name: net for name, net in nets.items() if net is not None},
+            opinions=nets,
         )
 
     def taken_by(self, source: ConfidenceSource, outputs: ClassifierOutputs) -> Origin:

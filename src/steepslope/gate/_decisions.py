@@ -16,10 +16,13 @@ from steepslope.promise import AnyGroups, Costs, JudgedRows, Names, checked_grou
 
 PREDICTED = "predicted"  # the groups that are the predicted classes
 NO_CLASS = "none of the classes"
-ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
+ACCEPT = "accept"
+REVIEW = "review"
+REJECT = "reject"
 GROUP = "group"  # the column of groups that are not the predicted classes
 LACKING = "lacks_opinion"
-DISTANCE, STOPPED = "distance", "stopped"
+DISTANCE = "distance"
+STOPPED = "stopped"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
@@ -93,8 +96,11 @@ class Decisions(Brief):
         Of rows that belong ``together``, by their names or numbers (m,), there is one.
         """
         names = checked_groups(together, len(self), "together")
-        places = np.arange(len(self)) if self.lacking is None else np.flatnonzero(~self.lacking)
-        places = places if names is None else places[one_of_each_copy(names[places])]
+        places = np.arange(len(self))
+        if self.lacking is not None:
+            places = places[~self.lacking]
+        if names is not None:
+            places = places[one_of_each_copy(names[places])]
         return self.judged_rows.subset(np.random.default_rng(0).permutation(places))
 
     def names(self, labels: Counts) -> NDArray[Any]:
@@ -108,18 +114,24 @@ class Decisions(Brief):
         stop the gate, then ``label_2, probability_2`` and so on for further classes, and, if known, ``group``,
         ``handed_over``, ``lacks_opinion``, ``distance`` and ``explain_…``.
         """
-        ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
-        columns = {"id": np.array(ids, dtype=np.str_), "label": self.names(self.labels)}
-        columns |= {name: getattr(self, name) for name in ("probability", "p_correct", "trust_logit", "accepted")}
-        columns["decision"] = self.decision
+        ids = map(str, range(len(self))) if self.ids is None else self.ids
+        columns = {
+            "id": np.array([*ids], dtype=np.str_),
+            "label": self.names(self.labels),
+            "probability": self.probability,
+            "p_correct": self.p_correct,
+            "trust_logit": self.trust_logit,
+            "accepted": self.accepted,
+            "decision": self.decision,
+        }
         if self.stopped is not None:
             columns[STOPPED] = self.stopped
         for place in range(1, self.top_labels.shape[1]):
             columns[f"label_{place + 1}"] = self.names(self.top_labels[:, place])
             columns[f"probability_{place + 1}"] = self.top_probability[:, place]
         further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking, DISTANCE: self.distance}
-        columns |= {name: column for name, column in further.items() if column is not None}
-        return columns | {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
+        further |= {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
+        return columns | {name: column for name, column in further.items() if column is not None}
 
 
 def groups_by_costs(costs: Costs, by: str | None, groups: AnyGroups | None, outputs: ClassifierOutputs) -> str:

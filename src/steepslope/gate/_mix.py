@@ -115,18 +115,27 @@ class Mix:
 
     def require_risk_alone(self, objectives: Objectives, has_groups: bool) -> None:
         """Raise if anything but a risk of all rows is to be promised for another mix."""
-        others = {name: getattr(objectives, name) for name in ("coverage", "costs", "reject", "max_class_risk")}
-        others |= {"groups": has_groups or None, "target": None if self.shares is None else self.target}
-        other = next((name for name, value in others.items() if value is not None), None)
-        if self.is_other and other is not None:
-            place = "target" if self.shares is None else "class_mix"
-            raise SteepslopeError(f"expected a promised risk alone, found {other} with it", place)
+        if not self.is_other:
+            return
+        others = {
+            "coverage": objectives.coverage is not None,
+            "costs": objectives.costs is not None,
+            "reject": objectives.reject is not None,
+            "max_class_risk": objectives.max_class_risk is not None,
+            "groups": has_groups,
+            "target": self.shares is not None and self.target is not None,
+        }
+        place = "target" if self.shares is None else "class_mix"
+        for name, is_there in others.items():
+            if is_there:
+                raise SteepslopeError(f"expected a promised risk alone, found {name} with it", place)
 
     def counts(self, rows: LabelledRows) -> Bools:
         """Return which rows count, booleans (n,): all but those of classes without a share."""
         if self.shares is None or rows.true_classes is None:
             return np.ones(len(rows), dtype=np.bool_)
-        return np.isin(rows.true_classes, [name for name, share in self.shares.items() if share > 0])
+        names = [name for name, share in self.shares.items() if share > 0]
+        return np.isin(rows.true_classes, names)
 
     def prepare(self, rows: LabelledRows, thresholds: ArrayLike | None, seed: int) -> MixRows:
         """Return how rows (n,) serve a promise about this mix; without thresholds, some of them fix these.
@@ -163,7 +172,9 @@ class Mix:
             return used[:0], used
         things = used if rows.things is None else rows.things[used]
         names, codes = np.unique(things, return_inverse=True)
-        fixing, counted = (used[np.isin(codes, chosen)] for chosen in split_rows(len(names), seed))
+        for_thresholds, for_tests = split_rows(len(names), seed)
+        fixing = used[np.isin(codes, for_thresholds)]
+        counted = used[np.isin(codes, for_tests)]
         if self.shares is None or rows.true_classes is None:
             return fixing, counted
         lost = ~np.isin(rows.true_classes[fixing], rows.true_classes[counted])
@@ -193,13 +204,16 @@ def checked_class_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None 
     """
     if not isinstance(mix, Mapping):
         raise SteepslopeError(f"expected shares by class, found {type(mix).__name__}", "class_mix")
-    for name in mix if classes is not None else ():
-        require_known("class in class_mix:", str(name), classes or ())
+    if classes is not None:
+        for name in mix:
+            require_known("class in class_mix:", str(name), classes)
     with explained("expected a number for each class", "class_mix", (TypeError, ValueError)):
         shares = {str(name): float(share) for name, share in mix.items()}
     total = sum(shares.values())
-    negative = [f"{share:g} of {name}" for name, share in shares.items() if not share >= 0]
-    if negative or not abs(total - 1) < SUM_OF_SHARES:
-        found = negative[0] if negative else f"a sum of {total:g}"
-        raise SteepslopeError(f"expected shares >= 0 that sum to 1, found {found}", "class_mix")
+    expected = "expected shares >= 0 that sum to 1"
+    for name, share in shares.items():
+        if not share >= 0:
+            raise SteepslopeError(f"{expected}, found {share:g} of {name}", "class_mix")
+    if not abs(total - 1) < SUM_OF_SHARES:
+        raise SteepslopeError(f"{expected}, found a sum of {total:g}", "class_mix")
     return {name: share / total for name, share in shares.items()}

@@ -33,6 +33,7 @@ from steepslope.files import (
 from steepslope.gate._confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
 from steepslope.gate._decisions import PREDICTED, names_of_classes
 from steepslope.gate._switch import reason_to_stop
+from steepslope.numerics import Bools
 from steepslope.oracle import CARD as ORACLE_CARD
 from steepslope.outputs import UNKNOWN, checked_class_names
 from steepslope.promise import CalibrationRows, Certificate, Objectives, ProbabilityMap
@@ -40,33 +41,43 @@ from steepslope.promise import CalibrationRows, Certificate, Objectives, Probabi
 if TYPE_CHECKING:
     from steepslope.gate._gate import Gate
 
-CARD, SENTENCES = "gate.json", "certificate.md"
+CARD = "gate.json"
+SENTENCES = "certificate.md"
 INSIDE = "gate"  # the gate of a saved TrustedClassifier
 ROUNDING = 1e-9  # of a P(correct)
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
-    "a calibrated gate", CARD, version=9, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
+    "a calibrated gate",
+    CARD,
+    version=9,
+    varying=(ORACLE, STATE, CALIBRATION_ROWS),
+    optional=CALIBRATION_ROWS,
     inside=f"{ORACLE}/{ORACLE_CARD}",
-)  # fmt: skip
+)
 
 
 def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
     """Write all files, or none. The card is last, and an earlier gate there is replaced."""
     source = gate.source
     with GATE.staged(folder) as staging:
-        written = None if source is None else source.write(staging)
+        card = {
+            "source": None if source is None else source.write(staging),
+            "by": gate.by,
+            "objectives": asdict(gate.objectives),
+            "certificates": [certificate.as_json() for certificate in gate.certificates],
+            "of_classes": [certificate.as_json() for certificate in gate.of_classes],
+            "caution": gate.caution,
+            "rejection": None if gate.rejection is None else gate.rejection.as_json(),
+            "probability": asdict(gate.probability),
+            "wrong": gate.wrong,
+            "n": gate.n,
+            "costs_of_errors": dict(gate.costs_of_errors),
+            "classes": None if gate.classes is None else list(gate.classes),
+            **asdict(gate.origin),
+        }
         if gate.calibration_rows is not None:
             save_arrays(gate.calibration_rows.arrays(), staging / CALIBRATION_ROWS)
         (staging / SENTENCES).write_text(gate.sentences() + "\n", encoding="utf-8")
-        card = {
-            "source": written, "by": gate.by, "objectives": asdict(gate.objectives),
-            "certificates": [certificate.as_json() for certificate in gate.certificates],
-            "of_classes": [certificate.as_json() for certificate in gate.of_classes], "caution": gate.caution,
-            "rejection": None if gate.rejection is None else gate.rejection.as_json(),
-            "probability": asdict(gate.probability), "wrong": gate.wrong, "n": gate.n,
-            "costs_of_errors": dict(gate.costs_of_errors),
-            "classes": None if gate.classes is None else list(gate.classes), **asdict(gate.origin),
-        }  # fmt: skip
         GATE.seal(staging, card, made)
 
 
@@ -102,22 +113,19 @@ class GateCard:
 
 
 def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOracle) -> dict[str, Any]:
-    path, rows = folder / CARD, folder / CALIBRATION_ROWS
+    path = folder / CARD
+    rows = folder / CALIBRATION_ROWS
     card = read_fields(GateCard, content, path)
     if not card.certificates:
         raise SteepslopeError("expected a certificate, found none", path)
-    remembers = CALIBRATION_ROWS in content[FILES] and rows.exists()
-    kept = CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None
-    if kept is not None:
-        _require_recount(card, kept, path)
-    known = {name: value for name, value in vars(card).items() if name not in ("source", "classes")}
-    return known | {
-        "n": positive(content, "n", path),
-        "source": None if card.source is None else ConfidenceSource.read(folder, card.source, path, load_oracle),
-        "classes": checked_class_names(card.classes, len(card.classes)) if card.classes else None,
-        "origin": read_fields(Origin, content, path),
-        "calibration_rows": kept,
-    }
+    fields = vars(card) | {"n": positive(content, "n", path), "calibration_rows": None}
+    if CALIBRATION_ROWS in content[FILES] and rows.exists():
+        fields["calibration_rows"] = CalibrationRows.from_arrays(load_arrays(rows), rows)
+        _require_recount(card, fields["calibration_rows"], path)
+    if card.source is not None:
+        fields["source"] = ConfidenceSource.read(folder, card.source, path, load_oracle)
+    fields["classes"] = checked_class_names(card.classes, len(card.classes)) if card.classes else None
+    return fields | {"origin": read_fields(Origin, content, path)}
 
 
 def _require_recount(card: GateCard, rows: CalibrationRows, path: Path) -> None:
@@ -125,23 +133,36 @@ def _require_recount(card: GateCard, rows: CalibrationRows, path: Path) -> None:
 
     Groups other than the predicted classes are not kept with the rows, so such a gate is not counted again.
     """
-    risk = card.certificates[0].max_risk
+    is_counted = np.ones(len(rows.p_correct), np.bool_)
+    if rows.predicted is not None:
+        is_counted = rows.predicted != UNKNOWN
     for certificate in card.certificates:
-        if certificate.max_risk != risk or (certificate.group is not None and card.by != PREDICTED):
+        if certificate.max_risk != card.certificates[0].max_risk:
             continue
-        is_counted = np.ones(len(rows.p_correct), np.bool_)
-        if rows.predicted is not None:
-            is_counted = rows.predicted != UNKNOWN
-            if certificate.group is not None:
-                is_counted &= names_of_classes(rows.predicted, card.classes).astype(np.str_) == certificate.group
-        threshold, p_correct = certificate.threshold, rows.p_correct[is_counted]
-        lowest = float(card.probability(np.array([threshold]))[0]) if np.isfinite(threshold) else threshold
-        least = np.min(rows.p_correct[is_counted & rows.accepted], initial=np.inf)
-        most = np.max(rows.p_correct[is_counted & ~rows.accepted], initial=-np.inf)
-        if most > lowest + ROUNDING or least < lowest - ROUNDING:
-            found = f"found {threshold:.6g}, which accepts {np.sum(p_correct >= lowest):,} of {len(p_correct):,}"
-            expected = f"expected the threshold that accepted {np.sum(rows.accepted & is_counted):,} calibration rows"
-            raise SteepslopeError(f"{expected}, {found}: {AGAIN}", path)
+        if certificate.group is None:
+            _require_recount_of(certificate, card, rows, is_counted, path)
+        elif card.by == PREDICTED:
+            of_group = is_counted
+            if rows.predicted is not None:
+                names = names_of_classes(rows.predicted, card.classes).astype(np.str_)
+                of_group = is_counted & (names == certificate.group)
+            _require_recount_of(certificate, card, rows, of_group, path)
+
+
+def _require_recount_of(
+    certificate: Certificate, card: GateCard, rows: CalibrationRows, is_counted: Bools, path: Path
+) -> None:
+    threshold = certificate.threshold
+    lowest = threshold
+    if np.isfinite(threshold):
+        lowest = float(card.probability(np.array([threshold]))[0])
+    least = np.min(rows.p_correct[is_counted & rows.accepted], initial=np.inf)
+    most = np.max(rows.p_correct[is_counted & ~rows.accepted], initial=-np.inf)
+    if most > lowest + ROUNDING or least < lowest - ROUNDING:
+        p_correct = rows.p_correct[is_counted]
+        found = f"found {threshold:.6g}, which accepts {np.sum(p_correct >= lowest):,} of {len(p_correct):,}"
+        expected = f"expected the threshold that accepted {np.sum(rows.accepted & is_counted):,} calibration rows"
+        raise SteepslopeError(f"{expected}, {found}: {AGAIN}", path)
 
 
 def digest_of_gate(folder: str | Path) -> str:

@@ -21,8 +21,11 @@ def switches_of_gate(gate: str | Path) -> list[Path]:
     """
     if str(gate).startswith(HUB):
         return []
-    path, target = Path(gate).absolute(), Path(gate).resolve()
-    places = [target] if path.name == ".." else dict.fromkeys([path, target])
+    path = Path(gate).absolute()
+    target = Path(gate).resolve()
+    places = [target]
+    if path.name != ".." and path != target:
+        places.insert(0, path)
     return [place.with_name(place.name + SUFFIX) for place in places]
 
 
@@ -33,7 +36,11 @@ def reason_to_stop(gate: str | Path) -> str | None:
 
 def reason_in_switches(switches: Iterable[Path]) -> str | None:
     """Return what :func:`reason_to_stop` does, of switches that were found before: a link may lead elsewhere by now."""
-    return next((reason for reason in map(_reason_in_switch, switches) if reason is not None), None)
+    for switch in switches:
+        reason = _reason_in_switch(switch)
+        if reason is not None:
+            return reason
+    return None
 
 
 def _reason_in_switch(switch: Path) -> str | None:

@@ -148,8 +148,8 @@ class Oracle(ConfigurableOracle):
         for name in self.settings.inputs:
             kind_of_evidence(name)
             if is_stack(name):
-                found = "found one that only has opinions on the classes"
-                raise SteepslopeError(f"expected inputs with columns, {found}", name)
+                problem = "expected inputs with columns, found one that only has opinions on the classes"
+                raise SteepslopeError(problem, name)
 
     @property
     def explains(self) -> bool:

@@ -297,7 +297,8 @@ def _kinds_to_pool(fit_set: FitSet, budget: str) -> tuple[list[str], dict[str, s
         names.append(signals_name(signals))
     kinds = {name: kind_of_evidence(name) for name in names}
     pooled = [name for name in names if kinds[name].opinions is not None]
-    left_out = {name: why for name in pooled if (why := fit_set.lacking(kinds[name]))} | too_wide
+    lacking = {name: fit_set.lacking(kinds[name]) for name in pooled}
+    left_out = {name: why for name, why in lacking.items() if why} | too_wide
     if budget == "auto" and fit_set.outputs.is_extracted and "augmented_logits" not in arrays:
         for name in pooled:
             if _AUXILIARY in kinds[name].arrays:

@@ -40,7 +40,8 @@ from steepslope.oracle.evidence import State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Rows, rows_of
 
-_AUXILIARY, NOISE = "auxiliary", "noise"
+_AUXILIARY = "auxiliary"
+NOISE = "noise"
 FEATURES = "features"
 COMPONENTS = 50
 _COMPONENT_ROWS = 20_000  # from which the components are taken

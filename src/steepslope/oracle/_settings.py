@@ -10,12 +10,17 @@ from steepslope.errors import SteepslopeError
 Errors = Literal["holdout", "crossfit", "train"]
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]
 FUSED_CHECKS: dict[str, Check] = {
-    "errors": choice("holdout", "crossfit"), "seed": SEED, "budget": choice(*get_args(Budget)),
-}  # fmt: skip
+    "errors": choice("holdout", "crossfit"),
+    "seed": SEED,
+    "budget": choice(*get_args(Budget)),
+}
 COLUMN_CHECKS: dict[str, Check] = {
-    "errors": choice(*get_args(Errors)), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
+    "errors": choice(*get_args(Errors)),
+    "seed": SEED,
+    "hidden": each(whole(1)),
+    "epochs": optional(whole(1)),
     "learning_rate": number(1e-12),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -216,15 +216,18 @@ class FitSet:
         """Return why a kind of evidence is not available; None if it is."""
         if self.rows.num_classes < kind.least_classes:
             return f"for {kind.least_classes} classes and more"
-        if lacking := kind.lacking(self.outputs):
+        lacking = kind.lacking(self.outputs)
+        if lacking:
             return f"no {lacking} in the outputs"
         if kind.learning is None:
             return None
-        reference = self.reference if kind.needs_reference else None
-        places = {"the copies of the outputs": self.rows, "the reference or in its copies": reference}
-        for place, some in places.items():
-            if some is not None and (lacking := kind.lacking(some)):
-                return f"no {lacking} in {place}"
+        lacking = kind.lacking(self.rows)
+        if lacking:
+            return f"no {lacking} in the copies of the outputs"
+        if kind.needs_reference and self.reference is not None:
+            lacking = kind.lacking(self.reference)
+            if lacking:
+                return f"no {lacking} in the reference or in its copies"
         count = self.clean * (FOLDS - 1) // FOLDS + self.others
         least = kind.learning.at_least
         return None if count >= least else f"fewer than {least} references"

@@ -98,8 +98,8 @@ def neighbor_opinions(rows: Rows, state: State) -> Array:
 def _nearest_neighbors(queries: Array, state: State) -> tuple[Array, Array]:
     """Return the distances to the classes, (m, K), and how many of the nearest are in each class, (m, 2, K)."""
     index = Index(**{name: array for name, array in state.items() if name not in _PROJECTION})
-    found: tuple[Array, Array] = index.search(_in_neighbor_components(queries, state), COUNTS)
-    return found
+    nearest: tuple[Array, Array] = index.search(_in_neighbor_components(queries, state), COUNTS)
+    return nearest
 
 
 def _in_neighbor_components(rows: Array, state: State) -> Array:

@@ -62,10 +62,10 @@ def augmented_rows(rows: NDArray[np.floating], copies: int = 1, seed: int = 0) -
     draw = np.random.default_rng(seed)
     plain = np.asarray(rows, dtype=np.float32)
     deviation = plain.std(axis=0)
-    found = np.empty((len(plain), copies, plain.shape[1]), dtype=np.float32)
+    augmented = np.empty((len(plain), copies, plain.shape[1]), dtype=np.float32)
     for copy in range(copies):
         kinds = draw.integers(len(ROW_AUGMENTATIONS), size=len(plain))
         for number, kind in enumerate(ROW_AUGMENTATIONS.values()):
             chosen = kinds == number
-            found[chosen, copy] = kind(plain[chosen], deviation, draw)
-    return found
+            augmented[chosen, copy] = kind(plain[chosen], deviation, draw)
+    return augmented

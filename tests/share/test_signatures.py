@@ -479,7 +479,7 @@ def test_commands_require_it(home: Path, capsys: Captured, monkeypatch: pytest.M
             assert codes == 0 or "expected a signature with the key " in error
             assert "steepslope-" not in error
     assert not [*out.glob("forged*")]
-    monkeypatch.setattr("steepslope.serve._server.run_server", lambda *_: None)  # a server that should not start, ends
+    monkeypatch.setattr("steepslope.serve.run_server", lambda *_: None)  # a server that should not start, ends
     assert main(["serve", "--gate", str(home / "gate"), "--port", "0", *keys]) == 0
     capsys.readouterr()
     assert main(["serve", "--gate", str(home / "forged"), "--port", "0", *keys]) == 2

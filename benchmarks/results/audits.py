@@ -1,12 +1,11 @@
 """Accepted rows that drift, of which few are labelled: how early a broken promise is certified, and how often in error.
 
-Run ``python -m benchmarks.results.audits --help``.
+Run ``python -m benchmarks.results audits --help``.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -15,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli import run_command
 from steepslope.monitor import Marked, harm_found_by_audit, risk_interval_by_audit
 from steepslope.predict import audit_chances
 from steepslope.report import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+DECIDED_BY = ("monitor",)
 ROWS, DAY, LABELS = 10_000, 1_000, 200
 RISK, DELTA = 0.05, 0.05
 CHANGE, TIMES, SPREAD = 3_000, 3.0, 0.35
@@ -91,7 +90,7 @@ BROKEN: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def audits(out: str, runs: int = 1_000) -> None:
+def audits(out: str = "results/audits", runs: int = 1_000) -> None:
     """Draw streams, label some of their rows, and write rows.json and table.md.
 
     Parameters
@@ -106,7 +105,7 @@ def audits(out: str, runs: int = 1_000) -> None:
     for title, drift in {**KEPT, **BROKEN}.items():
         found = [one_run(drift, seed, ways) for seed in range(runs)]
         rows += [{"stream": title, "labels": way, "runs": runs, **summary([one[way] for one in found])} for way in ways]
-        write_results(out, rows, grid_in_markdown(Grid("Audits", HEADINGS, [*map(_line, rows)], NOTE)))
+        write_results(out, DECIDED_BY, rows, grid_in_markdown(Grid("Audits", HEADINGS, [*map(_line, rows)], NOTE)))
 
 
 def late() -> Bools:
@@ -200,7 +199,3 @@ def _line(row: Row) -> list[Cell]:
 
 def _shown(value: Any, show: Callable[[Any], str]) -> str:
     return "–" if value is None else show(value)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(audits, sys.argv[1:], "python -m benchmarks.results.audits"))

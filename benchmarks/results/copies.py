@@ -1,11 +1,10 @@
 """How often the promise of a trusted classifier breaks where rows are repeated, and how much it accepts.
 
-Run ``python -m benchmarks.results.copies --help``.
+Run ``python -m benchmarks.results copies --help``.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +18,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope import TrustedClassifier
-from steepslope.cli import run_command
 from steepslope.numerics import _small_net as small_net
 from steepslope.report import Cell, Grid, grid_in_markdown
 
@@ -27,6 +25,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Made = tuple[Floats, Labels, NDArray[Any] | None]  # rows, labels, groups
 Draw = np.random.Generator
+DECIDED_BY = ("oracle", "promise", "trusted")
 N, COLUMNS, NEW, RISK = 600, 6, 4_000, 0.1
 RARE = 0.15  # share of the minority
 LARGEST_GROUP = 20
@@ -137,7 +136,7 @@ KINDS: dict[str, Callable[[Draw], Made]] = {
 OF_RARE = ("a rare class", "the rare class repeated to half", "more of the rare class between neighbours (SMOTE)")
 
 
-def copies(out: str, work: str, draws: int = 200) -> None:
+def copies(out: str = "results/copies", work: str = "runs/copies", draws: int = 200) -> None:
     """Fit trusted classifiers to repeated rows, and write rows.json and table.md; resumes.
 
     Parameters
@@ -159,7 +158,9 @@ def copies(out: str, work: str, draws: int = 200) -> None:
             found += kept_rows(folder, {"kind": title, "draws": len(some)}, partial(_all, some))
         means = {name: float(np.mean([row[name] for row in found])) for name in found[0]}
         done.append({"kind": title, "draws": len(found), **means})
-        write_results(out, done, grid_in_markdown(Grid("Repeated rows", HEADINGS, [*map(_line, done)], NOTE)))
+        write_results(
+            out, DECIDED_BY, done, grid_in_markdown(Grid("Repeated rows", HEADINGS, [*map(_line, done)], NOTE))
+        )
 
 
 def _all(some: Sequence[Callable[[], Row]]) -> list[Row]:
@@ -191,7 +192,3 @@ def one_draw(make: Callable[[Draw], Made], seed: int, of_rare: bool) -> Row:
 def _line(row: Row) -> list[Cell]:
     shares = [f"{100 * row[name]:.1f}" for name in ("accepted", "wrong", "broken")]
     return [*map(Cell, [row["kind"], str(row["draws"]), *shares, f"{row['n']:.0f}"])]
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(copies, sys.argv[1:], "python -m benchmarks.results.copies"))

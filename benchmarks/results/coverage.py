@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, and how often a null difference is called significant.
 
-``python -m benchmarks.results.coverage [trials]`` prints the tables in ``docs/intervals.md``: an hour on one core.
+``python -m benchmarks.results coverage [trials]`` prints the tables in ``docs/intervals.md``: an hour on one core.
 
 Each trial draws predictions, of which about 7 % are wrong, and two scores that see the same signal through equal noise:
 equally good, so that every difference between them is 0 in truth. The truth of a metric is its mean over four samples
@@ -112,5 +112,12 @@ def table(count: int) -> str:
     return grid_in_markdown(Grid("", ["source", *(METRICS[name].title for name in NAMES)], lines))
 
 
-if __name__ == "__main__":
-    print(table(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000))
+def coverage(runs: int = 1_000) -> None:
+    """Print the rates of intervals that miss, for each source of rows.
+
+    Parameters
+    ----------
+    runs
+        Runs of each source.
+    """
+    print(table(runs))

@@ -1,11 +1,10 @@
 """A gate that follows its audit, day by day: how much of what it accepts is wrong, and how much it accepts.
 
-Run ``python -m benchmarks.results.following --help``.
+Run ``python -m benchmarks.results following --help``.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli import run_command
 from steepslope.gate import ACCEPT_NOTHING
 from steepslope.monitor import (
     Marked,
@@ -29,6 +27,7 @@ from steepslope.report import Cell, Grid, grid_in_markdown
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rule = Callable[[list[Marked]], float]
+DECIDED_BY = ("monitor",)
 DAYS, LABELS = 40, 25
 SIZES = np.where(np.arange(DAYS) % 7 < 5, 600, 250)  # rows a day; there are fewer at weekends
 DAY_OF = np.repeat(np.arange(DAYS), SIZES)
@@ -98,7 +97,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def following(out: str, runs: int = 300) -> None:
+def following(out: str = "results/following", runs: int = 200) -> None:
     """Draw streams, let gates follow the labels of an audit, and write rows.json and table.md.
 
     Parameters
@@ -113,7 +112,9 @@ def following(out: str, runs: int = 300) -> None:
         for way, rule in RULES.items():
             found = [one_run(drift, rule, seed) for seed in range(runs)]
             rows.append({"stream": title, "gate": way, "runs": runs, **summary(found)})
-            write_results(out, rows, grid_in_markdown(Grid("Gates that follow", HEADINGS, [*map(_line, rows)], NOTE)))
+            write_results(
+                out, DECIDED_BY, rows, grid_in_markdown(Grid("Gates that follow", HEADINGS, [*map(_line, rows)], NOTE))
+            )
 
 
 def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[str, float | Floats]:
@@ -181,7 +182,3 @@ def _line(row: Row) -> list[Cell]:
     cells = [row["stream"], row["gate"], *(f"{100 * row[name]:.1f}" for name in percents)]
     missed = f"{100 * row['missed']:.1f}" if row["gate"] == FOLLOWS else "–"
     return [*map(Cell, [*cells, f"{row['excess']:.0f}", missed])]
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(following, sys.argv[1:], "python -m benchmarks.results.following"))

@@ -1,6 +1,6 @@
 """How much can be promised, and how often a promise breaks: our gate beside others, where the truth is known.
 
-Run ``python -m benchmarks.results.guarantees --help``. MAPIE, which is no dependency, gets its columns
+Run ``python -m benchmarks.results guarantees --help``. MAPIE, which is no dependency, gets its columns
 where it can be imported.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -22,10 +21,10 @@ from benchmarks.results.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.results.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
-from steepslope.cli import run_command
 from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope_lab.paper.tables import grouped_rows
 
+DECIDED_BY = ("promise",)
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)
 BLOCK = 200  # draws; those of the first block are MAPIE's too, which is slow
 ROUNDING = 1e-9
@@ -41,7 +40,9 @@ REMEDY = (
 Block = tuple[str, int, int, bool]  # world, n, number of the block, whether MAPIE is there
 
 
-def guarantees(work: str, out: str, draws: int = 2_000, processes: int = 2) -> None:
+def guarantees(
+    work: str = "runs/guarantees", out: str = "results/guarantees", draws: int = 2_000, processes: int = 2
+) -> None:
     """Draw calibration rows of a known risk, promise by every method, and write rows.json and table.md.
 
     Parameters
@@ -61,7 +62,7 @@ def guarantees(work: str, out: str, draws: int = 2_000, processes: int = 2) -> N
     with ProcessPoolExecutor(processes) as pool:
         counted = [row for rows in pool.map(partial(block_rows, Path(work)), blocks) for row in rows]
     rows = summaries(counted)
-    write_results(out, rows, tables(rows))
+    write_results(out, DECIDED_BY, rows, tables(rows))
 
 
 def block_rows(work: Path, block: Block) -> list[Row]:
@@ -145,7 +146,3 @@ def _grid(world: str, delta: float, rows: Sequence[Mapping[str, Any]]) -> Grid:
 
 def _number(value: float, aside: str = "") -> Cell:
     return Cell(f"{value:.2f}", aside)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(guarantees, sys.argv[1:], "python -m benchmarks.results.guarantees"))

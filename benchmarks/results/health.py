@@ -1,12 +1,11 @@
 """The health of gates, measured on data of ``reproduce evidence``: as they were, later in time, of other sources.
 
 A gate is calibrated on a half of the rows that a preset judges; streams are the other half, and each of the preset's
-shifted sets. Run ``python -m benchmarks.results.health --help``.
+shifted sets. Run ``python -m benchmarks.results health --help``.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli import run_command
 from steepslope.files import read_json
 from steepslope.gate import Gate, likeliest_class
 from steepslope.monitor import LABELS, Monitor
@@ -28,6 +26,7 @@ from steepslope_lab.benchmark.preset import Preset, read_evidence_preset
 from steepslope_lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
 from steepslope_lab.paper.tables import grouped_rows
 
+DECIDED_BY = ("oracle", "promise", "monitor", "trusted")
 CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
     "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
@@ -78,7 +77,9 @@ NOTE = (
 )
 
 
-def health(preset: str, data: str, work: str, out: str, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
+def health(
+    preset: str, data: str, work: str = "runs", out: str = "results/health", seeds: tuple[int, ...] = (0, 1, 2)
+) -> None:
     """Measure the health of one preset's gates, and write rows.json and table.md of all presets measured so far.
 
     Parameters
@@ -103,7 +104,7 @@ def health(preset: str, data: str, work: str, out: str, seeds: tuple[int, ...] =
         kept_rows(folder, {"preset": found.as_json(), "seed": seed, "orders": ORDERS, "version": VERSION}, make)
     kept = [read_json(path, "rows of health") for path in sorted((Path(work) / "health").glob("*/*/rows.json"))]
     rows = [row for one in kept if one["key"].get("version") == VERSION for row in one["rows"]]
-    write_results(out, rows, table(rows))
+    write_results(out, DECIDED_BY, rows, table(rows))
 
 
 def of_health(preset: Preset, mixed: bool) -> Preset:
@@ -253,7 +254,3 @@ def _estimates(rows: Sequence[Row]) -> Grid:
             lines.append([Cell(f"{preset}, {name}"), Cell(f"{np.mean(errors):.1f}" if errors else "–")])
     note = "Mean absolute error of the monitor's estimate of the accuracy on all rows, without labels, in points."
     return Grid("Accuracy without labels", ["", "error"], lines, note)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(health, sys.argv[1:], "python -m benchmarks.results.health"))

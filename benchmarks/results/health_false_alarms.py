@@ -1,11 +1,10 @@
 """Gates at work whose true risk is known and where nothing changes: how often they are called anything but healthy.
 
-Run ``python -m benchmarks.results.health_false_alarms --help``.
+Run ``python -m benchmarks.results false-alarms --help``.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli import run_command
 from steepslope.gate import Gate
 from steepslope.monitor import LABELS, Monitor
 from steepslope.promise import CalibrationRows
 from steepslope.report import Cell, Grid, grid_in_markdown
 
+DECIDED_BY = ("promise", "monitor")
 POPULATION = 1_000_000
 SIZES, DELTA = (300, 5_000), 0.05
 HEADINGS = ["world", "calibration rows", "streams", "promised", "broken", "changed", "harmful", "harmful, promise kept"]
@@ -77,7 +76,9 @@ WORLDS = (
 )
 
 
-def false_alarms(work: str, out: str, runs: int = 100, length: int = 100_000) -> None:
+def false_alarms(
+    work: str = "runs/false-alarms", out: str = "results/false-alarms", runs: int = 100, length: int = 100_000
+) -> None:
     """Watch gates where nothing changes, and write rows.json and table.md.
 
     Parameters
@@ -99,7 +100,9 @@ def false_alarms(work: str, out: str, runs: int = 100, length: int = 100_000) ->
             rows += [
                 {**key, **row} for row in kept_rows(Path(work) / f"{world.title}-{n}".replace(" ", "-"), key, make)
             ]
-            write_results(out, rows, grid_in_markdown(Grid("False alarms", HEADINGS, [*map(_line, rows)], NOTE)))
+            write_results(
+                out, DECIDED_BY, rows, grid_in_markdown(Grid("False alarms", HEADINGS, [*map(_line, rows)], NOTE))
+            )
 
 
 def cell(world: World, n: int, runs: int, length: int) -> list[Row]:
@@ -144,7 +147,3 @@ def _count(rows: Sequence[Row], name: str) -> int:
 def _line(row: Row) -> list[Cell]:
     names = ("n", "runs", "promised", "broken", "changed", "harmful", "false_harmful")
     return [Cell(row["world"]), *(Cell(f"{row[name]:,}") for name in names)]
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(false_alarms, sys.argv[1:], "python -m benchmarks.results.health_false_alarms"))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.files import read_json, staged_folder, write_json
+from steepslope_lab.behaviour import made_by
 
 ROWS = "rows.json"
 TABLE = "table.md"
@@ -24,8 +25,8 @@ def kept_rows(folder: Path, key: Row, make: Callable[[], list[Row]]) -> list[Row
     return rows
 
 
-def write_results(out: str, rows: Sequence[Row], table: str) -> None:
-    """Write rows.json and table.md."""
+def write_results(out: str, decided_by: Sequence[str], rows: Sequence[Row], table: str) -> None:
+    """Write rows.json, with what made them and the parts of the code that decided them, and table.md."""
     with staged_folder(out, last=TABLE) as staging:
-        write_json(staging / ROWS, rows)
+        write_json(staging / ROWS, {"made by": made_by(*decided_by), "rows": rows})
         (staging / TABLE).write_text(table, encoding="utf-8")

@@ -1,6 +1,6 @@
 """A server under load: its memory is limited, and clients send good and bad requests for minutes.
 
-Run ``python -m benchmarks.results.load --help``. Needs Linux, for the limit.
+Run ``python -m benchmarks.results load --help``. Needs Linux, for the limit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import http.client
 import io
 import random
 import shutil
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +23,9 @@ from PIL import Image
 from tests.serve.live import LiveProcess, running
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli import run_command
 from steepslope.report import Cell, Grid, grid_in_markdown
 
+DECIDED_BY = ("promise", "monitor")
 GIB = 1 << 30
 LARGE = 4000, 3000  # pixels of a picture
 SMALL = 320, 240
@@ -122,7 +121,13 @@ TRAFFIC = {"large": ("large",), "mixed": ("small", "large", "small", "slow", "la
 
 
 def load(
-    gate: str, out: str, state: str, minutes: float = 10, clients: int = 32, gib: float = 3, traffic: str = "large"
+    gate: str,
+    state: str,
+    out: str = "results/load",
+    minutes: float = 10,
+    clients: int = 32,
+    gib: float = 3,
+    traffic: str = "large",
 ) -> int:
     """Send requests to a server for minutes, and write rows.json, table.md and curve.png.
 
@@ -161,7 +166,7 @@ def load(
         rows = list(_looks(live, seen, threads))
         code = live.stopped(90)
     written = len(decisions.read_text(encoding="utf-8").splitlines()) - 1
-    write_results(out, rows, load_table(rows))
+    write_results(out, DECIDED_BY, rows, load_table(rows))
     draw_curve(rows, Path(out) / CURVE)
     print(f"lost: {len(seen.lost)} {seen.lost[:1]}; decided: {seen.decided}, written: {written}; ended with {code}")
     return int(bool(seen.lost) or written != seen.decided or code != 0)
@@ -298,7 +303,3 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
     with Image.open(path) as picture:
         few = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(load, sys.argv[1:], "python -m benchmarks.results.load"))

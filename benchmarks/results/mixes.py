@@ -1,11 +1,10 @@
 """Promises under another mix of classes: how often they break, and how much they accept, where the truth is known.
 
-Run ``python -m benchmarks.results.mixes --help``.
+Run ``python -m benchmarks.results mixes --help``.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli import run_command
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
@@ -25,6 +23,7 @@ from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+DECIDED_BY = ("promise",)
 DELTA = 0.1
 CLASSES = 2, 10, 77
 SIZES = 500, 2_000, 10_000
@@ -124,7 +123,7 @@ REFUSED = (
 )
 
 
-def mixes(work: str, out: str, draws: int = 1_000) -> None:
+def mixes(work: str = "runs/mixes", out: str = "results/mixes", draws: int = 1_000) -> None:
     """Draw calibration rows and mixes to come, make gates, and write rows.json and table.md.
 
     Parameters
@@ -158,7 +157,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
         Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE.format(draws=draws)),
         Grid("Other changes than the mix", ["classes", "rows", *CASES], lines, REFUSED),
     ]
-    write_results(out, [*rows, *refused], "\n".join(map(grid_in_markdown, tables)))
+    write_results(out, DECIDED_BY, [*rows, *refused], "\n".join(map(grid_in_markdown, tables)))
 
 
 def refusals(world: World, n: int, draws: int) -> list[Row]:
@@ -222,7 +221,3 @@ def _line(row: Row) -> list[Cell]:
     ways = [shown(name) for name in (PLAIN, NAMED, ESTIMATED)]
     numbers = [str(row["classes"]), row["mix"], f"{row['n']:,}", f"{100 * row['best']:.1f}"]
     return [*map(Cell, [*numbers, *ways, f"{100 * (1 - row['made']):.1f}"])]
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(mixes, sys.argv[1:], "python -m benchmarks.results.mixes"))

@@ -1,9 +1,8 @@
 """Pictures that come with scikit-image and scikit-learn, as folders: what a stylizer is trained and tried on offline.
 
-Run ``python -m benchmarks.results.pictures --out runs/pictures --data idx:DIR``.
+Run ``python -m benchmarks.results pictures --out runs/pictures --data idx:DIR``.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from steepslope.cli import run_command
 from steepslope.nets.data import parse_data
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
@@ -106,7 +104,3 @@ def _strokes(draw: np.random.Generator) -> Rows:
     smeared = np.mean([ndimage.map_coordinates(noise, place, order=1, mode="wrap") for place in places], axis=0)
     strokes: Rows = np.floor(2 * smeared / smeared.std()).astype(np.int64)
     return strokes
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(pictures, sys.argv[1:], "python -m benchmarks.results.pictures"))

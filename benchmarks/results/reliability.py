@@ -1,13 +1,11 @@
 """Every command under every fault: killed, a full disk, too little memory, two at once, damaged inputs, and others.
 
-Run ``python -m benchmarks.results.reliability --help``. Needs Linux; as root it also fills a small disk.
+Run ``python -m benchmarks.results reliability --help``. Needs Linux; as root it also fills a small disk.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -19,7 +17,6 @@ from benchmarks.faults.kinds import FAULTS, Bench, killed
 from benchmarks.faults.process import claim_buffers
 from benchmarks.faults.scenarios import SCENARIOS, make_home
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli import run_command
 from steepslope.errors import require_known
 from steepslope.files import digest_of, fingerprint
 from steepslope.report import Cell, Grid, grid_in_markdown
@@ -33,8 +30,8 @@ NOTE = "Survived, of those tried."
 
 
 def reliability(
-    work: str,
-    out: str,
+    work: str = "runs/reliability",
+    out: str = "results/reliability",
     only: tuple[str, ...] = (),
     faults: tuple[str, ...] = (),
     moments: int = MOMENTS,
@@ -80,7 +77,7 @@ def reliability(
                 file.write(json.dumps({**row, "code": code}) + "\n")
     tried = [row for row in rows if row["case"] != "all"]
     table = reliability_table(tried)
-    write_results(out, tried, table)
+    write_results(out, (), tried, table)
     if page:
         renew_page(Path(page), table)
     return int(any(row["problem"] for row in tried))
@@ -136,8 +133,3 @@ def renew_page(page: Path, table: str) -> None:
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n{table.strip()}\n{END}{after}", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # forked processes have no other threads
-    sys.exit(run_command(reliability, sys.argv[1:], "python -m benchmarks.results.reliability"))

@@ -5,14 +5,11 @@ Needs Debian's ``chromium``, and playwright from the dev extra.
 
 import io
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
-
-from steepslope.cli import run_command
 
 WIDTH = 1180
 LAST = "[data-chart=risk-coverage]"  # the chart that is the last in the picture
@@ -50,7 +47,3 @@ def _write(screenshot: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(screenshot)) as picture:
         few = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
         few.save(path, optimize=True)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(screenshots, sys.argv[1:], "screenshots"))

@@ -1,6 +1,6 @@
 """Where to start a sequence of thresholds: how much each way to test accepts, and how often its promise breaks.
 
-Run ``python -m benchmarks.results.sequences --help``. MAPIE is no dependency; its columns are there if it can be
+Run ``python -m benchmarks.results sequences --help``. MAPIE is no dependency; its columns are there if it can be
 imported.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -23,7 +22,6 @@ from benchmarks.results.guarantee_rivals import first_rows
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
 from steepslope.checks import require, whole
-from steepslope.cli import run_command
 from steepslope.numerics import binomial_tail
 from steepslope.promise import (
     Above,
@@ -36,6 +34,7 @@ from steepslope.promise import (
 from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope_lab.paper.tables import grouped_rows
 
+DECIDED_BY = ("promise",)
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05
 COARSE = 20  # thresholds of Bonferroni and Holm
 STARTS, MAPIE_DRAWS = 5, 200
@@ -50,7 +49,7 @@ NOTE = (
 )
 
 
-def sequences(work: str, out: str, draws: int = 1_000) -> None:
+def sequences(work: str = "runs/sequences", out: str = "results/sequences", draws: int = 1_000) -> None:
     """Draw calibration rows of known risk, test a sequence in every way, and write rows.json and table.md.
 
     Parameters
@@ -73,7 +72,7 @@ def sequences(work: str, out: str, draws: int = 1_000) -> None:
                 key = {**about, "ways": list(ways)}
                 folder = Path(work) / f"{title}-{world.title}-{world.max_risk}-{n}".replace(" ", "-")
                 rows += [{**about, **row} for row in kept_rows(folder, key, partial(cell, world, n, draws, ways))]
-    write_results(out, rows, table(rows))
+    write_results(out, DECIDED_BY, rows, table(rows))
 
 
 def cell(world: World, n: int, draws: int, ways: Mapping[str, Way]) -> list[Row]:
@@ -288,7 +287,3 @@ def _grid(title: str, rows: Sequence[Mapping[str, Any]]) -> Grid:
 
 def _number(coverage: float, broken: float) -> Cell:
     return Cell(f"{100 * coverage:.1f}", f"({100 * broken:.1f})")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(sequences, sys.argv[1:], "python -m benchmarks.results.sequences"))

@@ -1,13 +1,12 @@
 """One table of all scores whose JSON lies in a folder, as ``steepslope benchmark`` wrote it; each is checked first.
 
-``python -m benchmarks.results.standings --folder results/benchmark``
+``python -m benchmarks.results standings --folder results/benchmark``
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steepslope.cli import run_command
 from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope.score_benchmark import FUSED, MCP, SCORE, Estimate, checked_submission, difference_cell
 
@@ -50,9 +49,3 @@ def cells_of_score(content: Mapping[str, Any]) -> dict[str, Cell]:
     for risk, one in promises.items():
         cells[f"at {100 * float(risk):g} %"] = Cell(f"{100 * one['coverage']:.1f} ({100 * one['broken']:.1f})")
     return cells
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.exit(run_command(standings, sys.argv[1:], "standings"))

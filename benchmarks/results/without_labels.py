@@ -1,11 +1,10 @@
 """Estimates of accuracy without labels, ours next to COTT and PAPE, on frozen outputs whose rows are drawn anew.
 
-Run ``python -m benchmarks.results.without_labels --out results/without-labels``.
+Run ``python -m benchmarks.results without-labels --out results/without-labels``.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,7 +19,6 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.checks import require, whole
-from steepslope.cli import run_command
 from steepslope.errors import RowsWarning
 from steepslope.numerics import top_log_odds
 from steepslope.oracle import FusedOracle
@@ -30,6 +28,7 @@ from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope.score_benchmark import FrozenPair, load_frozen_pairs
 from steepslope_lab.paper.tables import grouped_rows
 
+DECIDED_BY = ("oracle", "monitor")
 M = 500  # rows of a stream at most; a third of those that are not calibrated on, where these are fewer than 1,500
 STEEPNESS = 1.5  # of weights by a standardised number
 LARGEST = 20.0  # density ratio
@@ -44,7 +43,7 @@ NOTE = (
 )
 
 
-def without_labels(out: str, draws: int = 5) -> None:
+def without_labels(out: str = "results/without-labels", draws: int = 5) -> None:
     """Draw streams of each pair, estimate the accuracy of each in every way, and write rows.json and table.md.
 
     Parameters
@@ -56,7 +55,7 @@ def without_labels(out: str, draws: int = 5) -> None:
     """
     require("draws", draws, whole(1))
     rows = [row for pair in load_frozen_pairs() for row in rows_of_pair(pair, draws)]
-    write_results(out, rows, table(rows))
+    write_results(out, DECIDED_BY, rows, table(rows))
 
 
 def rows_of_pair(pair: FrozenPair, draws: int) -> list[Row]:
@@ -206,7 +205,3 @@ def _difference(errors: Floats, ours: Floats) -> Cell:
     width = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
     text = f"({gaps.mean():+.1f}, {gaps.mean() - width:+.1f} to {gaps.mean() + width:+.1f})"
     return Cell(f"{100 * errors.mean():.1f}", text if gaps.any() else "")
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(without_labels, sys.argv[1:], "python -m benchmarks.results.without_labels"))

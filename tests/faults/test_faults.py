@@ -30,7 +30,8 @@ def disturb(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     words = [
         sys.executable,
         "-m",
-        "benchmarks.results.reliability",
+        "benchmarks.results",
+        "reliability",
         "--work",
         str(folder),
         "--out",
@@ -53,7 +54,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_survive_each_kind_of_fault(work: Path) -> None:
     done = disturb(work, "--only", ",".join(QUICK), "--moments", "4")
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads((work / "out" / "rows.json").read_text(encoding="utf-8"))
+    rows = json.loads((work / "out" / "rows.json").read_text(encoding="utf-8"))["rows"]
     assert {(row["command"], row["fault"]) for row in rows} == {(name, fault) for name in QUICK for fault in FAULTS}
 
 

@@ -22,6 +22,7 @@ from steepslope.files import (
 )
 from steepslope.metrics import aurc
 from steepslope.score_benchmark import DIGITS, measured_lines
+from steepslope_lab.behaviour import made_by
 from steepslope_lab.benchmark.estimates import estimate_errors
 from steepslope_lab.benchmark.lines import (
     AVERAGE,
@@ -44,6 +45,7 @@ from steepslope_lab.benchmark.trial import FREE, TEST, Trial, judged_part, trial
 from steepslope_lab.paper.methods import best_score, least_aurc
 
 EXPECTED = "rows of evidence"
+DECIDED_BY = ("oracle", "promise", "trusted")
 COMPARED_WITH = MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE
 VERSION = 3  # to be raised when rows come to mean something else
 
@@ -69,8 +71,9 @@ def run_preset(preset: Preset, folder: Path, out: Path, work: Path, notice: Noti
             row = row_of_trial(preset, trial_of(preset, folder, work, seed, notice), seed)
             # another run may have added some
             rows = [*(one for one in _rows_of_evidence(path, about) if one["seed"] != seed), row]
+            made = {"made by": made_by(*DECIDED_BY)}
             with staged_folder(out, last=path.name) as staging:
-                text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
+                text = json.dumps({**about, **made, "rows": rows}, ensure_ascii=False, allow_nan=False)
                 (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")
             notice(f"{preset.name}: seed {seed} is done")
     return _rows_of_evidence(path, about)

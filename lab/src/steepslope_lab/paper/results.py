@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from steepslope.errors import SteepslopeError
 from steepslope.files import field, read_json, staged_folder
 from steepslope.report import Grid, grid_in_markdown
+from steepslope_lab.behaviour import made_by
 from steepslope_lab.paper.style import save_figure
 
 ENDS = ("md", "png", "svg")
@@ -46,7 +47,8 @@ def write_results(
                 continue
             (staging / f"{one}.md").write_text(grid_in_markdown(grid) + "\n", encoding="utf-8")
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
-        text = json.dumps({**about, "notes": notes, "rows": short}, ensure_ascii=False, allow_nan=False)
+        content = {**about, "made by": made_by("oracle", "paper"), "notes": notes, "rows": short}
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
         rows_apart = text.replace('{"score"', '\n{"score"')
         (staging / f"{name}.json").write_text(f"{rows_apart}\n", encoding="utf-8")
     for one, end in product(stale, ENDS):

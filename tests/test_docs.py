@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 import warnings
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -235,27 +235,17 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_map_of_the_code_is_the_tree() -> None:
-    """It names every package and module, in an order in which no one imports what stands below it."""
-    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where things are")[1]
-    (block,) = re.findall(r"```\n(.*?)```", section, re.DOTALL)
-    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    wings: dict[str, list[str]] = {}
-    lines = [line for line in block.splitlines() if not line.startswith(16 * " ")]  # those name the files of packages
-    for line in lines:
-        if line.startswith(" "):
-            wings[[*wings][-1]].append(line.split()[0])
-        else:
-            wings[line.split()[0].rstrip("/")] = []
-    trees = {"src/steepslope": [wing for wing in wings if wing != "lab"]}
-    trees |= {"src/steepslope/nets": wings["nets"], "lab/src/steepslope_lab": wings["lab"]}
-    contracts = [one for one in contract["contracts"] if one["type"] == "layers" and "containers" in one]
-    for (wing, shown), layers in zip(trees.items(), contracts, strict=True):
-        source = ROOT / wing
-        packages = {path.parent.name for path in source.glob("*/__init__.py")}
-        modules = {re.sub(r"^_(?!_)", "", path.name) for path in source.glob("*.py")} - {"__init__.py"}
-        assert sorted(one.rstrip("/") for one in shown) == sorted(packages | modules)
-        layer_names = [layer if wing.endswith("/steepslope") else layer.lstrip("_") for layer in layers["layers"]]
-        assert [one.removesuffix(".py").rstrip("/") for one in shown] == layer_names[::-1]
+    """It is made from the layers, in which no one imports what stands below it, and from docstrings."""
+    spec = spec_from_file_location("map_of_code", ROOT / ".ci" / "map_of_code.py")
+    assert spec
+    assert spec.loader
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    page = (DOCS / "map.md").read_text(encoding="utf-8")
+    assert made.page_of_map() == page
+    shown = len(re.findall(r"^\| [\w/]+ \| \S", page, re.MULTILINE)) - page.count("| file | what it holds |")
+    files = [path for home in ("src", "lab/src") for path in (ROOT / home).rglob("*.py") if path.name != "__init__.py"]
+    assert shown == len(files)
 
 
 def test_nobody_imports_the_files_of_another_package() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.results.screenshots import SHOWN, opened_report, text_of_report
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "site"
-SOUGHT = ("abstain", "calibrate", "drift", "label shift", "reject", "selective risk", "threshold")
+SOUGHT = (
+    "abstain", "calibrate", "drift", "how many labels", "label shift", "reject option", "selective prediction",
+    "selective risk", "threshold",
+)  # fmt: skip
+LEAST_CONTRAST = 4.5  # of text by WCAG 2.2, level AA
 TELEPHONE = {"width": 390, "height": 800}
 
 
@@ -55,4 +62,39 @@ def test_a_search_finds_the_words_of_the_field(word: str, site: Path, page: Any)
     page.wait_for_function("document.querySelector('.md-search-result__meta').textContent.includes('start searching')")
     page.keyboard.type(word)
     page.wait_for_selector(".md-search-result__item")
-    assert word in page.inner_text(".md-search-result__list").lower()
+    found = page.inner_text(".md-search-result__list").lower()
+    assert all(part in found for part in word.split())
+
+
+@pytest.mark.slow
+def test_pictures_show_what_the_page_shows_today(demo: Path, browser: Any) -> None:
+    page = opened_report(browser, demo / "report.html", "light")
+    for name in ("report", "gallery"):
+        for scheme in ("light", "dark"):
+            with Image.open(ROOT / "docs" / f"{name}-{scheme}.png") as picture:
+                assert picture.info[SHOWN] == text_of_report(page), f"{name}-{scheme}.png: make screenshots"
+    page.close()
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, as WCAG defines it."""
+    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, from 1 to 21."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_of_the_site_can_be_read() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    text = (ROOT / "docs" / "stylesheets" / "site.css").read_text(encoding="utf-8")
+    for scheme, background in (("default", "#ffffff"), ("slate", "#1e2129")):
+        (rule,) = re.findall(rf'^\[data-md-color-scheme="{scheme}"\] {{(.*)}}$', text, re.MULTILINE)
+        for name, colour in re.findall(r"(--[\w-]+): (#\w{6})", rule):
+            assert contrast(colour, background) >= LEAST_CONTRAST, (scheme, name)
+    (header,) = re.findall(r"--md-primary-fg-color: (#\w{6})", text)
+    assert contrast(header, "#ffffff") >= LEAST_CONTRAST

@@ -7,5 +7,5 @@ step to the trust logit, ``errors`` with errors of one line, and ``checks`` with
 
 import lazy_loader
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

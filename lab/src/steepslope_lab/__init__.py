@@ -3,4 +3,4 @@
 It uses the package steepslope, which does not need it, and adds to its commands by entry points (``commands``).
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -15,7 +15,7 @@ import pytest
 
 import steepslope
 from steepslope.cli._fit import copies_in_fit
-from steepslope.cli._main import COMMANDS, all_commands, main
+from steepslope.cli._main import COMMANDS, GROUPS, all_commands, main
 from steepslope.losses import LOSSES
 from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.oracle import Oracle
@@ -108,6 +108,41 @@ def test_warnings_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "steepslope: warning: the oracle is fitted on only" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [[], ["--help"], ["shift"]])
+def test_no_command_shows_the_help_in_groups(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    shown = capsys.readouterr().out
+    assert end.value.code == 0
+    assert [title for title in GROUPS if f"\n{title}\n" in shown] == (["Research"] if words == ["shift"] else [*GROUPS])
+
+
+def test_errors_are_coloured_where_a_person_reads_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["fitt"]) == 2
+    assert capsys.readouterr().err.startswith("steepslope: \x1b[31merror: unknown command 'fitt'")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(["fitt"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab")
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", shell])
+    shown = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "calibrate" in shown
+    assert "--max-risk" in shown
+    assert main(["--print-completion", "bish"]) == 2
+    assert "unknown shell 'bish': did you mean" in capsys.readouterr().err
+
+
 def test_help_names_every_command_and_is_light() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "steepslope", "--help"], check=True, capture_output=True, text=True
@@ -116,7 +151,7 @@ def test_help_names_every_command_and_is_light() -> None:
     heavy = ("torch", "sklearn", "pyarrow", "matplotlib")
     check = f"import atexit, sys, os; heavy = {heavy}\n"
     check += "atexit.register(lambda: os._exit(any(name in sys.modules for name in heavy)))\n"
-    check += "from contextlib import suppress\nfrom steepslope.cli._main import COMMANDS, all_commands, main\n"
+    check += "from contextlib import suppress\nfrom steepslope.cli._main import COMMANDS, GROUPS, all_commands, main\n"
     check += "for name in all_commands():\n    with suppress(SystemExit):\n        main([*name.split(), '--help'])"
     subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
 

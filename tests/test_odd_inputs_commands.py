@@ -33,7 +33,6 @@ CASES: list[tuple[str, str, int]] = [
     (FIT + "made/b --reference HOME/made/a", "expected outputs of the same classifier and input as", 2),
     (EVALUATE + "made/b --scores trust_score --reference HOME/made/a", "expected outputs of the same classifier", 2),
     # what is not there, or is something else
-    ("", "expected a command: demo, ", 2),
     ("extract --classifier checkpoint:no --data digits --out OUT", "expected a classifier checkpoint", 2),
     (EVALUATE + "fit.npz --groups nation", "column 'nation'", 2),
     (EVALUATE + "one.npz", "1 predictions, 1 wrong (accuracy 0.00 %)", 0),

@@ -2,15 +2,16 @@
 
 import argparse
 import os
+import re
 import select
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import entry_points, version
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from steepslope.cli._benchmark import benchmark
 from steepslope.cli._calibrate import adapt, calibrate
@@ -21,35 +22,30 @@ from steepslope.cli._extract import extract, train_classifier
 from steepslope.cli._finetune import finetune
 from steepslope.cli._fit import fit
 from steepslope.cli._importing import import_answers
-from steepslope.cli._parser import Command, Parser, parse_and_call, parsed_docstring
+from steepslope.cli._parser import Command, Parser, parse_and_call, parsed_docstring, parser_of, parser_options_of
 from steepslope.cli._predict import predict
 from steepslope.cli._serve import monitor, serve, stop
 from steepslope.cli._show import show
 from steepslope.errors import RowsWarning, SteepslopeError, is_out_of_memory, reason_of, require_known
-from steepslope.files import EXTRAS
+from steepslope.files import EXTRAS, require_extra
 
-COMMANDS: dict[str, Command] = {
-    "demo": demo,
-    "train-classifier": train_classifier,
-    "extract": extract,
-    "import": import_answers,
-    "fit": fit,
-    "finetune": finetune,
-    "evaluate": evaluate,
-    "compare": compare,
-    "calibrate": calibrate,
-    "adapt": adapt,
-    "show": show,
-    "predict": predict,
-    "export": export,
-    "serve": serve,
-    "stop": stop,
-    "sign": sign,
-    "push": push,
-    "monitor": monitor,
-    "benchmark": benchmark,
-}
+RESEARCH = "Research"
+GROUPS: dict[str, dict[str, Command]] = {  # as the help shows them
+    "From inputs to outputs": {
+        "demo": demo, "train-classifier": train_classifier, "extract": extract, "import": import_answers,
+    },
+    "From outputs to a gate": {
+        "fit": fit, "finetune": finetune, "evaluate": evaluate, "compare": compare, "calibrate": calibrate,
+        "adapt": adapt, "show": show,
+    },
+    "Decisions": {"predict": predict, "export": export, "serve": serve},
+    "At work": {"monitor": monitor, "stop": stop, "sign": sign, "push": push},
+    RESEARCH: {"benchmark": benchmark},
+}  # fmt: skip
+COMMANDS: dict[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
 LAB = ("reproduce", "shift")  # commands of the distribution steepslope-lab
+COMPLETION = "--print-completion"
+BOLD, RED, YELLOW = 1, 31, 33  # of a terminal
 CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
 
 
@@ -95,7 +91,7 @@ def run_command(commands: Command | Mapping[str, Command], words: Sequence[str],
             return CLOSED
         if debug:
             raise
-        print(f"steepslope: {_command_error_line(error)}", file=sys.stderr)
+        print(f"steepslope: {coloured(_command_error_line(error), RED, sys.stderr)}", file=sys.stderr)
         return 2
 
 
@@ -118,21 +114,53 @@ def _chosen_command(
 
 
 def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: str) -> NoReturn:
-    """Answer ``--help`` and ``--version``; raise without these."""
-    width = max(map(len, commands)) + 2
-    summaries = {name: parsed_docstring(command.__doc__)[0].splitlines()[0] for name, command in commands.items()}
-    lines = [f"  {name:{width}}{summary}" for name, summary in summaries.items()]
+    """Answer ``--help`` and ``--version``, or show the help where no command is named."""
     parser = Parser(
         prog=prog,
         usage=f"{prog} COMMAND [options]",
         description="Tell which predictions of a frozen classifier to trust.",
-        epilog="\n".join(["commands:", *lines, "", f"`{prog} COMMAND --help` shows the options of one."]),
+        epilog="\n".join([*_lines_of_commands(commands), "", f"`{prog} COMMAND --help` shows the options of one."]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{prog} {version('steepslope')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.parse_known_args(words)
-    raise SteepslopeError(f"expected a command: {', '.join(commands)} (see {prog} --help)")
+    parser.add_argument(COMPLETION, metavar="SHELL", help="print what completes commands in a shell, such as bash")
+    shell = parser.parse_args(words).print_completion
+    if shell is None:
+        parser.print_help()
+    else:
+        print(_completion(commands, prog, shell))
+    raise SystemExit(0)
+
+
+def _lines_of_commands(commands: Mapping[str, Command]) -> Iterator[str]:
+    """Yield the commands with what each does, in groups; those of other distributions are research."""
+    width = max(map(len, commands)) + 2
+    group_of = {name: title for title, group in GROUPS.items() for name in group}
+    for title in GROUPS:
+        names = [name for name in commands if group_of.get(name, RESEARCH) == title]
+        if names:
+            yield f"\n{coloured(title, BOLD, sys.stdout)}"
+        for name in names:
+            yield f"  {name:{width}}{_summary(commands[name])}"
+
+
+def _summary(command: Command) -> str:
+    """Return the first part of the first sentence of a command's docstring."""
+    return re.split(r"[;:.] |[.:;]$", parsed_docstring(command.__doc__)[0].splitlines()[0])[0]
+
+
+def _completion(commands: Mapping[str, Command], prog: str, shell: str) -> str:
+    """Return a script for a shell that completes commands and options."""
+    shtab = require_extra("shtab", "completion", "the completion of commands")
+    require_known("shell", shell, dict.fromkeys(shtab.SUPPORTED_SHELLS))
+    parser = Parser(prog)
+    inner = parser.add_subparsers()
+    for name, command in commands.items():
+        if " " not in name:  # a shell completes the first word
+            known = parser_of(command, parser_options_of(command), f"{prog} {name}")
+            inner.add_parser(name, parents=[known], add_help=False, help=_summary(command))
+    return str(shtab.complete(parser, shell))
 
 
 def _is_output_closed(error: Exception) -> bool:
@@ -160,4 +188,11 @@ def _command_error_line(error: Exception) -> str:
 
 
 def _show_command_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"steepslope: warning: {message}", file=sys.stderr)
+    print(f"steepslope: {coloured('warning:', YELLOW, sys.stderr)} {message}", file=sys.stderr)
+
+
+def coloured(text: str, colour: int, stream: TextIO) -> str:
+    """Return text in a colour where a person reads the stream, and does not ask for none (``NO_COLOR``)."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"

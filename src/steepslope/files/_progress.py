@@ -29,11 +29,11 @@ def bar(what: str, total: int | None, done: int = 0, shown: bool = True, delay: 
     """Return tqdm's bar, for a ``with`` block that tells it by ``update(count)`` what else is done of the ``total``.
 
     It shows how fast that goes and how long the rest will take, if ``shown`` and a person watches, once ``delay``
-    seconds have passed.
+    seconds have passed. Its last line stays, with the total and the time.
     """
     columns, rows = get_terminal_size()
     disabled = None if shown else True  # None: where the error stream is no terminal
     return _Bar(
-        desc=what, total=total, initial=done, unit="", leave=False, ncols=columns, nrows=rows, disable=disabled,
+        desc=what, total=total, initial=done, unit="", leave=True, ncols=columns, nrows=rows, disable=disabled,
         delay=delay, miniters=1,
     )  # fmt: skip

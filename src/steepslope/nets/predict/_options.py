@@ -26,12 +26,12 @@ class NetSpecs:
     Parameters
     ----------
     classifier
-        Spec of the classifier, where it lies elsewhere than when its outputs were extracted, or is code of your own. It
-        has to be the same net.
+        Spec of the classifier, such as checkpoint:PATH, if the net has moved since its outputs were extracted, or if it
+        is code of your own. It has to be the same net.
     auxiliary
         Spec of the second backbone, likewise.
     backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+        Specs (module:…) of your own code that an oracle on images may run; a saved file never decides what runs.
     """
 
     classifier: str | None = None

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import steepslope
-from steepslope.cli._fit import copies_in_fit
+from steepslope.cli._fit import _copies_in_fit
 from steepslope.cli._main import COMMANDS, GROUPS, all_commands, main
 from steepslope.losses import LOSSES
 from steepslope.nets.classifiers._specs import load_classifier
@@ -65,7 +65,7 @@ def test_fit_shows_what_each_budget_gains_and_costs(
 
 def test_fit_says_where_copies_come_from() -> None:
     """Copies are made of features where logits are linear in them; extracted ones are not named."""
-    (told,) = copies_in_fit({"fit set": "features", "reference": "none", "rows": "extracted"})
+    (told,) = _copies_in_fit({"fit set": "features", "reference": "none", "rows": "extracted"})
     made, none = "copies of features were made instead", "none could be made, because the logits are not linear"
     assert told.startswith(f"no augmented copies of the fit set: {made} and of the reference: {none} ")
     assert "(extract --augment 1 keeps copies of changed images" in told

@@ -339,7 +339,7 @@ def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
 
 
 def test_every_entry_of_a_registry_is_documented() -> None:
-    from steepslope.nets.data._specs import shift_parsers
+    from steepslope.nets.data._specs import _shift_parsers
     from steepslope.oracle.evidence import EVIDENCE
     from steepslope.scores import SCORES
     from steepslope_lab.shifts.corruptions import CORRUPTIONS
@@ -347,7 +347,7 @@ def test_every_entry_of_a_registry_is_documented() -> None:
 
     shifts, oracles = ((DOCS / name).read_text(encoding="utf-8") for name in ("shifts.md", "oracles.md"))
     distortions = shifts.split("## Distortions")[1].split("## ")[0]
-    assert [name for name in shift_parsers() if f"`{name}`" not in shifts] == []
+    assert [name for name in _shift_parsers() if f"`{name}`" not in shifts] == []
     assert [name for name in CORRUPTIONS if not re.search(rf"\b{name}\b", shifts)] == []
     assert [name for name in DISTORTIONS if not re.search(rf"\b{name}\b", distortions)] == []
     assert [name for name in (*SCORES, *EVIDENCE) if f"`{name}`" not in oracles] == []

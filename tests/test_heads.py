@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steepslope.heads import HEADS, linear_head, signed_distance
-from steepslope.nets.training._columns import Head
+from steepslope.nets.training._columns import _Head
 
 
 def test_signed_distance_ignores_the_length_of_the_normal() -> None:
@@ -25,4 +25,4 @@ def test_signed_distance_survives_a_zero_normal() -> None:
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_head_gives_one_logit_a_row(kind: str) -> None:
-    assert Head(kind, 4)(torch.randn(7, 4)).shape == (7,)
+    assert _Head(kind, 4)(torch.randn(7, 4)).shape == (7,)

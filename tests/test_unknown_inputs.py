@@ -16,9 +16,9 @@ from steepslope.cli._main import main
 from steepslope.losses import LOSSES
 from steepslope.oracle.evidence._registry import EVIDENCE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report._comparison import why_comparison_unpaired
+from steepslope.report._comparison import _why_comparison_unpaired
 from steepslope.report._evaluation import UnknownRows, evaluate_predictions
-from steepslope.report._page import html_page
+from steepslope.report._page import _html_page
 from steepslope.report._runs import read_run
 from steepslope.scores import SCORES
 from tests.conftest import make_complete
@@ -138,12 +138,12 @@ def test_a_report_shows_errors_and_unknown_rows_apart(tmp_path: Path, classes: l
     assert rows["classes"][rows["label"]].tolist() == names
     assert rows["is_correct"].tolist() == outputs.is_correct.tolist()
     run = read_run(tmp_path / "report", "a")
-    assert why_comparison_unpaired(run, run) == ""
+    assert _why_comparison_unpaired(run, run) == ""
 
 
 def test_a_gallery_names_unknown_inputs() -> None:
     evaluation = evaluate_predictions(with_unknown(make_complete()), ["mcp"], bootstrap=0)
-    cards = json.loads(re.search(r'"cards": ?(\[.*?\]), ?"references"', html_page(evaluation))[1])  # type: ignore[index]
+    cards = json.loads(re.search(r'"cards": ?(\[.*?\]), ?"references"', _html_page(evaluation))[1])  # type: ignore[index]
     labels = {card["label"] for card in cards}
     assert labels == {"0", "1", "2", "3", "unknown"}
     assert not any(card["right"] for card in cards if card["label"] == "unknown")

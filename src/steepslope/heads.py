@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from steepslope.numerics import Array, namespace_of
 
-HeadFunction = Callable[[Array, Array, Array], Array]
+_HeadFunction = Callable[[Array, Array, Array], Array]
 
 
 def linear_head(representation: Array, weight: Array, bias: Array) -> Array:
@@ -25,4 +25,4 @@ def signed_distance(representation: Array, weight: Array, bias: Array) -> Array:
     return linear_head(representation, weight, bias) / (norm + 1e-7)
 
 
-HEADS: dict[str, HeadFunction] = {"hyperplane": signed_distance, "linear": linear_head}
+HEADS: dict[str, _HeadFunction] = {"hyperplane": signed_distance, "linear": linear_head}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pytest
 
-from steepslope.cli._calibrate import read_class_mix_to_calibrate
+from steepslope.cli._calibrate import _read_class_mix_to_calibrate
 from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
@@ -120,7 +120,7 @@ def test_a_gate_for_rows_without_labels(stored: Path, tmp_path: Path, capsys: Ca
 def test_what_is_no_mix_is_refused(text: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "mix.txt").write_text(text)
     with pytest.raises(SteepslopeError, match=expected):
-        read_class_mix_to_calibrate(tmp_path / "mix.txt")
+        _read_class_mix_to_calibrate(tmp_path / "mix.txt")
 
 
 CASES: list[tuple[str, str]] = [

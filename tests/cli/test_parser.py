@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from steepslope.cli._main import COMMANDS, all_commands, run_command
-from steepslope.cli._parser import FURTHER, loss_options, parser_options_of, showing_first
+from steepslope.cli._parser import FURTHER, _loss_options, parser_options_of, showing_first
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES, loss_parameters
 from steepslope.nets.classifiers._nets import NETS
@@ -229,7 +229,7 @@ def test_a_printed_config_is_a_config_in_yaml_and_in_json(capsys: Captured, monk
 def test_losses_agree_on_the_defaults_of_parameters_that_they_share() -> None:
     """And help names each; the parser reads them from the source."""
     defaults = {(name, default) for loss in LOSSES for name, (default, _) in loss_parameters(loss).items()}
-    assert {(option.name, option.default) for option in loss_options()} == defaults
+    assert {(option.name, option.default) for option in _loss_options()} == defaults
     assert {name for name, _ in defaults} <= {option.name for option in parser_options_of(COMMANDS["fit"])}
 
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from steepslope import FusedOracle, Gate
 from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data._benchmark_sets import read_idx
+from steepslope.nets.data._benchmark_sets import _read_idx
 from steepslope.nets.data._image_files import ImageFiles
-from steepslope.nets.data._images import image_as_bytes
+from steepslope.nets.data._images import _image_as_bytes
 from steepslope.nets.data._transforms import decoded_or_reason
 from steepslope.scores import MCP
 from tests.conftest import make_outputs, write_idx
@@ -121,7 +121,7 @@ def test_idx_files_are_read_or_refused(folder: Path, changes: Changes) -> None:
     write_idx(path, np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4))
     path.write_bytes(damaged(path.read_bytes(), changes))
     with suppress(SteepslopeError):  # any other is a failure
-        assert read_idx(path, 3).dtype == np.uint8
+        assert _read_idx(path, 3).dtype == np.uint8
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -131,7 +131,7 @@ def test_idx_files_are_read_or_refused(folder: Path, changes: Changes) -> None:
 def test_images_are_decoded_or_refused(kind: str, tmp_path: Path, changes: Changes) -> None:
     path = tmp_path / "image"
     path.write_bytes(damaged(encoded(drawn(1, 9, 12)[0], kind), changes))
-    image = decoded_or_reason(ImageFiles([str(path)], ["row"]), 0, image_as_bytes)
+    image = decoded_or_reason(ImageFiles([str(path)], ["row"]), 0, _image_as_bytes)
     assert "\n" not in image if isinstance(image, str) else image.dtype == np.uint8
 
 

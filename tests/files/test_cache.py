@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.files import _cache as cache
-from steepslope.files._cache import DIGEST, cache_folder, read_cache, write_cache
+from steepslope.files._cache import DIGEST, _cache_folder, read_cache, write_cache
 
 KEY, OTHER = "a" * 64, "b" * 64
 
@@ -61,6 +61,6 @@ def test_a_folder_that_cannot_be_had_costs_nothing_else(folder: Path) -> None:
 def test_the_folder_is_that_of_the_users_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STEEPSLOPE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "steepslope"
+    assert _cache_folder() == tmp_path / "steepslope"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "steepslope"
+    assert _cache_folder() == Path.home() / ".cache" / "steepslope"

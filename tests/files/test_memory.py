@@ -16,7 +16,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.files import _memory as memory
 from steepslope.files._memory import free_memory
-from steepslope.nets.data._benchmark_sets import read_idx
+from steepslope.nets.data._benchmark_sets import _read_idx
 from steepslope.nets.data._images import decode_image
 from steepslope.outputs._options import ReadingOptions
 from steepslope.outputs._table import TableBlocks
@@ -56,7 +56,7 @@ def test_an_idx_file_that_unpacks_to_much_is_refused_unread(tmp_path: Path) -> N
         with gzip.open(path, "wb") as file:
             file.write(bytes([0, 0, 8, 3]) + struct.pack(">III", count, 28, 28) + bytes(1000))
         with pytest.raises(SteepslopeError, match=rf"{name}.gz: expected a file that (unpacks to 100|fits into)"):
-            read_idx(path, 3)
+            _read_idx(path, 3)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

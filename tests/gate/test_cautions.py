@@ -21,10 +21,10 @@ from steepslope.oracle._cautions import (
     JOINED,
     RENUMBERED,
     RowCounts,
+    _is_rarer,
     caution_on_errors,
     cautions_on_better_opinions,
     cautions_on_other_opinions,
-    is_rarer,
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
@@ -182,5 +182,5 @@ def test_reviewers_who_confirm_half_of_the_errors(oracle: FusedOracle) -> None:
 def test_fisher_counts_by_hand() -> None:
     """Of 12 errors among 40 rows, 2 or fewer are in one half with the chance that a count of all draws gives."""
     chance = hypergeom.pmf([0, 1, 2], 40, 12, 20).sum()
-    assert is_rarer(2, 20, 10, 20, chance + 1e-9)
-    assert not is_rarer(2, 20, 10, 20, chance - 1e-9)
+    assert _is_rarer(2, 20, 10, 20, chance + 1e-9)
+    assert not _is_rarer(2, 20, 10, 20, chance - 1e-9)

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from steepslope import TrustedClassifier
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate._adapting import LEAST_LABELS, risks_to_try, split_to_adapt
+from steepslope.gate._adapting import LEAST_LABELS, _risks_to_try, split_to_adapt
 from steepslope.gate._change import ACCEPT_NOTHING, verdict_on_batch
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
@@ -106,7 +106,7 @@ def test_a_new_source_gets_the_lowest_risk_that_its_labels_support(model: Truste
     with pytest.warns(ChangedWarning):
         model.decide(X)
     again = model.adapted(X[:300], y[:300])
-    assert again.max_risk_ in risks_to_try(0.1)
+    assert again.max_risk_ in _risks_to_try(0.1)
     assert again.gate_.n == 225
     labels, accepted = again.decide(X[300:])
     assert accepted.any()

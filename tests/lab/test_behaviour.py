@@ -50,9 +50,9 @@ def earlier_results() -> dict[str, set[str]]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if folder != "benchmark" and not (isinstance(content, dict) and is_made_by_todays_code(content)):
             found.setdefault(folder, set()).add(path.name)
-    for folder in RESULTS.iterdir():
-        if folder.is_dir() and not any(folder.glob("*.json")):
-            found[folder.name] = {"tables alone"}
+    for entry in RESULTS.iterdir():
+        if entry.is_dir() and not any(entry.glob("*.json")):
+            found[entry.name] = {"tables alone"}
     return found
 
 

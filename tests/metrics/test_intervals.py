@@ -12,7 +12,7 @@ from scipy.stats import kstest, norm, t as student
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import _intervals as intervals, auroc, compare, evaluate, tnr, tpr
-from steepslope.metrics._intervals import Levels, Resampled, interval_of_area, resample
+from steepslope.metrics._intervals import Levels, Resampled, _interval_of_area, resample
 from steepslope.metrics._measures import measures_at
 from steepslope.metrics._ranking import rank_rows
 from tests.metrics.references import Bools, Floats
@@ -115,11 +115,11 @@ def test_p_is_that_of_the_normal_where_replicates_are_normal() -> None:
 
 def test_the_interval_of_an_area_is_symmetric_in_the_logit_and_stays_inside() -> None:
     values = expit(norm.ppf((np.arange(4000) + 0.5) / 4000) + 4)
-    low, high = interval_of_area(float(expit(4.0)), values, 0.95, 10_000)
+    low, high = _interval_of_area(float(expit(4.0)), values, 0.95, 10_000)
     assert logit([low, high]) == pytest.approx([4 - 1.96, 4 + 1.96], abs=0.01)
-    low, high = interval_of_area(0.9, np.array([0.8, 0.9, 1.0, 1.0]), 0.95, 3)
+    low, high = _interval_of_area(0.9, np.array([0.8, 0.9, 1.0, 1.0]), 0.95, 3)
     assert 0 < low < 0.9 < high < 1
-    assert interval_of_area(1.0, np.ones(9), 0.95, 3) == (1, 1)
+    assert _interval_of_area(1.0, np.ones(9), 0.95, 3) == (1, 1)
 
 
 def test_clusters_of_one_row_are_rows() -> None:

@@ -15,7 +15,7 @@ from steepslope.monitor._audit import (
     STRICTEST,
     TOLERATED,
     Limit,
-    audit_cusum,
+    _audit_cusum,
     follow_audit,
     harm_found_by_audit,
     latest_audited_labels,
@@ -215,7 +215,7 @@ def test_the_latest_labels_alone_tell_how_strict_to_be() -> None:
 def test_the_cusum_is_the_largest_of_any_stretch_that_ends_now(marked: list[Marked]) -> None:
     parts = [(one.is_wrong - RISK) * one.weight for one in marked if one.accepted]
     expected = max([sum(parts[start:]) for start in range(len(parts))], default=0.0)
-    assert audit_cusum([*marked, *rows(9, None)], RISK) == pytest.approx(max(0.0, expected))
+    assert _audit_cusum([*marked, *rows(9, None)], RISK) == pytest.approx(max(0.0, expected))
 
 
 def test_a_large_file_does_not_hide_later_ones() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from steepslope.monitor import Monitor
-from steepslope.monitor._confirmed import caution_on_confirmed, log_e_value_of_confirmed
+from steepslope.monitor._confirmed import _log_e_value_of_confirmed, caution_on_confirmed
 from tests.monitor.problems import feed, gate, stream
 
 
@@ -19,7 +19,7 @@ def test_the_mean_of_the_e_value_is_1() -> None:
     for outcome in product((False, True), repeat=6):
         is_wrong = np.array(outcome)
         chance = np.where(is_wrong, p_wrong, 1 - p_wrong).prod()
-        mean += chance * np.exp(log_e_value_of_confirmed(p_wrong, is_wrong))
+        mean += chance * np.exp(_log_e_value_of_confirmed(p_wrong, is_wrong))
     assert mean == pytest.approx(1)
 
 

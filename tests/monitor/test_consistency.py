@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.monitor._consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
-from steepslope.monitor._predictions import PREDICTED, Batch, predictions_in_table
+from steepslope.monitor._consistency import _rounding_in_file, require_consistent_audit, require_consistent_decisions
+from steepslope.monitor._predictions import PREDICTED, Batch, _predictions_in_table
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs._table_files import TEXT
 from steepslope.predict._audit import AUDIT, CHANCE, Audit, audit_chances
@@ -63,7 +63,7 @@ def column_as(values: Any, kind: str) -> Any:
 
 def read(table: Any) -> Batch:
     """Return the predictions of a table as a file has them."""
-    return predictions_in_table(
+    return _predictions_in_table(
         {name: column_as(table[name], kind) for name, kind in PREDICTED.items() if name in table}
     )
 
@@ -255,9 +255,9 @@ def test_the_probability_of_one_row_follows_from_all_others() -> None:
 def test_rounding_is_at_least_what_was_lost(count: int, size: float, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=50) * 10**size
     for found in (values.round(count), digits(values, count + 1), values.astype(np.float32).astype(np.float64)):
-        slack = rounding_in_file(found)
+        slack = _rounding_in_file(found)
         assert (np.abs(values - found) <= slack).all()
-    assert (rounding_in_file(values) <= 1.1e-6 * np.abs(values) + 1e-12).all()
+    assert (_rounding_in_file(values) <= 1.1e-6 * np.abs(values) + 1e-12).all()
 
 
 def test_a_confidence_without_an_end_is_the_surest() -> None:

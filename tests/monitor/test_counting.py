@@ -24,7 +24,7 @@ from steepslope.monitor._predictions import (
     read_labels_of_predictions,
     read_predictions,
 )
-from steepslope.monitor._sentences import health_sentences, monitor_sentences
+from steepslope.monitor._sentences import _health_sentences, monitor_sentences
 from steepslope.monitor._state import State, begin_state, open_state
 from steepslope.predict._chunks import hash_of_text
 from steepslope.promise._certificate import as_percent
@@ -204,7 +204,7 @@ def test_what_is_known_is_said() -> None:
 def test_a_change_is_said_with_what_it_may_mean() -> None:
     monitor = monitor_of(GATE)
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
-    (line,) = health_sentences(monitor)
+    (line,) = _health_sentences(monitor)
     row = min(monitor.alarms.values())
     told = "they are not drawn as the calibration rows were."
     assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
@@ -235,7 +235,7 @@ def test_harm_comes_first() -> None:
     feed(monitor, GATE, stream(1_000, 1))
     feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
     monitor.label(np.zeros(60, np.bool_), np.ones(60, np.bool_), np.arange(1, 61))
-    first, second = health_sentences(monitor)
+    first, second = _health_sentences(monitor)
     count = monitor.labelled.alarm_count
     told = "by their labels, more than the promised 5 % of the accepted are wrong"
     counted = f"{count} labels of accepted predictions, with 3,000 predictions counted"

@@ -17,7 +17,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import Monitor
-from steepslope.monitor._state import Counted, begin_state, open_state, seal_state
+from steepslope.monitor._state import Counted, _seal_state, begin_state, open_state
 from steepslope.predict._chunks import hash_of_text
 from tests.monitor.problems import feed, gate, monitor_of, stream
 from tests.monitor.processes import add_rows
@@ -84,7 +84,7 @@ def forge(path: Path, text: str) -> None:
     """Replace what the monitor knows, as one does who knows how the digest is made."""
     execute(path, ("UPDATE monitor SET content = ?", (text,)))
     with closing(sqlite3.connect(path)) as connection, connection:
-        seal_state(connection)
+        _seal_state(connection)
 
 
 RAISED = "UPDATE monitor SET content = replace(content, '0.05', '0.06')"

@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
-from steepslope.oracle._baselines import replacement_baseline
+from steepslope.oracle._baselines import _replacement_baseline
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.oracle.conftest import fit_of
@@ -47,7 +47,7 @@ def test_a_baseline_is_that_of_plain_formulas() -> None:
     outputs = ClassifierOutputs(np.tile([2.0, 0.0, 0.0], (200, 1)), labels)
     right = classes[np.arange(200), opinions[:, 0].argmax(axis=1)] == labels
     highest = opinions[:, 0].max(axis=1)
-    assert replacement_baseline("it", opinions, classes, outputs) == (
+    assert _replacement_baseline("it", opinions, classes, outputs) == (
         f"it is right on {100 * right.mean():.1f} % of 200 rows ({100 * (right.mean() - (labels == 0).mean()):+.1f} "
         f"points); its own MCP has an AUC of {100 * auroc(highest, right):.1f} and an AURC of "
         f"{1000 * aurc(highest, right):.1f} thousandths. Consider it in place of the classifier"

@@ -147,7 +147,7 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
     monkeypatch.setattr("steepslope.nets.training._columns.PIECE_ROWS", 64)
     monkeypatch.setattr("steepslope.nets.training._columns.BLOCK_PIECES", 4)
     rows = FitRows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
-    seen = torch.cat([block for block, _ in columns.shuffled_blocks(rows, torch.zeros(1), torch.ones(1))])
+    seen = torch.cat([block for block, _ in columns._shuffled_blocks(rows, torch.zeros(1), torch.ones(1))])
     assert sorted(seen[:, 0].tolist()) == list(range(3000))
     pieced = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
     assert np.corrcoef(whole, pieced)[0, 1] > 0.99

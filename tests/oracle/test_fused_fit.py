@@ -12,7 +12,7 @@ from steepslope.metrics import auroc
 from steepslope.numerics._opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
 from steepslope.oracle._fused import FusedOracle
-from steepslope.oracle._fused_fit import LEVELS, Gain, cheapest_budget, evidence_at_budget, gain_of_budget
+from steepslope.oracle._fused_fit import LEVELS, Gain, _cheapest_budget, _evidence_at_budget, _gain_of_budget
 from steepslope.oracle._pooling import (
     LEAST_WEIGHT,
     MCP_ALONE,
@@ -20,9 +20,9 @@ from steepslope.oracle._pooling import (
     Candidate,
     Opinions,
     Pool,
+    _is_worth_a_search,
     _pool_of_weighty_inputs,
     best_pool,
-    is_worth_a_search,
 )
 from steepslope.oracle.evidence import EVIDENCE, _fit_set as fit_set_module
 from steepslope.oracle.evidence._fit_set import FitSet
@@ -278,7 +278,7 @@ def test_each_kind_has_its_price() -> None:
     expected = {level: [*some, *opinions[: level != "free"]] for level, some in expected.items()}
     expected["opinions"] = [*free, *opinions]
     names += opinions
-    assert {level: set(evidence_at_budget(level, names)) for level in LEVELS} == {
+    assert {level: set(_evidence_at_budget(level, names)) for level in LEVELS} == {
         one: {*some} for one, some in expected.items()
     }
 
@@ -286,7 +286,7 @@ def test_each_kind_has_its_price() -> None:
 def test_gains_are_differences_to_mcp() -> None:
     outputs, rng = make_complete(400, seed=4), np.random.default_rng(0)
     mcp, odds = MCP().confidence(outputs), rng.normal(size=400) + 2 * outputs.is_correct
-    found = gain_of_budget(Candidate(MCP_ALONE, odds, outputs.is_correct), mcp, outputs)
+    found = _gain_of_budget(Candidate(MCP_ALONE, odds, outputs.is_correct), mcp, outputs)
     pairs = odds[outputs.is_correct][:, None] > odds[~outputs.is_correct]
     assert found.auc == pytest.approx(pairs.mean() - auroc(mcp, outputs.is_correct))
     ratio = aurc_by_hand(odds, outputs.is_correct) / aurc_by_hand(mcp, outputs.is_correct)
@@ -315,14 +315,14 @@ def test_the_cheapest_within_one_standard_error_is_chosen() -> None:
             "auxiliary": noise + 0.05 * rng.normal(size=1500) + (1 + strength) * is_correct,
             "all": noise + 0.05 * rng.normal(size=1500) + (1 + 1.01 * strength) * is_correct,
         }
-        found = cheapest_budget(odds, is_correct, 0)
+        found = _cheapest_budget(odds, is_correct, 0)
         best = min(odds, key=lambda name: aurc_by_hand(odds[name], is_correct))
         fits = [name for name in odds if name == best or within_one_error(odds[name], odds[best], is_correct)]
         assert found == fits[0]
         chosen.add(found)
     assert len(chosen) >= 2
-    assert cheapest_budget({"free": noise, "auxiliary": noise}, is_correct, 0) == "free"
-    assert cheapest_budget({"free": noise + 3 * is_correct, "auxiliary": noise}, is_correct, 0) == "free"
+    assert _cheapest_budget({"free": noise, "auxiliary": noise}, is_correct, 0) == "free"
+    assert _cheapest_budget({"free": noise + 3 * is_correct, "auxiliary": noise}, is_correct, 0) == "free"
 
 
 def test_neighbours_are_searched_only_where_they_rank_clearly_better() -> None:
@@ -333,8 +333,8 @@ def test_neighbours_are_searched_only_where_they_rank_clearly_better() -> None:
     plain = Candidate(MCP_ALONE, odds, is_correct)
     for gain, expected in ((0.0, False), (0.02, False), (0.5, True)):
         better = Candidate(MCP_ALONE, odds + gain * is_correct, is_correct)
-        assert is_worth_a_search(better, plain, 0) is expected
-    assert not is_worth_a_search(Candidate(MCP_ALONE, odds + noise, is_correct), plain, 0)
+        assert _is_worth_a_search(better, plain, 0) is expected
+    assert not _is_worth_a_search(Candidate(MCP_ALONE, odds + noise, is_correct), plain, 0)
 
 
 def test_an_oracle_of_many_rows_leaves_useless_neighbours_out(monkeypatch: pytest.MonkeyPatch) -> None:

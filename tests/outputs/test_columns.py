@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs._columns import Layout, layout_of
+from steepslope.outputs._columns import Layout, _layout_of
 from steepslope.outputs._labels import Texts, labels_of_texts, read_classes
 from steepslope.outputs._options import ReadingOptions
 from tests.refusal import refusal
@@ -14,7 +14,7 @@ from tests.refusal import refusal
 
 def layout(names: str, **options: Any) -> Layout:
     """Return the layout of columns, whose names are written with commas, and of options."""
-    return layout_of(names.split(","), ReadingOptions(**options))
+    return _layout_of(names.split(","), ReadingOptions(**options))
 
 
 ORDERS: dict[str, tuple[str, tuple[str, ...], str, tuple[str, ...] | None, bool]] = {

@@ -19,7 +19,7 @@ from steepslope.predict import _prediction_file as prediction_file
 from steepslope.predict._audit import AUDIT, CHANCE, Audit
 from steepslope.predict._chunks import save_chunk
 from steepslope.predict._prediction_file import Summary, _join_prediction_chunks, require_prediction_file
-from steepslope.predict._source import decision_sentences
+from steepslope.predict._source import _decision_sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -66,17 +66,17 @@ def gate() -> Gate:
 
 
 def test_counts_are_told(gate: Gate) -> None:
-    first, *others = decision_sentences(gate, Summary(2_000, 1_000, 0, 3))
+    first, *others = _decision_sentences(gate, Summary(2_000, 1_000, 0, 3))
     assert first == "2,000 predictions: 1,000 accepted (50 %), 1,000 to review, 3 of these could not be read."
     assert not others
     rejecting = Gate.of(MCP(), make_outputs(4_000), 0.05, reject=0.5)
-    assert "100 rejected, 900 to review." in decision_sentences(rejecting, Summary(2_000, 1_000, 100))[0]
-    assert decision_sentences(gate, Summary()) == ["0 predictions: 0 accepted (0 %), 0 to review."]
+    assert "100 rejected, 900 to review." in _decision_sentences(rejecting, Summary(2_000, 1_000, 100))[0]
+    assert _decision_sentences(gate, Summary()) == ["0 predictions: 0 accepted (0 %), 0 to review."]
 
 
 def test_a_gate_that_accepts_nothing_gives_the_reason() -> None:
     nothing = Gate.of(MCP(), make_outputs(400), 0.0001)
-    _, reason = decision_sentences(nothing, Summary(4_000, 0))
+    _, reason = _decision_sentences(nothing, Summary(4_000, 0))
     assert reason == f"This gate accepts nothing: {nothing.advice}."
 
 

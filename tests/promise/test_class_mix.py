@@ -19,9 +19,9 @@ from steepslope.promise._certify import certify
 from steepslope.promise._class_mix import (
     MULTIPLES,
     Weights,
+    _class_mix_bets,
+    _class_mix_start_thresholds,
     certify_class_mix,
-    class_mix_bets,
-    class_mix_start_thresholds,
 )
 from steepslope.promise._rows import LabelledRows, split_rows
 from steepslope.promise._sequence import StartThreshold, threshold_sequence
@@ -66,7 +66,7 @@ def test_weights_make_the_mix() -> None:
 
 def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> None:
     weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
-    sizes, borne = class_mix_bets(weights, 3, 0.05, 0.05)
+    sizes, borne = _class_mix_bets(weights, 3, 0.05, 0.05)
     assert (np.diff(sizes) <= 0).all()
     assert (np.diff(borne) > 0).all()
     assert (sizes * weights.values.max() < 1).all()
@@ -139,7 +139,7 @@ def test_what_bets_assume_is_learnt_on_rows_that_are_not_bet_on(monkeypatch: pyt
 def test_errors_of_a_heavy_class_are_expected_to_cost_more() -> None:
     weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
     wrong = [replace(weights, rates=np.array(rates)) for rates in ([0.9, 0.1], [0.5, 0.5], [0.1, 0.9])]
-    borne = [class_mix_bets(one, 3, 0.05, 0.05)[1][-1] for one in wrong]
+    borne = [_class_mix_bets(one, 3, 0.05, 0.05)[1][-1] for one in wrong]
     assert borne[0] > 1.2 * borne[1] > 1.44 * borne[2]
 
 
@@ -165,10 +165,10 @@ def test_each_class_of_a_mix_keeps_rows_that_count(names: list[str], seed: int, 
 
 
 def test_tests_begin_where_errors_can_be_borne() -> None:
-    assert class_mix_start_thresholds(np.linspace(-5, 60, 100), 0.1) == StartThreshold.sharing([17, 36], 0.1)
-    late = class_mix_start_thresholds(np.linspace(-5, 4, 100), 0.1)
+    assert _class_mix_start_thresholds(np.linspace(-5, 60, 100), 0.1) == StartThreshold.sharing([17, 36], 0.1)
+    late = _class_mix_start_thresholds(np.linspace(-5, 4, 100), 0.1)
     assert late == StartThreshold.sharing([55], 0.1)  # of none in the first half: where all have to be right
-    assert class_mix_start_thresholds(np.linspace(-5, -1, 100), 0.1) == []
+    assert _class_mix_start_thresholds(np.linspace(-5, -1, 100), 0.1) == []
 
 
 @pytest.mark.slow

@@ -13,9 +13,9 @@ from scipy.stats import binom
 from steepslope.promise._certificate import rows_needed
 from steepslope.promise._sample_size import (
     LIKELY,
-    chance_of_larger_sample,
-    possible_risk_of_sample,
-    rows_to_add_to_sample,
+    _chance_of_larger_sample,
+    _possible_risk_of_sample,
+    _rows_to_add_to_sample,
     sample_size_sentence,
 )
 from steepslope.promise._sequence import (
@@ -147,7 +147,7 @@ def test_a_chance_is_that_of_the_beta_binomial_by_drawing() -> None:
     rng = np.random.default_rng(0)
     risk = rng.beta(4.5, 96.5, 200_000)
     passes = rng.binomial(300, risk) <= 8  # as many errors as 300 rows bear at 5 %, delta .05
-    assert chance_of_larger_sample(Above(100, np.array([100]), np.array([4])), 300, 0.05, 0.05) == pytest.approx(
+    assert _chance_of_larger_sample(Above(100, np.array([100]), np.array([4])), 300, 0.05, 0.05) == pytest.approx(
         passes.mean(), abs=0.005
     )
 
@@ -155,16 +155,16 @@ def test_a_chance_is_that_of_the_beta_binomial_by_drawing() -> None:
 @pytest.mark.parametrize(("n", "errors"), [(58, 0), (300, 6), (400, 10)])
 def test_as_many_rows_are_likely_enough_and_far_fewer_are_not(n: int, errors: int) -> None:
     found = counts(n, errors)
-    more = rows_to_add_to_sample(found, 0.05, 0.05)
+    more = _rows_to_add_to_sample(found, 0.05, 0.05)
     assert more is not None
-    assert chance_of_larger_sample(found, n + more, 0.05, 0.05) >= LIKELY - 0.03
-    assert chance_of_larger_sample(found, n + more // 2, 0.05, 0.05) < LIKELY
+    assert _chance_of_larger_sample(found, n + more, 0.05, 0.05) >= LIKELY - 0.03
+    assert _chance_of_larger_sample(found, n + more // 2, 0.05, 0.05) < LIKELY
     assert len(str(more).rstrip("0")) <= 2
 
 
 def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
     found = counts(500, 40)
-    assert rows_to_add_to_sample(found, 0.05, 0.05) is None
+    assert _rows_to_add_to_sample(found, 0.05, 0.05) is None
     advice = sample_size_sentence(found, 0.05, 0.05, "risk")
     assert "; even 30 times as many rows like these would probably not do; " in advice
     assert "few rows" not in advice
@@ -180,14 +180,14 @@ def test_a_risk_near_that_of_all_rows_is_not_advised() -> None:
 
 def test_a_higher_risk_is_told_by_the_same_rule() -> None:
     found = counts(500, 40)
-    risk = possible_risk_of_sample(found, 0.05, 0.05)
+    risk = _possible_risk_of_sample(found, 0.05, 0.05)
     assert risk is not None
     assert (
-        chance_of_larger_sample(found, 500, risk, 0.05)
+        _chance_of_larger_sample(found, 500, risk, 0.05)
         >= LIKELY
-        > chance_of_larger_sample(found, 500, 0.9 * risk, 0.05)
+        > _chance_of_larger_sample(found, 500, 0.9 * risk, 0.05)
     )
-    assert possible_risk_of_sample(counts(500, 500), 0.05, 0.05) is None
+    assert _possible_risk_of_sample(counts(500, 500), 0.05, 0.05) is None
 
 
 def test_sentences_say_how_often_they_come_true() -> None:

@@ -11,7 +11,15 @@ from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.numerics._binomial import clopper_pearson
 from steepslope.promise._rows import LabelledRows
 from steepslope.promise._sequence import threshold_sequence
-from steepslope.promise._target import Bet, RowSet, Shares, SplitRows, Target, last_passing_on_target, needed_on_target
+from steepslope.promise._target import (
+    Bet,
+    Shares,
+    Target,
+    _needed_on_target,
+    _RowSet,
+    _SplitRows,
+    last_passing_on_target,
+)
 from steepslope.scores import MCP
 from tests.promise.references import MIX, SHARES, labelled, make_rows, target_of
 
@@ -148,7 +156,7 @@ def test_chords_bound_a_sum_from_below() -> None:
 
 def test_the_e_value_is_the_least_within_the_intervals() -> None:
     target = target_of(make_rows(600, SHARES, 3), make_rows(400, [*MIX.values()], 4))
-    some = RowSet(target.true, target.predicted, target.on_target, (3, 3), (600, 400))
+    some = _RowSet(target.true, target.predicted, target.on_target, (3, 3), (600, 400))
     draw = np.random.default_rng(0)
     accepted, is_correct = draw.random(600) < 0.7, draw.random(600) < 0.9
     h, size, means = np.array([-0.03, 0.01, 0.05]), 0.1, np.array([-0.02, 0.03])
@@ -178,7 +186,7 @@ def test_the_e_value_is_the_least_within_the_intervals() -> None:
 def test_no_bet_can_lose_more_than_everything_on_the_target() -> None:
     """Of a tenth as many target rows, ten times as much is bet on each."""
     rows = np.arange(90) % 3
-    some, h = RowSet(rows, rows, rows[:9], (3, 3), (90, 9)), np.array([0.0, 0.0, 0.9])
+    some, h = _RowSet(rows, rows, rows[:9], (3, 3), (90, 9)), np.array([0.0, 0.0, 0.9])
     outcomes = some.outcomes(np.ones(90, dtype=np.bool_), np.ones(90, dtype=np.bool_))
     even = Shares(np.full(3, 1 / 3), np.full(3, 1 / 3))
     assert some.log_e_value(outcomes, RISK, Bet(h, 0.11), even, np.zeros(1)) > -np.inf
@@ -189,17 +197,17 @@ def test_the_bound_is_the_least_risk_that_passes() -> None:
     rows, coming = make_rows(2_000, SHARES, 1), make_rows(1_000, [*MIX.values()], 2)
     target, accepted = target_of(rows, coming), np.ones(2_000, dtype=np.bool_)
     place, bound = last_passing_on_target(labelled(rows), target, np.array([-np.inf]), 0.4, DELTA)
-    split = SplitRows.of(target, DELTA)
+    split = _SplitRows.of(target, DELTA)
     bet, _ = split.bet(accepted, rows.is_correct, 0.4)
     assert place == 0
     assert 0.1 < bound < 0.4
     assert split.passes(accepted, rows.is_correct, bound, bet, DELTA)
     assert not split.passes(accepted, rows.is_correct, bound - 0.4 / 40, bet, DELTA)
-    assert needed_on_target(DELTA) == pytest.approx(-np.log(0.17))
+    assert _needed_on_target(DELTA) == pytest.approx(-np.log(0.17))
 
 
 def test_the_mean_of_h_is_within_an_empirical_bernstein_bound() -> None:
-    some = RowSet(np.zeros(1, int), np.zeros(1, int), np.repeat([0, 1], [30, 70]), (1, 2), (1, 100))
+    some = _RowSet(np.zeros(1, int), np.zeros(1, int), np.repeat([0, 1], [30, 70]), (1, 2), (1, 100))
     variance, level = 0.21 * 100 / 99, np.log(4 / 0.1)
     off = np.sqrt(2 * variance * level / 100) + 7 * level / (3 * 99)
     np.testing.assert_allclose(some.means_of_h(np.array([0.0, 1.0]), 0.1), [0.7 - off, min(1.0, 0.7 + off)])
@@ -207,7 +215,7 @@ def test_the_mean_of_h_is_within_an_empirical_bernstein_bound() -> None:
 
 def test_what_is_bet_does_not_depend_on_the_rows_that_are_bet_on() -> None:
     rows, coming = make_rows(2_000, SHARES, 1), make_rows(1_000, [*MIX.values()], 2)
-    split, accepted = SplitRows.of(target_of(rows, coming), DELTA), MCP().confidence(rows) > 0.7
+    split, accepted = _SplitRows.of(target_of(rows, coming), DELTA), MCP().confidence(rows) > 0.7
     assert split.chooses.mean() == pytest.approx(1 / 3, abs=0.01)
     bet, expected = split.bet(accepted, rows.is_correct, RISK)
     others, found = split.bet(accepted ^ ~split.chooses, rows.is_correct ^ ~split.chooses, RISK)
@@ -258,7 +266,7 @@ def test_a_risk_that_is_too_high_passes_in_few_draws() -> None:
     for seed in range(50):
         rows = make_rows(2_000, SHARES, seed)
         target = target_of(rows, coming.subset(slice(1_000 * seed, 1_000 * (seed + 1))))
-        split, accepted = SplitRows.of(target, DELTA), np.ones(2_000, dtype=np.bool_)
+        split, accepted = _SplitRows.of(target, DELTA), np.ones(2_000, dtype=np.bool_)
         for times in passed:
             bet, _ = split.bet(accepted, rows.is_correct, times * risk)
             passed[times] += split.passes(accepted, rows.is_correct, times * risk, bet, DELTA)

@@ -17,15 +17,15 @@ from steepslope.report import _comparison as comparison_module
 from steepslope.report._comparison import (
     AURC_COUNTS,
     Comparison,
-    Contrast,
+    _comparison_as_json,
+    _comparison_difference_grid,
+    _comparison_in_markdown,
+    _Contrast,
+    _why_comparison_unpaired,
     compare_runs,
     compared_runs_grid,
-    comparison_as_json,
-    comparison_difference_grid,
     comparison_headline,
-    comparison_in_markdown,
     comparison_sentences,
-    why_comparison_unpaired,
 )
 from steepslope.report._runs import Run
 from steepslope.report._tables import terminal_table_titles
@@ -42,7 +42,7 @@ def shuffled(run: Run, seed: int = 3) -> Run:
     return replace(run, is_correct=run.is_correct[order], scores=scores, **known)
 
 
-def contrast(comparison: Comparison, score: str, place: int = 0) -> Contrast:
+def contrast(comparison: Comparison, score: str, place: int = 0) -> _Contrast:
     return next(one for one in comparison.rivals[place].contrasts if one.score == one.baseline_score == score)
 
 
@@ -132,7 +132,7 @@ ODD = np.array(['a,"b"', "two\nlines", "<script>alert(1)</script>", "", "日本"
 
 def test_odd_ids_are_the_same_rows() -> None:
     a = replace(drawn("a", n=5), ids=ODD)
-    assert why_comparison_unpaired(a, shuffled(a)) == ""
+    assert _why_comparison_unpaired(a, shuffled(a)) == ""
 
 
 SORTED = "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with "
@@ -171,7 +171,7 @@ def test_why_rows_are_not_the_same() -> None:
         (bare, replace(b, ids=None, labels=None)): "neither ids nor labels tell whether the rows are the same",
     }
     for (one, other), why in cases.items():
-        assert why_comparison_unpaired(one, other) == why
+        assert _why_comparison_unpaired(one, other) == why
         comparison = compare_runs([one, other], bootstrap=0)
         line = next(line for line in comparison_sentences(comparison) if "differences are " in line)
         assert line.endswith("differences are unpaired." if why else "differences are paired.")
@@ -289,7 +289,7 @@ def comparison() -> Comparison:
 def test_what_makes_it_doubtful_is_told() -> None:
     runs = [drawn("may", ids=False), drawn("june", model=2, ids=False), drawn("july", n=90, model=3, seed=4)]
     comparison = compare_runs(runs, bootstrap=0)
-    found = comparison_as_json(comparison)
+    found = _comparison_as_json(comparison)
     warned = [
         f"WARNING: july has only {runs[2].wrong} errors: below about 50, all its numbers depend on luck.",
         "WARNING: june and may are taken for the same 300 rows: they have no ids, but as many rows with the same "
@@ -297,13 +297,13 @@ def test_what_makes_it_doubtful_is_told() -> None:
         "july and may are not known to have the same rows (only july has ids): differences are unpaired.",
     ]
     assert set(warned) <= set(found["sentences"])
-    assert {str(row[3]) for row in comparison_difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
+    assert {str(row[3]) for row in _comparison_difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
     assert [run.get("paired_by_ids") for run in found["runs"]] == [None, False, None]
-    assert all(line in comparison_in_markdown(comparison) for line in warned)
+    assert all(line in _comparison_in_markdown(comparison) for line in warned)
 
 
 def test_tables_are_square_and_complete(comparison: Comparison) -> None:
-    runs, differences = compared_runs_grid(comparison), comparison_difference_grid(comparison)
+    runs, differences = compared_runs_grid(comparison), _comparison_difference_grid(comparison)
     shown = compared_runs_grid(comparison, table_metrics())
     for grid in (runs, differences, shown):
         assert {len(row) for row in grid.rows} == {len(grid.columns)}
@@ -320,14 +320,14 @@ def test_tables_are_square_and_complete(comparison: Comparison) -> None:
 
 
 def test_odd_names_stay_text_in_markdown(comparison: Comparison) -> None:
-    text = comparison_in_markdown(comparison)
+    text = _comparison_in_markdown(comparison)
     assert "| b\\|&lt;/script>&lt;b> | mcp |" in text
     assert NAME not in text
     assert "<b>" not in text
 
 
 def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
-    found = json.loads(json.dumps(comparison_as_json(comparison), allow_nan=False, default=np.generic.item))
+    found = json.loads(json.dumps(_comparison_as_json(comparison), allow_nan=False, default=np.generic.item))
     assert found["baseline"] == "a"
     assert [(run["run"], run["n"], run.get("paired")) for run in found["runs"]] == [
         ("a", 300, None), (NAME, 300, True), ("c", 200, False)
@@ -344,7 +344,7 @@ def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
 def test_without_errors_nothing_is_nan() -> None:
     right = np.ones(20, dtype=np.bool_)
     comparison = compare_runs([run_of(name, right, {"mcp": np.arange(20.0)}) for name in ("a", "b")], bootstrap=0)
-    json.dumps(comparison_as_json(comparison), allow_nan=False, default=np.generic.item)
-    text = comparison_in_markdown(comparison)
+    json.dumps(_comparison_as_json(comparison), allow_nan=False, default=np.generic.item)
+    text = _comparison_in_markdown(comparison)
     assert "nan" not in text
     assert "b is not known without resamples by AURC, not known without resamples by accuracy, not def" in text

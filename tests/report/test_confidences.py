@@ -15,10 +15,10 @@ from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle._storage import ORACLE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report._confidences import HandedOver, Resources, Scored, confidences_of_scores
+from steepslope.report._confidences import Resources, Scored, _HandedOver, confidences_of_scores
 from steepslope.report._evaluation import evaluate_predictions
-from steepslope.report._sentences import evaluation_sentences, handover_sentence
-from steepslope.report.web._page_scores import certified_page_stops, page_promises, page_scores
+from steepslope.report._sentences import _handover_sentence, evaluation_sentences
+from steepslope.report.web._page_scores import _certified_page_stops, page_promises, page_scores
 from steepslope.scores import MCP, SCORES, Score
 from tests.conftest import make_complete, make_outputs
 from tests.files.sealing import seal_again
@@ -110,7 +110,7 @@ def test_thresholds_of_groups_are_not_certified_of_all(outputs: ClassifierOutput
     gate = gate_of("mcp", by="predicted", max_risk=0.35)
     evaluation = evaluate_predictions(outputs, [], Resources(gates={"by": gate}), bootstrap=0)
     assert evaluation.rows[0].gates
-    assert certified_page_stops(evaluation.rows[0]) == []
+    assert _certified_page_stops(evaluation.rows[0]) == []
     assert page_scores(evaluation)["scores"][0]["certified"] == 0
     assert len(page_promises(evaluation)) == 4
 
@@ -118,7 +118,7 @@ def test_thresholds_of_groups_are_not_certified_of_all(outputs: ClassifierOutput
 def test_a_promise_is_never_rounded_down(outputs: ClassifierOutputs) -> None:
     gate = gate_of("mcp", max_risk=0.2500001)
     scored = Scored("mcp", None, SCORES["mcp"]().confidence(outputs), "logit", gates=(gate,))
-    ((label, threshold),) = certified_page_stops(scored)
+    ((label, threshold),) = _certified_page_stops(scored)
     assert label == "certified: risk ≤ 25.01 % (δ 5 %)"
     assert (scored.confidence > threshold).tolist() == gate.accepts(scored.confidence).tolist()
     assert math.isfinite(threshold)
@@ -127,7 +127,7 @@ def test_a_promise_is_never_rounded_down(outputs: ClassifierOutputs) -> None:
 def test_nothing_is_certified_where_nothing_is_promised(outputs: ClassifierOutputs) -> None:
     gate = gate_of("mcp", max_risk=0.001)
     evaluation = evaluate_predictions(outputs, [], Resources(gates={"strict": gate}), bootstrap=0)
-    assert certified_page_stops(evaluation.rows[0]) == []
+    assert _certified_page_stops(evaluation.rows[0]) == []
     assert page_promises(evaluation)[0].startswith("mcp: Nothing can be promised")
 
 
@@ -180,8 +180,8 @@ def test_what_looks_unlike_is_above_the_usual(
     part: float, usual: float | None, words: str, outputs: ClassifierOutputs
 ) -> None:
     (row,) = evaluate_predictions(outputs, [], bootstrap=0).rows
-    assert handover_sentence(row) == ""
-    assert words in handover_sentence(replace(row, name="fused", handed_over=HandedOver(part, usual)))
+    assert _handover_sentence(row) == ""
+    assert words in _handover_sentence(replace(row, name="fused", handed_over=_HandedOver(part, usual)))
 
 
 @pytest.mark.usefixtures("quick_nets")

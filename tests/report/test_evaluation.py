@@ -15,8 +15,8 @@ from steepslope.metrics._selective import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report._confidences import Scored, confidences_of_scores
 from steepslope.report._evaluation import Evaluation, evaluated_rows
-from steepslope.report._sentences import evaluation_sentences, mcp_sentence
-from steepslope.report._tables import cut_table, difference_table, main_table
+from steepslope.report._sentences import _mcp_sentence, evaluation_sentences
+from steepslope.report._tables import _cut_table, _difference_table, main_table
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -64,7 +64,7 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut() -> None:
     for row in evaluation.rows:
         for cut, rates in row.cuts.items():
             assert rates["tnr"] == tnr(row.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
-    grid = cut_table(evaluation.rows)
+    grid = _cut_table(evaluation.rows)
     assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
     assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note
     assert evaluation.rows[2].details_as_json()["natural_cut"] == 0.9
@@ -106,7 +106,7 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
 )
 def test_sentences_say_who_wins(difference: tuple[float | None, ...], words: str) -> None:
     value, low, high = (np.nan if bound is None else bound for bound in difference)
-    assert mcp_sentence("a", Estimate(value=value, low=low, high=high)).startswith(words)
+    assert _mcp_sentence("a", Estimate(value=value, low=low, high=high)).startswith(words)
 
 
 def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 50) -> Evaluation:
@@ -168,7 +168,7 @@ def test_without_errors_no_best_single_score_is_named(outputs: ClassifierOutputs
 
 def test_without_resamples_no_comparison_is_counted(outputs: ClassifierOutputs) -> None:
     rows = with_oracle(outputs, 1.0, bootstrap=0).rows
-    assert not any("comparisons" in line for line in [*evaluation_sentences(rows), difference_table(rows).note])
+    assert not any("comparisons" in line for line in [*evaluation_sentences(rows), _difference_table(rows).note])
 
 
 def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: ClassifierOutputs) -> None:
@@ -181,6 +181,6 @@ def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: Classifie
     last = evaluation_sentences(evaluation.rows)[-1]
     assert last.startswith("3 comparisons with MCP: without any true difference about 0.15 of the intervals")
     assert last.endswith("these differ: better.")
-    note = difference_table(evaluation.rows).note
+    note = _difference_table(evaluation.rows).note
     assert f"{3 * len(table_metrics())} comparisons with MCP" in note
     assert len(evaluation_sentences(with_noise(outputs).rows)) == 1

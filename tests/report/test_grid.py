@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from steepslope.report._grid import Cell, Grid, grid_for_terminal, shortest_tails, terminal_width
+from steepslope.report._grid import Cell, Grid, _terminal_width, grid_for_terminal, shortest_tails
 from steepslope.report._tables import terminal_table_titles
 
 
@@ -16,7 +16,7 @@ def test_columns_are_aligned_and_no_cell_is_broken() -> None:
     heading, *rows = [line for line in lines if line.strip(" ─")]
     assert heading.split() == titles
     assert [row.split() for row in rows] == [[name, *["-100.0"] * (len(titles) - 1)] for name in names]
-    assert len({terminal_width(line) for line in lines if line}) == 1
+    assert len({_terminal_width(line) for line in lines if line}) == 1
 
 
 @given(st.lists(st.text("ab1279_/日", min_size=1, max_size=40), min_size=1, max_size=6, unique=True))

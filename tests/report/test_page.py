@@ -21,7 +21,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report._confidences import Scored
 from steepslope.report._evaluation import Evaluation
 from steepslope.report._grid import grid_for_terminal
-from steepslope.report._page import html_page, write_report
+from steepslope.report._page import _html_page, write_report
 from steepslope.report._tables import main_table, terminal_table_titles
 from steepslope.report.web import _shell as shell
 from steepslope.report.web._charts import page_charts
@@ -35,7 +35,7 @@ def evaluation(outputs: ClassifierOutputs) -> Evaluation:
 
 
 def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
-    html = html_page(evaluation)
+    html = _html_page(evaluation)
     assert "Trust &lt;me&gt;" in html
     own = html[: html.index('<script type="application/json"')]
     assert not re.search(r'(src|href)="(?!#|data:)', own)
@@ -108,4 +108,4 @@ def test_a_library_that_cannot_be_put_together_is_one_line(monkeypatch: pytest.M
     monkeypatch.setattr(shell, "BUNDLE", "raise ValueError('no luck')")
     monkeypatch.setattr(shell, "start_shell_library", shell.start_shell_library.__wrapped__)
     with pytest.raises(SteepslopeError, match="charts cannot be put together: ValueError: no luck"):
-        shell.shell_library.__wrapped__()
+        shell._shell_library.__wrapped__()

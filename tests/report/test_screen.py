@@ -10,7 +10,7 @@ import pytest
 
 from steepslope.report._confidences import Scored
 from steepslope.report._evaluation import Row
-from steepslope.report._grid import terminal_width
+from steepslope.report._grid import _terminal_width
 from steepslope.report._screen import show_evaluation_on_screen
 from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_scores
@@ -30,10 +30,10 @@ def test_a_terminal_gets_lines_broken_between_words(
 ) -> None:
     show_evaluation_on_screen(rows)
     plain = capsys.readouterr().out
-    assert max(map(terminal_width, plain.splitlines())) > 80
+    assert max(map(_terminal_width, plain.splitlines())) > 80
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     show_evaluation_on_screen(rows)
     broken = capsys.readouterr().out
-    assert max(map(terminal_width, broken.splitlines())) <= 80
+    assert max(map(_terminal_width, broken.splitlines())) <= 80
     assert broken.split() == plain.split()  # the same words, none of them in two

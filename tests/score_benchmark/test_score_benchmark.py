@@ -74,7 +74,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(tiny: Path) -> standing.Standing:
+def found(tiny: Path) -> standing._Standing:
     return benchmark(margin_of_two, tiny)
 
 
@@ -108,7 +108,7 @@ def test_what_is_no_frozen_file_is_refused(tmp_path: Path) -> None:
         load_frozen_pairs(tmp_path / "text")
 
 
-def test_numbers_are_those_of_metrics(tiny: Path, found: standing.Standing) -> None:
+def test_numbers_are_those_of_metrics(tiny: Path, found: standing._Standing) -> None:
     for pair in load_frozen_pairs(tiny):
         judged, row = pair.judged, found.content["pairs"][pair.name]
         right = judged.is_correct
@@ -124,7 +124,7 @@ def test_numbers_are_those_of_metrics(tiny: Path, found: standing.Standing) -> N
     assert found.content["mean"]["lines"]["score"]["auc"][0] == pytest.approx(np.mean(means), abs=1e-5)
 
 
-def test_it_prints_a_line_a_pair_and_their_mean(found: standing.Standing) -> None:
+def test_it_prints_a_line_a_pair_and_their_mean(found: standing._Standing) -> None:
     lines = str(found).splitlines()
     assert [line.split()[0] for line in lines[4:7]] == ["one", "two", "mean"]
     assert {"AUC − MCP", "AURC − fused", "at 2 %", "at 5 %, fused"} <= {*found.grid.columns}
@@ -132,9 +132,9 @@ def test_it_prints_a_line_a_pair_and_their_mean(found: standing.Standing) -> Non
 
 def test_a_class_an_object_and_the_fused_oracle_are_scores(tiny: Path) -> None:
     for score in (Centre, Centre(), SCORES["trust_score"]):
-        row = standing.row_of_pair(score, load_frozen_pairs(tiny)[0])
+        row = standing._row_of_pair(score, load_frozen_pairs(tiny)[0])
         assert -1 <= row["lines"]["score"]["minus fused"]["auc"][0] <= 1
-    fused = standing.row_of_pair(standing.score_by_name("fused"), load_frozen_pairs(tiny)[0])
+    fused = standing._row_of_pair(standing.score_by_name("fused"), load_frozen_pairs(tiny)[0])
     assert fused["lines"]["score"]["minus fused"]["auc"] == [0, 0, 0]
 
 
@@ -142,10 +142,10 @@ def test_where_a_pair_lacks_what_a_score_needs_it_counts_as_mcp(tiny: Path) -> N
     pair = load_frozen_pairs(tiny)[0]
     bare = replace(pair, arrays={name: one for name, one in pair.arrays.items() if name != "features"}, reference={})
     for score, lacks in ((SCORES["trust_score"], "features, reference"), (OTHERS["Δ-KNN + margin"], "features")):
-        row = standing.row_of_pair(score, bare)
+        row = standing._row_of_pair(score, bare)
         assert row["lacks"] == lacks
         assert row["lines"]["score"]["minus MCP"]["auc"] == [0, 0, 0]
-    assert standing.row_of_pair(standing.score_by_name("fused"), bare)["lacks"] == ""
+    assert standing._row_of_pair(standing.score_by_name("fused"), bare)["lacks"] == ""
 
 
 def noisy(outputs: ClassifierOutputs) -> NDArray[Any]:
@@ -178,7 +178,7 @@ def test_bad_scores_get_one_line(score: Any, message: str, tiny: Path) -> None:
     assert re.search(message, refusal(benchmark, score, tiny))
 
 
-def test_what_others_send_is_checked(tiny: Path, found: standing.Standing, tmp_path: Path) -> None:
+def test_what_others_send_is_checked(tiny: Path, found: standing._Standing, tmp_path: Path) -> None:
     path = tmp_path / "margin.json"
     found.save(path)
     assert str(checked_submission(path, tiny)) == str(found)
@@ -228,7 +228,7 @@ def test_the_command_judges_a_module_of_ones_own(
 @pytest.mark.parametrize("name", OTHERS)
 def test_rivals_of_others_are_better_than_nothing(name: str, tiny: Path) -> None:
     pair = load_frozen_pairs(tiny)[0]
-    lines = standing.row_of_pair(OTHERS[name], pair)["lines"]
+    lines = standing._row_of_pair(OTHERS[name], pair)["lines"]
     assert lines["score"]["auc"][0] > 0.6
     expected = "agreement × confidence"  # two classes leave a temperature nothing but the order of MCP
     assert (lines["score"]["minus MCP"]["auc"][0] > 0.02) == (name == expected)

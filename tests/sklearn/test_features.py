@@ -31,7 +31,7 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler, TargetEnc
 from steepslope import TrustedClassifier
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.sklearn._features import Features, column_kinds, steps_before, steps_ignoring_labels
+from steepslope.sklearn._features import Features, _steps_before, _steps_ignoring_labels, column_kinds
 from tests.sklearn.problems import table, texts
 
 WHOLE = [3, None, -1, 8]
@@ -81,16 +81,16 @@ def mixed(n: int = 200) -> pd.DataFrame:
 def test_the_steps_before_the_last_are_found(wrap: Any) -> None:
     X, y = table(100)
     fitted = wrap(make_pipeline(StandardScaler(), "passthrough", LogisticRegression())).fit(X, y)
-    steps = steps_before(fitted)
+    steps = _steps_before(fitted)
     assert isinstance(steps[-1], StandardScaler)
     assert_allclose(features(fitted, X, y).columns(fitted, X).std(axis=0), 1)
-    assert isinstance(steps_before(FrozenEstimator(fitted))[-1], StandardScaler)
+    assert isinstance(_steps_before(FrozenEstimator(fitted))[-1], StandardScaler)
 
 
 def test_steps_in_steps_are_taken_one_by_one() -> None:
     X, y = table(100)
     inner = make_pipeline(make_pipeline(StandardScaler(), SelectKBest(k=1)), GaussianNB()).fit(X, y)
-    assert [type(step) for step in steps_before(inner)] == [StandardScaler, SelectKBest]
+    assert [type(step) for step in _steps_before(inner)] == [StandardScaler, SelectKBest]
     assert features(inner, X, y).saw == (
         "The oracle saw 3 columns after 1 step of the pipeline, since a step after these may use labels."
     )
@@ -345,8 +345,8 @@ class Picky(StandardScaler):  # type: ignore[misc]
 )
 def test_steps_that_use_labels_are_recognised(steps: list[Any], ignoring: int) -> None:
     X, y = table(500)
-    assert steps_ignoring_labels(steps, np.round(X), y) == ignoring
-    assert steps_ignoring_labels([TfidfVectorizer(), TruncatedSVD(2)], *texts(300)) == 2
+    assert _steps_ignoring_labels(steps, np.round(X), y) == ignoring
+    assert _steps_ignoring_labels([TfidfVectorizer(), TruncatedSVD(2)], *texts(300)) == 2
 
 
 def test_a_frozen_pipeline_has_seen_none_of_these_labels() -> None:

@@ -24,7 +24,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.promise._objectives import Objectives
 from steepslope.promise._sequence import threshold_sequence
 from steepslope.scores import MCP
-from steepslope.sklearn._dependence import rows_by_index, signs_in_columns
+from steepslope.sklearn._dependence import _rows_by_index, _signs_in_columns
 from steepslope.sklearn._reader import groups_of_inputs, ids_of_inputs
 from steepslope.sklearn._storage import Calibration
 from tests.conftest import _hurry
@@ -288,14 +288,14 @@ def test_functions_of_overlapping_groups_have_names_and_cannot_be_saved(tmp_path
 def test_columns_are_told_by_which_rows_belong_together(name: str, values: NDArray[Any], said: str) -> None:
     frame = pd.DataFrame({name: values, "x": np.arange(600.0)})
     shuffled = frame.sample(frac=1, random_state=0)
-    order = rows_by_index(shuffled, 600)
+    order = _rows_by_index(shuffled, 600)
     np.testing.assert_array_equal(shuffled.index[order], np.arange(600))
     for kind in (frame, pl.from_pandas(frame)):
-        assert "".join(signs_in_columns(kind, np.arange(600))).startswith(said)
-        assert bool(signs_in_columns(kind, np.arange(600))) == bool(said)
-    assert signs_in_columns(shuffled, order) == signs_in_columns(frame, np.arange(600))
-    assert signs_in_columns(frame.to_numpy(), order) == []
-    assert not any("sorted" in sign for sign in signs_in_columns(frame, None))
+        assert "".join(_signs_in_columns(kind, np.arange(600))).startswith(said)
+        assert bool(_signs_in_columns(kind, np.arange(600))) == bool(said)
+    assert _signs_in_columns(shuffled, order) == _signs_in_columns(frame, np.arange(600))
+    assert _signs_in_columns(frame.to_numpy(), order) == []
+    assert not any("sorted" in sign for sign in _signs_in_columns(frame, None))
 
 
 def test_fit_says_once_that_rows_depend_on_one_another() -> None:

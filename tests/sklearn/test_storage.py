@@ -33,7 +33,7 @@ from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.files._folders import remove
 from steepslope.gate import Gate
-from steepslope.sklearn._storage import TRUSTED, _read_kept_rows, _write_kept_rows, saved_settings
+from steepslope.sklearn._storage import TRUSTED, _read_kept_rows, _saved_settings, _write_kept_rows
 from tests.conftest import _hurry
 from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts
@@ -253,7 +253,7 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
 
 def test_the_unknown_label_is_saved_where_json_can_hold_it() -> None:
     for label, kept in ((-1, -1), ("other", "other"), (np.int64(-1), -1), (None, None), ((0,), None)):
-        settings = saved_settings(TrustedClassifier(GaussianNB(), unknown_label=label).get_params(deep=False))
+        settings = _saved_settings(TrustedClassifier(GaussianNB(), unknown_label=label).get_params(deep=False))
         assert json.loads(json.dumps(settings)).get("unknown_label") == kept
 
 

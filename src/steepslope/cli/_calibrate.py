@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs, Table
 
 
-PREDICTED_COLUMN = "predicted"  # of a table of costs
+_PREDICTED_COLUMN = "predicted"  # of a table of costs
 
 
 @showing_first("oracle", "outputs", "max_risk", "out")
@@ -95,7 +95,7 @@ def calibrate(
         Replace a gate that the folder holds already, calibrated with other options or on other outputs.
     """
     made = made_by_command("calibrate", locals())
-    objectives = changed(objectives, error_costs=read_error_costs(error_costs))
+    objectives = changed(objectives, error_costs=_read_error_costs(error_costs))
     from steepslope.gate import GATE, Gate, Origin
     from steepslope.outputs import ClassifierOutputs, read_table, rows_that_belong_together, warn_of_dependent_outputs
     from steepslope.promise import CROSS
@@ -109,8 +109,8 @@ def calibrate(
     with GATE.making(out, made, replace, say) as complete:
         if complete:
             return
-        source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
-        named, seen = groups_to_calibrate(columns, rows, table), source.fitted_on(rows)
+        source = _source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
+        named, seen = _groups_to_calibrate(columns, rows, table), source.fitted_on(rows)
         belonging = rows_that_belong_together(together, table)
         if belonging is not None:
             seen = np.isin(belonging, belonging[seen])
@@ -126,7 +126,7 @@ def calibrate(
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
             source, rows, **vars(objectives), by=CROSS.join(columns) or None, groups=named, together=belonging,
-            origin=origin, class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)),
+            origin=origin, class_mix=None if class_mix is None else _read_class_mix_to_calibrate(Path(class_mix)),
             target=unlabelled,
         )  # fmt: skip
         gate.save(out, made)
@@ -194,7 +194,7 @@ def adapt(
     say(f"{out}: gate adapted to {len(rows):,} predictions of a new source")
 
 
-def source_to_calibrate(
+def _source_to_calibrate(
     name: str,
     rows: ClassifierOutputs,
     path: Path,
@@ -222,7 +222,7 @@ def source_to_calibrate(
         return ConfidenceSource.from_model(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
 
 
-def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
+def _read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
     """Read the share of each class: lines class=share, or a .csv file with two columns, class,share."""
     from steepslope.outputs import read_mapping
 
@@ -232,7 +232,7 @@ def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
         return {name: float(share or "none") for name, share in shares.items()}
 
 
-def read_error_costs(name: str | None) -> dict[str, dict[str, float]] | None:
+def _read_error_costs(name: str | None) -> dict[str, dict[str, float]] | None:
     """Read what particular errors cost: by predicted class, in rows, then by true class, in columns; None for None."""
     if name is None:
         return None
@@ -244,11 +244,11 @@ def read_error_costs(name: str | None) -> dict[str, dict[str, float]] | None:
     file = table_file(path)
     table = read_table_columns(path, file.names)
     cells = {name: [texts.distinct[code] for code in texts.codes] for name, texts in table.texts.items()}
-    if PREDICTED_COLUMN not in cells:
-        raise SteepslopeError(f"expected a column {PREDICTED_COLUMN}, found {', '.join(file.names)}", path)
-    predicted = cells.pop(PREDICTED_COLUMN)
+    if _PREDICTED_COLUMN not in cells:
+        raise SteepslopeError(f"expected a column {_PREDICTED_COLUMN}, found {', '.join(file.names)}", path)
+    predicted = cells.pop(_PREDICTED_COLUMN)
     with located(path):
-        require_ids_once(predicted, PREDICTED_COLUMN)
+        require_ids_once(predicted, _PREDICTED_COLUMN)
     with explained("expected a number, or nothing, in each cell", path, ValueError):
         return {
             name: {true: float(column[row]) for true, column in cells.items() if column[row].strip()}
@@ -256,7 +256,7 @@ def read_error_costs(name: str | None) -> dict[str, dict[str, float]] | None:
         }
 
 
-def groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
+def _groups_to_calibrate(columns: Sequence[str], rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
     """Return the group of each prediction, (n,), by one or several columns; None without any or for predicted."""
     from steepslope.gate import PREDICTED
     from steepslope.outputs import groups_of_predictions

@@ -8,14 +8,14 @@ import numpy as np
 
 from steepslope.files import say
 
-MADE_BY_DEMO = {"command": "demo"}
+_MADE_BY_DEMO = {"command": "demo"}
 CALIBRATION_ROWS = 600  # of the test digits; the others are decided on
 SHOWN = 10
-CAUTION = (
+_CAUTION = (
     f"the gate was calibrated on {CALIBRATION_ROWS} of these digits: its promise is about other digits, and its "
     "P(correct) looks better here than it is"
 )
-MAX_RISK = 0.02
+_MAX_RISK = 0.02
 
 
 def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
@@ -36,7 +36,7 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
     """
     from steepslope.report import REPORT
 
-    with REPORT.making(out, MADE_BY_DEMO, replace):  # an earlier demo's is made again
+    with REPORT.making(out, _MADE_BY_DEMO, replace):  # an earlier demo's is made again
         _run_demo(Path(out), seed)
 
 
@@ -72,12 +72,12 @@ def _run_demo(folder: Path, seed: int) -> None:
     gate, others = _calibrated_demo_gate(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})
     evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed)
-    evaluation = changed(evaluation, title=title, ids=ids, cautions=[CAUTION])
+    evaluation = changed(evaluation, title=title, ids=ids, cautions=[_CAUTION])
     train = work / "outputs" / "train"
     sources = report_sources(
         images_to_evaluate, test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train
     )
-    publish_evaluation(evaluation, folder, MADE_BY_DEMO, sources)
+    publish_evaluation(evaluation, folder, _MADE_BY_DEMO, sources)
     _show_demo_decisions(gate, others, work)
 
 
@@ -87,7 +87,7 @@ def _calibrated_demo_gate(oracle: Any, test: Any, work: Path, seed: int) -> tupl
 
     order = np.random.default_rng(seed).permutation(len(test))
     counted, others = test.subset(order[:CALIBRATION_ROWS]), test.subset(order[CALIBRATION_ROWS:])
-    gate = Gate.of(oracle, counted, MAX_RISK, origin=Origin.from_folder(work / "outputs" / "test"), seed=seed)
+    gate = Gate.of(oracle, counted, _MAX_RISK, origin=Origin.from_folder(work / "outputs" / "test"), seed=seed)
     gate.save(work / "gate")
     return gate, others
 

@@ -122,7 +122,7 @@ def evaluate(
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, bootstrap=bootstrap, clusters=clusters
         )
-        evaluation = changed(evaluation, title=f"Trust in {evaluation_title(path)}", ids=ids)
+        evaluation = changed(evaluation, title=f"Trust in {_evaluation_title(path)}", ids=ids)
         publish_evaluation(evaluation, Path(out), made, sources)
 
 
@@ -176,10 +176,10 @@ def _resources_to_evaluate(
     return Resources(held_out, reference, load, loaded)
 
 
-def evaluation_title(path: Path) -> str:
+def _evaluation_title(path: Path) -> str:
     """Return the last two names of a path. Reports are shown to others, so they do not tell whole paths.
 
-    >>> evaluation_title(Path("/home/me/runs/june/test.parquet"))
+    >>> _evaluation_title(Path("/home/me/runs/june/test.parquet"))
     'june/test.parquet'
     """
     return Path(*path.absolute().parts[-2:]).as_posix()
@@ -223,7 +223,7 @@ def compare(
     made |= {"dir": list(called), **stamps}
     with COMPARISON.making(out, made, replace, say) as complete:
         if not complete:
-            publish_comparison(compare_runs(runs, bootstrap=bootstrap), Path(out), made)
+            _publish_comparison(compare_runs(runs, bootstrap=bootstrap), Path(out), made)
 
 
 def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:
@@ -235,7 +235,7 @@ def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any
     print(f"report: {out / 'report.html'}")
 
 
-def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
+def _publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
     """Write the comparison, and print the table and its meaning in words."""
     from steepslope.metrics import table_metrics
     from steepslope.report import (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs
 
 
-MOST_HELD_BACK = 0.99
+_MOST_HELD_BACK = 0.99
 OF_IMAGES = tuple(f"no {array} in the outputs" for array in ("views", "dropout", "auxiliary"))  # tables lack these
 COPIES: dict[str, str] = {
     "features": "copies of features were made instead",
@@ -86,7 +86,7 @@ def fit(
     )
 
     model = _oracle_to_fit(oracle, settings, budget)
-    require("hold_back", hold_back, number(0, MOST_HELD_BACK))
+    require("hold_back", hold_back, number(0, _MOST_HELD_BACK))
     (known,) = further_outputs_to_fit(reading, outputs, reference)
     table = read_table(Path(outputs), reading, (together,))
     fit_set = ClassifierOutputs.of_table(table.require_labels())
@@ -158,14 +158,14 @@ def show_fused_fit(fitted: Any, of_images: bool) -> None:
     for reason, names in fitted.missing.items():
         if of_images or reason not in OF_IMAGES:
             say(f"{reason}: without {', '.join(names)}")
-    for line in copies_in_fit(fitted.copies) if of_images else []:
+    for line in _copies_in_fit(fitted.copies) if of_images else []:
         say(line)
 
 
-def copies_in_fit(copies: Mapping[str, str]) -> list[str]:
+def _copies_in_fit(copies: Mapping[str, str]) -> list[str]:
     """Return a line on what replaces augmented copies that were not extracted, or no line.
 
-    >>> copies_in_fit({"fit set": "extracted", "reference": "extracted"})
+    >>> _copies_in_fit({"fit set": "extracted", "reference": "extracted"})
     []
     """
     missing = [f"the {name}: {COPIES[origin]}" for name, origin in copies.items() if origin in COPIES]

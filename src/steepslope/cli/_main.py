@@ -29,7 +29,7 @@ from steepslope.cli._show import show
 from steepslope.errors import RowsWarning, SteepslopeError, is_out_of_memory, reason_of, require_known
 from steepslope.files import EXTRAS, require_extra
 
-RESEARCH = "Research"
+_RESEARCH = "Research"
 GROUPS: dict[str, dict[str, Command]] = {  # as the help shows them
     "From inputs to outputs": {
         "demo": demo, "train-classifier": train_classifier, "extract": extract, "import": import_answers,
@@ -40,13 +40,13 @@ GROUPS: dict[str, dict[str, Command]] = {  # as the help shows them
     },
     "Decisions": {"predict": predict, "export": export, "serve": serve},
     "At work": {"monitor": monitor, "stop": stop, "sign": sign, "push": push},
-    RESEARCH: {"benchmark": benchmark},
+    _RESEARCH: {"benchmark": benchmark},
 }  # fmt: skip
 COMMANDS: dict[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
 LAB = ("reproduce", "shift")  # commands of the distribution steepslope-lab
-COMPLETION = "--print-completion"
+_COMPLETION = "--print-completion"
 BOLD, RED, YELLOW = 1, 31, 33  # of a terminal
-CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
+_CLOSED = 141  # the exit code of a process that is ended by the signal of a closed pipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,10 +88,10 @@ def run_command(commands: Command | Mapping[str, Command], words: Sequence[str],
         return 130
     except Exception as error:
         if _is_output_closed(error):
-            return CLOSED
+            return _CLOSED
         if debug:
             raise
-        print(f"steepslope: {coloured(_command_error_line(error), RED, sys.stderr)}", file=sys.stderr)
+        print(f"steepslope: {_coloured(_command_error_line(error), RED, sys.stderr)}", file=sys.stderr)
         return 2
 
 
@@ -124,7 +124,7 @@ def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: 
     )
     parser.add_argument("--version", action="version", version=f"{prog} {version('steepslope')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument(COMPLETION, metavar="SHELL", help="print what completes commands in a shell, such as bash")
+    parser.add_argument(_COMPLETION, metavar="SHELL", help="print what completes commands in a shell, such as bash")
     shell = parser.parse_args(words).print_completion
     if shell is None:
         parser.print_help()
@@ -138,9 +138,9 @@ def _lines_of_commands(commands: Mapping[str, Command]) -> Iterator[str]:
     width = max(map(len, commands)) + 2
     group_of = {name: title for title, group in GROUPS.items() for name in group}
     for title in GROUPS:
-        names = [name for name in commands if group_of.get(name, RESEARCH) == title]
+        names = [name for name in commands if group_of.get(name, _RESEARCH) == title]
         if names:
-            yield f"\n{coloured(title, BOLD, sys.stdout)}"
+            yield f"\n{_coloured(title, BOLD, sys.stdout)}"
         for name in names:
             yield f"  {name:{width}}{_summary(commands[name])}"
 
@@ -188,10 +188,10 @@ def _command_error_line(error: Exception) -> str:
 
 
 def _show_command_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"steepslope: {coloured('warning:', YELLOW, sys.stderr)} {message}", file=sys.stderr)
+    print(f"steepslope: {_coloured('warning:', YELLOW, sys.stderr)} {message}", file=sys.stderr)
 
 
-def coloured(text: str, colour: int, stream: TextIO) -> str:
+def _coloured(text: str, colour: int, stream: TextIO) -> str:
     """Return text in a colour where a person reads the stream, and does not ask for none (``NO_COLOR``)."""
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text

@@ -26,8 +26,8 @@ from steepslope.losses import LOSSES, loss_parameters
 from steepslope.nets.training import training_recipes
 
 Command = Callable[..., int | None]  # returns the exit code; None is 0
-PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
-HELP_ALL = "--help-all"
+_PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
+_HELP_ALL = "--help-all"
 FURTHER = "further options"  # the heading of the command's own options that --help leaves out
 _first: dict[Command, tuple[str, ...]] = {}
 
@@ -42,7 +42,7 @@ def showing_first(*names: str) -> Callable[[Command], Command]:
     return decorated
 
 
-class Option(NamedTuple):
+class _Option(NamedTuple):
     """An option: its name in Python, its type, its default (MISSING if it is required), and its help.
 
     ``group`` is the heading under which help shows it, "" for the first. ``is_word`` says that it is typed without its
@@ -95,17 +95,17 @@ class Option(NamedTuple):
         return (self.help if default is None or self.is_word else f"{self.help} ({shown})").replace("%", "%%")
 
 
-def parser_options_of(command: Command) -> list[Option]:
+def parser_options_of(command: Command) -> list[_Option]:
     """Return the options of a command."""
     hints, texts = get_type_hints(command), parsed_docstring(command.__doc__)[1]
-    options: list[Option] = []
+    options: list[_Option] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
             options += _parser_options_of_class(hints[name], texts[name].rstrip("."))
         else:
             default = MISSING if parameter.default is parameter.empty else parameter.default
             is_word = parameter.kind is parameter.POSITIONAL_ONLY
-            options.append(Option(name, hints[name], default, texts.get(name, ""), is_word=is_word))
+            options.append(_Option(name, hints[name], default, texts.get(name, ""), is_word=is_word))
     first = _first.get(command)
     if first is None:
         return options
@@ -114,7 +114,7 @@ def parser_options_of(command: Command) -> list[Option]:
     return [*(by_name[name]._replace(group="") for name in first), *others]
 
 
-def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
+def _parser_options_of_class(kind: Any, group: str) -> Iterator[_Option]:
     hints = get_type_hints(kind)
     texts: dict[str, tuple[str, str]] = {}
     for base in reversed(kind.__mro__):
@@ -123,16 +123,16 @@ def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
         texts |= {name: (text, heading) for name, text in by_name.items()}
     for field in _fields_as_options(kind):
         text, heading = texts.get(field.name, ("", group))
-        if field.name == PARAMETERS:
-            yield from (option._replace(group=heading) for option in loss_options())
+        if field.name == _PARAMETERS:
+            yield from (option._replace(group=heading) for option in _loss_options())
         else:
-            yield Option(field.name, hints[field.name], field.default, text, heading)
+            yield _Option(field.name, hints[field.name], field.default, text, heading)
 
 
 def parsed_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
     """Return the text of a docstring before its parameters, and the text of each parameter.
 
-    >>> parsed_docstring(loss_options.__doc__)[0].split(",")[0]
+    >>> parsed_docstring(_loss_options.__doc__)[0].split(",")[0]
     'Return the numeric keyword arguments of all losses'
     """
     text, _, section = inspect.cleandoc(docstring or "").partition("\n\nParameters\n----------\n")
@@ -140,27 +140,27 @@ def parsed_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
     return text, {name: " ".join(lines.split()) for name, lines in parameters}
 
 
-def loss_options() -> list[Option]:
+def _loss_options() -> list[_Option]:
     """Return the numeric keyword arguments of all losses, each name once.
 
-    >>> [option.name for option in loss_options()]
+    >>> [option.name for option in _loss_options()]
     ['gamma', 'alpha_pos', 'alpha_neg', 'beta']
     """
-    options: dict[str, Option] = {}
+    options: dict[str, _Option] = {}
     for loss, function in LOSSES.items():
         texts = parsed_docstring(function.__doc__)[1]
         for name, (default, _) in loss_parameters(loss).items():
             text = texts.get(name, f"Parameter of the loss {loss}.")
-            options.setdefault(name, Option(name, float, float(default), text))
+            options.setdefault(name, _Option(name, float, float(default), text))
     return list(options.values())
 
 
-def parsed_value(hint: Any, value: Any) -> Any:
+def _parsed_value(hint: Any, value: Any) -> Any:
     """Return a word, or a value from YAML, as a value of a type; raise if it is none.
 
-    >>> parsed_value(int, "3"), parsed_value(bool | None, True), parsed_value(tuple[float, ...], [1, "2"])
+    >>> _parsed_value(int, "3"), _parsed_value(bool | None, True), _parsed_value(tuple[float, ...], [1, "2"])
     (3, True, (1.0, 2.0))
-    >>> parsed_value(Literal["adam", "sgd"], "adamw")
+    >>> _parsed_value(Literal["adam", "sgd"], "adamw")
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: expected adam or sgd, found 'adamw'
     """
@@ -169,8 +169,8 @@ def parsed_value(hint: Any, value: Any) -> Any:
     if kind is not hint and value in (None, "null"):
         return None
     if get_origin(kind) is tuple:
-        elements = value if isinstance(value, list) else parsed_elements([value])
-        return tuple(parsed_value(arguments[0], element) for element in elements)
+        elements = value if isinstance(value, list) else _parsed_elements([value])
+        return tuple(_parsed_value(arguments[0], element) for element in elements)
     if kind in (int, float):
         return _parsed_number(kind, value)
     if kind is str or get_origin(kind) is dict:
@@ -199,10 +199,10 @@ def _parsed_type(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
 
 
-def parsed_elements(words: Sequence[Any]) -> list[Any]:
+def _parsed_elements(words: Sequence[Any]) -> list[Any]:
     """Return the elements of a list from its words, split at commas; the name of a file is not split.
 
-    >>> parsed_elements(["a,b", "c"]), parsed_elements(["none"]), parsed_elements([0.5])
+    >>> _parsed_elements(["a,b", "c"]), _parsed_elements(["none"]), _parsed_elements([0.5])
     (['a', 'b', 'c'], [], [0.5])
     """
     elements: list[Any] = []
@@ -231,7 +231,7 @@ class Parser(argparse.ArgumentParser):
         return vars(known)
 
 
-def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: bool = True) -> Parser:
+def parser_of(command: Command, options: Sequence[_Option], prog: str, is_whole: bool = True) -> Parser:
     """Return the parser of a command's options; unless ``is_whole``, its help shows only the first options."""
     typed = [option.spelt for option in options if option.is_word]
     named = [option for option in options if not option.is_word]
@@ -239,7 +239,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
     left_out = [] if is_whole or command not in _first else [option for option in options if option.group]
     parser = Parser(
         prog, " ".join([prog, *typed, "[options]"]), parsed_docstring(command.__doc__)[0].replace("%", "%%"),
-        epilog=None if is_whole else f"{HELP_ALL} shows {len(left_out) + 2} more options.",
+        epilog=None if is_whole else f"{_HELP_ALL} shows {len(left_out) + 2} more options.",
         add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
     groups: dict[str, argparse._ActionsContainer] = {"": parser}
@@ -253,7 +253,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
     for names, action, text in (
         (["--config"], "append", trainings),
         (["--print-config"], "store_true", "Print all options as such a file, and end."),
-        (["-h", "--help", HELP_ALL], "help", "Show the options that most people use, or all, and end."),
+        (["-h", "--help", _HELP_ALL], "help", "Show the options that most people use, or all, and end."),
     ):
         common.add_argument(*names, action=action, help=text if is_whole else argparse.SUPPRESS)
     return parser
@@ -262,7 +262,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
 def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     """Parse the words and call the command; return its exit code."""
     options = parser_options_of(command)
-    given = parser_of(command, options, prog, HELP_ALL in words).words_of(words)
+    given = parser_of(command, options, prog, _HELP_ALL in words).words_of(words)
     values = {option.name: option.default for option in options if option.default is not MISSING}
     for name in given.get("config", []):
         values |= _parsed_config_file(name, options)
@@ -271,7 +271,7 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
             with located(option.spelt):
                 value = given[option.name]
                 is_list = option.element is not None and not option.is_word
-                values[option.name] = parsed_value(option.hint, parsed_elements(value) if is_list else value)
+                values[option.name] = _parsed_value(option.hint, _parsed_elements(value) if is_list else value)
     if "print_config" in given:
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         print(json.dumps(shown, indent=2))
@@ -285,7 +285,7 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     return command(*arguments) or 0
 
 
-def _parsed_config_file(name: str, options: Sequence[Option]) -> dict[str, Any]:
+def _parsed_config_file(name: str, options: Sequence[_Option]) -> dict[str, Any]:
     """Return the values of options in a YAML file, given by its path or as the name of one of the paper's trainings."""
     file, trainings = Path(name), training_recipes()
     if not file.suffix and not file.exists():
@@ -298,7 +298,7 @@ def _parsed_config_file(name: str, options: Sequence[Option]) -> dict[str, Any]:
         with located(file):
             require_known("option", name, hints)
             with located(str(key)):
-                values[name] = parsed_value(hints[name], value)
+                values[name] = _parsed_value(hints[name], value)
     return values
 
 
@@ -309,7 +309,7 @@ def _fields_as_options(kind: Any) -> list[Any]:
 def _parsed_option_class(kind: Any, values: Mapping[str, Any]) -> Any:
     """Return an instance of an option class, given the values of all options."""
     names = [field.name for field in _fields_as_options(kind)]
-    given = {name: values[name] for name in names if name != PARAMETERS}
-    if PARAMETERS in names:
-        given[PARAMETERS] = {option.name: values[option.name] for option in loss_options()}
+    given = {name: values[name] for name in names if name != _PARAMETERS}
+    if _PARAMETERS in names:
+        given[_PARAMETERS] = {option.name: values[option.name] for option in _loss_options()}
     return kind(**given)

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from steepslope.serve import DecisionLog, Served, ServedMonitor
 
 LIBRARIES = ("fastapi", "PIL", "prometheus_client", "uvicorn")
-MODEL_NAME = Check(
+_MODEL_NAME = Check(
     "letters, digits, dots, dashes", lambda name: bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name))
 )
 
-LOG_FORMAT = choice("text", "json")
+_LOG_FORMAT = choice("text", "json")
 
 
 @showing_first("gate", "classifier", "host", "port", "monitor", "when_changed", "decisions", "max_batch")
@@ -97,11 +97,11 @@ def serve(
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
     require("port", port, whole(0, 65535))
-    require("name", name, MODEL_NAME)
+    require("name", name, _MODEL_NAME)
     require("max_batch", max_batch, whole(1))
     require("when_changed", when_changed, WHEN_CHANGED)
     require("stop_within", stop_within, number(1))
-    require("log_format", log_format, LOG_FORMAT)
+    require("log_format", log_format, _LOG_FORMAT)
     from steepslope.gate import reason_in_switches, switches_of_gate
     from steepslope.serve import (
         LOGGER,

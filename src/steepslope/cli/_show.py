@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from steepslope.gate import Gate
     from steepslope.nets.export import ExportedGate
 
-MOST_SHOWN = 20  # classes, or groups with their thresholds
+_MOST_SHOWN = 20  # classes, or groups with their thresholds
 SHORT = 12  # characters of a digest
 
 
@@ -129,5 +129,5 @@ def _some_to_show(words: Iterable[str]) -> str:
     '17, 18, 19 and 2 others'
     """
     listed = [*words]
-    others = len(listed) - MOST_SHOWN
-    return ", ".join(listed[:MOST_SHOWN]) + (f" and {others:,} others" if others > 0 else "")
+    others = len(listed) - _MOST_SHOWN
+    return ", ".join(listed[:_MOST_SHOWN]) + (f" and {others:,} others" if others > 0 else "")

@@ -24,8 +24,8 @@ FILES, DIGEST = "files", "digest"  # fields of a seal: the digests of the other 
 SIGNATURE = ".sig"  # ending of the file with the signature of a card or of an exported file
 AGAIN = "copy the folder as a whole, or make it again"
 T = TypeVar("T")
-NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
-REPLACE = "choose another folder, or give --replace"
+_NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
+_REPLACE = "choose another folder, or give --replace"
 DELETE = "choose another folder, or delete this one"
 FORGED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # what wrong values in a card lead to
 SHORT = 40  # longer values are not shown
@@ -73,7 +73,7 @@ class Artifact:
     free: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     mendable: tuple[str, ...] = ()
-    remedy: str = REPLACE
+    remedy: str = _REPLACE
     lock: str = folders.LOCK
     version: int = 1
     varying: tuple[str, ...] = ()
@@ -117,13 +117,13 @@ class Artifact:
         if not any((target / name).exists() for name in files):
             begun = self._begun(target) or wanted
             self._require_none(
-                target, f"{self.what}, unfinished,", difference_in_what_made(begun, wanted, self._may_change)
+                target, f"{self.what}, unfinished,", _difference_in_what_made(begun, wanted, self._may_change)
             )
             return False
         made_before = self._made(target / self.card)
         if not made_before:
             raise SteepslopeError(f"holds {self.what} already, made in a way that is not known: {self.remedy}", target)
-        self._require_none(target, f"{self.what} already,", difference_in_what_made(made_before, wanted, self.free))
+        self._require_none(target, f"{self.what} already,", _difference_in_what_made(made_before, wanted, self.free))
         if self.unfinished and not (target / self.unfinished[0]).exists():
             self.end(target)  # what a run left that was killed while it tidied up
         return all((target / name).exists() for name in files)
@@ -237,7 +237,7 @@ class Artifact:
 
     def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
         begun = self._begun(folder)
-        return begun is not None and not difference_in_what_made(begun, wanted, self._may_change)
+        return begun is not None and not _difference_in_what_made(begun, wanted, self._may_change)
 
     @property
     def _may_change(self) -> tuple[str, ...]:
@@ -260,10 +260,10 @@ def as_it_comes_from_json(made: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
-def difference_in_what_made(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Iterable[str] = ()) -> str:
+def _difference_in_what_made(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Iterable[str] = ()) -> str:
     """Return in words what differs first, but for what is free; "" if nothing does.
 
-    >>> difference_in_what_made({"net": "a", "training": {"seed": 0}}, {"net": "a", "training": {"seed": 1}})
+    >>> _difference_in_what_made({"net": "a", "training": {"seed": 0}}, {"net": "a", "training": {"seed": 1}})
     'seed 0, not 1'
     """
     for name in {**wanted, **found}:
@@ -271,7 +271,7 @@ def difference_in_what_made(found: Mapping[str, Any], wanted: Mapping[str, Any],
         if name in free or old == new:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            return difference_in_what_made(old, new)
+            return _difference_in_what_made(old, new)
         short = max(len(repr(old)), len(repr(new))) <= SHORT
         return f"{name} {old!r}, not {new!r}" if short else f"other {name}"
     return ""
@@ -286,7 +286,7 @@ def made_by_command(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     {'command': 'fit', 'seed': 0, 'hidden': [64, 32], 'outputs': 'no/such.npz'}
     """
     flat = {"command": command, **_flat_options(options)}
-    decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
+    decisive = {name: value for name, value in flat.items() if name not in _NOT_DECISIVE}
     for value in [*decisive.values()]:
         for word in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(word, str) and is_hub(word):

@@ -18,7 +18,7 @@ DIGEST = 32  # bytes
 ENDING = ".bin"
 
 
-def cache_folder() -> Path:
+def _cache_folder() -> Path:
     """Return the folder: that of ``STEEPSLOPE_CACHE``, or ``steepslope`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
     if named := os.environ.get(FOLDER):
         return Path(named)
@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 def read_cache(key: str) -> bytes | None:
     """Return what was kept under a digest; None where there is nothing, or nothing whole."""
     with suppress(OSError, RuntimeError):
-        path = cache_folder() / f"{key}{ENDING}"
+        path = _cache_folder() / f"{key}{ENDING}"
         content = path.read_bytes()
         if sha256(content[DIGEST:]).digest() == content[:DIGEST]:
             path.touch()  # used last
@@ -40,7 +40,7 @@ def read_cache(key: str) -> bytes | None:
 def write_cache(key: str, content: bytes) -> None:
     """Keep some contents under a digest, in place of what was kept; the files not used for longest make room."""
     with suppress(OSError, RuntimeError):  # a full disk; or a user without a home
-        folder = cache_folder()
+        folder = _cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=folder, prefix=".partial-", suffix=ENDING, delete=False) as file:
             try:

@@ -24,10 +24,10 @@ from filelock import BaseFileLock, FileLock, Timeout
 from steepslope.errors import SteepslopeError, reason_of
 
 LOCK = ".lock"
-OLD = ".old"  # in a staging folder, what it replaces
+_OLD = ".old"  # in a staging folder, what it replaces
 WAIT = 60.0  # seconds for another process to finish writing
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}  # the last two: a file is there
-TRIES = 1_000  # to hold a lock in a folder that other runs remove and make; a try takes about 0.1 ms
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}  # the last two: a file is there
+_TRIES = 1_000  # to hold a lock in a folder that other runs remove and make; a try takes about 0.1 ms
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def _move_from_staging(staging: Path, target: Path, first: str, last: str, repla
         raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
     if len(files) > 1:
         (target / last).unlink(missing_ok=True)
-    old = staging / OLD
+    old = staging / _OLD
     old.mkdir()
     for name in {*replaced, *(path.name for path in files if path.is_dir())}:
         with suppress(FileNotFoundError):
@@ -200,7 +200,7 @@ def locked(folder: str | Path, name: str = LOCK, wait: float = 0, stays: bool = 
         raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
     except OSError as error:
         is_writable = target.is_dir() and os.access(target, os.W_OK)
-        if is_writable or error.errno not in UNWRITABLE:  # else whatever writes says why it cannot
+        if is_writable or error.errno not in _UNWRITABLE:  # else whatever writes says why it cannot
             raise SteepslopeError(f"cannot be locked ({reason_of(error)})", target) from error
     try:
         yield
@@ -216,7 +216,7 @@ def _held_lock(path: Path, wait: float) -> BaseFileLock:
     Whoever held it before may have removed the file after it was opened here: what is held then is no lock to others.
     """
     failure: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    for _ in range(TRIES):
+    for _ in range(_TRIES):
         lock = FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

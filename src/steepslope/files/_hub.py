@@ -19,13 +19,13 @@ from steepslope.files._progress import say
 HUB = "hub:"
 LIBRARY = "steepslope"
 CONFIG, README = "config.json", "README.md"  # the Hub counts downloads of the first, and shows the second
-GATE_FILES = ("gate.json", "gate.json.sig", "certificate.md", "calibration_rows.safetensors", "score.safetensors")
-ORACLE_FILES = ("oracle.json", "oracle.json.sig", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors")
-FILES = (*GATE_FILES, *ORACLE_FILES, *(f"oracle/{name}" for name in ORACLE_FILES))
+_GATE_FILES = ("gate.json", "gate.json.sig", "certificate.md", "calibration_rows.safetensors", "score.safetensors")
+_ORACLE_FILES = ("oracle.json", "oracle.json.sig", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors")
+FILES = (*_GATE_FILES, *_ORACLE_FILES, *(f"oracle/{name}" for name in _ORACLE_FILES))
 NAME = re.compile(rf"(?:{HUB})?([^/@\s]+/[^/@\s]+)(?:@(\S+))?")
 LONGEST = 200  # characters of the Hub's own words that are shown
 REFUSED = "the Hub has no such repository or revision, or not for you: log in (hf auth login, or HF_TOKEN)"
-NOT_CACHED = "the Hub cannot be reached, and its cache on this machine does not hold this repository and revision"
+_NOT_CACHED = "the Hub cannot be reached, and its cache on this machine does not hold this repository and revision"
 
 
 def is_hub(name: str | Path) -> bool:
@@ -63,7 +63,7 @@ def hub_snapshot(name: str) -> Path:
         be reached.
     """
     repository, revision = repository_and_revision(name)
-    with hub_errors(name) as hub:
+    with _hub_errors(name) as hub:
         reason = _why_unreachable(hub, repository, revision)
         downloaded = hub.snapshot_download(
             repository,
@@ -108,7 +108,7 @@ def upload_to_hub(folder: Path, repository: str, is_private: bool, message: str)
         If it may not be written to, is public where a private one is wanted, or holds other files.
     """
     place = f"{HUB}{repository}"
-    with hub_errors(place) as hub:
+    with _hub_errors(place) as hub:
         api = hub.HfApi(library_name=LIBRARY)
         api.create_repo(repository, private=is_private, exist_ok=True)
         found = api.model_info(repository)
@@ -122,7 +122,7 @@ def upload_to_hub(folder: Path, repository: str, is_private: bool, message: str)
 
 
 @contextmanager
-def hub_errors(place: str) -> Iterator[Any]:
+def _hub_errors(place: str) -> Iterator[Any]:
     """Give the Hub's library to the block, and let what it raises leave as one line."""
     hub = require_extra("huggingface_hub", "hub", place)
     errors = require_extra("huggingface_hub.errors", "hub", place)  # an attribute of the library from then on
@@ -139,5 +139,5 @@ def _hub_error_in_words(error: Exception, errors: Any) -> str:
     if status in (401, 403, 404):
         return REFUSED
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return NOT_CACHED
+        return _NOT_CACHED
     return f"the Hub cannot be reached, or refuses this ({reason_of(error, LONGEST)})"

@@ -23,10 +23,10 @@ from steepslope.scores import Score
 if TYPE_CHECKING:
     from steepslope.gate._gate import Gate
 
-AnyGate = TypeVar("AnyGate", bound="Gate")
+_AnyGate = TypeVar("_AnyGate", bound="Gate")
 LEAST_LABELS = 20
-ADAPTING = 0.25  # share of the labelled rows that adapt the ranking
-MOST_ADAPTING = 100  # of them: more labels do more for the promise
+_ADAPTING = 0.25  # share of the labelled rows that adapt the ranking
+_MOST_ADAPTING = 100  # of them: more labels do more for the promise
 FURTHER = 2.0  # the ratio of the risks that are tried
 HIGHEST = 0.5  # no risk above is worth a promise
 
@@ -46,14 +46,14 @@ def split_to_adapt(outputs: ClassifierOutputs, groups: NDArray[np.generic] | Non
         expected = f"expected at least {LEAST_LABELS} labelled rows of the new source, each counted once"
         raise SteepslopeError(f"{expected}, found {count}", "outputs")
     order = np.random.default_rng(seed).permutation(count)
-    adapts = np.isin(codes, order[: min(MOST_ADAPTING, round(ADAPTING * count))])
+    adapts = np.isin(codes, order[: min(_MOST_ADAPTING, round(_ADAPTING * count))])
     calibrating = np.flatnonzero(~adapts)
     return np.flatnonzero(adapts), calibrating[one_of_each_copy(codes[calibrating], seed)]
 
 
 def gate_for_new_source(
-    gate: AnyGate, adapting: ClassifierOutputs, calibrating: ClassifierOutputs, max_risk: float | None, seed: int
-) -> AnyGate:
+    gate: _AnyGate, adapting: ClassifierOutputs, calibrating: ClassifierOutputs, max_risk: float | None, seed: int
+) -> _AnyGate:
     """Return a gate for the source of some labelled rows, which promises as low a risk as the latter part supports.
 
     Its further certificate says what the next lower risk would take.
@@ -63,8 +63,8 @@ def gate_for_new_source(
     source = ConfidenceSource.from_model(_adapted_model(gate, adapting), calibrating.num_classes)
     percentiles = np.percentile(source.confidence(adapting), np.arange(101))
     source = replace(source, reference=tuple(percentiles.tolist()), counts=None)
-    made: AnyGate | None = None
-    for risk in risks_to_try(gate.promised_risk if max_risk is None else max_risk, max_risk is not None):
+    made: _AnyGate | None = None
+    for risk in _risks_to_try(gate.promised_risk if max_risk is None else max_risk, max_risk is not None):
         tried = type(gate).of(source, calibrating, risk, gate.objectives.delta, origin=gate.origin, seed=seed)
         if made is not None and not tried.promises[0].is_given:
             risks = made.objectives.max_risk + tried.objectives.max_risk
@@ -77,10 +77,10 @@ def gate_for_new_source(
     return made
 
 
-def risks_to_try(lowest: float, alone: bool = False) -> list[float]:
+def _risks_to_try(lowest: float, alone: bool = False) -> list[float]:
     """Return risks from a high one down to the lowest, each half of the one before, or the lowest ``alone``.
 
-    >>> risks_to_try(0.05)
+    >>> _risks_to_try(0.05)
     [0.4, 0.2, 0.1, 0.05]
     """
     risks = [lowest]

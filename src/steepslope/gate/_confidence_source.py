@@ -51,14 +51,14 @@ LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle
 ORACLE = "oracle"  # a kind of source
 SCORE = "score"
 STATE = "score.safetensors"
-LOG_ODDS = "logit"
+_LOG_ODDS = "logit"
 RARE = 0.05  # share of the calibration rows; the labels of a smaller share say little about rows like these
 MOST_CLASSES = 10_000_000  # more are a mistake, and their names alone would fill memory
 SHORT = 12  # characters of a digest that are shown
 
 
 @dataclass(frozen=True)
-class StoredSource:
+class _StoredSource:
     """What a gate's card holds of its source, besides the model; see :class:`ConfidenceSource`."""
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -150,7 +150,7 @@ class ConfidenceSource:
     @property
     def of_log_odds(self) -> bool:
         """Whether its confidences are log-odds of being correct."""
-        return self.model.scale == LOG_ODDS
+        return self.model.scale == _LOG_ODDS
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -281,7 +281,7 @@ class ConfidenceSource:
         num_classes = positive(card, "num_classes", path)
         if num_classes > MOST_CLASSES:
             raise SteepslopeError(f"expected at most {MOST_CLASSES:,} classes, found {num_classes:.3g}", path)
-        known = vars(read_fields(StoredSource, card, path))
+        known = vars(read_fields(_StoredSource, card, path))
         if kind == ORACLE:
             source = replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
         else:

@@ -23,7 +23,7 @@ GROUP = "group"  # the column of groups that are not the predicted classes
 LACKING = "lacks_opinion"
 DISTANCE = "distance"
 STOPPED = "stopped"
-EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
+_EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,7 +130,7 @@ class Decisions(Brief):
             columns[f"label_{place + 1}"] = self.names(self.top_labels[:, place])
             columns[f"probability_{place + 1}"] = self.top_probability[:, place]
         further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking, DISTANCE: self.distance}
-        further |= {f"{EXPLAINED}{name}": column for name, column in self.explained.items()}
+        further |= {f"{_EXPLAINED}{name}": column for name, column in self.explained.items()}
         return columns | {name: column for name, column in further.items() if column is not None}
 
 

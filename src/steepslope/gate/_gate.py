@@ -44,7 +44,7 @@ from steepslope.promise import (
     names_of_crossed,
 )
 
-MOST_ADVICE = 3  # groups that the advice names
+_MOST_ADVICE = 3  # groups that the advice names
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,9 +332,9 @@ class Gate:
         for each in self.promises:
             if each.advice:
                 reasons.append(each.advice if each.group is None else f"{each.group}: {each.advice}")
-        others = len(reasons) - MOST_ADVICE
+        others = len(reasons) - _MOST_ADVICE
         if others > 0:
-            reasons[MOST_ADVICE:] = [f"{others:,} other groups likewise"]
+            reasons[_MOST_ADVICE:] = [f"{others:,} other groups likewise"]
         return "; ".join(reasons)
 
     def accepts(self, confidence: ArrayLike, groups: AnyGroups | None = None) -> Bools:

@@ -31,11 +31,11 @@ from steepslope.promise import (
 )
 
 FEW = 50  # fewer rows drawn as target rows are useless to a monitor
-SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as for rounded ones
+_SUM_OF_SHARES = 0.01  # the sum of the shares may differ from 1 by this much, as for rounded ones
 
 
 @dataclass(frozen=True, eq=False)
-class TargetRows:
+class _TargetRows:
     """Target rows (m,), which have no labels: their predicted classes, and the confidences."""
 
     predicted: Names
@@ -93,7 +93,7 @@ class Mix:
     """
 
     shares: Mapping[str, float] | None = None
-    target: TargetRows | None = None
+    target: _TargetRows | None = None
 
     @classmethod
     def of(
@@ -105,7 +105,7 @@ class Mix:
         if class_mix is not None:
             shares = checked_class_mix(class_mix, prepared.outputs.label_names)
         if target is not None:
-            rows = TargetRows.of(prepared.source, prepared.outputs, target)
+            rows = _TargetRows.of(prepared.source, prepared.outputs, target)
         return cls(shares, rows)
 
     @property
@@ -214,6 +214,6 @@ def checked_class_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None 
     for name, share in shares.items():
         if not share >= 0:
             raise SteepslopeError(f"{expected}, found {share:g} of {name}", "class_mix")
-    if not abs(total - 1) < SUM_OF_SHARES:
+    if not abs(total - 1) < _SUM_OF_SHARES:
         raise SteepslopeError(f"{expected}, found a sum of {total:g}", "class_mix")
     return {name: share / total for name, share in shares.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files import HUB
 
-SUFFIX = ".stopped"
+_SUFFIX = ".stopped"
 LONGEST = 1_000  # characters of a reason that are read
 
 
@@ -26,7 +26,7 @@ def switches_of_gate(gate: str | Path) -> list[Path]:
     places = [target]
     if path.name != ".." and path != target:
         places.insert(0, path)
-    return [place.with_name(place.name + SUFFIX) for place in places]
+    return [place.with_name(place.name + _SUFFIX) for place in places]
 
 
 def reason_to_stop(gate: str | Path) -> str | None:

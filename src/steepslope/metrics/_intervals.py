@@ -47,7 +47,7 @@ class Levels(NamedTuple):
 
     def limits(self, replicates: Floats, level: float) -> Limits:
         """Return the quantiles of the replicates, (B,), that hold the central ``level`` between them."""
-        z = widened_quantile(-float(ndtri((1 - level) / 2)), self.units)
+        z = _widened_quantile(-float(ndtri((1 - level) / 2)), self.units)
         low, high = np.quantile(replicates, ndtr([2 * self.bias - z, 2 * self.bias + z]))
         return float(low), float(high)
 
@@ -56,15 +56,15 @@ class Levels(NamedTuple):
         ordered = np.sort(replicates)
         above, below = (_interval_level_of_zero(side) for side in (ordered, -ordered[::-1]))
         z = max(2 * self.bias - ndtri(above), -2 * self.bias - ndtri(below))
-        return min(1.0, 2 * float(ndtr(-narrowed_quantile(float(z), self.units))))
+        return min(1.0, 2 * float(ndtr(-_narrowed_quantile(float(z), self.units))))
 
 
-def widened_quantile(z: float, units: int | None) -> float:
+def _widened_quantile(z: float, units: int | None) -> float:
     """Return the quantile of Student's t with ``units`` − 1 degrees of freedom that has the same tail as z.
 
     It is also multiplied by √(units / (units − 1)), because replicates vary less than samples by this factor.
 
-    >>> [round(widened_quantile(1.96, units), 2) for units in (None, 35, 3)]
+    >>> [round(_widened_quantile(1.96, units), 2) for units in (None, 35, 3)]
     [1.96, 2.06, 5.27]
     """
     if units is None:
@@ -73,10 +73,10 @@ def widened_quantile(z: float, units: int | None) -> float:
     return -float(stdtrit(m - 1, ndtr(-z))) * math.sqrt(m / (m - 1))
 
 
-def narrowed_quantile(z: float, units: int | None) -> float:
-    """Return the inverse of :func:`widened_quantile`.
+def _narrowed_quantile(z: float, units: int | None) -> float:
+    """Return the inverse of :func:`_widened_quantile`.
 
-    >>> round(narrowed_quantile(widened_quantile(1.96, 35), 35), 2)
+    >>> round(_narrowed_quantile(_widened_quantile(1.96, 35), 35), 2)
     1.96
     """
     if units is None:
@@ -85,7 +85,7 @@ def narrowed_quantile(z: float, units: int | None) -> float:
     return -float(ndtri(stdtr(m - 1, -z * math.sqrt((m - 1) / m))))
 
 
-def interval_levels_of_rate(value: float, replicates: Floats) -> Levels:
+def _interval_levels_of_rate(value: float, replicates: Floats) -> Levels:
     """Return the levels with the median bias of the replicates; replicates equal to the value count one half."""
     count = len(replicates)
     equal = np.isclose(replicates, value, rtol=0, atol=1e-12)  # differences of equal rates differ in the last digit
@@ -93,7 +93,7 @@ def interval_levels_of_rate(value: float, replicates: Floats) -> Levels:
     return Levels(bias=float(ndtri(np.clip(below / count, 0.5 / count, 1 - 0.5 / count))))
 
 
-def interval_of_area(value: float, replicates: Floats, level: float, units: int) -> Limits:
+def _interval_of_area(value: float, replicates: Floats, level: float, units: int) -> Limits:
     """Return the Student interval on the scale of the logit, inside (0, 1).
 
     A replicate of 0 or 1, which has no logit, counts as the most extreme one that has. If no replicate has a logit, or
@@ -103,7 +103,7 @@ def interval_of_area(value: float, replicates: Floats, level: float, units: int)
     if not (0 < value < 1 and len(inside)):
         return Levels(units=units).limits(replicates, level)
     deviation = float(logit(np.clip(replicates, inside.min(), inside.max())).std())
-    z = widened_quantile(-float(ndtri((1 - level) / 2)), units)
+    z = _widened_quantile(-float(ndtri((1 - level) / 2)), units)
     low, high = expit(logit(value) + np.array([-z, z]) * deviation)
     return float(low), float(high)
 
@@ -120,14 +120,14 @@ def _interval_level_of_zero(ordered: Floats) -> float:
     return max(float(level), 1 / (count + 1))
 
 
-Key = TypeVar("Key", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
 Codes = NDArray[np.intp]
 BLOCK = 50  # replicates that share a random generator
 BLOCK_DRAWS = 2**15  # rows that are drawn and counted at a time
 ONE = np.uint8(1)
 ROWS_FOR_THREADS = 10_000  # fewer rows are counted faster than threads are started
 MOST_THREADS = 8
-LEVEL = number(1e-6, 1 - 1e-6)  # in (0, 1)
+_LEVEL = number(1e-6, 1 - 1e-6)  # in (0, 1)
 BOUNDS: tuple[Literal["value", "low", "high"], ...] = ("value", "low", "high")  # of an estimate, without p
 
 
@@ -206,7 +206,7 @@ def compare(
 
 
 @dataclass(frozen=True, eq=False)
-class Resampled(Generic[Key]):
+class Resampled(Generic[_Key]):
     """Every measure on all rows, and on each resample of them, (bootstrap,), by the measures' keys.
 
     ``lacking`` is the number of resamples without an error, or without a correct prediction. ``units`` is the number of
@@ -215,36 +215,36 @@ class Resampled(Generic[Key]):
     if rows were resampled.
     """
 
-    values: dict[Key, float]
-    replicates: dict[Key, Floats]
+    values: dict[_Key, float]
+    replicates: dict[_Key, Floats]
     lacking: int
     units: int
     clusters: int | None = None
 
-    def estimates(self, level: float = 0.95) -> dict[Key, Estimate]:
+    def estimates(self, level: float = 0.95) -> dict[_Key, Estimate]:
         """Return the values with their intervals."""
-        require("level", level, LEVEL)
+        require("level", level, _LEVEL)
         estimates = {}
         for key, value in self.values.items():
             replicates, (low, high) = _defined_replicates(self.replicates[key]), UNDEFINED
             if not math.isnan(value) and len(replicates):
                 if _is_area(key):
-                    low, high = interval_of_area(value, replicates, level, self.units)
+                    low, high = _interval_of_area(value, replicates, level, self.units)
                 else:
-                    low, high = interval_levels_of_rate(value, replicates).limits(replicates, level)
+                    low, high = _interval_levels_of_rate(value, replicates).limits(replicates, level)
             estimates[key] = Estimate(value=value, low=low, high=high)
         return estimates
 
-    def minus(self, other: Resampled[Key], level: float = 0.95) -> dict[Key, Difference]:
+    def minus(self, other: Resampled[_Key], level: float = 0.95) -> dict[_Key, Difference]:
         """Return paired differences; both must come from the same rows, clusters, number of resamples and seed."""
-        require("level", level, LEVEL)
+        require("level", level, _LEVEL)
         differences = {}
         for key, value in self.values.items():
             shift = value - other.values[key]
             shifts = _defined_replicates(self.replicates[key] - other.replicates[key])
             (low, high), p = UNDEFINED, math.nan
             if not math.isnan(shift) and len(shifts):
-                levels = Levels(units=self.units) if _is_area(key) else interval_levels_of_rate(shift, shifts)
+                levels = Levels(units=self.units) if _is_area(key) else _interval_levels_of_rate(shift, shifts)
                 (low, high), p = levels.limits(shifts, level), levels.p(shifts)
             differences[key] = Difference(value=shift, low=low, high=high, p=p)
         return differences
@@ -259,8 +259,8 @@ def _defined_replicates(replicates: Floats) -> Floats:
 
 
 def resample(
-    rows: RankedRows, measures: Mapping[Key, Measure], bootstrap: int, seed: int, clusters: ArrayLike | None = None
-) -> Resampled[Key]:
+    rows: RankedRows, measures: Mapping[_Key, Measure], bootstrap: int, seed: int, clusters: ArrayLike | None = None
+) -> Resampled[_Key]:
     """Compute every measure on the rows and on ``bootstrap`` resamples of them, or of their ``clusters`` (n,).
 
     The resamples depend only on the number of rows, the clusters, the number of resamples and the seed, not on the
@@ -271,18 +271,18 @@ def resample(
 
 
 def resample_all(
-    tables: Sequence[tuple[RankedRows, Mapping[Key, Measure]]],
+    tables: Sequence[tuple[RankedRows, Mapping[_Key, Measure]]],
     bootstrap: int,
     seed: int,
     clusters: ArrayLike | None = None,
-) -> list[Resampled[Key]]:
+) -> list[Resampled[_Key]]:
     """Compute the same for several rankings of the same rows, each with its measures; every resample is drawn once."""
     seed, bootstrap = require("seed", seed, SEED), require("bootstrap", bootstrap, whole(0))
     n = len(tables[0][0].order)
     codes = None if clusters is None else _cluster_codes(clusters, n)
     sizes = [min(BLOCK, bootstrap - start) for start in range(0, bootstrap, BLOCK)]
 
-    def drawn(block: int) -> list[list[tuple[bool, dict[Key, float]]]]:
+    def drawn(block: int) -> list[list[tuple[bool, dict[_Key, float]]]]:
         generator = np.random.default_rng([seed, block])
         drawn_units = n if codes is None else _cluster_count(codes)
         counts = (_resample_counts(drawn_units, generator) for _ in range(sizes[block]))
@@ -302,7 +302,7 @@ def resample_all(
     return resampled
 
 
-def _measured_resample(ranking: Ranking, measures: Mapping[Key, Measure]) -> tuple[bool, dict[Key, float]]:
+def _measured_resample(ranking: Ranking, measures: Mapping[_Key, Measure]) -> tuple[bool, dict[_Key, float]]:
     """Return whether there are no errors, or no correct predictions, and the measures' values."""
     return 0 in (ranking.n_correct, ranking.n_wrong), values_of_measures(measures, ranking)
 
@@ -333,7 +333,7 @@ def _resample_counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8
     return counts
 
 
-def values_of_measures(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
+def values_of_measures(functions: Mapping[_Key, Callable[..., float]], *arguments: Any) -> dict[_Key, float]:
     """Return each function's value for the arguments, NaN if it is undefined."""
     values = dict.fromkeys(functions, math.nan)
     for key, function in functions.items():

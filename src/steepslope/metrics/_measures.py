@@ -22,9 +22,9 @@ from steepslope.metrics._ranking import Floats, Ranking, checked_confidences, ha
 Measure = Callable[[Ranking], float]
 PERCENT = 100
 FRACTION = number(1e-12, 1)  # in (0, 1]
-NO_CORRECT = "at least one correct prediction, but there is none in the predictions"
-NO_ERRORS = "at least one error, but there is none in the predictions"
-NO_THRESHOLD = "a threshold, but the score only ranks: its threshold is NaN"
+_NO_CORRECT = "at least one correct prediction, but there is none in the predictions"
+_NO_ERRORS = "at least one error, but there is none in the predictions"
+_NO_THRESHOLD = "a threshold, but the score only ranks: its threshold is NaN"
 
 
 @dataclass(frozen=True)
@@ -118,16 +118,16 @@ def fpr_at_tpr(ranking: Ranking, tpr: float = 0.95) -> float:
 @ranks_two_arrays
 def tpr(ranking: Ranking, threshold: float = 0.5) -> float:
     """Return the fraction of the correct predictions that are trusted (confidence > ``threshold``), in [0, 1]."""
-    require_defined(ranking.n_correct, NO_CORRECT)
-    require_defined(not math.isnan(threshold), NO_THRESHOLD)
+    _require_defined(ranking.n_correct, _NO_CORRECT)
+    _require_defined(not math.isnan(threshold), _NO_THRESHOLD)
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
 @ranks_two_arrays
 def tnr(ranking: Ranking, threshold: float = 0.5) -> float:
     """Return the fraction of the errors that are not trusted (confidence ≤ ``threshold``), in [0, 1]."""
-    require_defined(ranking.n_wrong, NO_ERRORS)
-    require_defined(not math.isnan(threshold), NO_THRESHOLD)
+    _require_defined(ranking.n_wrong, _NO_ERRORS)
+    _require_defined(not math.isnan(threshold), _NO_THRESHOLD)
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
 
@@ -196,15 +196,15 @@ def _least_count_at_tpr(total: int, tpr: float) -> int:
     return next(count for count in range(max(1, guess - 1), total + 1) if count / total >= tpr)
 
 
-def require_defined(defined: float | bool, need: str) -> None:
+def _require_defined(defined: float | bool, need: str) -> None:
     """Raise unless a metric is defined; ``need`` says what it needs."""
     if not defined:
         raise UndefinedMetricError(f"this metric needs {need}")
 
 
 def _require_both_sides(ranking: Ranking) -> None:
-    require_defined(ranking.n_correct, NO_CORRECT)
-    require_defined(ranking.n_wrong, NO_ERRORS)
+    _require_defined(ranking.n_correct, _NO_CORRECT)
+    _require_defined(ranking.n_wrong, _NO_ERRORS)
 
 
 class Gaussian(NamedTuple):
@@ -231,11 +231,11 @@ def fit_sides(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Gaussian, G
 
 def _fit_gaussian(values: Floats, name: str) -> Gaussian:
     differ = len(values) > 0 and bool(np.isfinite(values).all()) and values.min() != values.max()
-    require_defined(differ, f"finite confidences that differ among the {name} predictions, found {len(values)}")
+    _require_defined(differ, f"finite confidences that differ among the {name} predictions, found {len(values)}")
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         side = Gaussian(float(values.mean()), float(values.var()))
     held = 0 < side.variance < 1e150 and abs(side.mean) <= 1e150
-    require_defined(held, f"a variance that a float holds, found {side.variance}")
+    _require_defined(held, f"a variance that a float holds, found {side.variance}")
     return side
 
 
@@ -253,10 +253,10 @@ def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     :func:`steepslope.metrics._paper.average_kl`.
     """
     a, b = fit_sides(confidence, is_correct)
-    return (kl_divergence(a, b) + kl_divergence(b, a)) / 2
+    return (_kl_divergence(a, b) + _kl_divergence(b, a)) / 2
 
 
-def kl_divergence(a: Gaussian, b: Gaussian) -> float:
+def _kl_divergence(a: Gaussian, b: Gaussian) -> float:
     """Return the Kullback-Leibler divergence of Gaussian b from a, in nats."""
     return 0.5 * (math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 1)
 

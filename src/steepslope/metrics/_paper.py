@@ -14,7 +14,7 @@ from steepslope.metrics._measures import Gaussian, Metric, fit_sides, lower_is_b
 from steepslope.metrics._ranking import checked_confidences, rank_rows
 
 THRESHOLDS = 10_000
-TPR_WINDOW = (0.9495, 0.9505)
+_TPR_WINDOW = (0.9495, 0.9505)
 
 
 def float32_sigmoid(trust_logit: ArrayLike) -> NDArray[np.float64]:
@@ -40,7 +40,7 @@ def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     low, high = values.min(), values.max()
     thresholds = low + (high - low) / THRESHOLDS * np.arange(THRESHOLDS)
     tpr, fpr = (_fraction_at_or_above(values[rows], thresholds) for rows in (correct, ~correct))
-    inside = np.flatnonzero((tpr >= TPR_WINDOW[0]) & (tpr <= TPR_WINDOW[1]))
+    inside = np.flatnonzero((tpr >= _TPR_WINDOW[0]) & (tpr <= _TPR_WINDOW[1]))
     return float(fpr[inside[0]]) if len(inside) else math.nan
 
 

@@ -18,8 +18,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 WORD = 8  # bytes
 SHIFT = 3  # of a place, to the number of its word
-ONES = np.uint64(0x0101010101010101)
-LAST_BYTE = np.uint64(8 * (WORD - 1))
+_ONES = np.uint64(0x0101010101010101)
+_LAST_BYTE = np.uint64(8 * (WORD - 1))
 MOST = 255 // WORD  # so that the sum of a word's counts is a byte
 
 
@@ -48,9 +48,9 @@ class Sums:
         np.take(counts, rows, out=padded[1 : n + 1], mode="clip")  # other modes take into a copy
         if counts.max(initial=0) > MOST:
             return cls(np.zeros(n + 1, dtype=np.uint8), np.cumsum(padded[: n + 1], dtype=np.float64), 0)
-        words = padded.view("<u8") * ONES
+        words = padded.view("<u8") * _ONES
         before = np.zeros(len(words))
-        np.cumsum(words[:-1] >> LAST_BYTE, out=before[1:])
+        np.cumsum(words[:-1] >> _LAST_BYTE, out=before[1:])
         return cls(words.astype("<u8", copy=False).view(np.uint8), before, SHIFT)
 
     def take(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -134,25 +134,25 @@ class Ranking:
         return Errors(self, correct, self.wrong_there[part], above, above + self.wrong_so_far[1:][part])
 
     @cached_property
-    def reach(self) -> Reach:
+    def reach(self) -> _Reach:
         """What lies above each listed group; if these are many, also all sums, because blocks are passed only once."""
         count = len(self.wrong_there)
         if count <= AT_ONCE:
-            return Reach(self.errors.before, self.errors.accepted, self.errors.risk_before, {})
-        reach = Reach(np.empty(count), np.empty(count), np.empty(count), dict.fromkeys(SUMS, 0.0))
+            return _Reach(self.errors.before, self.errors.accepted, self.errors.risk_before, {})
+        reach = _Reach(np.empty(count), np.empty(count), np.empty(count), dict.fromkeys(_SUMS, 0.0))
         for part in blocks(count, BLOCK_GROUPS):
             at = self._errors(part)
             reach.before[part] = at.before
             reach.accepted[part] = at.accepted
             reach.risk_before[part] = at.risk_before
-            for name, function in SUMS.items():
+            for name, function in _SUMS.items():
                 reach.sums[name] += float(np.sum(function(at)))
         return reach
 
     def sum_over_errors(self, name: str) -> float:
-        """Return the sum of one of :data:`SUMS` over all listed groups."""
+        """Return the sum of one of :data:`_SUMS` over all listed groups."""
         sums = self.reach.sums
-        return sums[name] if sums else float(np.sum(SUMS[name](self.errors)))
+        return sums[name] if sums else float(np.sum(_SUMS[name](self.errors)))
 
     @cached_property
     def harmonic(self) -> Floats:
@@ -210,10 +210,10 @@ class Ranking:
         return self.correct_so_far.at(int(self.rows.correct_ends[groups - 1])), int(self.wrong_so_far[listed])
 
 
-class Reach(NamedTuple):
+class _Reach(NamedTuple):
     """The predictions above, and at or above, each listed group, and the fraction of errors above it, (e,) each.
 
-    The fraction is 0 without predictions. ``sums`` are those of :data:`SUMS`, if they were made.
+    The fraction is 0 without predictions. ``sums`` are those of :data:`_SUMS`, if they were made.
     """
 
     before: Floats
@@ -289,7 +289,7 @@ def _correct_precision_in_ranking(at: Errors) -> Floats:
     return of_errors + at.correct * (at.correct_above / np.maximum(at.accepted, 1) - 1)
 
 
-SUMS: dict[str, Callable[[Errors], Floats]] = {
+_SUMS: dict[str, Callable[[Errors], Floats]] = {
     "pairs": _pairs_in_ranking,
     "precision": _precision_in_ranking,
     "risk": _risk_in_ranking,
@@ -377,7 +377,7 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
     )
 
 
-class OfRanking(Protocol[P, T]):
+class _OfRanking(Protocol[P, T]):
     """A function of (confidence, is_correct); ``of`` is the same function of a ranking."""
 
     of: Callable[Concatenate[Ranking, P], T]
@@ -386,7 +386,7 @@ class OfRanking(Protocol[P, T]):
         """Sort the predictions, (n,) each, and return the value."""
 
 
-def ranks_two_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRanking[P, T]:
+def ranks_two_arrays(function: Callable[Concatenate[Ranking, P], T]) -> _OfRanking[P, T]:
     """Turn a function of a ranking into a function of two arrays."""
 
     @wraps(function)
@@ -397,7 +397,7 @@ def ranks_two_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRankin
     arrays = list(signature(of_arrays, follow_wrapped=False).parameters.values())[:2]
     of_arrays.__signature__ = signature(function).replace(parameters=[*arrays, *further])  # type: ignore[attr-defined]
     of_arrays.of = function  # type: ignore[attr-defined]
-    return cast(OfRanking[P, T], of_arrays)
+    return cast(_OfRanking[P, T], of_arrays)
 
 
 def checked_confidences(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:

@@ -24,7 +24,7 @@ from steepslope.metrics._ranking import Floats, Ranking, checked_confidences, ra
 from steepslope.numerics import Brief
 
 
-class Scale(NamedTuple):
+class _Scale(NamedTuple):
     """A scale of confidences.
 
     ``cut`` maps a probability to a confidence, NaN if there is none; ``unit`` maps confidences (n,) to [0, 1].
@@ -34,10 +34,10 @@ class Scale(NamedTuple):
     unit: Callable[[Floats], Floats]
 
 
-SCALES: dict[str, Scale] = {
-    "logit": Scale(cut=lambda p: float(logit(p)), unit=expit),
-    "probability": Scale(cut=lambda p: p, unit=lambda confidence: confidence),
-    "rank": Scale(cut=lambda _: math.nan, unit=lambda confidence: np.asarray(rankdata(confidence) / len(confidence))),
+SCALES: dict[str, _Scale] = {
+    "logit": _Scale(cut=lambda p: float(logit(p)), unit=expit),
+    "probability": _Scale(cut=lambda p: p, unit=lambda confidence: confidence),
+    "rank": _Scale(cut=lambda _: math.nan, unit=lambda confidence: np.asarray(rankdata(confidence) / len(confidence))),
 }
 
 

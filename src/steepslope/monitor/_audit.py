@@ -51,7 +51,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Followed:
+class _Followed:
     """What a gate that follows its audit accepts next: what it would by itself, and is not below the limit.
 
     ``cusum``: weighted errors above the promise, over the worst stretch that ends now.
@@ -83,7 +83,7 @@ class Audited:
     high: float
     alarm: int | None = None
     alarm_labels: int | None = None
-    followed: Followed | None = None
+    followed: _Followed | None = None
 
 
 def risk_by_audit(marked: Sequence[Marked]) -> float | None:
@@ -197,14 +197,14 @@ def limit_by_audit(marked: Sequence[Marked], max_risk: float, more: float = _ADD
     return Limit(limit, float(total[last] / total[-1]), float(risk[last]))
 
 
-def audit_cusum(marked: Sequence[Marked], max_risk: float) -> float:
+def _audit_cusum(marked: Sequence[Marked], max_risk: float) -> float:
     """Return how many errors more than were promised the labels show, over the worst stretch that ends now.
 
     Each label counts by its weight in its own file, at most 1, so the doubtful ones, drawn more often, do not count
     more. That is a cumulative sum (Page 1954), so good times before the stretch are no credit.
 
     >>> good, bad = Marked(0.9, 0.1, 1.0, True), Marked(0.9, 0.1, 1.0, False)
-    >>> round(audit_cusum([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
+    >>> round(_audit_cusum([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
     1.9
     """
     labelled = [row for row in marked if row.accepted and row.is_correct is not None]
@@ -214,18 +214,18 @@ def audit_cusum(marked: Sequence[Marked], max_risk: float) -> float:
     return float(sums[-1] - min(0.0, sums.min()))
 
 
-def follow_audit(marked: Sequence[Marked], max_risk: float) -> Followed:
+def follow_audit(marked: Sequence[Marked], max_risk: float) -> _Followed:
     """Return what a gate that follows its audit accepts next, by all rows that it drew, in order.
 
     As the CUSUM grows, the wanted risk falls from the promised one to half of it. The limit is the lowest one at which
     the latest labels have that risk, of accepted rows and of rows below the last limit. So it is strict at once, and
     accepts more as soon as labels tell that it can.
     """
-    cusum = audit_cusum(marked, max_risk)
+    cusum = _audit_cusum(marked, max_risk)
     if cusum <= TOLERATED:
-        return Followed(cusum, Limit())
+        return _Followed(cusum, Limit())
     strictness = (cusum - TOLERATED) / (STRICTEST - TOLERATED)
     wanted = max_risk * max(_LEAST_RISK, 1 - strictness)
     labelled = [row for row in marked if row.is_correct is not None]
     latest = labelled[-latest_audited_labels(max_risk) :]
-    return Followed(cusum, limit_by_audit(latest, wanted))
+    return _Followed(cusum, limit_by_audit(latest, wanted))

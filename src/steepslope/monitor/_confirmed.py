@@ -24,12 +24,12 @@ def surely_wrong_share(is_correct: Bools) -> float:
     return float(clopper_pearson(errors, len(is_correct), _LEVEL)[0] * len(is_correct) / max(errors, 1))
 
 
-def log_e_value_of_confirmed(p_wrong: Floats, is_wrong: Bools) -> float:
+def _log_e_value_of_confirmed(p_wrong: Floats, is_wrong: Bools) -> float:
     """Return the logarithm of the e-value, for labels (m,) of predictions that are wrong with probability ``p_wrong``.
 
     >>> wrong = np.arange(100) < 10
     >>> sure = np.full(100, 0.1)
-    >>> [round(log_e_value_of_confirmed(sure, each), 1) for each in (wrong, ~wrong, wrong & False)]
+    >>> [round(_log_e_value_of_confirmed(sure, each), 1) for each in (wrong, ~wrong, wrong & False)]
     [3.9, -5.2, 9.2]
     """
     right = -np.log1p(-p_wrong)  # the gain of a bet that all errors were confirmed
@@ -46,7 +46,7 @@ def caution_on_confirmed(p_wrong: Floats, is_wrong: Bools, share: float) -> str:
 
     Only a ``share`` of ``p_wrong``, the estimated probabilities of errors, is counted on.
     """
-    if log_e_value_of_confirmed(share * p_wrong, is_wrong) < -np.log(_LEVEL):
+    if _log_e_value_of_confirmed(share * p_wrong, is_wrong) < -np.log(_LEVEL):
         return ""
     return (
         f"{is_wrong.sum():,} of {len(is_wrong):,} labels are errors, where by P(correct) about {p_wrong.sum():,.0f} "

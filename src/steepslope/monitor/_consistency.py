@@ -24,12 +24,12 @@ _DIGITS = 15  # of a double
 _LARGEST = 1e200  # the largest size whose products do not overflow
 
 
-def rounding_in_file(values: Floats) -> Floats:
+def _rounding_in_file(values: Floats) -> Floats:
     """Return by how much each number (m,) may be rounded; the number of digits of all of them tells.
 
     Digits after the point count, or significant digits, whichever allow more.
 
-    >>> rounding_in_file(np.array([0.123, 2.5])).round(6).tolist()
+    >>> _rounding_in_file(np.array([0.123, 2.5])).round(6).tolist()
     [0.0005, 0.005002]
     """
     finite = np.clip(values, -_LARGEST, _LARGEST)
@@ -53,7 +53,7 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     ``limit`` is the limit on P(correct) of a gate that follows its audit, 0 if it does not follow, and None if it is
     not known, so that any is allowed. Where there are no trust logits, decisions have to follow from P(correct).
     """
-    slack = rounding_in_file(batch.p_correct)
+    slack = _rounding_in_file(batch.p_correct)
     low, high = _consistent_confidences(gate, batch, slack)
     p_low = gate.p_correct(low) - slack
     p_high = gate.p_correct(high) + slack
@@ -82,7 +82,7 @@ def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Fl
     """Return the least and the largest possible confidences, (m,) each, from P(correct) if there is no trust logit."""
     if TRUST in batch.columns:
         trust = checked_numbers(batch.columns[TRUST], TRUST)
-        width = rounding_in_file(trust)
+        width = _rounding_in_file(trust)
         return trust - width, trust + width
     least, most = gate.p_correct([-np.inf, np.inf])
     p_low = batch.p_correct - slack
@@ -164,13 +164,13 @@ def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
     ``gate`` is the gate's digest. The sum of the probabilities is how many rows were to be labelled.
     """
     assert batch.chance is not None
-    width = rounding_in_file(batch.chance)
+    width = _rounding_in_file(batch.chance)
     in_audit = batch.chance > 0
     rows = batch.subset(in_audit)
     p_correct = rows.p_correct
     chance = batch.chance[in_audit]
     expected = audit_chances(p_correct, max_risk, max(1, round(chance.sum())))
-    slack = rounding_in_file(p_correct)
+    slack = _rounding_in_file(p_correct)
     low = audit_doubt(np.clip(p_correct + slack, 0, 1), max_risk)
     high = audit_doubt(np.clip(p_correct - slack, 0, 1), max_risk)
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])

@@ -37,8 +37,8 @@ TRUST = "trust_logit"
 DECISION = "decision"
 _NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 _FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, AUDIT: TRUTH}  # columns that may be there
-FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH, LACKING: TRUTH}  # likewise
-PREDICTED = {**_NEEDED, **FIELDS, **_FURTHER}  # all columns that may be read, by their kinds
+_FIELDS = {"probability": NUMBER, CHANCE: NUMBER, DISTANCE: NUMBER, STOPPED: TRUTH, LACKING: TRUTH}  # likewise
+PREDICTED = {**_NEEDED, **_FIELDS, **_FURTHER}  # all columns that may be read, by their kinds
 TRUTHS = "truths"  # whatever their column is called
 
 
@@ -182,10 +182,10 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
     columns = prediction_columns(path, truth)
     with located(path):
         for batch in table_file(path).batches(columns):
-            yield predictions_in_table(batch, truth, classes)
+            yield _predictions_in_table(batch, truth, classes)
 
 
-def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
+def _predictions_in_table(table: Frame, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
     """Return the predictions among columns that were read, as :func:`read_predictions` does."""
     is_missing = np.isnan(table["p_correct"])
     if table["accepted"][is_missing].any():

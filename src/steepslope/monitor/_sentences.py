@@ -19,11 +19,11 @@ def monitor_sentences(count: FileCount) -> list[str]:
     """Return what was counted, how the gate stands, and its health, a line each."""
     monitor = count.monitor
     counted = [*_count_sentences(count), *_mean_sentences(monitor), *_audit_sentences(count)]
-    standing = [*_accuracy_sentences(monitor), *health_sentences(monitor), *_followed_audit_sentence(monitor)]
+    standing = [*_accuracy_sentences(monitor), *_health_sentences(monitor), *_followed_audit_sentence(monitor)]
     return [*counted, *standing]
 
 
-def health_sentences(monitor: Monitor) -> list[str]:
+def _health_sentences(monitor: Monitor) -> list[str]:
     """Return how the gate is, in capitals, with its evidence and what to do."""
     lines = [*_harm_sentence(monitor), *_change_sentence(monitor)]
     if lines:

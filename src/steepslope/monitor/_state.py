@@ -130,7 +130,7 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
                     connection.execute(table)
                 connection.execute("INSERT INTO monitor VALUES ('', '')")
                 State(connection, {}).write(content)
-                seal_state(connection)
+                _seal_state(connection)
             with suppress(FileExistsError):
                 os.link(made, path)  # unlike a rename, it replaces nothing
         finally:
@@ -160,11 +160,11 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         yield State(connection, _content_of_state(connection, path))
         if connection.total_changes:
-            seal_state(connection)
+            _seal_state(connection)
         connection.execute("COMMIT")
 
 
-def seal_state(connection: sqlite3.Connection) -> None:
+def _seal_state(connection: sqlite3.Connection) -> None:
     """Write the digest of what a state holds now."""
     connection.execute("UPDATE monitor SET digest = ?", (_digest_of_state(connection),))
 

@@ -13,7 +13,7 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 SPARE = 6  # candidates beyond those wanted
-Formula = TypeVar("Formula", bound=Callable[..., Any])
+_Formula = TypeVar("_Formula", bound=Callable[..., Any])
 Array = Any  # a NumPy array, or a tensor that is traced
 
 
@@ -27,7 +27,7 @@ def _is_traced(values: Array) -> bool:
     return not isinstance(values, np.ndarray)
 
 
-def quiet(formula: Formula) -> Formula:
+def quiet(formula: _Formula) -> _Formula:
     """Let a formula divide by 0 and take the logarithm of 0 without a warning, because it handles the results."""
     return np.errstate(divide="ignore", invalid="ignore", over="ignore")(formula)
 

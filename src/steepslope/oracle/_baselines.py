@@ -23,7 +23,7 @@ _IN_PLACE: dict[str, str] = {
 }
 
 
-def replacement_baseline(what: str, opinions: Floats, classes: Counts, outputs: ClassifierOutputs) -> str | None:
+def _replacement_baseline(what: str, opinions: Floats, classes: Counts, outputs: ClassifierOutputs) -> str | None:
     """Return a line on another classifier in the first one's place, on n held-out rows; None if it is never wrong.
 
     Its log-probabilities (n, V, C) for candidate classes (n, C) are summed over V. It is worth considering if it is
@@ -86,7 +86,7 @@ def baselines_without_oracle(
             own = own[:, :1]
         rows = np.flatnonzero(own.any(axis=(1, 2)))
         if what is not None and len(rows):
-            line = replacement_baseline(what, own[rows], classes[rows], outputs.subset(rows))
+            line = _replacement_baseline(what, own[rows], classes[rows], outputs.subset(rows))
             if line is not None:
                 lines.append(f"without an oracle, {line}")
     absent = _baseline_rejecting_classes(outputs)

@@ -36,7 +36,7 @@ _FACTS = {"agrees": "agrees with the classifier", "right": "is right"}
 
 
 @dataclass(frozen=True)
-class OpinionCounts:
+class _OpinionCounts:
     """How many ``rows`` have an opinion, and in how many of these it ``agrees`` with the classifier, or is ``right``.
 
     ``alone``: in how many of these it alone is right; ``overruled``: in how many the classifier alone is.
@@ -70,14 +70,14 @@ class RowCounts:
     """
 
     errors: tuple[int, ...] = (0, 0)
-    opinions: Mapping[str, OpinionCounts] = field(default_factory=dict)
+    opinions: Mapping[str, _OpinionCounts] = field(default_factory=dict)
     of_clones: bool = False
 
     @classmethod
     def of(cls, outputs: ClassifierOutputs, arrays: Iterable[str] = ()) -> Self:
         """Return the counts of labelled outputs, with the opinions among some arrays."""
         errors = int((~outputs.is_correct).sum())
-        opinions = {array: OpinionCounts.of(array, outputs) for array in filter(is_opinion_array, arrays)}
+        opinions = {array: _OpinionCounts.of(array, outputs) for array in filter(is_opinion_array, arrays)}
         return cls((errors, len(outputs)), opinions)
 
 
@@ -99,13 +99,13 @@ def cautions_on_better_opinions(counts: RowCounts) -> Iterator[str]:
             yield f"the opinion {opinion_of_array(array)} {counted}: {_KNOWING}"
 
 
-def is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: bool = False) -> bool:
+def _is_rarer(count: int, n: int, before: int, m: int, level: float, of_clones: bool = False) -> bool:
     """Return whether ``count`` cases in n rows are too few for luck, given all cases of these and of m rows.
 
     The m rows have ``before`` cases. The test is Fisher's. If these are errors ``of_clones``, the rate may be half, and
     an exact test of two Poisson rates (Przyborowski & Wilenski, 1940) has the level 1e-4.
 
-    >>> is_rarer(0, 10, 3, 10, 0.11), is_rarer(0, 10, 3, 10, 0.1), is_rarer(0, 10, 0, 0, 0.1)
+    >>> _is_rarer(0, 10, 3, 10, 0.11), _is_rarer(0, 10, 3, 10, 0.1), _is_rarer(0, 10, 0, 0, 0.1)
     (True, False, False)
     """
     if of_clones:
@@ -135,8 +135,8 @@ def caution_on_errors(is_correct: Bools, probability: Floats, fit_set: RowCounts
     else:
         before, m = fit_set.errors
         expected = f"{before:,} of {m:,} rows of the fit set were"
-        fewer = is_rarer(errors, n, before, m, FEW_ERRORS, fit_set.of_clones)
-        more = is_rarer(before, m, errors, n, _MANY_ERRORS, fit_set.of_clones)
+        fewer = _is_rarer(errors, n, before, m, FEW_ERRORS, fit_set.of_clones)
+        more = _is_rarer(before, m, errors, n, _MANY_ERRORS, fit_set.of_clones)
     if not (fewer or more):
         return []
     question = COPIED if fewer else RENUMBERED
@@ -146,8 +146,8 @@ def caution_on_errors(is_correct: Bools, probability: Floats, fit_set: RowCounts
 def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterator[str]:
     """Yield a caution for each opinion that agrees with the classifier, or is right, as it was not in the fit set.
 
-    >>> before = RowCounts(opinions={"vote_a": OpinionCounts(99, 90, 80, 80, 75)})
-    >>> now = RowCounts(opinions={"vote_a": OpinionCounts(99, 20, 20, 20, 20)})
+    >>> before = RowCounts(opinions={"vote_a": _OpinionCounts(99, 90, 80, 80, 75)})
+    >>> now = RowCounts(opinions={"vote_a": _OpinionCounts(99, 20, 20, 20, 20)})
     >>> next(cautions_on_other_opinions(now, before)).partition(":")[0]
     'the opinion a agrees with the classifier in 20 % of 99 calibration rows, in 91 % of 99 rows of the fit set'
     """
@@ -161,7 +161,7 @@ def cautions_on_other_opinions(counts: RowCounts, fit_set: RowCounts) -> Iterato
         for fact, verb in _FACTS.items():
             count = getattr(opinion, fact)
             before = getattr(earlier, fact)
-            if is_rarer(count, n, before, m, level) or is_rarer(before, m, count, n, level):
+            if _is_rarer(count, n, before, m, level) or _is_rarer(before, m, count, n, level):
                 share = f"in {100 * count / n:.0f} % of {n:,} calibration rows"
                 usual = f"in {100 * before / m:.0f} % of {m:,} rows of the fit set"
                 yield f"the opinion {opinion_of_array(array)} {verb} {share}, {usual}: {JOINED}"

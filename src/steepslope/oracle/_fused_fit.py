@@ -81,7 +81,7 @@ class Gain:
         return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against {self.rival}; {self.cost}"
 
 
-def cheapest_budget(odds: Mapping[str, Floats], is_correct: Bools, seed: int) -> str:
+def _cheapest_budget(odds: Mapping[str, Floats], is_correct: Bools, seed: int) -> str:
     """Return the cheapest budget whose AURC is within one standard error of the least; budgets are cheapest first."""
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
     best = min(risks, key=risks.__getitem__)
@@ -248,7 +248,7 @@ def fit_fused(
     names = [name for name in pooled if name not in left_out]
     levels = _wanted_budgets(budget, names, left_out)
     opinions = Opinions(fit_set, fit_set.classes())
-    states = _learn_opinions(opinions, evidence_at_budget(levels[-1], names))
+    states = _learn_opinions(opinions, _evidence_at_budget(levels[-1], names))
     surroundings = _surroundings_of_features(opinions)
     candidates = _candidates_by_budget(opinions, levels, surroundings)
     level = levels[-1]
@@ -267,7 +267,7 @@ def fit_fused(
         slope=slope,
         offset=offset,
         num_classes=outputs.num_classes,
-        gains={name: gain_of_budget(candidate, mcp, outputs) for name, candidate in candidates.items()},
+        gains={name: _gain_of_budget(candidate, mcp, outputs) for name, candidate in candidates.items()},
         left_out=left_out,
         usual_handover=chosen.usual_handover,
         surroundings=surroundings,
@@ -331,7 +331,7 @@ def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, st
     order = list(LEVELS)
     wanted = [_FREE]
     for level in order[1:]:
-        if evidence_at_budget(level, names) != evidence_at_budget(wanted[-1], names):
+        if _evidence_at_budget(level, names) != _evidence_at_budget(wanted[-1], names):
             wanted.append(level)
     if budget == "auto":
         return wanted
@@ -351,7 +351,7 @@ def _chosen_budget(candidates: Mapping[str, Candidate], is_correct: Bools, seed:
     is_agreement = OPINIONS in odds and candidates[OPINIONS].pool.form == "agreement"
     if is_agreement and candidates[_FREE].pool.inputs == (OWN,):
         del odds[_FREE]  # the regression was held against that
-    return cheapest_budget(odds, is_correct, seed)
+    return _cheapest_budget(odds, is_correct, seed)
 
 
 def _surroundings_of_features(opinions: Opinions) -> FeatureHandover | None:
@@ -377,7 +377,7 @@ def _candidates_by_budget(
     candidates: dict[str, Candidate] = {}
     cheaper = None
     for level in levels:
-        best = best_pool(opinions, evidence_at_budget(level, list(opinions.parts)))
+        best = best_pool(opinions, _evidence_at_budget(level, list(opinions.parts)))
         if cheaper is not None and set(best.pool.inputs) <= set(cheaper.pool.inputs):
             best = cheaper
         elif surroundings and set(arrays_of_evidence(best.pool.inputs)) - {OWN} == {FEATURES}:
@@ -399,7 +399,7 @@ def _candidates_by_budget(
     return candidates
 
 
-def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
+def _evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of evidence among ``names`` that a budget allows."""
     allowed = LEVELS[level]
     if allowed is None:
@@ -419,7 +419,7 @@ def _budgeted_arrays(name: str) -> set[str]:
     return needed
 
 
-def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
+def _gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds = candidate.held_out
     is_correct = outputs.is_correct

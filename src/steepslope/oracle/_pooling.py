@@ -328,7 +328,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str]) -> Candidate:
     if opinions.fit_set.learnt is not None and _SEARCHED in inputs:
         others = [name for name in inputs if name != _SEARCHED]
         plain = _pool_of_best_strength(opinions, others)
-        if not is_worth_a_search(pooled, plain, seed):
+        if not _is_worth_a_search(pooled, plain, seed):
             inputs = others
             pooled = plain
     agreed = _best_agreement(opinions, inputs)
@@ -351,7 +351,7 @@ def _of_least_risk(candidates: Sequence[Candidate]) -> Candidate:
     return candidates[int(np.argmin(risks))]
 
 
-def is_worth_a_search(pooled: Candidate, plain: Candidate, seed: int) -> bool:
+def _is_worth_a_search(pooled: Candidate, plain: Candidate, seed: int) -> bool:
     """Return whether a pool with neighbours ranks so much better than one without that their search pays."""
     is_surely_better = pooled.surely_beats(plain, seed, _IN_NINE_OF_TEN)
     most = (1 - _GAIN_OF_SEARCH) * plain.risk

@@ -30,7 +30,7 @@ from steepslope.outputs._options import TABLES
 from steepslope.outputs._table import require_ids_once
 from steepslope.outputs._table_files import TEXT, Frame, table_file, table_writer
 
-Record = Mapping[str, Any]
+_Record = Mapping[str, Any]
 Signals = dict[str, float]
 _RIGHT_OR_WRONG = ("acc", "exact_match", "quasi_exact_match", "prefix_exact_match")  # metrics of 0 or 1
 _GRADE_OF_TEXT = {**TRUTH_OF_TEXT, "C": 1, "I": 0, "P": 0, "N": 0}  # correct, incorrect, partial, no answer
@@ -52,7 +52,7 @@ _LARGEST_SAMPLE = 2**28  # bytes of one sample in a compressed log
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoggedAnswer:
+class _LoggedAnswer:
     """An answer in a log.
 
     ``truth`` is the right answer, and ``is_correct`` whether this one is right; each is None if the log does not tell.
@@ -78,7 +78,7 @@ class LoggedAnswer:
         return _meaning_of_text(self.answer) == _meaning_of_text(self.truth)
 
 
-Answers = Iterator[LoggedAnswer]
+Answers = Iterator[_LoggedAnswer]
 
 
 def _meaning_of_text(text: str) -> str | float:
@@ -94,7 +94,7 @@ def _meaning_of_text(text: str) -> str | float:
     return TRUTH_OF_TEXT.get(plain, plain)
 
 
-def _log_records(path: Path) -> Iterator[Record]:
+def _log_records(path: Path) -> Iterator[_Record]:
     """Yield the records of a file: the lines of a table or of JSONL, or a JSON document that is one, or a list."""
     suffix = path.suffix.lower()
     if suffix in TABLES:
@@ -118,7 +118,7 @@ def _log_records(path: Path) -> Iterator[Record]:
         yield record
 
 
-def _table_records(path: Path) -> Iterator[Record]:
+def _table_records(path: Path) -> Iterator[_Record]:
     file = table_file(path)
     for batch in file.batches(dict.fromkeys(file.names, TEXT)):
         for cells in zip(*batch.values(), strict=True):
@@ -148,7 +148,7 @@ def _value_at(record: Any, path: str) -> Any:
     return record
 
 
-def _required_value(record: Record, path: str) -> Any:
+def _required_value(record: _Record, path: str) -> Any:
     """Return what stands at a path; raise where nothing does."""
     value = _value_at(record, path)
     if value is None:
@@ -168,7 +168,7 @@ def _text_at(record: Any, *paths: str) -> str:
     return ""
 
 
-def _records_by_id(path: Path, *fields: str) -> Iterator[tuple[str, Record]]:
+def _records_by_id(path: Path, *fields: str) -> Iterator[tuple[str, _Record]]:
     """Yield the records of a file, each with its id: the first of some fields that is there, else the row."""
     for row, record in enumerate(_log_records(path)):
         ids = [str(record[name]) for name in fields if record.get(name) not in (None, "")]
@@ -212,7 +212,7 @@ def _as_grade(value: Any, place: str) -> bool | None:
     return bool(grade)
 
 
-def _token_signals(tokens: Sequence[Record] | None) -> Signals:
+def _token_signals(tokens: Sequence[_Record] | None) -> Signals:
     """Return signals of the log-probabilities of an answer's tokens, as chat completions list them.
 
     They are the mean, the least and the sum, the number of tokens, and how far the first token is ahead of the next.
@@ -235,7 +235,7 @@ def _token_signals(tokens: Sequence[Record] | None) -> Signals:
     return signals
 
 
-def _log_probabilities(tokens: Sequence[Record]) -> list[float]:
+def _log_probabilities(tokens: Sequence[_Record]) -> list[float]:
     return [_as_signal(_value_at(token, "logprob")) for token in tokens]
 
 
@@ -279,7 +279,7 @@ def _lm_eval_answers(path: Path) -> Answers:
         answer, signals = _answer_of_responses(responses, record.get("resps"))
         metrics = _right_or_wrong_metrics(record) or record.get("metrics") or ["acc"]
         metric = metrics[0]
-        yield LoggedAnswer(
+        yield _LoggedAnswer(
             id=f"{task}:{_required_value(record, 'doc_id')}",
             answer=answer,
             is_correct=_as_grade(_required_value(record, metric), metric),
@@ -289,11 +289,11 @@ def _lm_eval_answers(path: Path) -> Answers:
         )
 
 
-def _run_of_harness(path: Path, expected: str) -> Record:
+def _run_of_harness(path: Path, expected: str) -> _Record:
     return read_json(path, expected) if path.exists() else {}
 
 
-def _right_or_wrong_metrics(record: Record) -> list[str]:
+def _right_or_wrong_metrics(record: _Record) -> list[str]:
     return [name for name in _RIGHT_OR_WRONG if name in record]
 
 
@@ -321,7 +321,7 @@ def _answer_of_responses(filtered: Any, raw: Any) -> tuple[str, Signals]:
 
 def _inspect_answers(path: Path) -> Answers:
     """Yield the answers in a log of inspect-ai, .json or .eval, of the first epoch, graded by the first scorer."""
-    epochs: dict[str, list[Record]] = {}
+    epochs: dict[str, list[_Record]] = {}
     for sample in _inspect_samples(path):
         epochs.setdefault(str(_required_value(sample, "id")), []).append(sample)
     for name, samples in epochs.items():
@@ -332,7 +332,7 @@ def _inspect_answers(path: Path) -> Answers:
         score: Any = next(iter(scores.values()), {})
         signals = {"length": float(len(texts[0]))}
         signals |= _token_signals(_value_at(first, "output.choices.0.logprobs.content"))
-        yield LoggedAnswer(
+        yield _LoggedAnswer(
             id=f"{path.stem}:{name}",
             answer=_text_at(score, "answer") or texts[0],
             is_correct=_as_grade(_value_at(score, "value"), "score of the first scorer"),
@@ -341,7 +341,7 @@ def _inspect_answers(path: Path) -> Answers:
         )
 
 
-def _inspect_samples(path: Path) -> Iterator[Record]:
+def _inspect_samples(path: Path) -> Iterator[_Record]:
     """Yield the samples of a log: those in the one document, or one by one from a compressed log."""
     if path.suffix.lower() != ".eval":
         for document in _log_records(path):
@@ -380,7 +380,7 @@ def _helm_answers(path: Path) -> Answers:
             raise SteepslopeError(
                 f"expected a metric of {', '.join(_RIGHT_OR_WRONG)}, found {listed_names(list(values))}"
             )
-        yield LoggedAnswer(
+        yield _LoggedAnswer(
             id=f"{run.get('name', folder.name)}:{name}",
             answer=str(texts.get(name) or ""),
             is_correct=_as_grade(_as_signal(values[metrics[0]]), metrics[0]),
@@ -389,7 +389,7 @@ def _helm_answers(path: Path) -> Answers:
         )
 
 
-def _first_trials(path: Path) -> Iterator[Record]:
+def _first_trials(path: Path) -> Iterator[_Record]:
     """Yield the records of a file that belong to no perturbation and to no later trial."""
     for record in _log_records(path):
         if not record.get("perturbation") and not record.get("train_trial_index"):
@@ -413,7 +413,7 @@ def _uqlm_answers(path: Path) -> Answers:
             )
         signals["length"] = float(len(str(text)))
         grade = record.get("is_correct", record.get("correct"))
-        yield LoggedAnswer(
+        yield _LoggedAnswer(
             id=name,
             answer=str(text),
             is_correct=_as_grade(grade, "is_correct"),
@@ -431,7 +431,7 @@ def _chat_answers(path: Path) -> Answers:
             choices = _required_value(body, "choices")
         samples = [_text_at(choice, "message.content") for choice in choices] or [""]
         signals = _token_signals(_value_at(body, "choices.0.logprobs.content"))
-        yield LoggedAnswer(
+        yield _LoggedAnswer(
             id=name,
             answer=samples[0],
             answered_by=_text_at(body, "model"),
@@ -449,7 +449,7 @@ def _decision_answers(path: Path) -> Answers:
         else:
             named = ((_required_value(answer, "name"), answer) for answer in answers)
         for question, answer in named:
-            refused = LoggedAnswer(
+            refused = _LoggedAnswer(
                 id=f"{document}:{question}",
                 answer="",
                 document=document,
@@ -459,7 +459,7 @@ def _decision_answers(path: Path) -> Answers:
             yield _with_decision(refused, answer)
 
 
-def _with_decision(refused: LoggedAnswer, answer: Record) -> LoggedAnswer:
+def _with_decision(refused: _LoggedAnswer, answer: _Record) -> _LoggedAnswer:
     """Return a typed answer: a choice or score with a probability for each option, yes or no, or a refusal."""
     kind = str(_required_value(answer, "type"))
     if kind == _REFUSAL:
@@ -495,7 +495,7 @@ _TEXTS = ("id", "answer", "truth", "document", "question", ANSWERED_BY)
 _FIELDS = (*_TEXTS, "is_correct", CONFIDENCE, "signals")  # what a mapping may name
 
 
-def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) -> list[LoggedAnswer]:
+def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) -> list[_LoggedAnswer]:
     """Return the answers in files of a kind of ``READERS``, or of any records whose fields a mapping names.
 
     Raises
@@ -509,7 +509,7 @@ def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) 
     readers = READERS
     if mapping is not None:
         readers = {MAPPED: partial(_mapped_answers, fields=_fields_of_mapping(mapping))}
-    answers: list[LoggedAnswer] = []
+    answers: list[_LoggedAnswer] = []
     for file in files:
         with located(file), explained(f"cannot be read as a log of kind {kind}", None, _OTHERWISE_SHAPED):
             read = list(readers[kind](file))
@@ -548,12 +548,12 @@ def _mapped_answers(path: Path, fields: Mapping[str, Any]) -> Answers:
         signals = {}
         for name, place in places_of_signals.items():
             signals[name] = _as_signal(_value_at(record, place))
-        yield LoggedAnswer(**values, signals=signals)
+        yield _LoggedAnswer(**values, signals=signals)
     for name, place in unseen.items():
         raise SteepslopeError(f"no record has a field {place!r} ({name})")
 
 
-def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswer]:
+def with_truths(answers: Sequence[_LoggedAnswer], path: Path) -> list[_LoggedAnswer]:
     """Return the answers with the truth that stands in a table; raise if there is none for any of them.
 
     The table has columns id and label, the right answer, or id and is_correct; or id, the document, and the right
@@ -583,7 +583,7 @@ def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswe
     return with_truth
 
 
-def graded_answers(answers: Sequence[LoggedAnswer]) -> list[LoggedAnswer]:
+def graded_answers(answers: Sequence[_LoggedAnswer]) -> list[_LoggedAnswer]:
     """Return those of the answers that are known to be right or wrong; all if this is known of none.
 
     Raises
@@ -602,7 +602,7 @@ def graded_answers(answers: Sequence[LoggedAnswer]) -> list[LoggedAnswer]:
     return graded or list(answers)
 
 
-def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool = False) -> None:
+def write_answers(path: Path, answers: Sequence[_LoggedAnswer], are_choices: bool = False) -> None:
     """Write answers as a .csv file: graded ones, or predictions and labels if they ``are_choices`` of a few classes.
 
     A choice begins with its question, if it has one, so that each question has classes of its own.
@@ -635,7 +635,7 @@ def write_answers(path: Path, answers: Sequence[LoggedAnswer], are_choices: bool
         file.write(frame)
 
 
-def _texts_of_answers(answers: Sequence[LoggedAnswer], are_choices: bool) -> Frame:
+def _texts_of_answers(answers: Sequence[_LoggedAnswer], are_choices: bool) -> Frame:
     """Return the columns of text that are not empty."""
     columns: defaultdict[str, list[str]] = defaultdict(list)
     for answer in answers:
@@ -652,7 +652,7 @@ def _texts_of_answers(answers: Sequence[LoggedAnswer], are_choices: bool) -> Fra
     return {name: np.array(texts, np.object_) for name, texts in columns.items() if any(texts)}
 
 
-def _numbers_of_answers(answers: Sequence[LoggedAnswer]) -> Frame:
+def _numbers_of_answers(answers: Sequence[_LoggedAnswer]) -> Frame:
     """Return the columns of the confidence and of each signal, as far as they are not empty."""
     columns = {CONFIDENCE: [answer.confidence for answer in answers]}
     names: dict[str, None] = {}
@@ -664,5 +664,5 @@ def _numbers_of_answers(answers: Sequence[LoggedAnswer]) -> Frame:
     return {name: np.array(numbers) for name, numbers in columns.items() if not np.isnan(numbers).all()}
 
 
-def _class_of_choice(answer: LoggedAnswer, name: str) -> str:
+def _class_of_choice(answer: _LoggedAnswer, name: str) -> str:
     return f"{answer.question}: {name}" if answer.question and name else name

@@ -127,10 +127,10 @@ def _is_array_number(value: Any) -> bool:
 
 
 Arrays = dict[str, NDArray[Any]]
-FLOATS = "float16, float32 or float64"
+_FLOATS = "float16, float32 or float64"
 INTEGERS = "integers"
 STRINGS = "strings"  # whatever is given is turned into text
-_CHARACTERS = {FLOATS: "efd", INTEGERS: np.typecodes["AllInteger"], STRINGS: "U"}  # of NumPy's types
+_CHARACTERS = {_FLOATS: "efd", INTEGERS: np.typecodes["AllInteger"], STRINGS: "U"}  # of NumPy's types
 _BINARY = "; one number for two classes is a probability (from_probabilities), or np.stack([0 * score, score], axis=1)"
 NOT_FINITE: dict[str, str] = {
     "-inf": "give probabilities, of which zeros are taken (from_probabilities, --probabilities), or clip at -100",
@@ -151,7 +151,7 @@ class Array:
     """
 
     axes: tuple[str | int, ...]
-    kind: str = FLOATS
+    kind: str = _FLOATS
     finite: bool = False
     column: str | None = None
     remedy: str = ""
@@ -280,7 +280,7 @@ def _checked_array(name: str, expected: Array, values: Any, sizes: dict[str | in
         array = as_array(values, len(expected.axes))
     if expected.kind == STRINGS:
         array = array.astype(np.str_)
-    elif expected.kind == FLOATS:
+    elif expected.kind == _FLOATS:
         array = as_float_array(name, array)
     else:
         array = as_whole_array(name, array)

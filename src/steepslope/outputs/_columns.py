@@ -211,7 +211,7 @@ def layout_of_file(
     """
     names = file.names
     options = _with_guessed_columns(file, options, further)
-    layout = layout_of(names, options)
+    layout = _layout_of(names, options)
     has_labels = "labels" in layout.texts
     wanted = columns_that_are_there(further, names)
     saved = None
@@ -429,10 +429,10 @@ def _columns_tell_classes(names: Sequence[str], options: ReadingOptions) -> bool
     return class_columns(names, options, _taken_columns(options)) is not None
 
 
-def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
+def _layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
     """Return what the columns of these names hold; raise if they hold neither logits nor answers.
 
-    >>> layout = layout_of(["score_cat", "id", "score_dog", "label"], ReadingOptions(logit_columns=("score*",)))
+    >>> layout = _layout_of(["score_cat", "id", "score_dog", "label"], ReadingOptions(logit_columns=("score*",)))
     >>> layout.numbers, layout.texts, layout.classes
     ({'logits': ['score_cat', 'score_dog']}, {'ids': 'id', 'labels': 'label'}, ('cat', 'dog'))
     """

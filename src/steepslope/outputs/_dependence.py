@@ -30,21 +30,21 @@ Singles = NDArray[np.float32]
 LEAST_ROWS = 300  # in large classes: of fewer, too little can be told
 MOST_QUERIES, MOST_ROWS = 2_000, 20_000  # whose neighbours are sought, and among how many rows
 NEAR, FAR = slice(5, 11), slice(40, 72)  # neighbours, evenly apart from the nearest in log k
-LOOKS = 4  # at random halves of the columns
-LEAST_COLUMNS = 4  # for halves
-CLASS_ROWS = 4 * FAR.stop  # a smaller class may end before its farthest neighbours
-JITTER = 1e-3  # deviations; it breaks ties between equal rows at random
+_LOOKS = 4  # at random halves of the columns
+_LEAST_COLUMNS = 4  # for halves
+_CLASS_ROWS = 4 * FAR.stop  # a smaller class may end before its farthest neighbours
+_JITTER = 1e-3  # deviations; it breaks ties between equal rows at random
 CLEAR, CLEAR_IN_HALVES = 4.5, 5.5  # standard errors; honest sets reached 3.9 in the best of four halves (LOG.md)
-CLEAR_BY_ORDER = 5.0  # honest sets reached 2.6
-LEAST_EXCESS = 0.02  # of agreement: what is clear, but less, is harmless
+_CLEAR_BY_ORDER = 5.0  # honest sets reached 2.6
+_LEAST_EXCESS = 0.02  # of agreement: what is clear, but less, is harmless
 FIFTHS, VOTERS = 5, 7
 SORTED = 0.1  # a column is sorted if fewer of its changes go back, and if it follows the order:
 SORTED_PARTS, FOLLOWS = 20, 0.5  # the means of parts of the file differ half as much as single values, or more
 BETWEEN = 24  # neighbours, among which two may have a row between them
-LEAST_LENGTH = 1e-12  # of a direction, or of a deviation
-OPPOSITE = 1e-9  # by so little may the cosine of two directions exceed −1
-SEARCHED_ROWS = 1_000  # for rows between others
-INTERPOLATED = 0.05  # of the rows
+_LEAST_LENGTH = 1e-12  # of a direction, or of a deviation
+_OPPOSITE = 1e-9  # by so little may the cosine of two directions exceed −1
+_SEARCHED_ROWS = 1_000  # for rows between others
+_INTERPOLATED = 0.05  # of the rows
 PLACES, DIRECTIONS = 0.8, 0.2  # shares of different places on the line and directions: grids and curves have few
 ADVICE = (
     "If they belong to persons or things, name these (--together COLUMN) or keep one row of each; if they are in order "
@@ -102,17 +102,17 @@ def warn_of_dependent_outputs(outputs: ClassifierOutputs) -> None:
 
 def _signs_of_neighbours(columns: Floats, labels: Codes, places: Codes | None, rng: np.random.Generator) -> list[str]:
     """Return what neighbours tell, of rows (n, d) in random order, with labels (n,), at some places (n,) of a file."""
-    queries = np.flatnonzero(np.bincount(labels)[labels] >= CLASS_ROWS)[:MOST_QUERIES]
+    queries = np.flatnonzero(np.bincount(labels)[labels] >= _CLASS_ROWS)[:MOST_QUERIES]
     if len(queries) < LEAST_ROWS:
         return []
-    blurred = (columns + rng.normal(0, JITTER, columns.shape)).astype(np.float32)
+    blurred = (columns + rng.normal(0, _JITTER, columns.shape)).astype(np.float32)
     neighbours = _nearest_others(blurred, queries, FAR.stop)
     agree = labels[neighbours] == labels[queries, None]
     signs = _sign_of_agreement(agree, CLEAR) + _sign_of_interpolation(columns, queries, neighbours)
     if places is not None and not _is_sorted_by_a_column(columns[np.argsort(places)]):
         signs += _sign_of_order(labels, queries, neighbours, places)
     width = columns.shape[1]
-    for _ in range(LOOKS if width >= LEAST_COLUMNS and not signs else 0):
+    for _ in range(_LOOKS if width >= _LEAST_COLUMNS and not signs else 0):
         half = rng.permutation(width)[: width // 2]
         agree = labels[_nearest_others(blurred[:, half], queries, FAR.stop)] == labels[queries, None]
         signs = signs or _sign_of_agreement(agree, CLEAR_IN_HALVES)
@@ -127,14 +127,14 @@ def _nearest_others(columns: Singles, queries: Codes, count: int) -> Codes:
 
 def _standard_errors(values: Floats) -> float:
     """Return the mean of values (n,) in its standard errors, 0 if all are 0."""
-    return float(values.mean() / max(values.std(), LEAST_LENGTH) * np.sqrt(len(values)))
+    return float(values.mean() / max(values.std(), _LEAST_LENGTH) * np.sqrt(len(values)))
 
 
 def _sign_of_agreement(agree: NDArray[np.bool_], clear: float) -> list[str]:
     """Return a clause if agreement (q, k) with the nearest row falls too steeply with k."""
     first, near, far = agree[:, 0].astype(np.float64), agree[:, NEAR].mean(axis=1), agree[:, FAR].mean(axis=1)
     excess = first - 2 * near + far
-    if _standard_errors(excess) < clear or excess.mean() < LEAST_EXCESS:
+    if _standard_errors(excess) < clear or excess.mean() < _LEAST_EXCESS:
         return []
     said = f"nearest rows agree too often: {100 * first.mean():.0f} % of the rows have the label of the nearest"
     return [
@@ -152,7 +152,7 @@ def _sign_of_order(labels: Codes, queries: Codes, neighbours: Codes, places: Cod
         voters = elsewhere & (np.cumsum(elsewhere, axis=1) <= VOTERS)
         shares.append((agree & voters).sum(axis=1) / VOTERS)
     by_order, at_random = shares
-    if _standard_errors(at_random - by_order) < CLEAR_BY_ORDER:
+    if _standard_errors(at_random - by_order) < _CLEAR_BY_ORDER:
         return []
     said = "the order of the rows matters: of a row's nearest rows in other fifths of the file"
     return [
@@ -180,17 +180,17 @@ def _is_sorted_by_a_column(columns: Floats) -> bool:
 
 def _sign_of_interpolation(columns: Floats, queries: Codes, neighbours: Codes) -> list[str]:
     """Return a clause if many rows lie on a line between two neighbours (q, k), not on a grid or a curve."""
-    rows, near = queries[:SEARCHED_ROWS], neighbours[:SEARCHED_ROWS, :BETWEEN]
+    rows, near = queries[:_SEARCHED_ROWS], neighbours[:_SEARCHED_ROWS, :BETWEEN]
     ways = columns[near] - columns[rows, None]
-    lengths = np.maximum(np.linalg.norm(ways, axis=2), LEAST_LENGTH)
+    lengths = np.maximum(np.linalg.norm(ways, axis=2), _LEAST_LENGTH)
     units = ways / lengths[:, :, None]
     cosines = (units @ units.transpose(0, 2, 1)).reshape(len(rows), -1)
-    between = np.flatnonzero(cosines.min(axis=1) < OPPOSITE - 1)
+    between = np.flatnonzero(cosines.min(axis=1) < _OPPOSITE - 1)
     one, other = np.divmod(cosines[between].argmin(axis=1), BETWEEN)
     places = np.unique(np.round(lengths[between, one] / lengths[between, other], DIGITS))
     directions = np.unique(np.round(np.abs(units[between, one]), DIGITS), axis=0)
     share = len(between) / len(rows)
-    if share < INTERPOLATED or min(len(places) / PLACES, len(directions) / DIRECTIONS) < len(between):
+    if share < _INTERPOLATED or min(len(places) / PLACES, len(directions) / DIRECTIONS) < len(between):
         return []
     said = f"{100 * share:.0f} % of the rows lie exactly between two others, as SMOTE makes them"
     return [f"{said} (balance the classes inside a pipeline instead)"]

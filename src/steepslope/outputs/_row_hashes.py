@@ -28,14 +28,14 @@ from steepslope.outputs._classifier_outputs import ClassifierOutputs, logit_bloc
 
 BY_VALUES = "rows without ids are told apart by their values: if these are different rows, give ids= for both"
 SEED = 20260  # of the weights: another would make all stored hashes and sketches void
-PROJECTIONS = 3
-DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # between close sketches: of rounded rows, of another machine, of equal rows
-LUCK = 3  # times as many close pairs as those within each side make likely may be chance
+_PROJECTIONS = 3
+_DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # between close sketches: of rounded rows, of another machine, of equal rows
+_LUCK = 3  # times as many close pairs as those within each side make likely may be chance
 SURE = 1e-4  # a number of close pairs is not chance if it is less probable
-ALIKE = 0.8  # the least share of equal predicted classes, if rows whose ids coincide are the same rows
-NEXT = 8  # how many next rows each is compared with
+_ALIKE = 0.8  # the least share of equal predicted classes, if rows whose ids coincide are the same rows
+_NEXT = 8  # how many next rows each is compared with
 FEW = 100  # fewer pairs may be in the same order by chance
-SAME_ORDER = 0.9  # the least share of pairs in the same order
+_SAME_ORDER = 0.9  # the least share of pairs in the same order
 MOST_ROWS = 10_000  # of each side, whose pairs tell what chance makes likely
 
 
@@ -64,7 +64,7 @@ class RowHashes(Brief):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
         """Return what :attr:`arrays` gave; raise for anything else."""
         sketches, ids = arrays.get("sketches", np.empty(0)), arrays.get("hashes")
-        if sketches.dtype != np.float32 or sketches.shape[1:] != (PROJECTIONS + 2,):
+        if sketches.dtype != np.float32 or sketches.shape[1:] != (_PROJECTIONS + 2,):
             raise SteepslopeError("expected the sketches of rows, found others")
         if ids is not None and (ids.dtype != np.uint64 or ids.shape != (len(sketches),)):
             raise SteepslopeError("expected the hashes of rows, found others")
@@ -73,7 +73,7 @@ class RowHashes(Brief):
     @classmethod
     def unknown(cls) -> RowHashes:
         """Return the hashes of no rows, where it is not known which they were."""
-        return cls(np.empty((0, PROJECTIONS + 2), np.float32))
+        return cls(np.empty((0, _PROJECTIONS + 2), np.float32))
 
     def joined(self, others: RowHashes) -> RowHashes:
         """Return what is kept of these rows and of some others; of ids only where both have them."""
@@ -94,7 +94,7 @@ class RowHashes(Brief):
         _, here, there = np.intersect1d(self.ids, others.ids, return_indices=True)  # by hash: in random order
         ours, theirs = self.sketches[here], others.sketches[there]
         alike = ours[:, 0] == theirs[:, 0]
-        if alike.sum() < ALIKE * len(alike) or not _sketches_in_same_order(ours[alike], theirs[alike]):
+        if alike.sum() < _ALIKE * len(alike) or not _sketches_in_same_order(ours[alike], theirs[alike]):
             distance = np.abs(ours - theirs).max(axis=1, initial=0)
             there = there[distance <= self._distance_of_the_same(others, distance, int(alike.sum()))]
         known = np.isin(others.ids, others.ids[there])
@@ -105,7 +105,7 @@ class RowHashes(Brief):
         if np.array_equal(np.sort(hashed_rows(self.sketches)), np.sort(hashed_rows(others.sketches))):
             return np.ones(len(others), np.bool_)
         tree = cKDTree(np.unique(self.sketches, axis=0))
-        distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
+        distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * _DISTANCES[0])
         (classes, n), (theirs, m) = (np.unique(one.sketches[:, 0], return_counts=True) for one in (self, others))
         _, here, there = np.intersect1d(classes, theirs, return_indices=True)
         return np.asarray(distance <= self._distance_of_the_same(others, distance, int(n[here] @ m[there])))
@@ -116,18 +116,18 @@ class RowHashes(Brief):
         ``distance`` is that of each of the other rows to the closest of these. ``pairs`` is how many pairs, one of each
         side, have the same predicted class. Chance is judged by the pairs within each side.
         """
-        close = [int((distance <= near).sum()) for near in DISTANCES]
+        close = [int((distance <= near).sum()) for near in _DISTANCES]
         if not any(close):
             return -1
         some = [one.sketches[:: -(-len(one) // MOST_ROWS)] for one in (self, others)]
         counts = [np.unique(one[:, 0], return_counts=True)[1] for one in some]
         possible = np.array([count @ (count - 1) / 2 for count in counts])
         within = np.array([_close_sketch_pairs(one) for one in some])
-        for near, across, inside in zip(DISTANCES, close, within.T, strict=True):
+        for near, across, inside in zip(_DISTANCES, close, within.T, strict=True):
             of_each = inside / np.maximum(possible, 1)
             rate = max(inside.sum() / max(possible.sum(), 1), np.sqrt(of_each.prod()))
             share = pairs / (pairs + possible.sum())
-            if across > LUCK * pairs * rate and binom.sf(across - 1, across + inside.sum(), share) <= SURE:
+            if across > _LUCK * pairs * rate and binom.sf(across - 1, across + inside.sum(), share) <= SURE:
                 return near
         return -1
 
@@ -138,10 +138,10 @@ def _sketches_in_same_order(ours: NDArray[np.float32], theirs: NDArray[np.float3
         return True  # such as of coarse signals, which have no order
     order = np.argsort(ours[:, 0], kind="stable")
     mine, other = ours[order, 1], theirs[order, 1]
-    steps = range(1, min(NEXT, len(order) - 1) + 1)
+    steps = range(1, min(_NEXT, len(order) - 1) + 1)
     signs = [np.sign(mine[k:] - mine[:-k]) * np.sign(other[k:] - other[:-k]) for k in steps]
     agree, differ = (sum(int((one == sign).sum()) for one in signs) for sign in (1, -1))
-    return agree >= SAME_ORDER * max(agree + differ, FEW)
+    return agree >= _SAME_ORDER * max(agree + differ, FEW)
 
 
 def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
@@ -167,8 +167,8 @@ def _row_sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     """
     names = sorted(filter(is_signal_array, outputs.arrays))
     width = outputs.num_classes + len(names)
-    weights = (_hash_weights(PROJECTIONS * width) >> np.uint64(40)) / 2.0**24 - 0.5
-    weights = weights.reshape(-1, PROJECTIONS) / np.sqrt(width)
+    weights = (_hash_weights(_PROJECTIONS * width) >> np.uint64(40)) / 2.0**24 - 0.5
+    weights = weights.reshape(-1, _PROJECTIONS) / np.sqrt(width)
     sketches = []
     for rows in logit_blocks(outputs):
         limited = np.asarray(outputs.logits[rows], dtype=np.float64).clip(-1e38, 1e38)
@@ -186,7 +186,7 @@ def _close_sketch_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return how many pairs of these rows are close, up to each distance."""
     distinct, copies = np.unique(sketches, axis=0, return_counts=True)
     tree = cKDTree(distinct)
-    ordered = tree.count_neighbors(tree, DISTANCES, np.inf, (copies, copies))
+    ordered = tree.count_neighbors(tree, _DISTANCES, np.inf, (copies, copies))
     return np.asarray((ordered - len(sketches)) / 2, dtype=np.float64)
 
 

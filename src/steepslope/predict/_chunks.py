@@ -32,11 +32,11 @@ ERROR = "error"
 NUMBERS, TOGETHER = "numbers", "together"  # of classes, and names of things: columns that no file of decisions has
 FOR_VERDICT = (NUMBERS, TOGETHER)
 DIGITS = 12  # of a file's digest, in the names of its rows
-EMPTY_CELLS = "?"  # follows a column's name in a chunk's file: the mask of its cells
+_EMPTY_CELLS = "?"  # follows a column's name in a chunk's file: the mask of its cells
 FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
-Chunk = tuple[Path, Frame]  # the file of a chunk, and its rows
-Made = Generator[Chunk]  # close it if it is not read to its end
+_Chunk = tuple[Path, Frame]  # the file of a chunk, and its rows
+Made = Generator[_Chunk]  # close it if it is not read to its end
 
 
 class Source(Protocol):
@@ -132,7 +132,7 @@ def _names_in_column(block: Table, column: str) -> NDArray[np.str_]:
 def save_chunk(path: Path, table: Frame) -> None:
     """Write the rows of a chunk; a masked column gets a column with its mask."""
     masked = [name for name, column in table.items() if np.ma.is_masked(column)]
-    masks = {f"{name}{EMPTY_CELLS}": np.ma.getmaskarray(table[name]) for name in masked}
+    masks = {f"{name}{_EMPTY_CELLS}": np.ma.getmaskarray(table[name]) for name in masked}
     np.savez(path, allow_pickle=False, **{name: np.ma.getdata(column) for name, column in table.items()}, **masks)
 
 
@@ -140,7 +140,7 @@ def load_chunk(path: Path) -> Frame:
     """Read the rows of a chunk."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
-    masks = {name.removesuffix(EMPTY_CELLS): arrays.pop(name) for name in [*arrays] if name.endswith(EMPTY_CELLS)}
+    masks = {name.removesuffix(_EMPTY_CELLS): arrays.pop(name) for name in [*arrays] if name.endswith(_EMPTY_CELLS)}
     return arrays | {name: np.ma.array(arrays[name], mask=mask) for name, mask in masks.items()}
 
 

@@ -99,7 +99,7 @@ def predict_to_file(
     SteepslopeError
         If the file exists with another key, and is not to be replaced.
     """
-    kind = prediction_file_artifact(out)
+    kind = _prediction_file_artifact(out)
     card, folder = out.with_name(kind.card), out.with_name(kind.unfinished[1])
     with kind.making(out.parent, key, replace) as complete:
         if complete:
@@ -124,7 +124,7 @@ def predict_to_file(
     return summary
 
 
-def prediction_file_artifact(out: Path) -> Artifact:
+def _prediction_file_artifact(out: Path) -> Artifact:
     """Return the artifact for a file of decisions; its chunks are told apart by their rows."""
     card, folder = f"{out.name}.json", f".{out.name}.chunks"
     return Artifact(

@@ -24,7 +24,7 @@ from steepslope.predict._options import PredictOptions
 from steepslope.predict._prediction_file import Summary, predict_to_file
 from steepslope.promise import CROSS, AnyGroups, as_percent, crossed_groups
 
-FURTHER_COUNTS = {
+_FURTHER_COUNTS = {
     "failed": "of these could not be read",
     "lacking": "lack an opinion that nearly all calibration rows had",
     "unanswered": "with an answer that is none of the classes",
@@ -80,18 +80,18 @@ def write_decisions_on_outputs(
 def write_source_decisions(source: Source, key: dict[str, Any], file: Path, replace: bool) -> Summary:
     """Write the decisions to a file, and say their summary, which is returned."""
     summary = predict_to_file(source, file, key, replace, say)
-    for line in [*decision_sentences(source.gate, summary), *change_sentences(source.gate, summary)]:
+    for line in [*_decision_sentences(source.gate, summary), *_change_sentences(source.gate, summary)]:
         say(line)
     return summary
 
 
-def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
+def _decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     """Return a sentence with the numbers of decisions, and one that says why if the gate promises nothing."""
     review = summary.rows - summary.accepted - summary.rejected
     counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
     counts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
     counts.append(f"{review:,} to review")
-    words = FURTHER_COUNTS if gate.stopped is None else {**FURTHER_COUNTS, "stopped": "only because it is stopped"}
+    words = _FURTHER_COUNTS if gate.stopped is None else {**_FURTHER_COUNTS, "stopped": "only because it is stopped"}
     counts += [f"{getattr(summary, name):,} {text}" for name, text in words.items() if getattr(summary, name)]
     left = []
     if summary.unreviewed:
@@ -101,7 +101,7 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *left, *nothing]
 
 
-def change_sentences(gate: Gate, summary: Summary) -> list[str]:
+def _change_sentences(gate: Gate, summary: Summary) -> list[str]:
     """Return whether inputs have changed, or that the gate is stopped, in a sentence.
 
     There is none if the gate promises nothing, or no row was judged.

@@ -28,11 +28,11 @@ from steepslope.numerics import Counts, Floats
 BLOCK = 64  # rows between two starts
 PART = 8192  # rows at a time
 MEAN_SIZES = np.geomspace(0.01, 0.95, 12)  # what a bet can lose of its stake on one row; λ is it over the limit
-CHANGE_SIZES = (0.08, 0.3)  # likewise
+_CHANGE_SIZES = (0.08, 0.3)  # likewise
 CUTS = np.array([0.05, 0.2, 0.5, 0.8, 0.95])  # bets are that more p-values than usual lie on one side
 BINS = 64  # of ranks, with about as many calibration rows each; within one, a rank is drawn
-TIES = 1  # what random numbers are for; 0 is those of calibration rows
-RANKS = 2
+_TIES = 1  # what random numbers are for; 0 is those of calibration rows
+_RANKS = 2
 EARLIER = np.tri(BLOCK, k=-1, dtype=np.bool_)  # which rows of a block come before which
 EDGE = 1e-12
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
@@ -119,7 +119,7 @@ def _gains_of_change_bets() -> Floats:
     inside = np.convolve([0, *CUTS, 1], [0.5, 0.5], "valid")[:, None]
     below = inside < CUTS
     gains = np.concatenate([below / CUTS - 1, ~below / (1 - CUTS) - 1], axis=1)
-    sized: Floats = np.concatenate([size * gains for size in CHANGE_SIZES], axis=1)
+    sized: Floats = np.concatenate([size * gains for size in _CHANGE_SIZES], axis=1)
     return np.log1p(sized)
 
 
@@ -197,7 +197,7 @@ class ChangeBets(Bets):
         same = np.count_nonzero(EARLIER & (other == itself), axis=2).ravel()[:m]
         inside = start[block, bins] + same
         below += (np.cumsum(start, axis=1) - start)[block, bins]
-        drawn = self._uniform(RANKS, m)
+        drawn = self._uniform(_RANKS, m)
         return (below + drawn * inside) / (sum(self.counts) + np.arange(m)), after[-1]
 
     def _bins(self, values: Floats) -> Counts:
@@ -205,7 +205,7 @@ class ChangeBets(Bets):
         levels, edges = _ordered_bet_edges(self.edges, self.ties)
         above = np.searchsorted(levels, values)
         is_level = np.append(levels, np.inf)[above] == values
-        drawn = self._uniform(TIES, len(values))
+        drawn = self._uniform(_TIES, len(values))
         return np.asarray(np.searchsorted(edges, 2 * above + is_level * (1 + drawn)))
 
     def _uniform(self, purpose: int, count: int) -> Floats:
@@ -240,7 +240,7 @@ def mean_interval_by_bets(total: float, n: int, alpha: float) -> tuple[float, fl
     return low, high
 
 
-class Point(NamedTuple):
+class _Point(NamedTuple):
     """What was known after ``n`` values: at which ``row`` of the stream, their ``total`` and the ``evidence``."""
 
     row: int
@@ -263,7 +263,7 @@ class RunningMean:
     total: int = 0
     alarm: int | None = None
     stride: int = 1
-    history: tuple[Point, ...] = ()
+    history: tuple[_Point, ...] = ()
     alarm_count: int | None = None
 
     def after(self, values: Floats, rows: Counts, now: int | None = None) -> RunningMean:
@@ -286,7 +286,7 @@ class RunningMean:
             stride *= 2
         history = [point for point in self.history if point.n % stride == 0]
         for k in np.flatnonzero(counts % stride == 0):
-            history.append(Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k])))
+            history.append(_Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k])))
         return replace(mean, stride=stride, history=tuple(history))
 
     @property
@@ -320,5 +320,5 @@ class RunningMean:
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
         """Return the mean that JSON holds."""
-        history = tuple(Point(*point) for point in content["history"])
+        history = tuple(_Point(*point) for point in content["history"])
         return cls(**{**content, "bets": _read_bets(content["bets"]), "history": history})

@@ -34,7 +34,7 @@ from steepslope.promise._objectives import Objectives
 from steepslope.promise._rows import JudgedRows, LabelledRows
 from steepslope.promise._sequence import Above
 
-NEGLECTED = 5  # accepted rows of a true class, all of them wrong, that cause a caution
+_NEGLECTED = 5  # accepted rows of a true class, all of them wrong, that cause a caution
 TINY = 1e-9  # probabilities are clipped to [TINY, 1 − TINY]
 ARRAYS = {
     "p_correct": "float64",
@@ -45,7 +45,7 @@ ARRAYS = {
     "true": "int64",
     "distance": "float64",
 }
-OPTIONAL = ("probability", "predicted", "true", "distance")
+_OPTIONAL = ("probability", "predicted", "true", "distance")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class CalibrationRows(JudgedRows):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
         """Return the rows in a file; raise unless its arrays have one length and the right types."""
-        known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
+        known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in _OPTIONAL}
         with located(path):
             require_arrays(arrays, known, "calibration rows")
         return cls(**arrays)
@@ -146,12 +146,12 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
     wrong = np.bincount(index[accepted & ~labelled.is_correct], minlength=len(names))
     right = np.bincount(index[accepted & labelled.is_correct], minlength=len(names))
     neglected = np.where(right == 0, wrong, 0)
-    if neglected.max(initial=0) < NEGLECTED:
+    if neglected.max(initial=0) < _NEGLECTED:
         return []
     worst = int(neglected.argmax())
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
     clauses = [f"{rows}, all of them under another label"]
-    others = (neglected >= NEGLECTED).sum() - 1
+    others = (neglected >= _NEGLECTED).sum() - 1
     if others:
         clauses.append(f"{others:,} other classes likewise")
     assert labelled.predicted_classes is not None

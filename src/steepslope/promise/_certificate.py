@@ -26,7 +26,7 @@ from steepslope.numerics import Bools, Counts, Floats, binomial_interval, binomi
 
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # decimals of a percentage
-PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and start thresholds divide delta
+_PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and start thresholds divide delta
 Aim = Literal["risk", "coverage", "costs", "rejection", "true class"]
 ASSUMES = (
     "the predictions to come are drawn as the calibration rows were, independently of one another: "
@@ -35,9 +35,9 @@ ASSUMES = (
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
 WORDS = "accepted", "wrong", "least"
-WORDS_OF_REJECTION = "rejected", "right", "most"
-MOST_SHARES = 8  # classes of a mix that a sentence names
-EVERYTHING = -math.inf
+_WORDS_OF_REJECTION = "rejected", "right", "most"
+_MOST_SHARES = 8  # classes of a mix that a sentence names
+_EVERYTHING = -math.inf
 NOTHING = math.inf
 TRUE_CLASS: Aim = "true class"
 EXACT = 6  # decimals of a promised percentage
@@ -67,8 +67,8 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     >>> [rows_needed(risk, delta=0.05) for risk in (0.05, 0.02, 0.01)], rows_needed(0.05, 0.05, errors=3)
     ([59, 149, 299], 153)
     """
-    require("max_risk", risk, PROBABILITY)
-    require("delta", delta, PROBABILITY)
+    require("max_risk", risk, _PROBABILITY)
+    require("delta", delta, _PROBABILITY)
     require("errors", errors, whole(0, MOST_ROWS))
     numbers = range(errors + 1, MOST_ROWS)
     place = bisect_left(numbers, True, key=lambda rows: bool(binomial_tail(errors, rows, risk) <= delta))
@@ -131,8 +131,8 @@ def shares_in_words(mix: Mapping[str, float]) -> str:
     'dog 75 %, cat 25 %'
     """
     shares = sorted(mix.items(), key=lambda item: -item[1])
-    named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
-    others = len(shares) - MOST_SHARES
+    named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:_MOST_SHARES])
+    others = len(shares) - _MOST_SHARES
     return f"{named} and {others:,} others" if others > 0 else named
 
 
@@ -332,7 +332,7 @@ class Certificate:
                 f"another label. Of {self.n:,} calibration rows of that class, {self.errors:,} are "
                 f"({as_percent(self.errors / self.n, 2)}, at most {self._upper})."
             )
-        verb, wrong, side = WORDS_OF_REJECTION if self.aim == "rejection" else WORDS
+        verb, wrong, side = _WORDS_OF_REJECTION if self.aim == "rejection" else WORDS
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
         which = "all"
         if not math.isinf(self.threshold):
@@ -385,7 +385,7 @@ class Certificate:
         """Return all numbers as JSON; a threshold that is not finite is null."""
         return asdict(self) | {
             "threshold": self.threshold if math.isfinite(self.threshold) else None,
-            "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
+            "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else _EVERYTHING),
             "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval),
             "risk_bound": self.risk_bound,
@@ -396,7 +396,7 @@ class Certificate:
         """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
         numbers = dict(content)
         if numbers.get("threshold", 0) is None:
-            everything = NOTHING if numbers.get("aim") == "rejection" else EVERYTHING
+            everything = NOTHING if numbers.get("aim") == "rejection" else _EVERYTHING
             numbers["threshold"] = everything if numbers.get("accepts_all") else -everything
         certificate = read_fields(cls, numbers, path)
         if certificate.weighted is not None:

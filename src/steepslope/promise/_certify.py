@@ -16,7 +16,7 @@ from steepslope.promise._rows import Names
 from steepslope.promise._sample_size import sample_size_sentence
 from steepslope.promise._sequence import Above, FixedSequence, StartThreshold, find_start_thresholds
 
-AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all of them would accept any row
+_AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all of them would accept any row
 TAKEN = {  # why none of the possible thresholds passes, although others do
     "rejection": "too few predictions lie below all that are accepted, or too many of those are right",
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
@@ -56,7 +56,7 @@ def certify(
         if tests.last_passing() is None:
             why = sample_size_sentence(above, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, why)
-    floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
+    floor = int(np.searchsorted(above.accepted, _AT_HOME * above.n))
     if thresholds[-1] > -math.inf and floor < last and tests.last_passing(floor + 1) == floor:
         last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)

@@ -27,7 +27,7 @@ EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
 
 
 @dataclass(frozen=True)
-class Signal:
+class _Signal:
     """A number for each row, ``values`` (m,) in [0, 1], or None if it is not known. Only its order tells of a change.
 
     ``title`` is what people call it. ``low`` and 1 are the ends of the scale on which its mean is shown; None if it is
@@ -78,13 +78,13 @@ def _distance(rows: JudgedRows) -> Floats | None:
     return _rounded_signal(rows.distance)
 
 
-SIGNALS: dict[str, Signal] = {
-    "p_correct": Signal("P(correct)", _p_correct),
-    "probability": Signal("The classifier's own probability", _probability),
-    "overconfidence": Signal("Overconfidence of the classifier", _overconfidence, low=-1.0),
-    "predicted": Signal("The mix of predicted classes", _predicted_class, low=None),
-    "accepted": Signal("The share of the accepted", _accepted, low=None),
-    "distance": Signal("The distance to known inputs", _distance, low=None),
+SIGNALS: dict[str, _Signal] = {
+    "p_correct": _Signal("P(correct)", _p_correct),
+    "probability": _Signal("The classifier's own probability", _probability),
+    "overconfidence": _Signal("Overconfidence of the classifier", _overconfidence, low=-1.0),
+    "predicted": _Signal("The mix of predicted classes", _predicted_class, low=None),
+    "accepted": _Signal("The share of the accepted", _accepted, low=None),
+    "distance": _Signal("The distance to known inputs", _distance, low=None),
 }
 
 

@@ -41,12 +41,12 @@ from steepslope.promise._target import Target, last_passing_on_target
 
 SIZES = np.geomspace(0.003, 0.99, 120)  # bets, as parts of the largest that cannot lose more than everything
 BORNE = 6  # errors with which the first start threshold has to pass: with three, one error of a rare class ends all
-EARLY = 0.5  # share of the rows; a first start threshold beyond it may pass with fewer errors
+_EARLY = 0.5  # share of the rows; a first start threshold beyond it may pass with fewer errors
 FURTHER = 2.0  # the ratio of the rows that successive start thresholds accept
-MOST_START_THRESHOLDS = 3  # those beyond half of the rows cost more than they gain
+_MOST_START_THRESHOLDS = 3  # those beyond half of the rows cost more than they gain
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, that are tried for advice
-LATEST = 30.0  # the largest power of the coverage at which a class is assumed to be accepted
-ASSUMED = 4.0  # average rows that are added to those of each class that were set aside; 1 to 16 are as good
+_LATEST = 30.0  # the largest power of the coverage at which a class is assumed to be accepted
+_ASSUMED = 4.0  # average rows that are added to those of each class that were set aside; 1 to 16 are as good
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +97,13 @@ class Weights:
         count = len(self.names)
         index = np.searchsorted(self.names, rows.require_true_classes())
         first = np.searchsorted(-thresholds, -rows.confidence).clip(max=len(thresholds) - 1)
-        of_class = np.bincount(index, minlength=count) + ASSUMED
+        of_class = np.bincount(index, minlength=count) + _ASSUMED
         lowest_coverage = (first + 1) / len(thresholds)
-        late = of_class / (np.bincount(index, -np.log(lowest_coverage), count) + ASSUMED)
+        late = of_class / (np.bincount(index, -np.log(lowest_coverage), count) + _ASSUMED)
         is_wrong = ~rows.is_correct
         usual = (is_wrong.sum() + 1) / (len(index) + 2)
-        rates = (np.bincount(index, is_wrong, count) + ASSUMED * usual) / of_class
-        return replace(self, late=late.clip(max=LATEST), rates=rates)
+        rates = (np.bincount(index, is_wrong, count) + _ASSUMED * usual) / of_class
+        return replace(self, late=late.clip(max=_LATEST), rates=rates)
 
     @property
     def of_rows(self) -> Floats:
@@ -130,7 +130,7 @@ class Weights:
         return accepted[:-1].cumsum(axis=0), errors[:-1].cumsum(axis=0)
 
 
-def class_mix_bets(
+def _class_mix_bets(
     weights: Weights, count: int, risk: float, level: float, times: float = 1.0
 ) -> tuple[Floats, Floats]:
     """Return the best bet for each of t thresholds, and with how many errors it passes at a level, float64 (t,) each.
@@ -151,21 +151,21 @@ def class_mix_bets(
     return sizes[best], borne.max(axis=1)
 
 
-def class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThreshold]:
+def _class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThreshold]:
     """Return the start thresholds, which share delta, given with how many errors each threshold passes, (t,).
 
     The first one passes with six errors, or with fewer if it would accept more than half of the rows. Each further one
     accepts twice as many rows. There are at most three, and only the first may accept more than half of the rows. There
     is none if no threshold passes even without errors.
     """
-    early = EARLY * len(borne)
+    early = _EARLY * len(borne)
     places: list[int] = []
     for errors in range(BORNE, -1, -1):
         bearing = np.flatnonzero(borne >= errors)
         if len(bearing) and (bearing[0] < early or errors == 0):
             places.append(int(bearing[0]))
             break
-    while places and len(places) < MOST_START_THRESHOLDS:
+    while places and len(places) < _MOST_START_THRESHOLDS:
         further = int(FURTHER * (places[-1] + 1))
         if further >= early:
             break
@@ -174,7 +174,7 @@ def class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThresho
 
 
 @dataclass(frozen=True, eq=False)
-class MixCounts:
+class _MixCounts:
     """How many rows of each class each threshold accepts, and how many of these are wrong, (t, s) each.
 
     ``weights`` are those of the rows; ``risk`` and ``delta`` are to be promised.
@@ -193,12 +193,12 @@ class MixCounts:
         that passes at a level passes at any higher one.
         """
         count = len(self.accepted)
-        level = self.delta / MOST_START_THRESHOLDS
-        sizes, borne = class_mix_bets(self.weights, count, self.risk, level, times)
+        level = self.delta / _MOST_START_THRESHOLDS
+        sizes, borne = _class_mix_bets(self.weights, count, self.risk, level, times)
         values = self.weights.values
         log_e_values = times * log_e_value_of_strata(self.accepted, self.errors, values, self.risk, sizes)
         p_values = np.exp(-log_e_values.clip(min=0))  # by Markov's inequality
-        passed = FixedSequence(class_mix_start_thresholds(borne, self.delta), p_values).last_passing()
+        passed = FixedSequence(_class_mix_start_thresholds(borne, self.delta), p_values).last_passing()
         return passed, EDGE if passed is None else float(sizes[passed])
 
     def sample_size(self) -> str:
@@ -234,7 +234,7 @@ def certify_class_mix(
     >>> promise.threshold, round(promise.coverage, 3), round(promise.risk_bound, 4)
     (-0.56, 0.56, 0.0189)
     """
-    counts = MixCounts(*weights.counted_above(rows, thresholds), weights, max_risk, delta)
+    counts = _MixCounts(*weights.counted_above(rows, thresholds), weights, max_risk, delta)
     n = len(rows)
     m = 0
     bet = EDGE

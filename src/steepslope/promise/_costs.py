@@ -8,7 +8,7 @@ from steepslope.errors import require_known
 from steepslope.promise._certificate import Certificate
 from steepslope.promise._rows import Names
 
-PRIOR_ERRORS = 2.0  # errors at the cost that the frequencies of the true classes make likely
+_PRIOR_ERRORS = 2.0  # errors at the cost that the frequencies of the true classes make likely
 
 Costs = Mapping[str, Mapping[str, float]]
 
@@ -34,7 +34,7 @@ def costs_of_errors(predicted: Names, true: Names, error_costs: Costs, usual: fl
         wrong = (predicted == name) & (true != name)
         made = np.bincount(index[wrong], minlength=len(names))[others]
         likely = counts[others] / counts[others].sum()
-        means[name] = float(cost @ (made + PRIOR_ERRORS * likely) / (wrong.sum() + PRIOR_ERRORS))
+        means[name] = float(cost @ (made + _PRIOR_ERRORS * likely) / (wrong.sum() + _PRIOR_ERRORS))
     return means
 
 

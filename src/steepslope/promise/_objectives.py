@@ -17,7 +17,7 @@ OBJECTIVE_CHECKS: dict[str, Check] = {
     "max_class_risk": optional(INSIDE),
 }
 PAIR = 2
-COST = number(0, 1e300)
+_COST = number(0, 1e300)
 PERCENT = 100
 WhenChanged = Literal["review", "warn"]  # what a gate does if inputs are not drawn as the calibration rows were
 WHEN_CHANGED = choice(*get_args(WhenChanged))
@@ -121,7 +121,7 @@ def _require_error_costs(costs: Any) -> None:
         raise SteepslopeError(f"expected costs by predicted class, then by true class, found {costs!r}", "error_costs")
     for predicted, by_true in costs.items():
         for true, cost in by_true.items():
-            require(f"error_costs {predicted} {true}", cost, COST)
+            require(f"error_costs {predicted} {true}", cost, _COST)
             if true == predicted and cost:
                 raise SteepslopeError(f"expected no cost of what is right, found {cost}", f"error_costs {true}")
 

@@ -15,12 +15,12 @@ from steepslope.metrics import checked_confidences
 from steepslope.numerics import Bools, Brief, Counts, Floats
 
 Names = NDArray[np.str_]
-LEAST_SPLIT = 10
+_LEAST_SPLIT = 10
 CROSS = " × "  # between the names of overlapping groups, and between the columns that they come from
 AnyGroups = ArrayLike | Mapping[str, ArrayLike]
 
 
-class ArrayRows(Brief):
+class _ArrayRows(Brief):
     """A dataclass whose fields are arrays (n,), None if unknown, or mappings from names to arrays (n,)."""
 
     def __len__(self: Any) -> int:
@@ -38,7 +38,7 @@ class ArrayRows(Brief):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class JudgedRows(ArrayRows):
+class JudgedRows(_ArrayRows):
     """Predictions (m,) that a gate has decided on: calibration rows, or later ones.
 
     ``p_correct`` is P(correct), in [0, 1]. ``probability`` is the classifier's own of what it predicts, ``predicted``
@@ -59,7 +59,7 @@ class JudgedRows(ArrayRows):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelledRows(ArrayRows):
+class LabelledRows(_ArrayRows):
     """Calibration rows (n,).
 
     ``groups`` (n,) are None if all rows are one group; ``true_classes`` and ``predicted_classes`` (n,) are None if
@@ -184,5 +184,5 @@ def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bo
 def split_rows(n: int, seed: int) -> tuple[Counts, Counts]:
     """Split the rows 0…n−1 at random into 2√n that fix a sequence, and those to calibrate on."""
     order = np.random.default_rng(seed).permutation(n)
-    count = min(n // 2, max(LEAST_SPLIT, round(2 * math.sqrt(n))))
+    count = min(n // 2, max(_LEAST_SPLIT, round(2 * math.sqrt(n))))
     return np.sort(order[:count]), np.sort(order[count:])

@@ -28,12 +28,12 @@ DIGITS = 2  # significant ones of an advised number of rows
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and what to do about it, as far as the counts tell."""
     clauses = [_why_sample_is_too_small(above, risk, delta, aim)]
-    more = rows_to_add_to_sample(above, risk, delta)
+    more = _rows_to_add_to_sample(above, risk, delta)
     if more is not None:
         clauses.append(f"about {more:,} more rows like these would do in about 4 of 5 draws")
     elif above.n:
         clauses.append(f"even {MOST_TIMES} times as many rows like these would probably not do")
-    possible = possible_risk_of_sample(above, risk, delta)
+    possible = _possible_risk_of_sample(above, risk, delta)
     if possible is not None:
         clauses.append(_sentence_on_possible_risk(above, risk, possible))
     return "; ".join(clauses)
@@ -62,15 +62,15 @@ def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) 
     return f"among the {which} trusted of {n:,} rows too many are {wrong} for {as_percent(risk, EXACT)}"
 
 
-def rows_to_add_to_sample(above: Above, risk: float, delta: float) -> int | None:
+def _rows_to_add_to_sample(above: Above, risk: float, delta: float) -> int | None:
     """Return how many more rows make a promise likely, rounded up; None if too many, or if the counts do not tell.
 
     >>> few, many = Above(58, np.array([58]), np.array([0])), Above(500, np.array([500]), np.array([31]))
-    >>> rows_to_add_to_sample(few, 0.05, 0.05), rows_to_add_to_sample(many, 0.05, 0.05)
+    >>> _rows_to_add_to_sample(few, 0.05, 0.05), _rows_to_add_to_sample(many, 0.05, 0.05)
     (67, None)
     """
     totals = np.unique(np.ceil(above.n * np.geomspace(1, MOST_TIMES, STEPS)).astype(np.int64)) + 1
-    place = bisect_left(totals, LIKELY, key=lambda total: chance_of_larger_sample(above, int(total), risk, delta))
+    place = bisect_left(totals, LIKELY, key=lambda total: _chance_of_larger_sample(above, int(total), risk, delta))
     if place == len(totals):
         return None
     rows = int(totals[place]) - above.n
@@ -78,18 +78,20 @@ def rows_to_add_to_sample(above: Above, risk: float, delta: float) -> int | None
     return -(-rows // unit) * unit
 
 
-def possible_risk_of_sample(above: Above, risk: float, delta: float) -> float | None:
+def _possible_risk_of_sample(above: Above, risk: float, delta: float) -> float | None:
     """Return a higher risk that as many rows could likely promise; None if there is none below 1.
 
-    >>> round(possible_risk_of_sample(Above(500, np.array([500]), np.array([30])), 0.05, 0.05) or 1, 3)
+    >>> round(_possible_risk_of_sample(Above(500, np.array([500]), np.array([30])), 0.05, 0.05) or 1, 3)
     0.097
     """
     risks = np.geomspace(risk, 1 - OPEN, STEPS)[1:-1]
-    place = bisect_left(risks, LIKELY, key=lambda higher: chance_of_larger_sample(above, above.n, float(higher), delta))
+    place = bisect_left(
+        risks, LIKELY, key=lambda higher: _chance_of_larger_sample(above, above.n, float(higher), delta)
+    )
     return float(risks[place]) if place < len(risks) else None
 
 
-def chance_of_larger_sample(above: Above, total: int, risk: float, delta: float) -> float:
+def _chance_of_larger_sample(above: Above, total: int, risk: float, delta: float) -> float:
     """Return the probability, in [0, 1], that a draw of ``total`` rows like these supports a promise.
 
     It is that of the start threshold that most likely passes, so it is rather too low.

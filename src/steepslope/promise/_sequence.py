@@ -35,7 +35,7 @@ THRESHOLDS = 400  # with 2,000, a tenth of a point more is accepted
 BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
 MANY = 20  # if half of the rows can pass with this many errors, tests also start beyond half; fewer would cost more
 SHARE = 0.5  # of its nominal level, for a start threshold after a failure; .6 costs where few rows can be accepted
-LATE_SHARE = 0.2  # the same beyond half of the rows, where the risk hardly rises, so little is enough
+_LATE_SHARE = 0.2  # the same beyond half of the rows, where the risk hardly rises, so little is enough
 
 
 def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
@@ -186,7 +186,7 @@ def find_start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -
     [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
     rows = np.array(rows_of_start_thresholds(n, risk, delta))
-    return find_start_thresholds_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+    return find_start_thresholds_at(rows, np.where(2 * rows > n, _LATE_SHARE, SHARE), accepted, risk, delta)
 
 
 def find_start_thresholds_at(

@@ -46,27 +46,27 @@ from steepslope.promise._rows import LabelledRows, Names
 from steepslope.promise._sequence import StartThreshold, last_passing_in_sequence
 
 LEAST_ROWS = 30  # of each class, to estimate how often it is predicted as which
-LEAST_TARGET = 200
-SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
+_LEAST_TARGET = 200
+_SINGULAR = 1e-3  # the least singular value of the confusion with which predictions tell the classes apart
 FLOOR = 1e-8  # of variances: a bin that one side never reaches has none, and yet tells
 BINS = 5  # of confidences, to test whether a mix explains them
-ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
+_ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
 FAR = 4.0  # standard errors by which an estimated share may be below 0
-EVERY_ROW = 3  # one of so many calibration rows of each class chooses bets: with 2 or 5, up to 8 points less coverage
-EVERY_TARGET = 4  # likewise of the target rows
-OF_SHARES = 0.1  # part of delta: that the intervals of the shares miss
-OF_MEAN = 0.05  # part of delta: that the interval of the mean of h misses
+_EVERY_ROW = 3  # one of so many calibration rows of each class chooses bets: with 2 or 5, up to 8 points less coverage
+_EVERY_TARGET = 4  # likewise of the target rows
+_OF_SHARES = 0.1  # part of delta: that the intervals of the shares miss
+_OF_MEAN = 0.05  # part of delta: that the interval of the mean of h misses
 SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # bets, as parts of the largest that cannot lose everything
 SURE = 1.5  # tests begin where the expected log e-value is 1.5 times what is needed; a second run saves a bad start
-MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
+_MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
 RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
-INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
-ROUNDS = 8  # of narrowing the intervals of the shares
+_INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
+_ROUNDS = 8  # of narrowing the intervals of the shares
 EXPECTED = 6.0  # standard errors: half the width of the intervals that are assumed while bets are chosen
 STEP = 8  # a bet is chosen at every eighth threshold, and used for eight thresholds
 
-NO_MIX = "no class mix explains the predictions for these rows"
-INSTEAD = "Label some of them, and calibrate on these"
+_NO_MIX = "no class mix explains the predictions for these rows"
+_INSTEAD = "Label some of them, and calibrate on these"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,8 @@ class Target:
     @classmethod
     def of(cls, true_classes: Names, predicted: Names, on_target: Names) -> Self:
         """Estimate the mix from classes by name; raise if rows are too few, or predictions do not tell the classes."""
-        if len(on_target) < LEAST_TARGET:
-            raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(on_target)}", "target")
+        if len(on_target) < _LEAST_TARGET:
+            raise SteepslopeError(f"expected at least {_LEAST_TARGET} rows, found {len(on_target)}", "target")
         names, true, counts = np.unique(true_classes, return_inverse=True, return_counts=True)
         rarest = counts.argmin()
         if counts[rarest] < LEAST_ROWS:
@@ -105,7 +105,7 @@ class Target:
             raise SteepslopeError(f"{expected}, found rows of {never[0]}, which never is: name the mix", "target")
         ours, theirs = np.split(index, [len(predicted)])
         confusion = _confusion_counts(true, ours, (len(names), len(seen))) / counts[:, None]
-        if np.linalg.svd(confusion, compute_uv=False).min() < SINGULAR:
+        if np.linalg.svd(confusion, compute_uv=False).min() < _SINGULAR:
             found = "found some that are predicted alike: name the mix (class_mix)"
             raise SteepslopeError(f"expected predictions that tell the classes apart, {found}", "target")
         inverse = np.asarray(np.linalg.pinv(confusion), dtype=np.float64)
@@ -149,10 +149,10 @@ class Target:
         lowest = int((self.shares + FAR * errors).argmin())
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
-            raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
+            raise NoMixError(f"{_NO_MIX}: {found}. {_INSTEAD}", "target")
         p_value = self._p_value_of_confidences(confidence, on_target)
-        if p_value < ALPHA:
-            raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
+        if p_value < _ALPHA:
+            raise NoMixError(f"{_NO_MIX}: their confidences differ (p = {p_value:.2g}). {_INSTEAD}", "target")
 
     def _p_value_of_confidences(self, confidence: Floats, on_target: Floats) -> float:
         """Return the p-value against the mix that confidences have, in bins, by Hotelling's test.
@@ -197,7 +197,7 @@ class Shares:
         of_others = np.where(most == largest, second, largest)
         low = np.zeros(len(most))
         high = np.ones(len(most))
-        for _ in range(ROUNDS):
+        for _ in range(_ROUNDS):
             # At most: what the upper end of each prediction's count leaves if all others are at their lower ends.
             room = _divided(many - low @ least, least, math.inf)
             high = np.minimum(high, (low[:, None] + room).min(axis=1))
@@ -210,7 +210,7 @@ class Shares:
             high = np.minimum(high, 1 - others_low)  # all shares add up to 1
             low = np.maximum(low, 1 - others_high)
         if (low > high).any():
-            raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
+            raise NoMixError(f"{_NO_MIX}. {_INSTEAD}", "target")
         return cls(low, high)
 
     def least_sum(self, at_low: Floats, at_high: Floats) -> float:
@@ -245,7 +245,7 @@ class Bet:
 
 
 @dataclass(frozen=True, eq=False)
-class RowSet:
+class _RowSet:
     """The true and predicted classes of some calibration rows (n,), and the predicted classes of target rows (m,).
 
     ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` has the numbers of calibration and of
@@ -271,7 +271,7 @@ class RowSet:
     @cached_property
     def inverse(self) -> Floats:
         """The inverse of how often each true class is predicted as which, (S, K)."""
-        return np.asarray(np.linalg.pinv(self.confusion / self.of_class[:, None], rcond=INVERTIBLE))
+        return np.asarray(np.linalg.pinv(self.confusion / self.of_class[:, None], rcond=_INVERTIBLE))
 
     @cached_property
     def target(self) -> Floats:
@@ -344,7 +344,7 @@ class RowSet:
         """Return the bet with the largest log e-value on these rows, and that log e-value."""
         true, _, _ = self.kinds
         means = np.bincount(true, outcomes @ _losses(risk), self.shape[0]) / self.of_class
-        h = np.clip(self.inverse @ means, -MOST_H * risk, 1.0)
+        h = np.clip(self.inverse @ means, -_MOST_H * risk, 1.0)
         mean = self.target @ h / len(self.on_target)
         largest = (shares.high / self.of_class).max() * len(self.true) * (1 - risk - h.min() + mean)
         bets = [Bet(h, part / largest) for part in SIZES]
@@ -359,15 +359,15 @@ def _losses(risk: float) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class SplitRows:
+class _SplitRows:
     """The rows that choose bets, the rows that are bet on, and intervals of the classes' shares.
 
     ``chooses`` (n,) says which calibration rows choose. ``expected`` are the intervals estimated on rows that choose.
     """
 
     chooses: Bools
-    choosing: RowSet
-    tested: RowSet
+    choosing: _RowSet
+    tested: _RowSet
     shares: Shares
     expected: Shares
 
@@ -379,19 +379,19 @@ class SplitRows:
         order = order[target.true[order].argsort(kind="stable")]
         begins = np.searchsorted(target.true[order], target.true[order])
         ours = np.zeros(len(order), dtype=np.bool_)
-        ours[order] = (np.arange(len(order)) - begins) % EVERY_ROW == 0
+        ours[order] = (np.arange(len(order)) - begins) % _EVERY_ROW == 0
         m = len(target.on_target)
-        theirs = draw.permutation(m) % EVERY_TARGET == 0
+        theirs = draw.permutation(m) % _EVERY_TARGET == 0
         shape = (len(target.names), len(target.inverse))
         counts = (int((~ours).sum()), int((~theirs).sum()))
 
-        def row_set(rows: Any, on_target: Any) -> RowSet:
+        def row_set(rows: Any, on_target: Any) -> _RowSet:
             chosen = target.true[rows], target.predicted[rows], target.on_target[on_target]
-            return RowSet(*chosen, shape, counts)
+            return _RowSet(*chosen, shape, counts)
 
         choosing = row_set(ours, theirs)
         both = row_set(..., ...)
-        shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
+        shares = Shares.of(both.confusion, both.target, _OF_SHARES * delta)
         expected = choosing.expected_shares(both.of_class, m)
         return cls(ours, choosing, row_set(~ours, ~theirs), shares, expected)
 
@@ -403,13 +403,13 @@ class SplitRows:
     def passes(self, accepted: Bools, is_correct: Bools, risk: float, bet: Bet, level: float) -> bool:
         """Return whether the test passes at a level; then at most ``risk`` of the accepted target rows are wrong."""
         outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
-        means = self.tested.means_of_h(bet.h, OF_MEAN * level)
-        return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= needed_on_target(level)
+        means = self.tested.means_of_h(bet.h, _OF_MEAN * level)
+        return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= _needed_on_target(level)
 
 
-def needed_on_target(level: float) -> float:
+def _needed_on_target(level: float) -> float:
     """Return the least log e-value that passes at a level."""
-    return -math.log(level * (1 - OF_SHARES - OF_MEAN))
+    return -math.log(level * (1 - _OF_SHARES - _OF_MEAN))
 
 
 def last_passing_on_target(
@@ -422,11 +422,11 @@ def last_passing_on_target(
     second at the one most likely to pass. Only the first ``possible`` thresholds may be taken; their number may depend
     on the data.
     """
-    split = SplitRows.of(target, delta)
+    split = _SplitRows.of(target, delta)
     chosen = [split.bet(rows.confidence >= threshold, rows.is_correct, risk) for threshold in thresholds[::STEP]]
     expected = [log_e_value for _, log_e_value in chosen]
     surest = int(np.argmax(expected))
-    is_likely = np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)
+    is_likely = np.append(expected[:surest], np.inf) >= SURE * _needed_on_target(delta / 2)
     places = {STEP * int(np.argmax(is_likely)), STEP * surest}
 
     def passes(place: int, level: float, at_most: float = risk) -> bool:

@@ -39,7 +39,7 @@ COMPARISON = Artifact("a comparison", "compare.json", files=("compare.json", "co
 
 
 @dataclass(frozen=True, eq=False)
-class Contrast:
+class _Contrast:
     """A score of a run less a score of the baseline: every metric's difference, by name."""
 
     score: str
@@ -70,7 +70,7 @@ class Rival:
 
     run: Run
     why_unpaired: str
-    contrasts: Sequence[Contrast]
+    contrasts: Sequence[_Contrast]
 
     @property
     def paired(self) -> bool:
@@ -83,7 +83,7 @@ class Rival:
         return self.paired and self.run.ids is None
 
     @property
-    def best(self) -> Contrast:
+    def best(self) -> _Contrast:
         """The best score of the run less the best of the baseline."""
         (best,) = (contrast for contrast in self.contrasts if contrast.of_best)
         return best
@@ -107,7 +107,7 @@ class Comparison:
         return [(run, score) for run in self.runs for score in run.scores.values()]
 
     @property
-    def contrasts(self) -> list[tuple[Rival, Contrast]]:
+    def contrasts(self) -> list[tuple[Rival, _Contrast]]:
         """Every contrast, with its rival."""
         return [(rival, contrast) for rival in self.rivals for contrast in rival.contrasts]
 
@@ -134,7 +134,7 @@ def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000) -> Comparison:
         return resample(run.ranked(score), measures_at(cut, cut), bootstrap, seed, clusters)
 
     def rival(run: Run, place: int) -> Rival:
-        why = why_comparison_unpaired(first, run)
+        why = _why_comparison_unpaired(first, run)
         seed = _SEED
         clustered = first_clustered = first if run.clusters is None else run
         if why:  # the same draws would hit the same places of unrelated rows
@@ -149,7 +149,7 @@ def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000) -> Comparison:
             theirs = drawn(first, pair[1], _SEED, first_clustered)
             # Models differ in which predictions are wrong: the run with fewer of its rarer kind decides the width.
             ours = replace(ours, units=min(ours.units, theirs.units))
-            contrasts.append(Contrast(*pair, ours.minus(theirs), pair == best))
+            contrasts.append(_Contrast(*pair, ours.minus(theirs), pair == best))
         return Rival(run, why, contrasts)
 
     rivals = [rival(run, place) for place, run in enumerate(runs[1:], start=2)]
@@ -165,7 +165,7 @@ def require_comparable(names: Sequence[str]) -> None:
             raise SteepslopeError(f"expected a name for each run, found {name!r} twice", "names")
 
 
-def why_comparison_unpaired(a: Run, b: Run) -> str:
+def _why_comparison_unpaired(a: Run, b: Run) -> str:
     """Return why the rows of two runs are not the same; nothing where they are.
 
     They are where both have the same ids, each once, in any order, with the same labels. Without ids, rows are taken
@@ -299,11 +299,11 @@ def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> 
 def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any]) -> None:
     """Write both files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with COMPARISON.staged(out) as staging:
-        write_json(staging / COMPARISON.card, {**comparison_as_json(comparison), MADE: dict(made)})
-        (staging / "compare.md").write_text(comparison_in_markdown(comparison), encoding="utf-8")
+        write_json(staging / COMPARISON.card, {**_comparison_as_json(comparison), MADE: dict(made)})
+        (staging / "compare.md").write_text(_comparison_in_markdown(comparison), encoding="utf-8")
 
 
-def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
+def _comparison_as_json(comparison: Comparison) -> dict[str, Any]:
     """Return what ``compare.json`` holds; what is undefined is null."""
     rivals = {rival.run.name: rival for rival in comparison.rivals}
     rows = []
@@ -355,7 +355,7 @@ def comparison_headings(comparison: Comparison) -> list[str]:
     return [f"{run.name}: {count_sentence(len(run), run.wrong)}" for run in comparison.runs]
 
 
-def comparison_in_markdown(comparison: Comparison) -> str:
+def _comparison_in_markdown(comparison: Comparison) -> str:
     """Return the comparison as Markdown."""
     sections = [
         "# Runs side by side",
@@ -363,7 +363,7 @@ def comparison_in_markdown(comparison: Comparison) -> str:
         list_in_markdown(comparison_headings(comparison)),
         list_in_markdown(comparison_sentences(comparison)),
         grid_in_markdown(compared_runs_grid(comparison)),
-        grid_in_markdown(comparison_difference_grid(comparison)),
+        grid_in_markdown(_comparison_difference_grid(comparison)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -378,7 +378,7 @@ def compared_runs_grid(comparison: Comparison, metrics: Mapping[str, Metric] = M
     return Grid("Runs and scores", columns, rows, note)
 
 
-def comparison_difference_grid(comparison: Comparison) -> Grid:
+def _comparison_difference_grid(comparison: Comparison) -> Grid:
     """Return every metric's difference to the baseline, a row for each pair of scores that is compared."""
     rows = []
     for rival, contrast in comparison.contrasts:

@@ -46,7 +46,7 @@ NOTHING = Resources()
 _TELLS_NOTHING = "what has seen a row's label tells nothing about it; give rows that nothing was fitted on"
 
 
-class HandedOver(NamedTuple):
+class _HandedOver(NamedTuple):
     """How far rows are handed over to a plainer pool, on average, in [0, 1].
 
     ``part`` is that of the rows that are judged, ``usual`` that of the oracle's fit set, None where it is not known.
@@ -72,7 +72,7 @@ class Scored:
     scale: str
     natural_cut: float | None = None
     explain: Callable[[Counts], dict[str, Floats]] | None = None
-    handed_over: HandedOver | None = None
+    handed_over: _HandedOver | None = None
     gates: tuple[Gate, ...] = ()
     opinions: Mapping[str, float] = field(default_factory=dict)
 
@@ -216,7 +216,7 @@ def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOu
     handed_over = None
     weights = oracle.handed_over(outputs)
     if weights is not None:
-        handed_over = HandedOver(float(weights.mean()), oracle.usual_handover)
+        handed_over = _HandedOver(float(weights.mean()), oracle.usual_handover)
 
     def explain(rows: Counts) -> dict[str, Floats]:
         return oracle.explain(outputs.subset(rows))

@@ -53,7 +53,7 @@ _AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 b
 Drawn = Resampled[str | OperatingPoint]
 
 
-class BestSingle(NamedTuple):
+class _BestSingle(NamedTuple):
     """The best of the single scores in a table, by AURC, and an oracle's paired differences to it, by metric."""
 
     score: str
@@ -185,7 +185,7 @@ class Row(Scored):
     confusion: Confusion | None
     cuts: dict[float, dict[str, float]]
     groups: list[GroupRisk]
-    vs_best_single: BestSingle | None = None
+    vs_best_single: _BestSingle | None = None
     unknown: UnknownRows | None = None
     gated: tuple[Gated, ...] = ()
 
@@ -342,7 +342,7 @@ def _compared_with_best_single(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         if row.loss is not None:
             differences = row.resampled.minus(best.resampled)
-            to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST})
+            to_best = _BestSingle(best.name, {name: differences[name] for name in VS_BEST})
             row = replace(row, vs_best_single=to_best)
         compared.append(row)
     return compared

@@ -123,17 +123,17 @@ def grid_for_terminal(grid: Grid, titles: Sequence[str]) -> str:
     lines = [[*titles]]
     for row in grid.rows:
         lines.append([cell.text.removeprefix("**").removesuffix("**") for cell in row[: len(titles)]])
-    widths = [max(map(terminal_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(_terminal_width, column)) for column in zip(*lines, strict=True)]
     printed = []
     for name, *numbers in lines:
         cells = [name + _padding(name, widths[0])]
         cells += [_padding(text, width) + text for text, width in zip(numbers, widths[1:], strict=True)]
         printed.append(" ".join(cells))
-    printed.insert(1, "─" * terminal_width(printed[0]))
+    printed.insert(1, "─" * _terminal_width(printed[0]))
     return "\n".join(["", *printed, ""])
 
 
-def terminal_width(text: str) -> int:
+def _terminal_width(text: str) -> int:
     """Return how many columns of a terminal a text takes: two for a wide letter, none for a mark on another."""
     columns = 0
     for letter in text:
@@ -143,4 +143,4 @@ def terminal_width(text: str) -> int:
 
 
 def _padding(text: str, width: int) -> str:
-    return " " * (width - terminal_width(text))
+    return " " * (width - _terminal_width(text))

@@ -40,7 +40,7 @@ def write_report(
         write_run_rows(evaluation, staging / ROWS)
         groups = class_tables(evaluation, sentences.headline_row(evaluation.rows))
         (staging / "table.md").write_text(_markdown_page(evaluation, groups), encoding="utf-8")
-        (staging / "report.html").write_text(html_page(evaluation, sources, groups), encoding="utf-8")
+        (staging / "report.html").write_text(_html_page(evaluation, sources, groups), encoding="utf-8")
 
 
 def _markdown_page(evaluation: Evaluation, groups: Sequence[Grid]) -> str:
@@ -66,7 +66,7 @@ def _groups_in_markdown(grid: Grid) -> str:
     return grid_in_markdown(grid._replace(rows=grid.rows[:_SHOWN_GROUPS], note=note))
 
 
-def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
+def _html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`_markdown_page` takes them."""
     rows = evaluation.rows
     names = [row.name for row in rows]

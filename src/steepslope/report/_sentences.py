@@ -110,7 +110,7 @@ def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
         remarks.append(Remark(lead))
     for row in rows:
         if row.handed_over and row.handed_over.usual is not None:
-            remarks.append(Remark(handover_sentence(row)[:-1], _looks_unlike_fit_set(*row.handed_over)))
+            remarks.append(Remark(_handover_sentence(row)[:-1], _looks_unlike_fit_set(*row.handed_over)))
     return remarks
 
 
@@ -171,7 +171,7 @@ def _unknown_rows_sentence(rows: Sequence[Row]) -> list[str]:
 
 
 def _score_sentences(row: Row) -> Iterator[str]:
-    yield mcp_sentence(row.name, row.delta_auc)
+    yield _mcp_sentence(row.name, row.delta_auc)
     best = row.vs_best_single
     if best is not None:
         named = best.differences.items()
@@ -179,13 +179,13 @@ def _score_sentences(row: Row) -> Iterator[str]:
             differences = ", ".join(difference_sentence(name, one, _AGAINST_BEST) for name, one in named)
             yield f"{row.name} against {best.score}, the best single score by AURC: {differences}."
     if row.handed_over is not None:
-        yield handover_sentence(row)
+        yield _handover_sentence(row)
     if row.opinions:
         counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
         yield f"{row.name} counts the opinions of others: {counted}."
 
 
-def mcp_sentence(name: str, delta: Estimate) -> str:
+def _mcp_sentence(name: str, delta: Estimate) -> str:
     """Return the sentence on a score's AUC next to MCP's, by ``delta``; it counts if its interval excludes 0."""
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
     points = f"{value} AUC points, 95 % interval {low} to {high}"
@@ -200,7 +200,7 @@ def mcp_sentence(name: str, delta: Estimate) -> str:
     return f"{name} does not beat MCP: no significant difference ({points})."
 
 
-def handover_sentence(row: Row) -> str:
+def _handover_sentence(row: Row) -> str:
     """Return the sentence on how many rows an oracle hands over, each counted by how far; empty where it never does."""
     if row.handed_over is None:
         return ""

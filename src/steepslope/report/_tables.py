@@ -137,11 +137,11 @@ def detail_tables(rows: Sequence[Row]) -> list[Grid]:
     """Return all tables below the main one that have rows."""
     grids = [
         _unknown_rows_table(rows),
-        difference_table(rows),
+        _difference_table(rows),
         _further_metrics_table(rows),
         _risk_table(rows),
         _coverage_table(rows),
-        cut_table(rows),
+        _cut_table(rows),
         _separability_table(rows),
     ]
     return [grid for grid in grids if grid.rows]
@@ -166,7 +166,7 @@ def _unknown_rows_table(rows: Sequence[Row]) -> Grid:
     return Grid("Out-of-class inputs", columns, lines, note)
 
 
-def difference_table(rows: Sequence[Row]) -> Grid:
+def _difference_table(rows: Sequence[Row]) -> Grid:
     """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
     lines = []
     comparisons = 0
@@ -208,7 +208,7 @@ def _coverage_table(rows: Sequence[Row]) -> Grid:
     return Grid("Coverage at risk", columns, lines, note)
 
 
-def cut_table(rows: Sequence[Row]) -> Grid:
+def _cut_table(rows: Sequence[Row]) -> Grid:
     """Return TPR and TNR at ½ and at the cuts of the steep slope loss."""
     columns = ["score"]
     lines = []

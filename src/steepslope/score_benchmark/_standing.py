@@ -78,7 +78,7 @@ def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_i
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class _Standing:
     """What a score has on frozen outputs, as JSON holds it; printed, it is a table."""
 
     content: Mapping[str, Any]
@@ -125,7 +125,7 @@ def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
     yield "CPU s", Cell(f"{row['seconds']:.1f}")
 
 
-def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, notice: Notice = silent) -> Standing:
+def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, notice: Notice = silent) -> _Standing:
     """Judge a score on frozen outputs of classifiers, next to MCP and a fused oracle that is fitted on the same rows.
 
     Parameters
@@ -152,7 +152,7 @@ def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, no
     rows = {pair.name: dict[str, Any]() for pair in pairs}
     poorest_first = sorted(pairs, key=lambda pair: len(pair.arrays))  # so that what a score needs is told at once
     for count, pair in enumerate(poorest_first, start=1):
-        rows[pair.name] = row_of_pair(score, pair, is_repeated=count == 1)
+        rows[pair.name] = _row_of_pair(score, pair, is_repeated=count == 1)
         notice(f"{pair.name}: {count} of {len(pairs)} pairs, {rows[pair.name]['seconds']:.1f} s")
     content = {
         "score": name or name_of_score(score),
@@ -161,10 +161,10 @@ def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, no
         "pairs": rows,
         "mean": _mean_of_rows([*rows.values()]),
     }
-    return Standing({**content, "digest": digest_of(content)})
+    return _Standing({**content, "digest": digest_of(content)})
 
 
-def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict[str, Any]:
+def _row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict[str, Any]:
     """Return what a score, MCP and the fused oracle have on a pair; a score that ``is_repeated`` runs twice."""
     fit_set = pair.fit_set
     training = pair.training
@@ -247,7 +247,7 @@ def score_by_name(name: str) -> Any:
     return SCORES[name] if name in SCORES else imported_by_name(name)
 
 
-def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
+def checked_submission(path: Path, frozen: str | Path = FILE) -> _Standing:
     """Read the JSON of a score; raise unless it is of these frozen outputs, unchanged, and its numbers are possible.
 
     What MCP has is counted again. The score itself is not run.
@@ -269,7 +269,7 @@ def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
                 _require_possible_numbers(row, pairs[name])
         if content["mean"] != _mean_of_rows([*rows.values()]):
             raise SteepslopeError("expected the mean of its pairs, found another")
-    return Standing(content)
+    return _Standing(content)
 
 
 def _require_possible_numbers(row: Mapping[str, Any], pair: FrozenPair) -> None:

@@ -13,8 +13,8 @@ from steepslope.outputs import ClassifierOutputs, over_logits
 from steepslope.scores._logits import MCP
 from steepslope.scores._score import Rows, Score, State
 
-LOG_TEMPERATURES = -4.0, 4.0
-LARGEST_POWER = 10
+_LOG_TEMPERATURES = -4.0, 4.0
+_LARGEST_POWER = 10
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -51,7 +51,7 @@ def _fit_log_temperature(outputs: ClassifierOutputs) -> float:
         totals = over_logits(outputs, lambda logits: logsumexp(logits * scale))
         return float((totals - of_labels * scale).mean())
 
-    return float(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
+    return float(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
 
 
 class MaxLogitPNorm(Score):
@@ -77,8 +77,8 @@ class MaxLogitPNorm(Score):
         """Restore the power."""
         super().restore(state, num_classes)
         power = state["power"][0]
-        if power not in range(-1, LARGEST_POWER + 1):
-            raise SteepslopeError(f"expected a whole number from -1 to {LARGEST_POWER}, found {power}", "power")
+        if power not in range(-1, _LARGEST_POWER + 1):
+            raise SteepslopeError(f"expected a whole number from -1 to {_LARGEST_POWER}, found {power}", "power")
         self.power_ = None if power < 0 else int(power)
 
     def learn(self, outputs: ClassifierOutputs) -> None:
@@ -88,7 +88,7 @@ class MaxLogitPNorm(Score):
             found = over_logits(outputs, lambda logits: _max_logit_by_norm(logits, power))
             return aurc(found, outputs.is_correct)
 
-        risks = [risk(power) for power in range(LARGEST_POWER + 1)]
+        risks = [risk(power) for power in range(_LARGEST_POWER + 1)]
         best = int(np.argmin(risks))
         fallback = aurc(MCP().confidence(outputs), outputs.is_correct) <= risks[best]
         self.power_ = None if fallback else best

@@ -23,7 +23,7 @@ from steepslope.scores._neighbors import log_distance_ratio
 from steepslope.scores._score import Rows, Score, require_finite_rows
 
 BLOCK_ROWS = 4_096
-LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change
+_LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change
 Floats = NDArray[np.float64]
 
 
@@ -155,5 +155,5 @@ def _shrunk_covariance(outputs: ClassifierOutputs, means: Floats) -> Floats:
         return identity
     apart = np.square(covariance - scale * identity).sum()  # from the target, and expected by chance alone:
     chance = (fourth / n - np.square(covariance).sum()) / n
-    shrinkage = max(LEAST_SHRINKAGE, min(chance, apart) / apart if apart > 0 else 1.0)
+    shrinkage = max(_LEAST_SHRINKAGE, min(chance, apart) / apart if apart > 0 else 1.0)
     return np.asarray((1 - shrinkage) * covariance + shrinkage * scale * identity)

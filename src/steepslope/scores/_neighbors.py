@@ -14,7 +14,7 @@ from steepslope.scores._score import Rows, Score, State
 EPSILON = 1e-12
 
 
-class IndexScore(Score):
+class _IndexScore(Score):
     """A score on the nearest features, by default those of the classifier's training rows.
 
     They are sorted by their labels, and scaled to length 1 if ``unit_length`` is set.
@@ -47,7 +47,7 @@ class IndexScore(Score):
         self.index_ = Index.of(state, num_classes)
 
 
-class TrustScore(IndexScore):
+class TrustScore(_IndexScore):
     """How much farther the closest other class is than the predicted one, in the classifier's features.
 
     Jiang et al., "To Trust Or Not To Trust A Classifier", 2018.
@@ -81,7 +81,7 @@ def log_distance_ratio(distances: Array, predictions: Array) -> Array:
 K = 50
 
 
-class KNNDistance(IndexScore):
+class KNNDistance(_IndexScore):
     """Minus the distance to the k-th nearest training features, all scaled to length 1.
 
     Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022.

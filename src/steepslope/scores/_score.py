@@ -15,7 +15,7 @@ from steepslope.outputs import ClassifierOutputs, require_classes
 State = Mapping[str, NDArray[Any]]
 Rows = Mapping[str, Array]  # arrays of some rows by name, (m, …); logits are float64, predictions int64 (m,)
 LOGITS, PREDICTIONS = "logits", "predictions"
-BLOCK_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**22
 SOURCES = {"errors": "held-out outputs", "reference": "the classifier's training outputs"}
 
 
@@ -96,7 +96,7 @@ class Score(ABC):
     def _blocks(self, outputs: ClassifierOutputs) -> Iterator[Rows]:
         """Yield the rows in blocks that need little memory; raise for a value that is not finite."""
         entries = sum(prod(outputs.require(name).shape[1:]) for name in self.arrays)
-        for block in blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // entries))):
+        for block in blocks(len(outputs), max(1, min(BLOCK_ROWS, _BLOCK_ENTRIES // entries))):
             rows = rows_of(outputs, self.arrays, block)
             for name in self.arrays:
                 require_finite_rows(name, rows[name], block.start)

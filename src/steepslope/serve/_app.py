@@ -54,26 +54,29 @@ from steepslope.serve._served import (
 )
 
 T = TypeVar("T")
-Top = Annotated[int | None, Query(ge=1, le=10)]
+_Top = Annotated[int | None, Query(ge=1, le=10)]
 VERSION = "1"  # of the model, in the protocol
-HEADER_LENGTH = "Inference-Header-Content-Length"
+_HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BYTES = "application/json", "application/octet-stream"
 LARGE = 1 << 16  # bytes of a body that is read next to the event loop
-PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
-GIVEN_UP = "the server stopped before this was answered"  # the time for stopping is over
+_PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
+_GIVEN_UP = "the server stopped before this was answered"  # the time for stopping is over
 REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"(?! )[ -~]{1,200}(?<! )")  # printable ASCII
 LOCAL_HOST, ANY_HOST = "localhost", "*"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 NAME = "steepslope"
 LONGEST = 300  # characters of an error, which may repeat what the client sent
-REFUSALS: dict[int | str, dict[str, Any]] = {
+_REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": protocol.Failure} for status in (400, 403, 408, 413, 415, 422, 503)
 }
-NOT_READY: dict[int | str, dict[str, Any]] = {400: {"model": protocol.Failure}}
-PLAIN_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
-PICTURE = {"type": "string", "format": "binary"}
-PREDICT_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"image/png": {"schema": PICTURE}, "image/jpeg": {"schema": PICTURE}}}
+_NOT_READY: dict[int | str, dict[str, Any]] = {400: {"model": protocol.Failure}}
+_PLAIN_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
+_PICTURE = {"type": "string", "format": "binary"}
+_PREDICT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"image/png": {"schema": _PICTURE}, "image/jpeg": {"schema": _PICTURE}},
+    }
 }
 
 
@@ -119,14 +122,14 @@ class Answers:
     async def infer(self, request: Request) -> Response:
         """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
         _require_answered_media(request, (JSON, BYTES))
-        if HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
-            raise SteepslopeError(f"expected {protocol.JSON_ALONE}, found binary data", HEADER_LENGTH)
+        if _HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
+            raise SteepslopeError(f"expected {protocol.JSON_ALONE}, found binary data", _HEADER_LENGTH)
         with self.capacity.claim() as claim:
             body = await read_body(request, claim)
             claim.admit()
             if len(body) > limits.MAX_JSON:
                 raise HTTPException(413, f"expected JSON of at most {limits.MAX_JSON:,} bytes, found more")
-            claim.take(PARSED * len(body))
+            claim.take(_PARSED * len(body))
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             if name and REQUEST_ID not in request.headers:
@@ -138,7 +141,7 @@ class Answers:
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
 
-    async def predict(self, request: Request, top: Top = None) -> protocol.ImageDecision:
+    async def predict(self, request: Request, top: _Top = None) -> protocol.ImageDecision:
         """Decide on an image, which is the body."""
         _require_answered_media(request, (BYTES, "image/"))
         with self.capacity.claim() as claim:
@@ -247,7 +250,7 @@ def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:
         raise HTTPException(415, f"expected Content-Type {expected}, found {kind[:60]!r}")
 
 
-class AppGuard:
+class _AppGuard:
     """ASGI middleware around all routes.
 
     It refuses what a proxy or a browser could be abused for, gives each request an id, counts requests and their
@@ -306,7 +309,7 @@ class AppGuard:
 def _app_refusal(headers: Headers, method: str, hosts: Collection[str]) -> Response | None:
     """Return the refusal of a request that a proxy could read otherwise, or that another site makes a browser send."""
     host = headers.get("host", LOCAL_HOST)  # HTTP/1.0 needs none, and no browser speaks it
-    if not is_known_host(host, hosts):
+    if not _is_known_host(host, hosts):
         found = f"found {host[:100]!r}; --allow-host NAME adds a name"
         return _app_failure(403, f"expected a Host that is an address or a known name, {found}")
     if "content-length" in headers and "transfer-encoding" in headers:
@@ -318,12 +321,12 @@ def _app_refusal(headers: Headers, method: str, hosts: Collection[str]) -> Respo
     return None
 
 
-def is_known_host(host: str, names: Collection[str]) -> bool:
+def _is_known_host(host: str, names: Collection[str]) -> bool:
     """Return whether a request's Host is an address or one of some names; "*" allows any.
 
     A page of another site can only lead a browser here by a name of its own (DNS rebinding), not by an address.
 
-    >>> [is_known_host(host, {"localhost"}) for host in ("127.0.0.1:8000", "[::1]", "LocalHost:80", "evil.example:80")]
+    >>> [_is_known_host(host, {"localhost"}) for host in ("127.0.0.1:8000", "[::1]", "LocalHost:80", "evil.example:80")]
     [True, True, True, False]
     """
     try:
@@ -351,7 +354,7 @@ def make_app(answers: Answers) -> FastAPI:
     )  # fmt: skip
     app.state.answers = answers
     app.include_router(_app_routes(answers))
-    app.add_middleware(AppGuard, answers=answers)
+    app.add_middleware(_AppGuard, answers=answers)
     for kind in (HTTPException, RequestValidationError, SteepslopeError):  # AppGuard answers to all others
         app.add_exception_handler(kind, partial(_app_answer_to, answers.name))
     return app
@@ -360,24 +363,24 @@ def make_app(answers: Answers) -> FastAPI:
 def _app_routes(answers: Answers) -> APIRouter:
     router = APIRouter()
     router.add_api_route("/", answers.about)
-    router.add_api_route("/metrics", answers.metrics, response_class=Response, responses=PLAIN_TEXT)
+    router.add_api_route("/metrics", answers.metrics, response_class=Response, responses=_PLAIN_TEXT)
     router.add_api_route("/v2", answers.server_metadata)
     router.add_api_route("/v2/health/live", answers.live)
-    router.add_api_route("/v2/health/ready", answers.ready, responses=NOT_READY)
+    router.add_api_route("/v2/health/ready", answers.ready, responses=_NOT_READY)
     model = f"/v2/models/{answers.name}"
     schema = protocol.protocol_schema([protocol.protocol_metadata(spec) for spec in answers.served.inputs])
     infer_body = {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
     for prefix in (model, f"{model}/versions/{VERSION}"):
         router.add_api_route(prefix, answers.model_metadata)
-        router.add_api_route(f"{prefix}/ready", answers.model_ready, responses=NOT_READY)
+        router.add_api_route(f"{prefix}/ready", answers.model_ready, responses=_NOT_READY)
         router.add_api_route(
-            f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response, responses=REFUSALS,
+            f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response, responses=_REFUSALS,
             openapi_extra=infer_body,
         )  # fmt: skip
     if serves_images(answers.served):
         router.add_api_route(
             "/predict", answers.predict, methods=["POST"], response_model=protocol.ImageDecision,
-            response_model_exclude_none=True, openapi_extra=PREDICT_BODY, responses=REFUSALS,
+            response_model_exclude_none=True, openapi_extra=_PREDICT_BODY, responses=_REFUSALS,
         )  # fmt: skip
     return router
 
@@ -389,7 +392,7 @@ def _app_failure(status: int, message: object, headers: Any = None) -> JSONRespo
 async def _app_answer_to(model: str, request: Request, error: BaseException) -> Response:
     """Return the answer to an error. It is no plain function, which would need a thread of its own."""
     if isinstance(error, asyncio.CancelledError):
-        return _app_failure(503, GIVEN_UP)
+        return _app_failure(503, _GIVEN_UP)
     if isinstance(error, HTTPException):
         unknown = f"{request.url.path}: no such route; the model of this server is {model}"
         return _app_failure(error.status_code, unknown if error.status_code == 404 else error.detail, error.headers)

@@ -23,7 +23,7 @@ ID = "id"  # of a row, by its request
 
 
 @dataclass(eq=False)
-class BatchJob:
+class _BatchJob:
     """One request: its arrays, how many of the most probable classes are wanted, and its id."""
 
     arrays: Arrays
@@ -52,14 +52,14 @@ class Batcher:
 
     def __init__(self, served: Served, max_batch: int, seen: Seen, judges: Sequence[Judge] = ()) -> None:
         self.served, self.max_batch, self.seen, self.judges = served, max_batch, seen, judges
-        self.waiting: queue.SimpleQueue[BatchJob | None] = queue.SimpleQueue()
-        self.left: BatchJob | None = None
+        self.waiting: queue.SimpleQueue[_BatchJob | None] = queue.SimpleQueue()
+        self.left: _BatchJob | None = None
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.thread.start()
 
     def submit(self, arrays: Arrays, top: int = 1, request_id: str = "") -> Future[Arrays]:
         """Queue a job; its rows, or what is wrong with it, come later."""
-        job = BatchJob(arrays, top, request_id)
+        job = _BatchJob(arrays, top, request_id)
         self.waiting.put(job)
         return job.done
 
@@ -78,7 +78,7 @@ class Batcher:
                     if not job.done.done():
                         job.done.set_exception(error)
 
-    def _answer(self, jobs: list[BatchJob]) -> None:
+    def _answer(self, jobs: list[_BatchJob]) -> None:
         started = time.perf_counter()
         answers = self._run(jobs)
         if not answers:
@@ -88,7 +88,7 @@ class Batcher:
         except Exception:
             LOGGER.exception("what watches the decisions failed")
 
-    def _gather(self) -> list[BatchJob]:
+    def _gather(self) -> list[_BatchJob]:
         """Return the jobs of the next batch; none at the end."""
         first = self.left or self.waiting.get()
         self.left = None
@@ -107,7 +107,7 @@ class Batcher:
             rows += job.rows
         return jobs
 
-    def _run(self, jobs: list[BatchJob]) -> list[Arrays]:
+    def _run(self, jobs: list[_BatchJob]) -> list[Arrays]:
         """Answer some jobs, together if that works, else one by one; return what was found, with the ids of rows."""
         if not jobs:
             return []

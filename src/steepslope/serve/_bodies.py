@@ -52,8 +52,8 @@ async def read_body(request: Request, claim: BodyClaim) -> bytes:
     return b"".join(parts)
 
 
-DECODING = 20  # bytes a pixel while an image is decoded: its own, those of converted copies, and the array's
-BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_DECODING = 20  # bytes a pixel while an image is decoded: its own, those of converted copies, and the array's
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim | None = None) -> NDArray[Any]:
@@ -74,7 +74,7 @@ def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim
     """
     try:
         with open_image(io.BytesIO(data)) as image:
-            needed = DECODING * _pixel_count_of_body(image, max_pixels)
+            needed = _DECODING * _pixel_count_of_body(image, max_pixels)
             if claim is not None:
                 claim.take(needed)
             pixels = _decoded_body(image, channels)
@@ -83,7 +83,7 @@ def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim
         return pixels
     except HTTPException:
         raise
-    except BOMB:
+    except _BOMB:
         raise HTTPException(413, f"expected an image of at most {max_pixels:,} pixels, found many more") from None
     except UnidentifiedImageError:
         known = ", ".join(known_image_formats())

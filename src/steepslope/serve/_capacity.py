@@ -39,11 +39,11 @@ def memory_of_server() -> tuple[int, int]:
 
 
 @dataclass(eq=False)
-class Pace:
+class _Pace:
     """How many requests are under way, and how long an answer takes while there are any.
 
     >>> seconds = iter([0.0, 0.0, 3.0, 10.0, 12.0])
-    >>> pace = Pace(clock=lambda: next(seconds))
+    >>> pace = _Pace(clock=lambda: next(seconds))
     >>> pace.change(1), pace.change(1), pace.change(-1), pace.change(-1)  # two answers, after 3 and after 10 seconds
     (None, None, None, None)
     >>> pace.change(1)  # two idle seconds later
@@ -83,7 +83,7 @@ class Capacity:
     max_requests: int
     max_bytes: int
     held: int = 0
-    pace: Pace = field(default_factory=Pace)
+    pace: _Pace = field(default_factory=_Pace)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -135,6 +135,6 @@ class BodyClaim:
         self.is_admitted = True
 
 
-def _refused_for_now(reason: str, pace: Pace) -> HTTPException:
+def _refused_for_now(reason: str, pace: _Pace) -> HTTPException:
     later = math.ceil(min(max(pace.seconds_to_wait(), 1), limits.MAX_WAIT))
     return HTTPException(503, f"{reason}: try again later", {"Retry-After": str(later)})

@@ -21,7 +21,7 @@ from steepslope.serve._served import lacking_rows
 
 DECIDED = "id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision"
 COLUMNS = (*DECIDED, LACKING, DISTANCE, STOPPED)  # as ``predict`` has them
-CHUNK = 1 << 16  # bytes at the end of a file, in which its last row ends
+_CHUNK = 1 << 16  # bytes at the end of a file, in which its last row ends
 MOST_KEPT = 64 << 20  # bytes of decisions that wait: some half a million
 
 
@@ -140,7 +140,7 @@ def _begun_file(path: Path) -> int:
             file.seek(0)
             if not header.startswith(file.read(len(header))):  # before anything of another's file is cut off
                 raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", path)
-            file.seek(max(0, size - CHUNK))
+            file.seek(max(0, size - _CHUNK))
             tail = file.read()
             size = file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
             if not size:  # now, so that of two servers that begin a file, one alone writes its header

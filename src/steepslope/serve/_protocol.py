@@ -25,13 +25,13 @@ Size = Annotated[int, Field(ge=0, le=2**31)]
 Data = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": {}})]  # its numbers are NumPy's to check
 
 
-class Body(BaseModel):
+class _Body(BaseModel):
     """A JSON object whose fields have exactly the types that are told; unknown ones are ignored."""
 
     model_config = ConfigDict(strict=True)
 
 
-class InputTensor(Body):
+class InputTensor(_Body):
     """A tensor of a request; ``data`` is flat or nested."""
 
     name: Name
@@ -41,14 +41,14 @@ class InputTensor(Body):
     data: Data = None
 
 
-class WantedTensor(Body):
+class WantedTensor(_Body):
     """An output that a request wants."""
 
     name: Name
     parameters: Parameters = Field(default_factory=dict)
 
 
-class InferRequest(Body):
+class InferRequest(_Body):
     """A request for inference."""
 
     id: str | None = Field(default=None, max_length=1000)
@@ -71,20 +71,20 @@ def protocol_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
     return {**whole, "examples": [{"inputs": zeros}]}
 
 
-class Failure(Body):
+class Failure(_Body):
     """Why a request was not answered, on one line."""
 
     error: str
 
 
-class LikelyClass(Body):
+class LikelyClass(_Body):
     """One of the most probable classes."""
 
     label: str | int
     probability: float
 
 
-class ImageDecision(Body):
+class ImageDecision(_Body):
     """What to do with the prediction of an image.
 
     ``id`` is the request's; ``label`` is the class's name, or its number where classes have none; ``probability`` is
@@ -108,7 +108,7 @@ DATATYPES: dict[type[np.generic], str] = {
     np.bool_: "BOOL", np.uint8: "UINT8", np.uint16: "UINT16", np.int32: "INT32", np.int64: "INT64",
     np.float16: "FP16", np.float32: "FP32", np.float64: "FP64", np.object_: "BYTES",
 }  # fmt: skip
-UNSUPPORTED = (  # parameters that would change the answer, unless they are false
+_UNSUPPORTED = (  # parameters that would change the answer, unless they are false
     "binary_data", "binary_data_output", "binary_data_size", "classification", "shared_memory_region",
 )  # fmt: skip
 JSON_ALONE = "tensors as JSON (binary_data=False in tritonclient)"
@@ -142,7 +142,7 @@ def parse_protocol_request(text: bytes) -> InferRequest:
 
 def _require_protocol_support(parameters: Mapping[str, object], place: str) -> None:
     """Raise where parameters tell of anything but plain tensors as JSON, or ask for it."""
-    for name in UNSUPPORTED:
+    for name in _UNSUPPORTED:
         if parameters.get(name, False) is not False:
             raise SteepslopeError(f"expected {JSON_ALONE}, found {name}", place)
 

@@ -22,9 +22,9 @@ from steepslope.serve import _limits as limits
 from steepslope.serve._app import Answers, make_app
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-BACKLOG = 2048  # connections that wait to be accepted
+_BACKLOG = 2048  # connections that wait to be accepted
 BLOCK = 64 << 20  # bytes in which PIL holds an image; of smaller ones, the system would not get all back
-HEAD_START = 1 << 16  # bytes that a request counts as sent when it begins
+_HEAD_START = 1 << 16  # bytes that a request counts as sent when it begins
 FILES = 4 * limits.MAX_CONNECTIONS  # that may be open at once, where the system allows it
 
 
@@ -57,7 +57,7 @@ def server_address(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-class ServerConnection(H11Protocol):
+class _ServerConnection(H11Protocol):
     """A connection that is closed where the headers of a request do not come in time.
 
     If there are too many connections, the one is closed whose client sends its request most slowly. Connections that
@@ -72,7 +72,7 @@ class ServerConnection(H11Protocol):
         """Begin to wait for headers."""
         super().connection_made(transport)
         self._expect_headers()
-        others = (other for other in self.connections if isinstance(other, ServerConnection))
+        others = (other for other in self.connections if isinstance(other, _ServerConnection))
         connected = [other for other in others if not other.transport.is_closing()]
         if len(connected) > limits.MAX_CONNECTIONS:
             waiting = [other for other in connected if other.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
@@ -81,7 +81,7 @@ class ServerConnection(H11Protocol):
     @property
     def bytes_a_second(self) -> float:
         """How fast a request comes; one that has just begun counts as fast."""
-        return (self.received + HEAD_START) / (self.loop.time() - self.waits_since + 1)
+        return (self.received + _HEAD_START) / (self.loop.time() - self.waits_since + 1)
 
     @property
     def is_kept_alive(self) -> bool:
@@ -127,10 +127,10 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             make_app(answers),
-            http=ServerConnection,
+            http=_ServerConnection,
             ws="none",
             lifespan="off",
-            backlog=BACKLOG,
+            backlog=_BACKLOG,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -188,8 +188,8 @@ class Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = max(1, math.ceil(left))
         await super().shutdown(sockets)
 
-    def _connection(self) -> ServerConnection:
-        return ServerConnection(self.config, self.server_state, self.lifespan.state)
+    def _connection(self) -> _ServerConnection:
+        return _ServerConnection(self.config, self.server_state, self.lifespan.state)
 
 
 def _waiting_connections(bound: socket.socket) -> Iterator[socket.socket]:

@@ -24,9 +24,9 @@ from steepslope.gate import CALIBRATION_ROWS, GATE, ORACLE as INNER, SENTENCES
 from steepslope.oracle import ORACLE, is_oracle
 from steepslope.report import plain_in_markdown
 
-TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-TAGS = (hub.LIBRARY, "selective-classification", "failure-prediction", "uncertainty-estimation")
-LOCAL = re.compile(r"(?:(?<=^checkpoint:)|(?<=^onnx:)|(?<=local-dir:)|(?<=[?&]weights=))[^&]*[/\\](?=[^&])")  # folders
+_TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+_TAGS = (hub.LIBRARY, "selective-classification", "failure-prediction", "uncertainty-estimation")
+_LOCAL = re.compile(r"(?:(?<=^checkpoint:)|(?<=^onnx:)|(?<=local-dir:)|(?<=[?&]weights=))[^&]*[/\\](?=[^&])")  # folders
 
 
 def write_shared(name: str, out: Path, place: str, license: str | None = None, for_monitor: bool = False) -> str:
@@ -68,15 +68,15 @@ def write_shared(name: str, out: Path, place: str, license: str | None = None, f
     write_json(out / hub.CONFIG, {"library_name": hub.LIBRARY})
     library = require_extra("huggingface_hub", "hub", "a model card")
     text = library.ModelCard.from_template(
-        library.ModelCardData(library_name=hub.LIBRARY, license=license, tags=[*TAGS, kind]),
-        template_path=str(TEMPLATE),
+        library.ModelCardData(library_name=hub.LIBRARY, license=license, tags=[*_TAGS, kind]),
+        template_path=str(_TEMPLATE),
         kind=kind,
         place=place,
         card=card,
         names=names,
         promise="" if kind == "oracle" else (folder / SENTENCES).read_text(encoding="utf-8"),
         plain=plain_in_markdown,
-        without_folders=spec_without_folders,
+        without_folders=_spec_without_folders,
     )
     (out / hub.README).write_text(f"{text}\n", encoding="utf-8")
     return kind
@@ -93,14 +93,14 @@ def _own_files(folder: Path, artifact: Artifact, card: Mapping[str, Any]) -> set
     return names & {*hub.FILES}
 
 
-def spec_without_folders(spec: str) -> str:
+def _spec_without_folders(spec: str) -> str:
     r"""Return a net's spec without the folders in which it lies on somebody's machine.
 
     >>> specs = [r"checkpoint:C:\me\net", "timm:hf-hub:me/net", "timm:resnet18?weights=/home/me/own.pt"]
-    >>> [spec_without_folders(spec) for spec in specs]
+    >>> [_spec_without_folders(spec) for spec in specs]
     ['checkpoint:net', 'timm:hf-hub:me/net', 'timm:resnet18?weights=own.pt']
     """
-    return LOCAL.sub("", spec)
+    return _LOCAL.sub("", spec)
 
 
 def copy_shared(made: Path, out: Path, replace: bool) -> None:

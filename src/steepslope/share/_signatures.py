@@ -45,11 +45,11 @@ from steepslope.nets.export import require_unchanged_onnx
 from steepslope.oracle import ORACLE
 from steepslope.sklearn import TRUSTED
 
-ARTIFACTS = {"trusted.json": TRUSTED, "gate.json": GATE, "oracle.json": ORACLE}  # by their cards, the outermost first
-FORMAT = "steepslope signature 1"  # nothing else that a key signs begins so
-LINES = re.compile(rf"{FORMAT}\n([0-9a-f]{{64}})\n([A-Za-z0-9+/]{{86}}==)\n")
+_ARTIFACTS = {"trusted.json": TRUSTED, "gate.json": GATE, "oracle.json": ORACLE}  # by their cards, the outermost first
+_FORMAT = "steepslope signature 1"  # nothing else that a key signs begins so
+LINES = re.compile(rf"{_FORMAT}\n([0-9a-f]{{64}})\n([A-Za-z0-9+/]{{86}}==)\n")
 LONGEST = 1024  # characters, more than a signature has
-EXPORTED = "onnx"  # the kind of an exported file; that of a folder is its card's name
+_EXPORTED = "onnx"  # the kind of an exported file; that of a folder is its card's name
 PASSPHRASE = "STEEPSLOPE_PASSPHRASE"  # the variable for an encrypted key where nobody can be asked
 PEM = re.compile(rb"-----BEGIN .*?-----END [^\n]*", re.DOTALL)
 SHORT = 16  # characters of a fingerprint in errors
@@ -115,7 +115,7 @@ def sign(name: str | Path, private_key: str | Path, replace: bool = False) -> Pa
         require_free_file(target, replace)
         signature = b64encode(key.sign(text)).decode()
         with staged_folder(target.parent, last=target.name) as staging:
-            lines = f"{FORMAT}\n{_fingerprint_of_key(key.public_key())}\n{signature}\n"
+            lines = f"{_FORMAT}\n{_fingerprint_of_key(key.public_key())}\n{signature}\n"
             (staging / target.name).write_bytes(lines.encode())
     return target
 
@@ -137,7 +137,7 @@ def _private_copy(
         try:
             signed.parent.mkdir(exist_ok=True)
             shutil.copyfile(original, signed)
-            text = _text_to_sign(signed, EXPORTED if original == source else original.name)
+            text = _text_to_sign(signed, _EXPORTED if original == source else original.name)
             if keys is not None:
                 _require_signature(signature, text, keys)
             if original == source:
@@ -151,7 +151,7 @@ def _private_copy(
 
 def _file_to_sign(source: Path) -> Path:
     """Return an exported file itself, and of a folder the outermost card."""
-    for path in (source, *(source / card for card in ARTIFACTS)):
+    for path in (source, *(source / card for card in _ARTIFACTS)):
         if path.is_file():
             return path
     expected = "expected the folder of a gate, an oracle or a trusted classifier, or an exported file, found none"
@@ -160,12 +160,12 @@ def _file_to_sign(source: Path) -> Path:
 
 def _text_to_sign(signed: Path, kind: str) -> bytes:
     """Return what is signed, in three lines: the format, the kind of what is signed, and the SHA-256 of the file."""
-    return f"{FORMAT}\n{kind}\n{fingerprint(signed)}\n".encode()
+    return f"{_FORMAT}\n{kind}\n{fingerprint(signed)}\n".encode()
 
 
 def _copy_sealed_files(folder: Path, out: Path, card: str) -> None:
     """Copy all that a card in ``out`` names, and its signature, and nothing else; raise unless all is as sealed."""
-    artifact = ARTIFACTS[card]
+    artifact = _ARTIFACTS[card]
     for name in (card + SIGNATURE, *field(read_json(out / card, artifact.what), FILES, dict, out / card)):
         if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
             raise SteepslopeError(f"expected the names of files in this folder, found {name!r}", out / card)
@@ -185,7 +185,7 @@ def _require_signature(path: Path, text: bytes, keys: dict[str, Ed25519PublicKey
     with path.open(encoding="latin-1") as file:
         lines = LINES.fullmatch(file.read(LONGEST))
     if lines is None:
-        raise SteepslopeError(f"expected the three lines of a {FORMAT}, found another file", path)
+        raise SteepslopeError(f"expected the three lines of a {_FORMAT}, found another file", path)
     key = lines[1]
     if key not in keys:
         wanted = " or ".join(known[:SHORT] for known in keys)

@@ -66,14 +66,14 @@ def _caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies
     ``columns`` (n, d) and ``copies`` (n,) are as in :func:`copies_in_inputs`. The order of rows tells nothing if ``cv``
     is a ``TimeSeriesSplit``.
     """
-    order = None if isinstance(cv, TimeSeriesSplit) else rows_by_index(X, len(labels))
-    signs = [*signs_in_columns(X, order), *signs_of_dependence(columns, labels, copies, order)]
+    order = None if isinstance(cv, TimeSeriesSplit) else _rows_by_index(X, len(labels))
+    signs = [*_signs_in_columns(X, order), *signs_of_dependence(columns, labels, copies, order)]
     if not signs:
         return []
     return [f"rows may depend on one another: {'; '.join(signs)}. {_ADVICE}"]
 
 
-def rows_by_index(X: Any, n: int) -> Counts:
+def _rows_by_index(X: Any, n: int) -> Counts:
     """Return the n rows in the order of a frame's index, if that is numbers or dates, or else as they stand.
 
     After ``train_test_split``, the index of pandas still tells how the rows stood in their file.
@@ -84,7 +84,7 @@ def rows_by_index(X: Any, n: int) -> Counts:
     return np.arange(n)
 
 
-def signs_in_columns(X: Any, order: Counts | None = None) -> list[str]:
+def _signs_in_columns(X: Any, order: Counts | None = None) -> list[str]:
     """Return a clause for each column of a frame whose name says that rows belong together, or are in order of time.
 
     Columns of identities repeat. Columns of dates rise or fall with the order (n,) of the rows, unless it is None.

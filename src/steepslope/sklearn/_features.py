@@ -43,19 +43,19 @@ from steepslope.outputs import mixed_columns
 NUMBERS = "biuf"  # kinds of arrays
 _TABLE = 2  # dimensions
 _NUMBER = "number"  # kinds of columns
-DATE = "date"
+_DATE = "date"
 _WORD = "word"
 TEXTS = ("text",)
 _DURATION = (timedelta, np.timedelta64)
 _TYPES = (  # of a column's values
     (_DURATION, _NUMBER),
     ((Real, Decimal, np.bool_), _NUMBER),
-    ((date, np.datetime64), DATE),
+    ((date, np.datetime64), _DATE),
 )
 _MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
 _HASHED = 2**14  # columns
 COMPONENTS = 100
-MOST_COLUMNS = 1_000  # with more columns of numbers, the oracle sees their principal directions
+_MOST_COLUMNS = 1_000  # with more columns of numbers, the oracle sees their principal directions
 _OFTEN = 0.5  # a sparse column with entries in more than this share of the rows counts as numbers
 COMPONENT_ROWS = 20_000  # from which the directions are learnt
 _ROWS_TO_TRY = 300
@@ -63,24 +63,24 @@ _SHUFFLES = 3
 _WORD_SUMS = 8  # numbers that stand for the words of a row; each mixes an eighth of all words
 
 
-def steps_before(estimator: Any) -> list[Any]:
+def _steps_before(estimator: Any) -> list[Any]:
     """Return the fitted steps before a pipeline's last step.
 
     The pipeline may be inside another pipeline, a search or a calibration.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
-    >>> steps_before(make_pipeline(StandardScaler(), make_pipeline("passthrough", LogisticRegression())))
+    >>> _steps_before(make_pipeline(StandardScaler(), make_pipeline("passthrough", LogisticRegression())))
     [StandardScaler()]
     """
     if isinstance(estimator, Pipeline):
         *before, (_, last) = estimator.steps
         singles = [_single_steps(step) for _, step in before]
-        return [*chain.from_iterable(singles), *steps_before(last)]
+        return [*chain.from_iterable(singles), *_steps_before(last)]
     inside = _classifier_inside(estimator)
     if inside is None:
         return []
-    return steps_before(inside)
+    return _steps_before(inside)
 
 
 def _single_steps(step: Any) -> list[Any]:
@@ -108,7 +108,7 @@ def is_frozen(estimator: Any) -> bool:
     return type(estimator).__name__ == "FrozenEstimator"
 
 
-def steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
+def _steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
     """Return how many steps, from the first on, ignore the labels.
 
     A step ignores them if it gives the same after a fit to shuffled labels. It is tried on a few of the rows (n, …). A
@@ -117,7 +117,7 @@ def steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) ->
 
     >>> from sklearn.feature_selection import SelectKBest
     >>> X, y = np.random.default_rng(0).normal(size=(50, 20)), np.arange(50) % 2
-    >>> steps_ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
+    >>> _steps_ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
     1
     """
     rows = np.unique(np.linspace(0, len(labels) - 1, _ROWS_TO_TRY).astype(np.int64))
@@ -152,7 +152,7 @@ def _same_features(features: Any, other: Any) -> bool:
     return bool((first.astype(np.str_) == second.astype(np.str_)).all())
 
 
-class Blocks(NamedTuple):
+class _Blocks(NamedTuple):
     """Columns of numbers (n, d), NaN where one is missing, and a sparse matrix (n, s) of counts, as of words."""
 
     numbers: Floats
@@ -180,10 +180,10 @@ class Features:
     @classmethod
     def of(cls, estimator: Any, X: Any, labels: NDArray[Any], seed: int) -> Features | None:
         """Learn the columns from the rows (n, …) that a classifier was fitted on; None if an oracle can see nothing."""
-        before = steps_before(estimator)
+        before = _steps_before(estimator)
         steps = len(before)
         if not is_frozen(estimator):
-            steps = steps_ignoring_labels(before, X, labels)
+            steps = _steps_ignoring_labels(before, X, labels)
         seen = _through_steps(before[:steps], X)
         kinds = column_kinds(seen)
         if kinds == ():
@@ -215,7 +215,7 @@ class Features:
 
     @property
     def _is_wide(self) -> bool:
-        return len(self.arrays["mean"]) > MOST_COLUMNS
+        return len(self.arrays["mean"]) > _MOST_COLUMNS
 
     def columns(self, estimator: Any, X: Any) -> Floats:
         """Return the columns of some inputs, float64 (n, width).
@@ -227,7 +227,7 @@ class Features:
         SteepslopeError
             If the inputs have other columns than those it was learnt from.
         """
-        seen = _through_steps(steps_before(estimator)[: self.steps], X)
+        seen = _through_steps(_steps_before(estimator)[: self.steps], X)
         if self.kinds != TEXTS and np.shape(seen)[1:] != (self.seen,):
             raise SteepslopeError(f"expected {self.seen} columns, found shape {np.shape(seen)}", "X")
         with explained("expected the kinds of columns that it was fitted on", "X", (TypeError, ValueError)):
@@ -329,7 +329,7 @@ def _column_as_array(column: Any) -> NDArray[Any]:
 
 def _kind_of_column(column: NDArray[Any]) -> str:
     if column.dtype.kind in NUMBERS + "mM":
-        return DATE if column.dtype.kind == "M" else _NUMBER
+        return _DATE if column.dtype.kind == "M" else _NUMBER
     values = [value for value in _values_of_column(column) if value is not None]
     for types, kind in _TYPES:
         if values and all(isinstance(value, types) for value in values):
@@ -356,20 +356,20 @@ def word_of(value: Any) -> str | None:
     return None if text in _MISSING else text
 
 
-def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
+def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> _Blocks:
     """Return inputs of these kinds as numbers and counts."""
     if kinds == TEXTS:
         words = HashingVectorizer(n_features=_HASHED, alternate_sign=False, norm=None).transform(seen)
-        return Blocks(np.zeros((words.shape[0], 0)), words)
+        return _Blocks(np.zeros((words.shape[0], 0)), words)
     if kinds is not None:
         return _feature_blocks_of_table(columns_of_table(seen), kinds)
     if not issparse(seen):
         table = np.asarray(seen, dtype=np.float64)
-        return Blocks(table, csr_matrix((len(table), 0)))
+        return _Blocks(table, csr_matrix((len(table), 0)))
     columns = csc_matrix(seen, dtype=np.float64)
     often = np.zeros(seen.shape[1], np.bool_)
     often[arrays["often"]] = True
-    return Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
+    return _Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
 
 
 def _frequent_columns(seen: csc_matrix) -> Counts:
@@ -384,7 +384,7 @@ def _frequent_columns(seen: csc_matrix) -> Counts:
     return np.flatnonzero(np.diff(seen.indptr) > _OFTEN * seen.shape[0])
 
 
-def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[str]) -> Blocks:
+def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[str]) -> _Blocks:
     """Return the numbers and dates of a table, and the hashed words of its other columns."""
     n = len(columns[0])
     numbers = [np.zeros((n, 0))]
@@ -392,7 +392,7 @@ def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[st
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
         if kind == _NUMBER:
             numbers.append(_features_of_numbers(column))
-        elif kind == DATE:
+        elif kind == _DATE:
             numbers.append(_features_of_dates(column))
         else:
             for row, word in zip(words, map(word_of, column.tolist()), strict=True):
@@ -401,7 +401,7 @@ def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[st
     counts = csr_matrix((n, _HASHED if _WORD in kinds else 0))
     if _WORD in kinds and n:
         counts = FeatureHasher(_HASHED, alternate_sign=False).transform(words)
-    return Blocks(np.concatenate(numbers, axis=1), counts)
+    return _Blocks(np.concatenate(numbers, axis=1), counts)
 
 
 def _features_of_numbers(column: NDArray[Any]) -> Floats:
@@ -452,9 +452,9 @@ def _standardised_features(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) 
     return np.concatenate([columns, ~finite[:, arrays["missing"]]], axis=1)
 
 
-def _features_to_count(blocks: Blocks, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
+def _features_to_count(blocks: _Blocks, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
     """Return the columns that are reduced to directions: the counts, and very many numbers too."""
-    if len(arrays["mean"]) <= MOST_COLUMNS:
+    if len(arrays["mean"]) <= _MOST_COLUMNS:
         return blocks.counts
     numbers = _standardised_features(blocks.numbers, arrays)
     return csr_matrix(hstack([csr_matrix(numbers), blocks.counts]))

@@ -29,7 +29,7 @@ _MCP_RANKS = "the classifier's own probability ranks its predictions"
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class _Learnt:
     """The fitted classifier in a ``reader``, the other ``classifiers`` by name, and what ranks the predictions.
 
     ``oracle`` is None if MCP ranks them, and ``saw`` says what it saw. The ``source`` is either of them, with what a
@@ -59,7 +59,7 @@ class Learning:
     seed: int
     params: Mapping[str, Any]
 
-    def fit(self, X: Any, labels: NDArray[Any], unknown: Any, codes: Counts) -> Learnt:
+    def fit(self, X: Any, labels: NDArray[Any], unknown: Any, codes: Counts) -> _Learnt:
         """Fit all classifiers and the oracle to rows (n, …) with labels (n,); these rows alone fix the thresholds.
 
         The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows with the same number in ``codes``,
@@ -103,7 +103,7 @@ class Learning:
         if oracle is not None:
             oracle.record_ = replace(oracle.record_, counts=counts)  # type: ignore[type-var]
         classifiers = {name: opinion.estimator for name, opinion in opinions.items()}
-        return Learnt(reader, classifiers, oracle, saw, replace(source, counts=counts))
+        return _Learnt(reader, classifiers, oracle, saw, replace(source, counts=counts))
 
     def oracle_of(self, outputs: ClassifierOutputs, reader: Reader) -> FusedOracle | None:
         """Return an oracle fitted to the clones' predictions, which the reader has read with all opinions.

@@ -62,7 +62,7 @@ class OpinionCard:
 
 
 @dataclass(frozen=True)
-class TrustedCard:
+class _TrustedCard:
     """What ``trusted.json`` holds of a trusted classifier.
 
     ``opinions`` has None for an opinion that the oracle leaves out. ``rows`` is the kind of the rows that are kept, and
@@ -116,7 +116,7 @@ class Calibration:
                 raise SteepslopeError(f"expected the classifier that was saved, found one with other {name}", place)
 
 
-def saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
+def _saved_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a trusted classifier that JSON can hold unchanged.
 
     Raises
@@ -151,7 +151,7 @@ def write_trusted(folder: Path, model: TrustedClassifier) -> None:
         save_arrays({} if features is None else features.arrays, staging / STATE)
         opinions = {name: opinion.card for name, opinion in reader.opinions.items()}
         card = {
-            "settings": saved_settings(model.get_params(deep=False)),
+            "settings": _saved_settings(model.get_params(deep=False)),
             "classes": np.asarray(model.classes_).tolist(),
             "saw": model.saw_,
             "log_floor": reader.log_floor,
@@ -162,7 +162,7 @@ def write_trusted(folder: Path, model: TrustedClassifier) -> None:
         TRUSTED.seal(staging, card)
 
 
-def read_trusted(folder: Path) -> tuple[TrustedCard, Features | None, Gate, Calibration]:
+def read_trusted(folder: Path) -> tuple[_TrustedCard, Features | None, Gate, Calibration]:
     """Read a model's card, what its features learnt, the gate, and the calibration rows.
 
     Errors name the file and the field.
@@ -174,10 +174,10 @@ def read_trusted(folder: Path) -> tuple[TrustedCard, Features | None, Gate, Cali
     return card, features, gate, calibration
 
 
-def _read_with_card(folder: Path, content: Any) -> tuple[TrustedCard, Features | None, Gate, Calibration]:
+def _read_with_card(folder: Path, content: Any) -> tuple[_TrustedCard, Features | None, Gate, Calibration]:
     path = folder / CARD
     arrays = load_arrays(folder / STATE)
-    card = read_fields(TrustedCard, content, path)
+    card = read_fields(_TrustedCard, content, path)
     features = None
     if card.features is not None:
         features = read_fields(Features, {**card.features, "arrays": arrays}, path)

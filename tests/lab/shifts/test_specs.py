@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data._shifted import Shifted
-from steepslope.nets.data._specs import parse_data, shift_parsers
+from steepslope.nets.data._specs import _shift_parsers, parse_data
 
 TEXTS = [
     "corrupt:fog:3/digits:test",
@@ -23,7 +23,7 @@ def test_a_spec_is_its_own_text(text: str) -> None:
     assert str(spec) == text
     assert parse_data(str(spec)) == spec
     assert spec.name == text.removesuffix(":test")
-    assert len(spec.shifts) == sum(text.count(f"{kind}:") for kind in shift_parsers())
+    assert len(spec.shifts) == sum(text.count(f"{kind}:") for kind in _shift_parsers())
 
 
 def test_the_last_shift_comes_first() -> None:
@@ -73,4 +73,4 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
 
 
 def test_every_shift_is_known() -> None:
-    assert set(shift_parsers()) >= {"corrupt", "distort"}
+    assert set(_shift_parsers()) >= {"corrupt", "distort"}

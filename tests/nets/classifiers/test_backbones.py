@@ -15,7 +15,7 @@ from torch import nn
 
 from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers._backbones import load_backbone_weights
+from steepslope.nets.classifiers._backbones import _load_backbone_weights
 from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.nets.data._transforms import Transform
 from steepslope.nets.extraction._engine import dropout_layers
@@ -179,7 +179,7 @@ def test_names_of_parallel_training_are_those_of_the_net(tmp_path: Path) -> None
     turned = {f"module.{name}": weight + 1 for name, weight in reversed(net.state_dict().items())}
     torch.save({name: weight for name, weight in turned.items() if "num_batches" not in name}, path)  # as before 0.4.1
     wanted = {name: weight + ("num_batches" not in name) for name, weight in net.state_dict().items()}
-    load_backbone_weights(net, path)
+    _load_backbone_weights(net, path)
     torch.testing.assert_close(net.state_dict(), wanted)
 
 

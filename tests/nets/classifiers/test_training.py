@@ -12,7 +12,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.nets._seeding import on_threads
 from steepslope.nets.classifiers._nets import NETS, STATE
 from steepslope.nets.classifiers._options import ClassifierTraining
-from steepslope.nets.classifiers._training import mirrored_images, train_classifier, turned_images
+from steepslope.nets.classifiers._training import _mirrored_images, _turned_images, train_classifier
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 
@@ -75,7 +75,7 @@ def test_a_diverging_run_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
 def test_mirroring_flips_about_half() -> None:
     torch.manual_seed(0)
     images = torch.arange(3.0).expand(1000, 1, 1, 3)
-    flipped = (mirrored_images(images)[:, 0, 0, 0] == 2).double().mean().item()
+    flipped = (_mirrored_images(images)[:, 0, 0, 0] == 2).double().mean().item()
     assert flipped == pytest.approx(0.5, abs=0.05)
 
 
@@ -95,11 +95,11 @@ def _stop(*_: object) -> None:
 def test_turned_images_keep_their_middle_and_get_black_corners() -> None:
     images = torch.full((200, 1, 9, 9), 2.0)
     torch.manual_seed(0)
-    once = turned_images(images, 45, outside=-1.0)
+    once = _turned_images(images, 45, outside=-1.0)
     assert (once[:, 0, 4, 4] - 2).abs().max() < 1e-5
     assert once.min() == pytest.approx(-1, abs=1e-5)
     assert len({image.numpy().tobytes() for image in once}) == 200
-    torch.testing.assert_close(turned_images(images, 1e-6, outside=-1.0), images, rtol=0, atol=1e-4)
+    torch.testing.assert_close(_turned_images(images, 1e-6, outside=-1.0), images, rtol=0, atol=1e-4)
 
 
 def test_the_papers_recipe_is_another_training(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.nets.data._augmentation import AUGMENTATIONS, Augmented, augmented_image
+from steepslope.nets.data._augmentation import AUGMENTATIONS, Augmented, _augmented_image
 from steepslope.nets.data._images import Images
 from tests.images import folder_of, opened
 
@@ -40,12 +40,12 @@ def test_every_kind_keeps_size_mode_and_range(kind: str) -> None:
     """Black and white wrap around if they leave the range; what moves or blurs a flat image leaves it as it is."""
     for shape in SHAPES:
         image = images(*shape, n=1).image(0)
-        changed_image = augmented_image(image, kind, np.random.default_rng(0))
+        changed_image = _augmented_image(image, kind, np.random.default_rng(0))
         assert (changed_image.size, changed_image.mode) == (image.size, image.mode)
         assert min(shape[:2]) == 1 or (pixels(changed_image) != pixels(image)).any()
     for value in (0, 255):
         image = Image.new("L", (20, 20), value)
-        changed = pixels(augmented_image(image, kind, np.random.default_rng(1))).astype(int)
+        changed = pixels(_augmented_image(image, kind, np.random.default_rng(1))).astype(int)
         if kind == "noise":
             assert 0.2 < (changed == value).mean() < 0.8  # half of the noise is cut off
         elif kind not in ("rectangle", "grating", *MOVING):
@@ -149,7 +149,7 @@ def test_the_draws_are_those_that_are_documented() -> None:
     for row, (name, copy) in {0: ("a/0", 1), 7: ("a/3", 2)}.items():
         draw = np.random.default_rng(int(hashlib.sha256(f"0/{name}/{copy}".encode()).hexdigest(), 16))
         kind = ALL_KINDS[draw.integers(len(ALL_KINDS))]
-        np.testing.assert_array_equal(copies.image(row), augmented_image(data.image(row // 2), kind, draw))
+        np.testing.assert_array_equal(copies.image(row), _augmented_image(data.image(row // 2), kind, draw))
 
 
 def test_fingerprints_tell_all_that_matters() -> None:
@@ -169,12 +169,12 @@ def test_fingerprints_tell_all_that_matters() -> None:
 def test_images_of_other_modes_and_turned_ones(tmp_path: Path) -> None:
     """What is transparent becomes white, 16 bits become 8, and a photo's orientation is applied first."""
     draw = np.random.default_rng
-    clear = augmented_image(Image.new("RGBA", (6, 4), (0, 0, 0, 0)), "shear", draw(0))
+    clear = _augmented_image(Image.new("RGBA", (6, 4), (0, 0, 0, 0)), "shear", draw(0))
     np.testing.assert_array_equal(clear, flat())
-    deep = augmented_image(Image.fromarray(np.full((4, 6), 128 * 256, np.uint16)), "shear", draw(0))
+    deep = _augmented_image(Image.fromarray(np.full((4, 6), 128 * 256, np.uint16)), "shear", draw(0))
     np.testing.assert_array_equal(deep, flat((128, 128, 128)))
     for mode in ("1", "P", "CMYK", "LA", "F", "I"):
-        assert augmented_image(Image.new(mode, (6, 4)), "blur", draw(0)).size == (6, 4)
+        assert _augmented_image(Image.new(mode, (6, 4)), "blur", draw(0)).size == (6, 4)
     (tmp_path / "photos" / "ant").mkdir(parents=True)
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side

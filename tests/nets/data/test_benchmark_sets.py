@@ -12,7 +12,7 @@ import torch
 import torchvision.datasets
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data._benchmark_sets import read_idx
+from steepslope.nets.data._benchmark_sets import _read_idx
 from steepslope.nets.data._image_files import ImageFiles
 from steepslope.nets.data._specs import parse_data
 from tests.conftest import write_idx
@@ -38,7 +38,7 @@ def test_idx_files_plain_and_gzipped(idx_folder: Path) -> None:
 def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(SteepslopeError, match=message):
-        read_idx(tmp_path / "file", 3)
+        _read_idx(tmp_path / "file", 3)
 
 
 def test_damaged_gzip_is_named(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_damaged_gzip_is_named(tmp_path: Path) -> None:
     for damaged in (content[:-12], content[:30] + bytes([content[30] ^ 255]) + content[31:]):
         (tmp_path / "file.gz").write_bytes(damaged)
         with pytest.raises(SteepslopeError, match=r"file\.gz: cannot be read"):
-            read_idx(tmp_path / "file.gz", 1)
+            _read_idx(tmp_path / "file.gz", 1)
 
 
 def test_missing_and_mismatched_idx_files_are_named(idx_folder: Path) -> None:

@@ -17,7 +17,7 @@ from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.nets.data import _specs as specs
 from steepslope.nets.data._class_names import ClassNames
 from steepslope.nets.data._images import Images, image_row_ids
-from steepslope.nets.data._specs import DATASETS, Source, holdout_split, parse_data, train_and_test
+from steepslope.nets.data._specs import DATASETS, Source, _train_and_test, holdout_split, parse_data
 from steepslope.nets.extraction._extraction import data_by_split, extract
 from steepslope.nets.extraction._options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
@@ -81,7 +81,7 @@ def load_toy(argument: str, split: str, names: ClassNames) -> Images:
 
 def test_a_new_source_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else has to know it, from the command line to the outputs of its splits."""
-    monkeypatch.setitem(DATASETS, "toy", Source(load_toy, lambda *_: None, train_and_test, named=False))
+    monkeypatch.setitem(DATASETS, "toy", Source(load_toy, lambda *_: None, _train_and_test, named=False))
     words = ["extract", "--classifier", "module:tests.tiny_nets:tiny", "--data", "toy:noise", "--out", str(tmp_path)]
     assert main(words) == 0
     outputs = ClassifierOutputs.load(tmp_path / "test")

@@ -16,7 +16,7 @@ from torchvision.models import ResNet18_Weights
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers._specs import load_classifier
-from steepslope.nets.data._transforms import Transform, array_as_channels, read_transform
+from steepslope.nets.data._transforms import Transform, _array_as_channels, read_transform
 from tests.images import EFFICIENTNET
 
 
@@ -63,13 +63,13 @@ def test_arrays_are_resized_as_images() -> None:
         transform = Transform((16, 24), (0.5,) * 3, (0.5,) * 3, resize, 0.9)
         assert transform(np.asarray(image)).shape == (3, 16, 24)
         torch.testing.assert_close(transform(np.asarray(image)), transform(image), atol=0.05, rtol=0)
-    assert array_as_channels(np.full((4, 4), 32768, np.uint16), 1)[0, 0, 0] == pytest.approx(32768 / 65535)
+    assert _array_as_channels(np.full((4, 4), 32768, np.uint16), 1)[0, 0, 0] == pytest.approx(32768 / 65535)
     many = np.random.default_rng(0).integers(65536, size=(10, 12, 6), dtype=np.uint16)
     expected = torch.from_numpy(np.moveaxis(many, 2, 0).astype(np.float32) / 65535)
     for array in (many, np.moveaxis(many, 2, 0)):  # channels first, too
-        torch.testing.assert_close(array_as_channels(array, 6), expected)
+        torch.testing.assert_close(_array_as_channels(array, 6), expected)
     with pytest.raises(SteepslopeError, match=r"expected an image of 6 channels, found \(4, 4, 5\)"):
-        array_as_channels(np.zeros((4, 4, 5)), 6)
+        _array_as_channels(np.zeros((4, 4, 5)), 6)
     with pytest.raises(SteepslopeError, match="expected an image of 4×4 pixels, found 5×4"):
         Transform((4, 4), (0.0,) * 6, (1.0,) * 6, "exact")(np.zeros((4, 5, 6)))
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.gate._confidence_source import ConfidenceSource
-from steepslope.nets.export._exporting import export_oracle
+from steepslope.nets.export._exporting import _export_oracle
 from steepslope.oracle._base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, Score
@@ -53,7 +53,7 @@ def exported_score(name: str) -> tuple[ConfidenceSource, Any]:
     """Return a score that was fitted where it learns, and its graph."""
     fit_set = {"nothing": NEW, "errors": FIT, "reference": REFERENCE}[SCORES[name].fits_on]
     source = source_of(SCORES[name]().fit(fit_set), NEW)
-    return source, export_oracle(source).model
+    return source, _export_oracle(source).model
 
 
 def source_of(model: BaseOracle | Score, rows: ClassifierOutputs) -> ConfidenceSource:

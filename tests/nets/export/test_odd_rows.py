@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.gate import Gate
 from steepslope.gate._confidence_source import ConfidenceSource
-from steepslope.nets.export._exporting import export_gate, export_oracle
+from steepslope.nets.export._exporting import _export_oracle, export_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.nets.export.rows import exported_score, judged, rows_of, run, source_of
@@ -29,7 +29,7 @@ def repeated(rows: ClassifierOutputs, count: int, labels: NDArray[np.int64] | No
 
 
 def same(source: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e-6) -> None:
-    judged(source, export_oracle(source).model, rows, tolerance)
+    judged(source, _export_oracle(source).model, rows, tolerance)
 
 
 @pytest.mark.slow

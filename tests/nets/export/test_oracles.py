@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.nets.export._exporting import export_oracle
+from steepslope.nets.export._exporting import _export_oracle
 from steepslope.nets.export._gate_graph import REFUSED
 from steepslope.oracle import Oracle
 from steepslope.oracle.evidence._registry import EVIDENCE
@@ -29,7 +29,7 @@ def test_scores_are_the_same(name: str) -> None:
 def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     oracle = Oracle(inputs=inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
     source = source_of(oracle, NEW)
-    judged(source, export_oracle(source).model, NEW, 1e-5)
+    judged(source, _export_oracle(source).model, NEW, 1e-5)
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
         assert oracle.fitted_ is not None
         assert oracle.fitted_.own_slope > 0
     source = source_of(oracle, new)
-    model = export_oracle(source).model
+    model = _export_oracle(source).model
     judged(source, model, new, 1e-4)
     handed_over, found = oracle.handed_over(new), run(model, new.arrays)
     assert handed_over is not None
@@ -60,4 +60,4 @@ def test_what_needs_the_image_again_is_refused_with_the_way_out(name: str) -> No
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle(inputs=name, epochs=1).fit(rows)
     with pytest.raises(SteepslopeError, match=f"{name}: cannot be exported, since it .*--budget free"):
-        export_oracle(source_of(oracle, NEW))
+        _export_oracle(source_of(oracle, NEW))

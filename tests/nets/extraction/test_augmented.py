@@ -14,7 +14,7 @@ from steepslope.files._folders import read_json, write_json
 from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.nets.data._augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data._specs import parse_data
-from steepslope.nets.extraction._engine import noise_of_images
+from steepslope.nets.extraction._engine import _noise_of_images
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.conftest import Captured, contents
@@ -36,7 +36,7 @@ def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> 
         place = row // 2, row % 2
         np.testing.assert_allclose(logits_of_copies[place], logits[0], atol=1e-5)
         np.testing.assert_allclose(outputs.require("augmented_features")[place], np.asarray(features)[0], atol=1e-5)
-        np.testing.assert_allclose(outputs.require("augmented_noise")[place], noise_of_images(inputs)[0], rtol=1e-4)
+        np.testing.assert_allclose(outputs.require("augmented_noise")[place], _noise_of_images(inputs)[0], rtol=1e-4)
     assert {path.name for path in (tmp_path / "out" / "augmented").iterdir()} == {
         "features.npy", "ids.json", "labels.npy", "logits.npy", "manifest.json", "noise.npy",
     }  # fmt: skip

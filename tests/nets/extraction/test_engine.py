@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files._folders import read_json
 from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.nets.data._benchmark_sets import load_digits
-from steepslope.nets.extraction._engine import VIEWS, classifier_on_backend, noise_of_images
+from steepslope.nets.extraction._engine import VIEWS, _noise_of_images, classifier_on_backend
 from steepslope.nets.extraction._machines import single_device
 from steepslope.nets.extraction._options import VIEW_NAMES, ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
@@ -151,10 +151,10 @@ def test_views_are_the_logits_of_changed_images(images: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(("sigma", "channels"), [(0.05, 3), (1.0, 1)])
 def test_the_estimates_are_1_for_white_noise_and_0_for_a_ramp(sigma: float, channels: int) -> None:
     noise = sigma * torch.randn((2, channels, 150, 150), generator=torch.Generator().manual_seed(1))
-    assert noise_of_images(noise).numpy() == pytest.approx(1, rel=0.02)
+    assert _noise_of_images(noise).numpy() == pytest.approx(1, rel=0.02)
     ramp = torch.linspace(-3, 3, 150).expand(2, channels, 150, 150) + 5
-    assert noise_of_images(ramp).numpy() == pytest.approx(0, abs=1e-4)
-    assert noise_of_images(torch.full((1, channels, 9, 9), sigma)).tolist() == [[0, 0]]
+    assert _noise_of_images(ramp).numpy() == pytest.approx(0, abs=1e-4)
+    assert _noise_of_images(torch.full((1, channels, 9, 9), sigma)).tolist() == [[0, 0]]
 
 
 def test_they_follow_immerkaers_formula() -> None:
@@ -166,13 +166,13 @@ def test_they_follow_immerkaers_formula() -> None:
     deviation = differences * np.sqrt(np.pi) / 2
     by_mean = np.sqrt(np.pi / 2) * sum(responses) / (6 * 6 * 4) / deviation
     by_median = sorted(responses)[11] / 6 / norm.ppf(0.75) / deviation  # the lower of the two in the middle
-    found = noise_of_images(torch.from_numpy(image)[None, None])[0]
+    found = _noise_of_images(torch.from_numpy(image)[None, None])[0]
     assert found.tolist() == pytest.approx([by_mean, by_median], rel=1e-5)
 
 
 def test_images_below_the_mask_are_named() -> None:
     with pytest.raises(SteepslopeError, match="noise: expected images of at least 3 × 3 pixels, found 2 × 5"):
-        noise_of_images(torch.zeros(1, 1, 2, 5))
+        _noise_of_images(torch.zeros(1, 1, 2, 5))
 
 
 def test_noise_is_kept_unless_it_is_not_wanted(home: Path, images: Path, tmp_path: Path) -> None:
@@ -180,5 +180,5 @@ def test_noise_is_kept_unless_it_is_not_wanted(home: Path, images: Path, tmp_pat
     assert ClassifierOutputs.load(tmp_path / "without").noise is None
     outputs = ClassifierOutputs.load(home / "outputs" / "test")
     pixels = load_digits("", "test").pixels
-    expected = noise_of_images(torch.from_numpy(pixels[:, None].astype(np.float32)))  # whatever the normalisation
+    expected = _noise_of_images(torch.from_numpy(pixels[:, None].astype(np.float32)))  # whatever the normalisation
     np.testing.assert_allclose(outputs.require("noise"), expected, rtol=1e-3)

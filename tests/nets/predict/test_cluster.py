@@ -14,7 +14,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.predict import _cluster as sessions
-from steepslope.nets.predict._cluster import _room_for_actors, _WithoutRay, ray_session
+from steepslope.nets.predict._cluster import _ray_session, _room_for_actors, _WithoutRay
 from steepslope.nets.predict._options import ClusterOptions
 
 
@@ -23,12 +23,12 @@ def test_no_head_is_one_line_and_no_long_wait() -> None:
         port = server.getsockname()[1]
     for address in (f"127.0.0.1:{port}", "127.0.0.1:99999"):
         with pytest.raises(SteepslopeError, match=f"{address}: expected the head of a Ray cluster, found none"):
-            ray_session(ClusterOptions(address=address)).__enter__()
+            _ray_session(ClusterOptions(address=address)).__enter__()
 
 
 def test_a_folder_of_code_has_to_be_there() -> None:
     with pytest.raises(SteepslopeError, match="no/such: expected a folder of Python modules"):
-        ray_session(ClusterOptions(code="no/such")).__enter__()
+        _ray_session(ClusterOptions(code="no/such")).__enter__()
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("importlib.import_module", without_ray)
     with pytest.raises(SteepslopeError, match=r"--engine ray needs ray: pip install 'steepslope\[ray\]'"):
-        ray_session(ClusterOptions()).__enter__()
+        _ray_session(ClusterOptions()).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_the_process_has_joined_stays(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 3.0})
     monkeypatch.setenv("RAY_DEDUP_LOGS", "1")
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    with ray_session(ClusterOptions()) as room:
+    with _ray_session(ClusterOptions()) as room:
         assert room == 3
         assert (os.environ["RAY_USAGE_STATS_ENABLED"], os.environ["RAY_DEDUP_LOGS"]) == ("0", "1")
     assert not ended
@@ -84,7 +84,7 @@ def test_what_was_started_is_stopped_also_after_an_error(monkeypatch: pytest.Mon
     monkeypatch.setattr(ray, "shutdown", lambda: calls.append("shutdown"))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0})
     monkeypatch.setattr(sessions, "_without_stderr_of_ray", nullcontext)
-    with pytest.raises(RuntimeError, match="of the block"), ray_session(ClusterOptions(actors=32, cpus=2)):
+    with pytest.raises(RuntimeError, match="of the block"), _ray_session(ClusterOptions(actors=32, cpus=2)):
         raise RuntimeError("of the block")
     assert calls == ["init 64", "shutdown"]
 

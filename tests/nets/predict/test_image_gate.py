@@ -21,7 +21,7 @@ from steepslope.gate._confidence_source import Origin
 from steepslope.gate._decisions import Decisions
 from steepslope.nets.classifiers._classifier import Classifier
 from steepslope.nets.classifiers._specs import load_classifier
-from steepslope.nets.predict._image_gate import ImageGate, pictures_in_memory
+from steepslope.nets.predict._image_gate import ImageGate, _pictures_in_memory
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
@@ -249,10 +249,10 @@ def test_an_oracle_on_images_sees_them(gate_on_images: Path, tmp_path: Path, pix
 
 
 def test_lists_of_pictures() -> None:
-    assert [one.mode for one in pictures_in_memory(PIXELS)] == ["RGB"] * 6  # type: ignore[union-attr]
+    assert [one.mode for one in _pictures_in_memory(PIXELS)] == ["RGB"] * 6  # type: ignore[union-attr]
     satellite = np.zeros((4, 5, 6), np.uint8)
-    assert [one.shape for one in pictures_in_memory(satellite, 6)] == [(4, 5, 6)]  # type: ignore[union-attr]
-    assert len(pictures_in_memory(satellite)) == 4
+    assert [one.shape for one in _pictures_in_memory(satellite, 6)] == [(4, 5, 6)]  # type: ignore[union-attr]
+    assert len(_pictures_in_memory(satellite)) == 4
 
 
 def test_nets_of_opinions_that_nothing_recorded_are_given_as_classifiers(opinions: Path, home: Path) -> None:

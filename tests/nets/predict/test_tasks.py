@@ -12,7 +12,7 @@ import pytest
 from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data._specs import parse_data
-from steepslope.nets.predict._cluster import Actor, ChunkAnswer, answers_with_notices, ray_tasks
+from steepslope.nets.predict._cluster import Actor, _answers_with_notices, _ChunkAnswer, _ray_tasks
 from steepslope.nets.predict._from_images import FromImages, images_to_judge
 from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.predict._options import PredictOptions
@@ -39,10 +39,10 @@ def images_of(
     return FromImages(image_gate, images_to_judge(image_gate, data), str(data), options, groups)
 
 
-def sent(images: FromImages) -> list[ChunkAnswer]:
+def sent(images: FromImages) -> list[_ChunkAnswer]:
     """Return what an actor makes of all parts, sent one by one, the last first."""
     actor = Actor(unpickled(replace(images, data=opened("digits:test"), groups=None)))  # which tasks replace
-    parts = ray_tasks(images, images.missing_shards(Path()))
+    parts = _ray_tasks(images, images.missing_shards(Path()))
     return [actor.answer(unpickled(part)) for part in reversed(parts)][::-1]
 
 
@@ -90,7 +90,7 @@ def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     groups = {name: name[0] for name in NAMES}
     images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)
     require_same(images)
-    parts = ray_tasks(images, images.missing_shards(Path()))
+    parts = _ray_tasks(images, images.missing_shards(Path()))
     assert [len(part.groups or {}) for part in parts] == [8, 8, 4]
     del groups[NAMES[-1]]
     images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)
@@ -144,14 +144,14 @@ def test_what_an_actor_cannot_run_is_told_with_each_part(
 def test_data_sets_that_one_machine_alone_can_read_are_refused(gates: Path) -> None:
     whole: Any = object()
     with pytest.raises(SteepslopeError, match="engine: expected images in files"):
-        ray_tasks(replace(images_of(gates / "mcp", "digits:test"), data=whole), {Path("0"): [[0]]})
+        _ray_tasks(replace(images_of(gates / "mcp", "digits:test"), data=whole), {Path("0"): [[0]]})
 
 
 def test_users_are_told_once() -> None:
     lines: list[str] = []
     told = ("PyTorch runs",)
     notices = [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]
-    answers = [ChunkAnswer("chunk", name, None, "", notice) for name, notice in notices]
-    assert [*answers_with_notices(answers, 2, lines.append)] == answers
+    answers = [_ChunkAnswer("chunk", name, None, "", notice) for name, notice in notices]
+    assert [*_answers_with_notices(answers, 2, lines.append)] == answers
     died = "an actor died, and was started again; its chunks are made once more"
     assert lines == ["PyTorch runs", died, died]

@@ -15,13 +15,13 @@ from torch import nn
 from steepslope.nets.classifiers._specs import load_classifier
 from steepslope.nets.training._learner import (
     OPTIMIZERS,
-    drop_path_layers,
+    _drop_path_layers,
     learning_rate_at,
     momentum_at,
     optimizer_of,
     set_layer_modes,
 )
-from steepslope.nets.training._loop import TrainingRun
+from steepslope.nets.training._loop import _TrainingRun
 from steepslope.nets.training._request import CHECKS, Finetuning
 from tests.nets.training.trainings import NORMED, SHAPE, training_of
 
@@ -38,7 +38,7 @@ from tests.nets.training.trainings import NORMED, SHAPE, training_of
 def test_what_trains_and_drops_is_as_in_the_recipe(changes: Any, expected: tuple[bool, bool, int], home: Path) -> None:
     """Batch normalisation, dropout, and the number of tensors that are trained."""
     training = training_of(home, oracle=NORMED, **SHAPE, **changes)
-    TrainingRun(training, home / "unused", Fabric(accelerator="cpu", devices=1))
+    _TrainingRun(training, home / "unused", Fabric(accelerator="cpu", devices=1))
     set_layer_modes(training.oracle.net, training.recipe)
     body: Any = training.oracle.net.backbone.get_submodule("model.body")
     trained = sum(one.requires_grad for one in training.oracle.net.parameters())
@@ -53,7 +53,7 @@ def test_every_optimizer_that_a_recipe_may_name_is_known() -> None:
 
 
 def test_layers_that_leave_out_paths_and_hold_activations_are_known() -> None:
-    assert len(drop_path_layers(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
+    assert len(_drop_path_layers(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
     converted = convert_sync_batchnorm(nn.Sequential(BatchNormAct2d(4)))
     assert isinstance(converted[0].act, nn.ReLU)
 

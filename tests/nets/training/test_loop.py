@@ -20,7 +20,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.nets.data._specs import parse_data
 from steepslope.nets.training._learner import set_layer_modes
-from steepslope.nets.training._loop import LAST, UNFINISHED, TrainingRun, validation_score
+from steepslope.nets.training._loop import LAST, UNFINISHED, _TrainingRun, _validation_score
 from steepslope.nets.training._on_images import ImageOracle
 from steepslope.numerics._threads import single_thread
 from steepslope.oracle._storage import ORACLE
@@ -97,7 +97,7 @@ def test_the_history_has_what_the_authors_print(home: Path, tmp_path: Path) -> N
     held_out = ClassifierOutputs.load(home / "outputs" / "holdout")
     z = oracle.on(parse_data("digits").load("train")).trust_logit(held_out)
     best = max(float(row["valid_aupr_error"]) for row in rows if row["valid_aupr_error"])
-    assert validation_score(z, held_out.is_correct) == pytest.approx(best, rel=1e-5)
+    assert _validation_score(z, held_out.is_correct) == pytest.approx(best, rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +187,11 @@ def test_two_processes_follow_the_course_of_one(home: Path, tmp_path: Path) -> N
 def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) -> None:
     """A scale that grows every second step; on a CPU, only a scaler of one's own can have it."""
 
-    def run(scale: float) -> tuple[TrainingRun, torch.amp.GradScaler]:
+    def run(scale: float) -> tuple[_TrainingRun, torch.amp.GradScaler]:
         scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=2)
         plugin = MixedPrecision("16-mixed", "cpu", scaler)
         fabric = Fabric(accelerator="cpu", devices=1, plugins=[plugin])
-        return TrainingRun(training_of(home, batch_size=100), tmp_path, fabric), scaler
+        return _TrainingRun(training_of(home, batch_size=100), tmp_path, fabric), scaler
 
     broken, scaler = run(4.0)
     set_layer_modes(broken.net, broken.recipe)

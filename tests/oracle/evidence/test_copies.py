@@ -11,10 +11,10 @@ from steepslope.oracle.evidence._fit_set import (
     EXTRACTED,
     NO_COPIES,
     OF_FEATURES,
+    _rows_with_copies,
     joined_outputs,
     linear_head,
     origin_of_copies,
-    rows_with_copies,
 )
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
@@ -64,7 +64,7 @@ def test_what_is_not_linear_has_no_head_and_no_copies() -> None:
     assert linear_head(headed(n=8)) is None  # any rows that are no more than the columns fit
     assert linear_head(make_complete(200)) is None
     for outputs in (headed(curve=0.05), make_complete(200), headed().changed(features=None)):
-        rows, origin = rows_with_copies(outputs, 0)
+        rows, origin = _rows_with_copies(outputs, 0)
         assert rows is outputs
         assert origin_of_copies(outputs, len(rows) - len(outputs)) == NO_COPIES
         np.testing.assert_array_equal(origin, np.arange(200))
@@ -72,7 +72,7 @@ def test_what_is_not_linear_has_no_head_and_no_copies() -> None:
 
 def test_copies_of_features_have_the_heads_logits() -> None:
     outputs = headed().changed(auxiliary=np.random.default_rng(5).normal(size=(200, 4)))
-    rows, origin = rows_with_copies(outputs, 3)
+    rows, origin = _rows_with_copies(outputs, 3)
     np.testing.assert_array_equal(origin, np.tile(np.arange(200), 2))
     np.testing.assert_array_equal(rows.require_labels(), np.tile(outputs.require_labels(), 2))
     np.testing.assert_array_equal(rows.logits[:200], outputs.logits)
@@ -86,7 +86,7 @@ def test_copies_of_features_have_the_heads_logits() -> None:
     assert changed.mean() > 0.9
     kept = np.corrcoef(features.ravel(), outputs.require_features().ravel())[0, 1]
     assert 0.6 < kept < 0.99
-    again, other = rows_with_copies(outputs, 3)[0], rows_with_copies(outputs, 4)[0]
+    again, other = _rows_with_copies(outputs, 3)[0], _rows_with_copies(outputs, 4)[0]
     np.testing.assert_array_equal(again.logits, rows.logits)
     assert (other.logits != rows.logits).any()
 
@@ -96,7 +96,7 @@ def test_copies_that_were_extracted_come_first() -> None:
     rng = np.random.default_rng(1)
     copies = {"augmented_logits": rng.normal(size=(50, 2, 3)), "augmented_features": rng.normal(size=(50, 2, 7))}
     outputs = headed(50).changed(**copies)
-    rows, origin = rows_with_copies(outputs, 0)
+    rows, origin = _rows_with_copies(outputs, 0)
     assert [origin_of_copies(some, 50) for some in (outputs, headed(50))] == [EXTRACTED, OF_FEATURES]
     np.testing.assert_array_equal(origin, [*range(50), *np.repeat(range(50), 2)])
     np.testing.assert_array_equal(rows.logits[50:], copies["augmented_logits"].reshape(100, 3))

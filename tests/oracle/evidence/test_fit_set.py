@@ -255,7 +255,7 @@ def test_rows_that_belong_together_are_judged_together() -> None:
 def test_the_judged_rows_hold_both_kinds_however_rare_one_is() -> None:
     for errors in (1, 3, 40, 297):
         is_correct = np.random.default_rng(errors).permutation(300) >= errors
-        is_judged = module.rows_to_judge(is_correct, np.arange(300), 0)
+        is_judged = module._rows_to_judge(is_correct, np.arange(300), 0)
         assert 20 <= is_judged.sum() <= 100
         assert 0 < is_correct[is_judged].sum() < is_judged.sum()
 

@@ -27,10 +27,10 @@ from steepslope.report.web._gallery import (
     UNREADABLE,
     Gallery,
     Sources,
+    _gallery_rows,
+    _gallery_thumbnail,
+    _gallery_thumbnails,
     gallery,
-    gallery_rows,
-    gallery_thumbnail,
-    gallery_thumbnails,
     report_sources,
 )
 from steepslope.scores import SCORES
@@ -46,7 +46,7 @@ def scored(outputs: ClassifierOutputs, seed: int = 0) -> Scored:
 def test_the_extremes_of_every_score_and_of_every_class_are_chosen() -> None:
     outputs = make_outputs(3000, num_classes=5)
     both = [scored(outputs, seed) for seed in (0, 1)]
-    chosen, of_each = gallery_rows(outputs, both, leader=1)
+    chosen, of_each = _gallery_rows(outputs, both, leader=1)
     rows = set(chosen.tolist())
     assert of_each == OVERALL
     wrong, right = np.flatnonzero(~outputs.is_correct), np.flatnonzero(outputs.is_correct)
@@ -64,7 +64,7 @@ def test_the_extremes_of_every_score_and_of_every_class_are_chosen() -> None:
 
 def test_many_classes_get_their_first_before_any_gets_its_second() -> None:
     outputs = make_outputs(20_000, num_classes=300)
-    rows, _ = gallery_rows(outputs, [scored(outputs)])
+    rows, _ = _gallery_rows(outputs, [scored(outputs)])
     assert len(rows) == len(set(rows.tolist())) == CARDS
     wrong = rows[2 * OVERALL :]
     labels = outputs.require_labels()[wrong[~outputs.is_correct[wrong]]]
@@ -76,7 +76,7 @@ def test_many_classes_get_their_first_before_any_gets_its_second() -> None:
 def test_many_scores_take_turns_and_each_keeps_as_much_as_there_is_room_for() -> None:
     outputs = make_outputs(4000)
     twelve = [scored(outputs, seed) for seed in range(12)]
-    chosen, of_each = gallery_rows(outputs, twelve, leader=11)
+    chosen, of_each = _gallery_rows(outputs, twelve, leader=11)
     assert len(chosen) == CARDS
     assert CARDS // 24 <= of_each < OVERALL
     wrong, right = np.flatnonzero(~outputs.is_correct), np.flatnonzero(outputs.is_correct)
@@ -183,7 +183,7 @@ def opened(uri: str) -> Image.Image:
 
 def test_pictures_are_small_and_look_like_the_images() -> None:
     for image, kind in ((Image.new("L", (28, 28), 7), "png"), (Image.new("RGB", (300, 100), (10, 200, 30)), "webp")):
-        uri, expected = gallery_thumbnail(image.copy), np.array(image.getpixel((0, 0)))
+        uri, expected = _gallery_thumbnail(image.copy), np.array(image.getpixel((0, 0)))
         assert uri is not None
         assert uri.startswith(f"data:image/{kind};")
         picture = opened(uri)
@@ -196,8 +196,8 @@ def test_what_cannot_be_shown_is_left_out(error: Exception) -> None:
     def read() -> Image.Image:
         raise error
 
-    assert gallery_thumbnail(read) is None
-    assert list(gallery_thumbnails([read], room=100)) == [{"no_image": UNREADABLE}]
+    assert _gallery_thumbnail(read) is None
+    assert list(_gallery_thumbnails([read], room=100)) == [{"no_image": UNREADABLE}]
 
 
 OUTPUTS, REFERENCE = make_outputs(20), make_outputs(30, seed=1)

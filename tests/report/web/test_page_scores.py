@@ -15,7 +15,7 @@ from steepslope.report._confidences import Scored
 from steepslope.report.web._page_scores import (
     AS_IT_IS,
     LEARNT,
-    page_points,
+    _page_points,
     page_reliability,
     page_score_estimates,
     page_scores,
@@ -29,7 +29,7 @@ ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
 @given(ROWS, st.lists(st.floats(-5, 5), max_size=3))
 def test_counts_are_those_of_a_loop(rows: list[tuple[float, bool]], also: list[float]) -> None:
     confidence, is_correct = np.array([value for value, _ in rows]), np.array([right for _, right in rows])
-    points, _ = page_points(confidence, is_correct, also)
+    points, _ = _page_points(confidence, is_correct, also)
     for threshold, correct, wrong in list(zip(points.threshold, points.correct, points.wrong, strict=True))[:-1]:
         above = [right for value, right in rows if value > threshold]
         assert (correct, wrong) == (sum(above), len(above) - sum(above))
@@ -46,7 +46,7 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
     rng = np.random.default_rng(0)
     is_correct = rng.random(30_000) < 0.95
     confidence = rng.normal(size=30_000) + 2 * is_correct
-    points, found = page_points(confidence, is_correct)
+    points, found = _page_points(confidence, is_correct)
     curve = risk_coverage_curve(confidence, is_correct)
     assert 400 < len(points.threshold) <= 615
     places = {label: points.at(threshold) for label, threshold in found}

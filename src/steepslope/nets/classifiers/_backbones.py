@@ -266,10 +266,10 @@ def _create_backbone(create: Callable[[], nn.Module], spec: str) -> Any:
 
 def _load_spec_weights(model: nn.Module, weights: str | None) -> None:
     if weights not in (None, "random"):
-        load_backbone_weights(model, Path(str(weights)))
+        _load_backbone_weights(model, Path(str(weights)))
 
 
-def load_backbone_weights(model: nn.Module, path: Path) -> None:
+def _load_backbone_weights(model: nn.Module, path: Path) -> None:
     """Load a file of weights of the model's names, or of the same shapes in the same order.
 
     Names may begin with ``module.``, as those of ``DataParallel`` do. Files of before

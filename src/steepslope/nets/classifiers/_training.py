@@ -172,9 +172,9 @@ class _ClassifierRun:
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         if self.recipe.flip:
-            inputs = mirrored_images(inputs)
+            inputs = _mirrored_images(inputs)
         if self.recipe.rotate:
-            inputs = turned_images(inputs, self.recipe.rotate, -self.card.mean / self.card.std)
+            inputs = _turned_images(inputs, self.recipe.rotate, -self.card.mean / self.card.std)
         return inputs
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
@@ -214,12 +214,12 @@ def _require_image_shape(net: str, images: Images, source: str) -> None:
         raise SteepslopeError(f"{net} expects {kind} images of {side}×{side} pixels, found {found}", source)
 
 
-def mirrored_images(inputs: Tensor) -> Tensor:
+def _mirrored_images(inputs: Tensor) -> Tensor:
     """Flip each image (n, C, H, W) left to right with probability one half."""
     return torch.where(torch.rand(len(inputs), 1, 1, 1) < 0.5, inputs.flip(-1), inputs)
 
 
-def turned_images(inputs: Tensor, degrees: float, outside: float) -> Tensor:
+def _turned_images(inputs: Tensor, degrees: float, outside: float) -> Tensor:
     """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
     angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
     cos = angle.cos()

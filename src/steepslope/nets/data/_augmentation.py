@@ -140,10 +140,10 @@ AUGMENTATIONS: dict[str, Callable[[_Floats, _Draw], _Floats]] = {
 }
 
 
-def augmented_image(image: Image.Image, kind: str, draw: _Draw) -> Image.Image:
+def _augmented_image(image: Image.Image, kind: str, draw: _Draw) -> Image.Image:
     """Return one image changed by a kind of :data:`AUGMENTATIONS`, in the same size; grey stays grey, else RGB.
 
-    >>> augmented_image(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
+    >>> _augmented_image(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
     'L'
     """
     is_grey = image.mode == "L" and "transparency" not in image.info
@@ -213,7 +213,7 @@ class Augmented:
         draw = np.random.default_rng(seed_of(_COPY_SEED, self._names[original], copy + 1))
         kind = list(AUGMENTATIONS)[draw.integers(len(AUGMENTATIONS))]
         image = image_in_pil(self.data.image(original))
-        return augmented_image(ImageOps.exif_transpose(image), kind, draw)
+        return _augmented_image(ImageOps.exif_transpose(image), kind, draw)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""

@@ -48,8 +48,8 @@ def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
     folder = folder_of_data_spec("idx", argument)
     image_file, label_file = _idx_files(folder, split)
-    pixels = read_idx(image_file, dimensions=3)
-    labels = read_idx(label_file, dimensions=1)
+    pixels = _read_idx(image_file, dimensions=3)
+    labels = _read_idx(label_file, dimensions=1)
     if len(pixels) != len(labels):
         raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
     if len(pixels) == 0:
@@ -77,7 +77,7 @@ def _idx_file(folder: Path, name: str) -> Path:
     raise SteepslopeError(f"expected a file {name} or {name}.gz, found neither", folder)
 
 
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+def _read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Read a file of unsigned bytes in the IDX format: magic, sizes as big-endian int32, then the bytes.
 
     Raises

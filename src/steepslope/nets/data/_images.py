@@ -121,12 +121,12 @@ def images_in_memory(data: Dataset) -> Images:
     """Return labelled images of one size, all grey or all in colour, decoded; raise for others, or for too many."""
     labels = data.labels
     assert labels is not None
-    first = image_as_bytes(data.image(0))
+    first = _image_as_bytes(data.image(0))
     if len(data) * first.nbytes > _MOST_BYTES:
         raise SteepslopeError(f"expected at most 2 GiB of pixels, found {len(data):,} images like {data.ids[0]}")
     pixels = np.empty((len(data), *first.shape), dtype=np.uint8)
     for row in range(len(data)):
-        image = image_as_bytes(data.image(row))
+        image = _image_as_bytes(data.image(row))
         if image.shape != first.shape:
             raise SteepslopeError(
                 f"expected images of one size and kind, {first.shape} as {data.ids[0]}, "
@@ -136,7 +136,7 @@ def images_in_memory(data: Dataset) -> Images:
     return Images(pixels, labels, np.array(data.ids, dtype=np.str_), data.classes)
 
 
-def image_as_bytes(image: Picture) -> NDArray[np.uint8]:
+def _image_as_bytes(image: Picture) -> NDArray[np.uint8]:
     """Return an image in 8 bits, grey (H, W) or in colour (H, W, 3)."""
     picture = image_in_pil(image)
     is_grey = picture.mode in ("1", "L") or picture.mode.startswith(("I", "F"))

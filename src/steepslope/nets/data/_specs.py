@@ -31,7 +31,7 @@ def _no_splits(argument: str) -> tuple[str, ...]:
     return ()
 
 
-def train_and_test(argument: str) -> tuple[str, ...]:
+def _train_and_test(argument: str) -> tuple[str, ...]:
     """Return the splits of a source whose data sets always come in both."""
     return TRAIN, TEST
 
@@ -51,10 +51,10 @@ class Source:
 
 
 DATASETS: dict[str, Source] = {
-    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, train_and_test, named=False),
-    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, train_and_test, named=False),
+    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, _train_and_test, named=False),
+    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, _train_and_test, named=False),
     "torchvision": Source(
-        benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, train_and_test, named=False
+        benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, _train_and_test, named=False
     ),
     "imagefolder": Source(
         image_files.open_image_folder, image_files.look_at_image_folder, image_files.splits_of_image_folder
@@ -168,7 +168,7 @@ def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
         raise SteepslopeError(
             f"unknown data scheme in {text!r}: hf:FOLDER?label=cls reads WebDataset shards by datasets"
         )
-    shifts = shift_parsers()
+    shifts = _shift_parsers()
     require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])
     schemes = "|".join(map(re.escape, [*shifts, *DATASETS]))
     border = re.search(f"/(?=(?:{schemes})(?::|$))", rest) or re.search(r"/(?=\w+:)", rest)
@@ -184,7 +184,7 @@ def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
     return replace(inner, shifts=(shift, *inner.shifts))
 
 
-def shift_parsers() -> dict[str, EntryPoint]:
+def _shift_parsers() -> dict[str, EntryPoint]:
     """Return the entry points of all shifts that are installed, by name: text -> :class:`ShiftSpec`."""
     return {entry.name: entry for entry in entry_points(group=SHIFT_GROUP)}
 

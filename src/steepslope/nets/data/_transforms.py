@@ -76,7 +76,7 @@ class Transform:
             pixels = np.atleast_3d(np.array(self.fitted(picture), dtype=np.float32))
             return (torch.from_numpy(pixels) / 255).permute(2, 0, 1)
         array = _recoloured_array(np.asarray(image), self.channels)
-        return self.fitted(array_as_channels(array, self.channels))
+        return self.fitted(_array_as_channels(array, self.channels))
 
     def fitted(self, image: _Fitted) -> _Fitted:
         """Return the image at the size, its pixels as they are."""
@@ -144,10 +144,10 @@ _FIELDS: dict[str, Check] = {
 }
 
 
-def array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
+def _array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
     """Return an array (H, W), (H, W, C) or (C, H, W) as float32 (C, H, W); whole numbers are scaled to [0, 1].
 
-    >>> array_as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
+    >>> _array_as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
     torch.Size([6, 4, 4])
 
     Raises

@@ -77,7 +77,7 @@ def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None =
     return _with_export_metadata(exported, part, digest or "")
 
 
-def export_oracle(source: ConfidenceSource) -> Exported:
+def _export_oracle(source: ConfidenceSource) -> Exported:
     """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
     return _with_export_metadata(Exported(model_without_nets(source, None), source, None, None), "oracle", "")
 
@@ -116,4 +116,4 @@ def exported_from_folder(
     model = Oracle.load(folder)
     assert isinstance(model, Oracle | FusedOracle)
     assert model.fitted_ is not None
-    return export_oracle(ConfidenceSource.from_model(model, model.fitted_.num_classes))
+    return _export_oracle(ConfidenceSource.from_model(model, model.fitted_.num_classes))

@@ -22,25 +22,25 @@ from steepslope.nets.export._file import COLOUR, GREY
 
 OWN = Opset("steepslope", 1)
 BLOCK = 16  # outputs that see one window of the input
-BITS = 4194304.0  # 2²²
+_BITS = 4194304.0  # 2²²
 UPPER = 128.0  # 2⁷: sums of up to a thousand bytes by the upper or the lower part stay whole in float32
-UPPER_BITS = 32768.0  # 2²² / 2⁷
+_UPPER_BITS = 32768.0  # 2²² / 2⁷
 HALF = 16384.0  # of that
 MOST = 255.0
-AS_FLOAT = 1  # types, as ONNX numbers them
-AS_UINT8 = 2
-AS_INT64 = 7
-AS_DOUBLE = 11
+_AS_FLOAT = 1  # types, as ONNX numbers them
+_AS_UINT8 = 2
+_AS_INT64 = 7
+_AS_DOUBLE = 11
 
 
 @script(OWN, default_opset=op)
-def bilinear(x: DOUBLE) -> DOUBLE:
+def _bilinear(x: DOUBLE) -> DOUBLE:
     """Return the triangle's value at distances >= 0."""
     return op.Max(1.0 - x, 0.0 * x)
 
 
 @script(OWN, default_opset=op)
-def bicubic(x: DOUBLE) -> DOUBLE:
+def _bicubic(x: DOUBLE) -> DOUBLE:
     """Return the value of Keys's cubic with a = −1/2 ("Cubic Convolution Interpolation", 1981) at distances >= 0."""
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
@@ -58,42 +58,45 @@ def _resizing_by_curve(curve: Any, reach: float) -> Any:
         reaches, its values there, normalised and rounded, and the sum rounded to a byte.
         """
         rows = op.Shape(pixels, start=0, end=1)
-        n = op.Cast(op.Squeeze(rows), to=AS_DOUBLE)
-        scale = n / op.Cast(size, to=AS_DOUBLE)
+        n = op.Cast(op.Squeeze(rows), to=_AS_DOUBLE)
+        scale = n / op.Cast(size, to=_AS_DOUBLE)
         width = op.Max(scale, op.CastLike(1.0, scale))
         blocks = (count + (BLOCK - 1)) / BLOCK
         numbers = op.Range(0, blocks * BLOCK, 1)
         wanted = start + numbers
         outputs = op.Max(op.Min(wanted, size - 1), 0)
-        centre = op.Reshape((op.Cast(outputs, to=AS_DOUBLE) + 0.5) * scale, op.Constant(value_ints=[-1, BLOCK]))
+        centre = op.Reshape((op.Cast(outputs, to=_AS_DOUBLE) + 0.5) * scale, op.Constant(value_ints=[-1, BLOCK]))
         first = op.Floor(op.Max(centre - reach * width + 0.5, 0.0 * centre))
         stop = op.Floor(op.Min(centre + reach * width + 0.5, n))
         lowest = op.ReduceMin(first, [1], keepdims=1)
-        longest = op.Cast(op.ReduceMax(op.ReduceMax(stop, [1], keepdims=1) - lowest, keepdims=0), to=AS_INT64)
-        places = lowest + op.Cast(op.Range(0, longest, 1), to=AS_DOUBLE)
-        window = op.Gather(pixels, op.Cast(op.Min(places, n - 1.0), to=AS_INT64), axis=0)
+        longest = op.Cast(op.ReduceMax(op.ReduceMax(stop, [1], keepdims=1) - lowest, keepdims=0), to=_AS_INT64)
+        places = lowest + op.Cast(op.Range(0, longest, 1), to=_AS_DOUBLE)
+        window = op.Gather(pixels, op.Cast(op.Min(places, n - 1.0), to=_AS_INT64), axis=0)
         place = op.Unsqueeze(places, [1])
         value = curve(op.Abs((place - op.Unsqueeze(centre, [2]) + 0.5) * (1.0 / width)))
         there = op.Reshape(wanted == outputs, op.Constant(value_ints=[-1, BLOCK, 1]))
         reached = op.And(there, op.And(place >= op.Unsqueeze(first, [2]), place < op.Unsqueeze(stop, [2])))
         kept = op.Where(reached, value, 0.0 * value)
         total = op.ReduceSum(kept, [2], keepdims=1)
-        weights = kept / op.Where(total == 0.0, op.CastLike(1.0, total), total) * BITS
+        weights = kept / op.Where(total == 0.0, op.CastLike(1.0, total), total) * _BITS
         whole = op.Floor(op.Abs(weights) + 0.5) * op.Sign(weights)
         high = op.Floor(whole / UPPER + 0.5)
         low = whole - high * UPPER
-        seen = op.Cast(window, to=AS_FLOAT)
-        lower = op.Floor(op.MatMul(op.Cast(low, to=AS_FLOAT), seen) * (1.0 / UPPER))
-        upper = op.MatMul(op.Cast(high, to=AS_FLOAT), seen)
-        rounded = op.Floor((upper + lower + HALF) * (1.0 / UPPER_BITS))  # of whole numbers below 2²⁴, so exact
-        bytes_ = op.Cast(op.Clip(rounded, 0.0, MOST), to=AS_UINT8)
+        seen = op.Cast(window, to=_AS_FLOAT)
+        lower = op.Floor(op.MatMul(op.Cast(low, to=_AS_FLOAT), seen) * (1.0 / UPPER))
+        upper = op.MatMul(op.Cast(high, to=_AS_FLOAT), seen)
+        rounded = op.Floor((upper + lower + HALF) * (1.0 / _UPPER_BITS))  # of whole numbers below 2²⁴, so exact
+        bytes_ = op.Cast(op.Clip(rounded, 0.0, MOST), to=_AS_UINT8)
         flat = op.Reshape(bytes_, op.Concat(op.Constant(value_ints=[-1]), op.Shape(pixels, start=1, end=2), axis=0))
         return op.Slice(flat, [0], op.Reshape(count, [1]), [0])
 
     return resized
 
 
-_RESIZED: dict[str, Any] = {"bilinear": _resizing_by_curve(bilinear, 1.0), "bicubic": _resizing_by_curve(bicubic, 2.0)}
+_RESIZED: dict[str, Any] = {
+    "bilinear": _resizing_by_curve(_bilinear, 1.0),
+    "bicubic": _resizing_by_curve(_bicubic, 2.0),
+}
 
 
 PIXELS = "pixels"
@@ -103,8 +106,8 @@ _NEVER = 2**40
 @script(OWN, default_opset=op)
 def as_grey(images: UINT8) -> UINT8:
     """Return the luma of ITU-R 601 in 16 bits, as Pillow rounds it: (N, H, W, 3) -> (N, H, W, 1)."""
-    parts = op.Cast(images, to=AS_INT64) * op.Constant(value_ints=[19595, 38470, 7471])
-    return op.Cast((op.ReduceSum(parts, [3], keepdims=1) + 32768) / 65536, to=AS_UINT8)
+    parts = op.Cast(images, to=_AS_INT64) * op.Constant(value_ints=[19595, 38470, 7471])
+    return op.Cast((op.ReduceSum(parts, [3], keepdims=1) + 32768) / 65536, to=_AS_UINT8)
 
 
 @script(OWN, default_opset=op)
@@ -114,16 +117,16 @@ def as_colour(images: UINT8) -> UINT8:
 
 
 @script(OWN, default_opset=op)
-def as_they_are(images: UINT8) -> UINT8:
+def _as_they_are(images: UINT8) -> UINT8:
     """Return the same images."""
     return op.Identity(images)
 
 
 @script(OWN, default_opset=op)
-def margin(extra: INT64) -> INT64:
+def _margin(extra: INT64) -> INT64:
     """Return what is cut off before the centre, of ``extra`` in all; below 0, what is filled up there."""
-    exact = op.Cast(extra, to=AS_DOUBLE) / 2.0
-    return op.Cast(op.Where(exact < 0.0, op.Ceil(exact), op.Round(exact)), to=AS_INT64)
+    exact = op.Cast(extra, to=_AS_DOUBLE) / 2.0
+    return op.Cast(op.Where(exact < 0.0, op.Ceil(exact), op.Round(exact)), to=_AS_INT64)
 
 
 def _resizing_graph(transform: Transform) -> Any:
@@ -166,7 +169,7 @@ def _resizing_graph(transform: Transform) -> Any:
 def _fitting_graph(transform: Transform) -> Any:
     """Return the function that brings images to the size: (N, H, W, C) -> (N, h, w, C), uint8."""
     if transform.resize == "exact":
-        return as_they_are
+        return _as_they_are
     height, width = transform.size
     along = _resizing_graph(transform)
 
@@ -186,12 +189,12 @@ def _fitting_graph(transform: Transform) -> Any:
         seen = op.Shape(images, start=1, end=3)
         other = op.Gather(seen, [1, 0])
         kept = op.Min(seen, other * WIDEST)
-        from_ = margin(seen - kept)
+        from_ = _margin(seen - kept)
         middle = op.Slice(images, from_, from_ + kept, [1, 2])
         least = op.ReduceMin(kept, keepdims=0)
-        exact = op.Cast(kept * shorter, to=AS_DOUBLE) / op.Cast(least, to=AS_DOUBLE)
-        sizes = op.Cast(op.Floor(exact), to=AS_INT64)
-        edges = margin(sizes - op.Constant(value_ints=[height, width]))
+        exact = op.Cast(kept * shorter, to=_AS_DOUBLE) / op.Cast(least, to=_AS_DOUBLE)
+        sizes = op.Cast(op.Floor(exact), to=_AS_INT64)
+        edges = _margin(sizes - op.Constant(value_ints=[height, width]))
         return along(middle, op.Gather(sizes, 0), op.Gather(edges, 0), op.Gather(sizes, 1), op.Gather(edges, 1))
 
     return cropped
@@ -215,7 +218,7 @@ def _normalising_graph(transform: Transform) -> Any:
     @script(OWN, default_opset=op)
     def normalised(images: UINT8) -> FLOAT:
         """Scale to [0, 1], and subtract and divide by channel."""
-        pixels = op.Cast(op.Transpose(images, perm=[0, 3, 1, 2]), to=AS_FLOAT) / 255.0
+        pixels = op.Cast(op.Transpose(images, perm=[0, 3, 1, 2]), to=_AS_FLOAT) / 255.0
         by_channel = op.Constant(value_ints=[-1, 1, 1])
         mean = op.Constant(value_floats=means)
         std = op.Constant(value_floats=stds)
@@ -249,7 +252,7 @@ def preprocessing_graph(transform: Transform, channels: int) -> Any:
     Its values are those of the transform, to the last bit. Where images have to have the size already, H and W are
     fixed.
     """
-    recoloured = {(COLOUR, GREY): as_grey, (GREY, COLOUR): as_colour}.get((channels, transform.channels), as_they_are)
+    recoloured = {(COLOUR, GREY): as_grey, (GREY, COLOUR): as_colour}.get((channels, transform.channels), _as_they_are)
     fitted = _fitting_graph(transform)
     normalised = _normalising_graph(transform)
 

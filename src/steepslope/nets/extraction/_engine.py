@@ -40,7 +40,7 @@ _NORMAL_MEDIAN = 0.67449  # of a standard normal's absolute value
 _TINY = 1e-12
 
 
-def noise_of_images(images: Tensor) -> Tensor:
+def _noise_of_images(images: Tensor) -> Tensor:
     """Estimate how much of each image's differences between neighbours is noise: (n, C, H, W) -> float32 (n, 2).
 
     The deviation of white noise, over the deviation that the neighbours' mean difference would stand for: 1 where all
@@ -50,7 +50,7 @@ def noise_of_images(images: Tensor) -> Tensor:
 
     >>> noise = 0.3 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     >>> ramp = torch.arange(16.0).reshape(1, 1, 4, 4)
-    >>> noise_of_images(noise).round(decimals=1).tolist(), noise_of_images(ramp).tolist()
+    >>> _noise_of_images(noise).round(decimals=1).tolist(), _noise_of_images(ramp).tolist()
     ([[1.0, 1.0]], [[0.0, 0.0]])
     """
     height, width = images.shape[-2:]
@@ -64,7 +64,7 @@ def noise_of_images(images: Tensor) -> Tensor:
 
 
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return what :func:`noise_of_images` does, with a function for the lower medians of rows, (n, w) -> (n,)."""
+    """Return what :func:`_noise_of_images` does, with a function for the lower medians of rows, (n, w) -> (n,)."""
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
     both = down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]
     responses = both.abs().flatten(1) / _MASK_NORM
@@ -174,7 +174,7 @@ class Engine:
                 views = [self._run_net(VIEWS[name](inputs))[1] for name in self.options.views]
                 arrays["views"] = np.stack([_array_of_tensor(view) for view in views], axis=1)
             if "noise" in evidence:
-                arrays["noise"] = _array_of_tensor(noise_of_images(inputs))
+                arrays["noise"] = _array_of_tensor(_noise_of_images(inputs))
             if "dropout" in evidence:
                 arrays["dropout"] = _array_of_tensor(self._dropout_passes(inputs, first_row))
         return arrays

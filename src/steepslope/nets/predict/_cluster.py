@@ -43,7 +43,7 @@ _QUIET = {
 
 
 @contextmanager
-def ray_session(options: ClusterOptions) -> Iterator[int]:
+def _ray_session(options: ClusterOptions) -> Iterator[int]:
     """Join or start a cluster, and leave or stop it at the end; give the number of actors that it can hold.
 
     Where the caller's process has joined a cluster already, that one is used, and stays.
@@ -144,7 +144,7 @@ class _WithoutRay(io.TextIOBase):
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkTask:
+class _ChunkTask:
     """One chunk: its images alone, the number of the first in the whole data set, their batches, and their groups."""
 
     name: str
@@ -154,7 +154,7 @@ class ChunkTask:
     groups: GroupOf | None
 
 
-def ray_tasks(images: FromImages, shards: Shards) -> list[ChunkTask]:
+def _ray_tasks(images: FromImages, shards: Shards) -> list[_ChunkTask]:
     """Return a task a chunk, with neighbouring rows of a data set that can be cut.
 
     Raises
@@ -174,12 +174,12 @@ def ray_tasks(images: FromImages, shards: Shards) -> list[ChunkTask]:
         if groups is not None:
             groups = {name: groups[name] for name in map(str, chunk.ids) if name in groups}
         within = [[row - first for row in batch] for batch in batches]
-        tasks.append(ChunkTask(path.name, first, chunk, within, groups))
+        tasks.append(_ChunkTask(path.name, first, chunk, within, groups))
     return tasks
 
 
 @dataclass(frozen=True)
-class ChunkAnswer:
+class _ChunkAnswer:
     """What an actor makes of a task: its rows, or a user's error in place of them; notices; and which actor it was."""
 
     name: str
@@ -205,7 +205,7 @@ class Actor:
         except SteepslopeError as error:
             self.error = error
 
-    def answer(self, task: ChunkTask) -> ChunkAnswer:
+    def answer(self, task: _ChunkTask) -> _ChunkAnswer:
         """Make a chunk."""
         table = None
         refused = ""
@@ -218,13 +218,13 @@ class Actor:
             refused = str(error)
         notices = tuple(self.notices)
         self.notices.clear()
-        return ChunkAnswer(task.name, self.name, table, refused, notices)
+        return _ChunkAnswer(task.name, self.name, table, refused, notices)
 
 
 _IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
 
 
-def answers_with_notices(answers: Iterable[ChunkAnswer], actors: int, notice: Notice) -> Iterator[ChunkAnswer]:
+def _answers_with_notices(answers: Iterable[_ChunkAnswer], actors: int, notice: Notice) -> Iterator[_ChunkAnswer]:
     """Yield answers, and tell each notice of an actor once, and that an actor had to be started again."""
     tell_once = cache(notice)
     seen: set[str] = set()
@@ -250,19 +250,19 @@ class FromCluster(FromImages):
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the chunks that are not in the folder yet, with their rows."""
-        chunks = ray_tasks(self, self.missing_shards(folder))
+        chunks = _ray_tasks(self, self.missing_shards(folder))
         if not chunks:
             return
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
-        with ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
+        with _ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
             actors = min(self.cluster.actors or room, len(chunks))
-            for answer in answers_with_notices(self._answers_of_actors(chunks, actors), actors, notice):
+            for answer in _answers_with_notices(self._answers_of_actors(chunks, actors), actors, notice):
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table
                 progress.update(sizes[answer.name])
 
-    def _answers_of_actors(self, tasks: list[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
+    def _answers_of_actors(self, tasks: list[_ChunkTask], actors: int) -> Iterator[_ChunkAnswer]:
         """Yield the answer to each task, in the order in which they come."""
         import ray
         from ray.util import ActorPool

@@ -117,10 +117,10 @@ class _Pictures:
         return ""
 
 
-def pictures_in_memory(images: Any, channels: int = 3) -> list[Picture]:
+def _pictures_in_memory(images: Any, channels: int = 3) -> list[Picture]:
     """Return one image or several, PIL's or arrays, as a list; a last axis of as many channels is that of one image.
 
-    >>> [len(pictures_in_memory(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
+    >>> [len(_pictures_in_memory(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
     [1, 1, 5, 5]
     """
     if isinstance(images, Image.Image):
@@ -307,7 +307,7 @@ class ImageGate:
                 return torch.stack(list(images))
         if isinstance(images, Tensor):
             return images
-        pictures = _Pictures(pictures_in_memory(images, self.classifier.transform.channels))
+        pictures = _Pictures(_pictures_in_memory(images, self.classifier.transform.channels))
         if len(pictures) == 0:
             raise SteepslopeError("expected at least one, found none", "images")
         return pictures

@@ -25,7 +25,7 @@ BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
 BLOCK_ROWS = PIECE_ROWS * BLOCK_PIECES
 
 
-class Head(nn.Module):
+class _Head(nn.Module):
     """The weights of a head; ``kind`` is a name in :data:`HEADS`."""
 
     def __init__(self, kind: str, width: int) -> None:
@@ -57,7 +57,7 @@ class OracleNet(nn.Module):
             layers += [nn.Linear(width, after), nn.ReLU()]
             width = after
         self.body = nn.Sequential(*layers)
-        self.head = Head(head, width)
+        self.head = _Head(head, width)
 
     def standardise(self, rows: FitRows) -> None:
         """Take mean and scale from the fit set; a constant column keeps the scale 1."""
@@ -91,7 +91,7 @@ def fit_oracle_net(
     return {name: weight.numpy() for name, weight in net.double().state_dict().items()}
 
 
-def shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all rows once in random order, in blocks that fit in memory: columns, and targets.
 
     The columns are standardised, or in float16 as they are, of a set of several blocks. A block gathers pieces from
@@ -146,9 +146,9 @@ def _batches_for_net(net: OracleNet, rows: FitRows, epochs: int) -> Iterator[tup
     """Yield the batches of all epochs; a fit set of one block is read once."""
     in_memory = []
     if rows.n <= BLOCK_ROWS:
-        in_memory = list(shuffled_blocks(rows, net.mean, net.scale))
+        in_memory = list(_shuffled_blocks(rows, net.mean, net.scale))
     for _ in range(epochs):
-        for columns, target in in_memory or shuffled_blocks(rows, net.mean, net.scale):
+        for columns, target in in_memory or _shuffled_blocks(rows, net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), BATCH):
                 chosen = columns.index_select(0, batch)
                 if chosen.dtype == torch.float16:

@@ -21,7 +21,7 @@ from steepslope.nets.data import Dataset, Picture, Transform, decoded_or_reason,
 from steepslope.nets.training._request import Finetuning
 from steepslope.outputs import UNKNOWN
 
-NOT_RUN = torch.empty(0)  # what the classifier sees where it is not run
+_NOT_RUN = torch.empty(0)  # what the classifier sees where it is not run
 
 
 class Example(NamedTuple):
@@ -56,11 +56,11 @@ class Examples(torch.utils.data.Dataset[Example | str]):
 
         def example(image: Picture) -> Example:
             changed = self._augmented(image, epoch, place)
-            seen = NOT_RUN
+            seen = _NOT_RUN
             if self.classifier is not None:
                 seen = self.classifier(changed)
             if self.oracle is None or self.oracle == self.classifier:  # both see the same
-                return Example(seen, NOT_RUN, torch.tensor(place))
+                return Example(seen, _NOT_RUN, torch.tensor(place))
             return Example(self.oracle(changed), seen, torch.tensor(place))
 
         made = decoded_or_reason(self.data, row, example)
@@ -172,7 +172,7 @@ class Features:
         """Yield one process's parts, from step ``first`` on; workers have nothing to do."""
         for _, part in steps.parts_from(first, rank):
             places = torch.tensor(part)
-            yield Example(self.features[places], NOT_RUN, places)
+            yield Example(self.features[places], _NOT_RUN, places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,10 +80,10 @@ def _can_drop(net: nn.Module) -> bool:
 
 
 def _dropping_layers(net: nn.Module) -> list[nn.Module]:
-    return [*dropout_layers(net), *drop_path_layers(net)]
+    return [*dropout_layers(net), *_drop_path_layers(net)]
 
 
-def drop_path_layers(net: nn.Module) -> list[nn.Module]:
+def _drop_path_layers(net: nn.Module) -> list[nn.Module]:
     """Return the layers that leave out whole paths at random: timm's and torchvision's."""
     return [layer for layer in net.modules() if isinstance(layer, DropPath | StochasticDepth)]
 

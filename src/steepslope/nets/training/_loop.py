@@ -83,7 +83,7 @@ class _TrainingProgress:
         return rates
 
 
-def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
+def _validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
     """Return the AUPR-Error, −inf where no prediction is wrong or none correct."""
     try:
         return float(aupr_error(trust_logit, is_correct))
@@ -132,7 +132,7 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = sil
         notice(f"{out}: already complete")
         return
     _by_first_process(fabric, partial(_FINETUNED.begin, out, training.key))
-    run = TrainingRun(training, out, fabric)
+    run = _TrainingRun(training, out, fabric)
     if run.resume():
         notice(f"{out}: goes on after step {run.progress.step:,} of {run.steps.total:,}")
     run.train()
@@ -157,7 +157,7 @@ def _finish_oracle(training: Training, out: Path) -> None:
     _FINETUNED.end(out)
 
 
-class TrainingRun:
+class _TrainingRun:
     """A training under way: the net, the optimizer, and the progress that changes from step to step."""
 
     def __init__(self, training: Training, out: Path, fabric: Fabric) -> None:
@@ -286,7 +286,7 @@ class TrainingRun:
         if validation is None:
             return None
         self.net.eval()
-        score = validation_score(self._trust_logits_of(validation), validation.is_correct)
+        score = _validation_score(self._trust_logits_of(validation), validation.is_correct)
         set_layer_modes(self.net, self.recipe)
         if score > self.progress.best:
             self.progress.best = score

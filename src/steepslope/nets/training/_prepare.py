@@ -32,7 +32,7 @@ from steepslope.nets.training._sources import FitSet, digest_of_outputs, load_ne
 from steepslope.oracle import loss_of_settings, require_errors
 from steepslope.outputs import ClassifierOutputs
 
-MOST_BYTES = 2**32  # of what is kept in memory of a fit set
+_MOST_BYTES = 2**32  # of what is kept in memory of a fit set
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def _dropped_source(
     fit_set.require_classes_of_backbone(oracle.net.features_and_logits(image)[1].shape[1], names)
     if isinstance(backbone, TwoParts) and not recipe.augments:
         size = 4 * backbone.before_dropout(image).numel()
-        if size * len(fit_set.rows) <= MOST_BYTES:
+        if size * len(fit_set.rows) <= _MOST_BYTES:
 
             def run(images: Tensor) -> Tensor:
                 return backbone.before_dropout(oracle.net.resized(images))

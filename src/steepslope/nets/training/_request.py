@@ -142,10 +142,10 @@ _INPUT: dict[str, tuple[Callable[[str], Any], Check]] = {
 }  # of a net's input: how text is read, and what is allowed
 
 
-def parse_input(spec: str) -> dict[str, Any]:
+def _parse_input(spec: str) -> dict[str, Any]:
     """Return what a spec changes of a net's input, by name; the only change of a file's name is ``preprocessing``.
 
-    >>> parse_input("size=224&mean=0.5,0.4,0.3&std=0.5&resize=squash")
+    >>> _parse_input("size=224&mean=0.5,0.4,0.3&std=0.5&resize=squash")
     {'size': 224, 'mean': (0.5, 0.4, 0.3), 'std': (0.5,), 'resize': 'squash'}
     """
     if "=" not in spec:
@@ -259,8 +259,8 @@ class FinetuneRequest(Finetuning, Machines):
         return Machines(devices=self.devices, num_nodes=self.num_nodes, precision=precision)
 
     def input_changes(self, role: str) -> dict[str, Any]:
-        """Return what to change of the own input of the oracle, or of the classifier, as :func:`parse_input` does."""
+        """Return what to change of the own input of the oracle, or of the classifier, as :func:`_parse_input` does."""
         option = f"{role}_input"
         spec = getattr(self, option)
         with located(option):
-            return {} if spec is None else parse_input(spec)
+            return {} if spec is None else _parse_input(spec)

@@ -42,7 +42,7 @@ OF_FEATURES = "features"
 NO_COPIES = "none"
 
 
-def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, Counts]:
+def _rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, Counts]:
     """Return the outputs and, below them, their copies, and the original row of each, int64 (m,)."""
     numbers = np.arange(len(outputs))
     copies = outputs.augmented() or _copies_of_features(outputs, seed)
@@ -53,7 +53,7 @@ def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierO
 
 
 def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
-    """Return where the ``count`` copies come from that :func:`rows_with_copies` put below some outputs."""
+    """Return where the ``count`` copies come from that :func:`_rows_with_copies` put below some outputs."""
     if "augmented_logits" in outputs.arrays:
         return EXTRACTED
     return OF_FEATURES if count else NO_COPIES
@@ -167,7 +167,7 @@ class FitSet:
                     reference = reference.of_known_classes()
         if codes is None:
             codes = rows_together(outputs)
-        is_judged = rows_to_judge(outputs.is_correct, codes, seed)
+        is_judged = _rows_to_judge(outputs.is_correct, codes, seed)
         learnt = None
         learnt_clean = 0
         if not is_judged.all():
@@ -175,15 +175,15 @@ class FitSet:
             most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values_of_row))
             others = references(outputs.subset(np.flatnonzero(~is_judged)), most)
             learnt_clean = len(others)
-            learnt, _ = rows_with_copies(others, seed)
+            learnt, _ = _rows_with_copies(others, seed)
             outputs = outputs.subset(np.flatnonzero(is_judged))
             codes = codes[is_judged]
         known = 0
         if reference is not None:
             reference = references(reference, MOST_REFERENCES)
             known = len(reference)
-            reference, _ = rows_with_copies(reference, seed)
-        rows, origin = rows_with_copies(outputs, seed)
+            reference, _ = _rows_with_copies(reference, seed)
+        rows, origin = _rows_with_copies(outputs, seed)
         fold = fold_of_rows(outputs.is_correct, seed, codes)[origin]
         return cls(rows, outputs, fold, reference, known, seed, learnt, learnt_clean)
 
@@ -322,13 +322,13 @@ class FitSet:
         return opinions
 
 
-def rows_to_judge(is_correct: Bools, codes: Counts, seed: int) -> Bools:
+def _rows_to_judge(is_correct: Bools, codes: Counts, seed: int) -> Bools:
     """Return which rows of a fit set are judged, booleans (n,): all, or some thousands of many, drawn by the seed.
 
     They have as large a share of errors as all. Rows with the same number in ``codes`` (n,) are judged together.
 
     >>> is_correct, codes = np.arange(60_000) % 10 > 0, np.arange(60_000) // 2
-    >>> is_judged = rows_to_judge(is_correct, codes, 0)
+    >>> is_judged = _rows_to_judge(is_correct, codes, 0)
     >>> int(is_judged.sum()), round(float(is_correct[is_judged].mean()), 2)
     (5000, 0.9)
     """

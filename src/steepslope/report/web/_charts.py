@@ -33,7 +33,7 @@ _LEAST_AXIS = 0.01
 # The axes of P(correct) start this much below the lowest probability, and below this one in any case.
 _ROOM_BELOW = 0.02
 _LEAST_SHOWN = 0.9
-Looks = dict[str, dict[str, Any]]
+_Looks = dict[str, dict[str, Any]]
 
 
 def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
@@ -74,7 +74,7 @@ def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return charts
 
 
-def _channels(looks: Looks) -> dict[str, Any]:
+def _channels(looks: _Looks) -> dict[str, Any]:
     return {
         "names": [*looks],
         "colors": [look["color"] for look in looks.values()],
@@ -115,7 +115,7 @@ def _histogram_values(confidence: Floats, is_correct: Bools) -> dict[str, Any]:
     return {"rows": rows, "ends": [edges[0], edges[-1]]}
 
 
-def chart_looks(names: Iterable[str]) -> Looks:
+def chart_looks(names: Iterable[str]) -> _Looks:
     """Return the colour and dashes of each line, by its name; scores that share a colour differ in their dashes."""
     looks = {}
     for place, name in enumerate(names):
@@ -124,7 +124,7 @@ def chart_looks(names: Iterable[str]) -> Looks:
     return looks
 
 
-def estimate_looks() -> Looks:
+def estimate_looks() -> _Looks:
     """Return the colour and dashes of each estimate of P(correct), by what it is; none has MCP's colour."""
     looks = chart_looks(["mcp", *ESTIMATES])
     return {kind: looks[kind] for kind in ESTIMATES}

@@ -88,7 +88,7 @@ class Gallery:
 
 def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
     """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
-    rows, of_each = gallery_rows(evaluation.predictions, evaluation.rows, leader)
+    rows, of_each = _gallery_rows(evaluation.predictions, evaluation.rows, leader)
     cards = _cards(evaluation, rows, sources)
     notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
     missing = sum(card.get("no_image") == NOT_FOUND for card in cards)
@@ -100,7 +100,7 @@ def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURC
     return Gallery(cards, references, of_each, notes)
 
 
-def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Counts, int]:
+def _gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Counts, int]:
     """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
 
     The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
@@ -178,7 +178,7 @@ def _cards(evaluation: Evaluation, rows: Counts, sources: Sources) -> list[dict[
 
 def _add_images(cards: Sequence[dict[str, Any]], find: FindImages, room: int, size: int) -> None:
     images = find([card["id"] for card in cards])
-    for card, image in zip(cards, gallery_thumbnails(images, room, size), strict=False):
+    for card, image in zip(cards, _gallery_thumbnails(images, room, size), strict=False):
         card |= image
 
 
@@ -219,7 +219,7 @@ def _references(training: ClassifierOutputs, places: Iterable[int], find: FindIm
     return references
 
 
-def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int = _SIZE) -> Iterator[dict[str, str]]:
+def _gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int = _SIZE) -> Iterator[dict[str, str]]:
     """Yield each ``image`` as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
 
     The room is counted in bytes. The first image that does not fit is the last that is tried.
@@ -228,7 +228,7 @@ def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int 
         if read is None:
             yield {"no_image": NOT_FOUND}
             continue
-        text = gallery_thumbnail(read, size) if room > 0 else ""
+        text = _gallery_thumbnail(read, size) if room > 0 else ""
         if text is None:
             yield {"no_image": UNREADABLE}
         elif text and len(text) <= room:
@@ -239,7 +239,7 @@ def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int 
             yield {"no_image": NO_ROOM}
 
 
-def gallery_thumbnail(read: ReadImage, size: int = _SIZE) -> str | None:
+def _gallery_thumbnail(read: ReadImage, size: int = _SIZE) -> str | None:
     """Return the data URI of an image at most ``size`` pixels high and wide: a PNG if it is tiny, else a WebP.
 
     None if it cannot be read or shown.

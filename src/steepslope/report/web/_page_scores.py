@@ -46,11 +46,11 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[str, Any]:
-    certified = certified_page_stops(scored)
+    certified = _certified_page_stops(scored)
     fixed = [*certified]
     if not scored.only_ranks:
         fixed.append(("the score's own threshold", scored.cut()))
-    points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in fixed])
+    points, targets = _page_points(scored.confidence, is_correct, [threshold for _, threshold in fixed])
     stops = [{"label": label, "place": points.at(threshold)} for label, threshold in (*fixed, *targets)]
     shown: dict[str, Any] = {
         "threshold": np.nan_to_num(points.threshold).tolist(),
@@ -70,7 +70,7 @@ def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[st
     }
 
 
-def certified_page_stops(scored: Scored) -> list[Stop]:
+def _certified_page_stops(scored: Scored) -> list[Stop]:
     """Return the thresholds that gates certify for all predictions of a score, with a label each.
 
     What is accepted lies above them (>). The thresholds of groups are none of all predictions. A label never promises
@@ -114,7 +114,7 @@ def _page_numbers(values: Iterable[float]) -> list[float]:
 
 
 @dataclass(frozen=True, eq=False)
-class PagePoints:
+class _PagePoints:
     """Thresholds (p,), from one that accepts nothing to one that accepts all, and what lies above each.
 
     ``threshold`` float64 (p,) falls; predictions are accepted whose confidence is greater. Where it can, it lies half
@@ -131,10 +131,10 @@ class PagePoints:
         return int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
 
 
-def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = ()) -> tuple[PagePoints, list[Stop]]:
+def _page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = ()) -> tuple[_PagePoints, list[Stop]]:
     """Count above a few hundred thresholds of the rows (n,), and above each in ``also``; return what readers look for.
 
-    >>> points, _ = page_points(np.array([0.9, 0.5, 0.1]), np.array([True, True, False]), also=[0.5])
+    >>> points, _ = _page_points(np.array([0.9, 0.5, 0.1]), np.array([True, True, False]), also=[0.5])
     >>> points.threshold.round(2).tolist(), points.correct.tolist(), points.wrong.tolist()
     ([0.9, 0.7, 0.5, 0.3, 0.1], [0, 1, 1, 2, 2], [0, 0, 0, 0, 1])
     """
@@ -148,7 +148,7 @@ def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = (
     thresholds = np.unique(np.concatenate([chosen, np.fromiter(also, dtype=np.float64)]))[::-1]
     counts = np.array([ranking.above(float(threshold)) for threshold in thresholds], dtype=np.int64)
     counts[-1] = ranking.n_correct, ranking.n_wrong
-    points = PagePoints(thresholds, counts[:, 0], counts[:, 1])
+    points = _PagePoints(thresholds, counts[:, 0], counts[:, 1])
     return points, [(label, float(between[place])) for label, place in targets.items()]
 
 

@@ -1,6 +1,6 @@
 """One page that needs no network and no other file: style, script, data and the charts' library stand in it.
 
-``page.html`` in ``assets/`` is the template; its script is made of ``SCRIPTS`` and reads ``report``, the page's data.
+``page.html`` in ``assets/`` is the template; its script is made of ``_SCRIPTS`` and reads ``report``, the page's data.
 The charts are drawn by Vega, which the package vl-convert carries.
 """
 
@@ -21,12 +21,12 @@ from markupsafe import Markup
 
 from steepslope.errors import SteepslopeError
 
-ASSETS = files("steepslope.report.web") / "assets"
-SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "page.js")  # the last starts all
+_ASSETS = files("steepslope.report.web") / "assets"
+_SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "page.js")  # the last starts all
 BUNDLE = """import sys, vl_convert
 sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())"""
-NO_CHARTS = """function vegaEmbed() { throw new Error("made without pip install 'steepslope[charts]'"); }"""
-READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
+_NO_CHARTS = """function vegaEmbed() { throw new Error("made without pip install 'steepslope[charts]'"); }"""
+_READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
 
 
 def fill_page_shell(*, data: Mapping[str, Any], definitions: Mapping[str, str], **further: Any) -> str:
@@ -46,18 +46,18 @@ def fill_page_shell(*, data: Mapping[str, Any], definitions: Mapping[str, str], 
         definitions={heading: text for text, heading in entries.items()},
         numbered={heading: numbers[text] for heading, text in definitions.items()},
         style=_shell_asset("page.css"),
-        script=Markup(READ_DATA) + Markup("\n").join(map(_shell_asset, SCRIPTS)),
-        library=Markup(shell_library().replace("</script", "<\\/script")),
-        data=data_in_shell(data),
+        script=Markup(_READ_DATA) + Markup("\n").join(map(_shell_asset, _SCRIPTS)),
+        library=Markup(_shell_library().replace("</script", "<\\/script")),
+        data=_data_in_shell(data),
         version=version("steepslope"),
         **further,
     )
 
 
-def data_in_shell(data: Mapping[str, Any]) -> Markup:
+def _data_in_shell(data: Mapping[str, Any]) -> Markup:
     r"""Return data as JSON that may stand in a script element: ``<`` is written so that it ends none.
 
-    >>> str(data_in_shell({"id": "</script>"}))
+    >>> str(_data_in_shell({"id": "</script>"}))
     '{"id":"\\u003c/script>"}'
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -65,7 +65,7 @@ def data_in_shell(data: Mapping[str, Any]) -> Markup:
 
 
 def _shell_asset(name: str) -> Markup:
-    return Markup((ASSETS / name).read_text(encoding="utf-8"))
+    return Markup((_ASSETS / name).read_text(encoding="utf-8"))
 
 
 @cache
@@ -83,11 +83,11 @@ def start_shell_library() -> subprocess.Popen[str] | None:
 
 
 @cache
-def shell_library() -> str:
+def _shell_library() -> str:
     """Return the script, which defines ``vegaEmbed``, or one that tells in the place of each chart what is lacking."""
     process = start_shell_library()
     if process is None:
-        return NO_CHARTS
+        return _NO_CHARTS
     script, complaint = process.communicate()
     if process.returncode:
         reason = (complaint.strip().splitlines() or ["no reason given"])[-1]

@@ -168,25 +168,36 @@ def _all(some: Sequence[Callable[[], Row]]) -> list[Row]:
 
 
 def one_draw(make: Callable[[Draw], Made], seed: int, of_rare: bool) -> Row:
-    """Return what one model accepts of new rows, how much of that is wrong, and whether it is more than promised.
-
-    New rows are weighted so that a rare class is as rare as before its rows were repeated.
-    """
+    """Return what one model accepts of new rows, how much of that is wrong, and whether it is more than promised."""
     draw = np.random.default_rng([seed, 48])
     X, y, groups = make(draw)
-    order, new = draw.permutation(len(y)), draw.normal(size=(NEW, COLUMNS))
+    order = draw.permutation(len(y))
+    new, chance = new_rows(draw, of_rare)
     model = TrustedClassifier(RandomForestClassifier(30, random_state=seed), max_risk=RISK, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X[order], y[order], **({} if groups is None else {"groups": groups[order]}))
         labels, accepted = model.decide(new)
+    wrong = np.where(labels == 1, 1 - chance, chance)
+    risk = float(wrong[accepted].mean()) if accepted.any() else 0.0
+    return {"accepted": float(accepted.mean()), "wrong": risk, "broken": float(risk > RISK), "n": model.gate_.n}
+
+
+def new_rows(draw: Draw, of_rare: bool) -> tuple[Floats, Floats]:
+    """Return new rows (NEW, COLUMNS), and how likely each is of class 1, which is rare if asked for.
+
+    A row of the rare world is one of the usual world that is kept with a probability in proportion to how much more
+    often it occurs there. So the mix of classes is that before rows of the rare class were repeated.
+    """
+    if not of_rare:
+        new = draw.normal(size=(NEW, COLUMNS))
+        return new, chance_of_one(new)
+    new = draw.normal(size=(8 * NEW, COLUMNS))
     chance = chance_of_one(new)
-    rare, usual = (RARE / chance.mean(), (1 - RARE) / (1 - chance.mean())) if of_rare else (1.0, 1.0)
-    weight = rare * chance + usual * (1 - chance)
-    wrong = np.where(labels == 1, usual * (1 - chance), rare * chance)
-    risk = float(wrong[accepted].sum() / max(float(weight[accepted].sum()), 1e-9))
-    coverage = float(weight[accepted].sum() / weight.sum())
-    return {"accepted": coverage, "wrong": risk, "broken": float(risk > RISK), "n": model.gate_.n}
+    of_class_1 = RARE / chance.mean() * chance
+    weight = of_class_1 + (1 - RARE) / (1 - chance.mean()) * (1 - chance)
+    kept = np.flatnonzero(draw.random(len(new)) < weight / weight.max())[:NEW]
+    return new[kept], (of_class_1 / weight)[kept]
 
 
 def _line(row: Row) -> list[Cell]:

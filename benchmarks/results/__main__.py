@@ -12,6 +12,7 @@ from steepslope.errors import unknown_name
 from steepslope.files import imported_by_name
 
 RESULTS = {
+    "answers": "answers:answers",
     "audits": "audits:audits",
     "copies": "copies:copies",
     "coverage": "coverage:coverage",

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types docs lowest bench paper result screenshots clean
+.PHONY: setup demo test plain check lint types docs lowest bench paper result screenshots clean
 
 setup: .venv/installed
 
@@ -24,6 +24,16 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --ma
 # All but the slow ones, which `make check` runs too.
 test: setup
 	$(PYTEST) -m "not slow"
+
+# The arrays' tests where the wheel is installed without extras, and what tests need: no PyTorch, no images. Two minutes.
+ARRAYS = $(addprefix tests/,gate promise metrics numerics scores monitor outputs oracle report predict sklearn files \
+	score_benchmark)
+
+plain:
+	$(PYTHON) -m venv runs/plain
+	runs/plain/bin/python -m pip install --quiet . pytest pytest-xdist hypothesis httpx mpmath pandas polars pyarrow PyYAML
+	OMP_NUM_THREADS=1 runs/plain/bin/python -m pytest -n auto --maxprocesses 8 -m "not slow and not nets" $(ARRAYS) \
+		--ignore tests/report/web
 
 lint: setup
 	$(BIN)/ruff check .
@@ -50,7 +60,7 @@ lowest:
 
 # What a change must pass: lint, types, the site, all tests and doctests. Branch coverage is that of `make test`: counting it makes
 # the slow ones twice as slow. These share what takes long within a file, so that a file stays on one core.
-check: lint types docs
+check: lint types docs plain
 	$(PYTEST) -m "not slow" --cov --cov-report=term
 	$(PYTEST) -m slow --dist loadfile --durations=5 tests
 

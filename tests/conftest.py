@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,27 @@ settings.register_profile("steepslope", deadline=None)  # a busy machine is no b
 settings.register_profile("nightly", deadline=None, max_examples=2000)
 settings.load_profile("steepslope")
 Captured = pytest.CaptureFixture[str]
+ROOT = Path(__file__).parents[1]
+IMPORTED = re.compile(r"^(?:from|import) ([\w.]+)", re.MULTILINE)
+OF_NETS = ("steepslope.nets", "steepslope_lab")
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that import what a plain installation lacks, themselves or by other files of tests."""
+    return True if collection_path.suffix == ".py" and not has_all_imports(collection_path) else None
+
+
+def has_all_imports(path: Path, seen: frozenset[Path] = frozenset()) -> bool:
+    """Whether all that a file of tests imports at its top is installed, by other files of tests, too."""
+    for module in IMPORTED.findall(path.read_text(encoding="utf-8")):
+        file = ROOT / f"{module.replace('.', '/')}.py"
+        if module.startswith("tests.") and file.exists():
+            if file not in seen and not has_all_imports(file, seen | {path}):
+                return False
+        elif find_spec("torch" if module.startswith(OF_NETS) else module.partition(".")[0]) is None:
+            return False
+    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -102,6 +102,7 @@ def test_groups_are_never_left_out_in_silence(unseen: ClassifierOutputs) -> None
         Gate.of(MCP(), unseen, by="predicted", groups=np.zeros(300, int))
 
 
+@pytest.mark.nets
 def test_trust_logits_split_by_evidence(unseen: ClassifierOutputs, gate: Gate) -> None:
     oracle = Oracle(epochs=1).fit(make_outputs(500, seed=5))
     own = Gate.of(oracle, make_outputs(2_000), 0.3)
@@ -114,6 +115,7 @@ def test_trust_logits_split_by_evidence(unseen: ClassifierOutputs, gate: Gate) -
             other.decide(unseen, explain=True)
 
 
+@pytest.mark.nets
 def test_the_hand_over_is_told(gates: Path) -> None:
     outputs = ClassifierOutputs.load(gates / "outputs" / "test")
     found = Gate.load(gates / "auxiliary").decide(outputs, explain=True)
@@ -124,6 +126,7 @@ def test_the_hand_over_is_told(gates: Path) -> None:
         Gate.load(gates / "auxiliary").decide(outputs.changed(auxiliary=None))
 
 
+@pytest.mark.nets
 def test_rows_that_the_oracle_was_fitted_on_are_refused() -> None:
     fit_set, other = make_complete(300, seed=2), make_complete(200, seed=3)
     oracle = Oracle(epochs=1).fit(fit_set)

@@ -52,6 +52,7 @@ def test_clones_have_all_settings(kind: Any, name: str) -> None:
     assert kind().set_params(**{name: OTHERS[name]}).settings == oracle.settings
 
 
+@pytest.mark.nets
 def test_a_clone_is_not_fitted_and_neither_is_what_was_changed() -> None:
     outputs = make_outputs(300)
     oracle = Oracle(epochs=2).fit(outputs)

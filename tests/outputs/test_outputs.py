@@ -188,6 +188,7 @@ def test_labels_go_by_the_names_of_classes(classes: Any, labels: Any) -> None:
     assert ClassifierOutputs(LOGITS, labels, classes=classes).require_labels().tolist() == [2, 0]
 
 
+@pytest.mark.nets
 def test_without_labels_all_is_the_same_but_for_what_needs_them() -> None:
     labelled = make_outputs().named("abcd")
     unlabelled = labelled.changed(labels=None)

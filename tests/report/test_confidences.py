@@ -27,6 +27,7 @@ from tests.refusal import refusal
 UNSEEN = make_outputs(seed=1)  # rows that no oracle here was fitted on
 
 
+@pytest.mark.nets
 def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     for name in ("a/ss", "b/ss", "b/ce"):
         Oracle(epochs=1).fit(outputs).save(tmp_path / name)
@@ -37,6 +38,7 @@ def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> Non
     assert [one.loss for one in scored] == [None] + 3 * ["steep_slope"]
 
 
+@pytest.mark.nets
 def test_only_a_loss_with_a_cut_of_its_own_has_a_natural_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     Oracle(loss="steep_slope", alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
     Oracle(loss="focal", epochs=1).fit(outputs).save(tmp_path / "focal")
@@ -60,6 +62,7 @@ def test_what_is_unknown_or_lacks_something_is_named(name: str, resources: Resou
         confidences_of_scores([name], make_outputs(), resources)
 
 
+@pytest.mark.nets
 def test_an_error_inside_names_the_score_or_oracle_once(
     outputs: ClassifierOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +98,7 @@ def test_each_score_has_a_name_of_its_own(outputs: ClassifierOutputs) -> None:
     assert attached(outputs, **gates) == [("mcp", 0), ("margin", 0), ("gate", 1), ("b/gate", 1), ("c/mcp", 1)]
 
 
+@pytest.mark.nets
 def test_an_oracle_of_a_gate_is_evaluated_as_the_oracle_itself(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     oracle = Oracle(inputs=("logits",), head="hyperplane", epochs=3).fit(make_outputs(600, seed=2))
     oracle.save(tmp_path / "oracle")

@@ -82,6 +82,7 @@ def written(evaluation: Evaluation, path: Path) -> dict[str, NDArray[Any]]:
     return dict(np.load(path, allow_pickle=False))
 
 
+@pytest.mark.nets
 def test_rows_hold_names_confidences_and_decisions(tmp_path: Path) -> None:
     outputs = make_outputs(300).named(CLASSES)
     oracle = Oracle(epochs=5).fit(make_outputs(300, seed=1).changed(ids=None))

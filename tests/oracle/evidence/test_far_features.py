@@ -51,6 +51,7 @@ def test_directions_are_told_apart_far_away(sets: Any) -> None:
     np.testing.assert_allclose(-found, brute, rtol=1e-3)
 
 
+@pytest.mark.nets
 @pytest.mark.parametrize("name", OF_VECTORS)
 def test_an_oracle_on_them_is_the_same(name: str, sets: Any, short_nets: None) -> None:
     fit_set, reference, unseen = sets

@@ -10,7 +10,7 @@ import numpy as np
 
 from steepslope.outputs import ClassifierOutputs
 
-BLOCKED = ["PIL", "timm", "torchvision", "lightning_fabric", "matplotlib", "vl_convert", "onnxruntime"]
+BLOCKED = ["PIL", "timm", "torchvision", "lightning_fabric", "matplotlib", "onnxruntime"]
 PROGRAM = f"""import sys
 for name in {BLOCKED}:
     sys.modules[name] = None

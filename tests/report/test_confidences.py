@@ -166,18 +166,20 @@ def test_the_part_handed_over_is_in_rows_and_words(tmp_path: Path) -> None:
     assert 0 <= free["handed_over"] < 0.1
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
     (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if line.startswith("auxiliary hands"))
-    assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to a plainer pool")
-    assert sentence.endswith("%): these rows look unlike those it was fitted on.")
+    assert sentence.startswith(
+        f"auxiliary: {100 * weights.mean():.0f} % of the rows look unfamiliar and use a simpler fallback"
+    )
+    assert sentence.endswith("% in fitting): a sign of shift.")
 
 
 @pytest.mark.parametrize(
     ("part", "usual", "words"),
     [
-        (0.16, 0.05, "look unlike those"),
-        (0.14, 0.05, "look like those"),
-        (0.04, 0.0, "look like those"),
-        (0.06, 0.0, "look unlike those"),
-        (0.3, None, "fused hands 30 % of its rows over to a plainer pool."),
+        (0.16, 0.05, ": a sign of shift."),
+        (0.14, 0.05, ": no sign of shift."),
+        (0.04, 0.0, ": no sign of shift."),
+        (0.06, 0.0, ": a sign of shift."),
+        (0.3, None, "fused: 30 % of the rows look unfamiliar and use a simpler fallback."),
     ],
 )
 def test_what_looks_unlike_is_above_the_usual(

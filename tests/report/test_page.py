@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import threading
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
-import vl_convert
 from markdown_it import MarkdownIt
 
 from steepslope.cli._main import main
-from steepslope.errors import SteepslopeError
 from steepslope.metrics import METRICS
 from steepslope.metrics._measures import Metric
 from steepslope.metrics._ranking import Ranking
@@ -23,10 +21,11 @@ from steepslope.report._evaluation import Evaluation
 from steepslope.report._grid import grid_for_terminal
 from steepslope.report._page import _html_page, write_report
 from steepslope.report._tables import main_table, terminal_table_titles
-from steepslope.report.web import _shell as shell
-from steepslope.report.web._charts import page_charts
+from steepslope.report.web._charts import chart_looks, estimate_looks, page_charts
 from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_noise, with_scores
+
+ASSETS = files("steepslope.report.web") / "assets"
 
 
 @pytest.fixture
@@ -82,30 +81,25 @@ def test_an_entry_in_metrics_is_all_that_a_metric_takes(
     assert "TOY" in capsys.readouterr().out
 
 
-def test_all_charts_are_valid(evaluation: Evaluation) -> None:
-    rows = {"score": "mcp", "coverage": 0.5, "risk": 0.1, "tpr": 0.5, "fpr": 0.1, "recall": 0.1, "precision": 0.2}
-    filled = {"curves": [rows], "now": [{**rows, "threshold": 1.0}], "bands": [{"coverage": 1, "low": 0, "high": 1}]}
-    for spec in page_charts(evaluation).values():
-        spec["datasets"] = {name: filled.get(name, []) for name in spec["usermeta"]["uses"]}
-        assert vl_convert.vegalite_to_vega(spec)["marks"]
+def test_charts_name_what_the_page_has(evaluation: Evaluation) -> None:
+    """Scores, rows and looks: what a chart names, and the page lacks, would be drawn nowhere."""
+    script = (ASSETS / "charts.js").read_text(encoding="utf-8")
+    marks = set(re.findall(r"^  (\w+): \(rows", script, re.MULTILINE))
+    looks = {**chart_looks([row.name for row in evaluation.rows]), **estimate_looks()}
+    charts = page_charts(evaluation)
+    assert {"risk-coverage", "roc", "precision-recall", "histogram-0", "reliability-0"} <= charts.keys()
+    for chart in charts.values():
+        for axis in (chart["x"], chart["y"]):
+            assert axis["domain"][0] < axis["domain"][1]
+        for layer in chart["layers"]:
+            assert layer["mark"] in marks
+            assert layer.get("data", "now") in {"curves", "bands", "now", "certified"}
+            assert {row["series"] for row in layer.get("rows", ()) if "series" in row} <= looks.keys()
 
 
-def test_the_library_of_charts_is_put_together_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without memory, Python can wait for ever for a thread to start."""
-
-    def starts(thread: threading.Thread) -> None:
-        raise AssertionError(f"{thread.name} was started")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", starts)
-        process = shell.start_shell_library.__wrapped__()
-    assert process is not None
-    process.kill()
-    process.communicate()
-
-
-def test_a_library_that_cannot_be_put_together_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "BUNDLE", "raise ValueError('no luck')")
-    monkeypatch.setattr(shell, "start_shell_library", shell.start_shell_library.__wrapped__)
-    with pytest.raises(SteepslopeError, match="charts cannot be put together: ValueError: no luck"):
-        shell._shell_library.__wrapped__()
+def test_bars_of_each_side_sum_to_one(evaluation: Evaluation) -> None:
+    chart = page_charts(evaluation)["histogram-0"]
+    bars = chart["layers"][0]["rows"]
+    for side in ("correct", "wrong"):
+        assert sum(bar["part"] for bar in bars if bar["side"] == side) == pytest.approx(1, abs=1e-3)
+    assert chart["y"]["domain"][1] > max(bar["part"] for bar in bars)

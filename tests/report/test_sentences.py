@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from steepslope.gate import Gate
 from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report._confidences import Scored, confidences_of_scores
-from steepslope.report._evaluation import evaluated_rows
+from steepslope.report._confidences import Resources, Scored, confidences_of_scores
+from steepslope.report._evaluation import evaluate_predictions, evaluated_rows
 from steepslope.report._sentences import headline_sentence, remark_sentences
+from steepslope.scores import SCORES
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -59,6 +61,18 @@ def test_few_errors_are_warned_of(n: int) -> None:
     warned = [one.text for one in found if one.warns]
     expected = f"only {errors} wrong predictions: below about 50, all numbers depend on luck"
     assert warned == ([expected] if errors < 50 else [])
+
+
+@pytest.mark.parametrize(("share", "broken"), [(0.0, False), (0.4, True)])
+def test_a_promise_that_is_not_kept_stands_out(share: float, broken: bool) -> None:
+    outputs, others = make_outputs(2000), make_outputs(2000, seed=1)
+    gate = Gate.of(SCORES["margin"](), outputs, 0.2)
+    wrong = np.random.default_rng(0).random(2000) < share
+    others = others.changed(labels=np.where(wrong, (others.predictions + 1) % 4, others.labels))
+    rows = evaluate_predictions(others, [], Resources(gates={"gate": gate}), bootstrap=0).rows
+    (told,) = [one for one in remark_sentences(rows) if one.text.startswith("The gate that ranks by gate accepts")]
+    assert told.broken == broken
+    assert not told.warns
 
 
 def test_few_clusters_are_warned_of() -> None:

@@ -238,7 +238,7 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
     with pytest.raises(SteepslopeError, match="y: expected X and y together, or neither"):
         fitted.report(tmp_path / "report", X)
     own, new = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("own", "new"))
-    assert [row["score"] for row in own] == ["mcp", "margin", "entropy", "max_logit", "trusted"]
+    assert [row["score"] for row in own] == ["mcp", "trusted"]
     assert {row["n"] for row in own} == {75}
     assert {(row["n"], row["unknown"]["n"]) for row in new} == {(200, 7)}
     assert new[0]["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())
@@ -249,6 +249,20 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
     page = (tmp_path / "own" / "report.html").read_text()
     assert "certified: risk ≤ 30 %" in page
     assert escape(fitted.saw_) in page
+
+
+def test_a_report_on_a_frame_has_its_ids_and_first_columns(tmp_path: Path) -> None:
+    """Of two classes it has one single score, since all rank alike."""
+    X, y = table(400, seed=1)
+    names = ["size", "note", "third", "fourth", "fifth", "sixth"][: X.shape[1]]
+    frame = pd.DataFrame(X, columns=names, index=[f"case {row}" for row in range(len(X))])
+    model = TrustedClassifier(GaussianNB(), max_risk=0.3).fit(frame, y > 0)
+    model.report(tmp_path, frame, y > 0, bootstrap=0)
+    assert [row["score"] for row in json.loads((tmp_path / "metrics.json").read_text())] == ["mcp", "trusted"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    cards = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["cards"]
+    row = int(cards[0]["id"].removeprefix("case "))
+    assert cards[0]["described"] == " · ".join(f"{name} {X[row, place]:.6g}" for place, name in enumerate(names[:4]))
 
 
 def test_the_unknown_label_is_saved_where_json_can_hold_it() -> None:

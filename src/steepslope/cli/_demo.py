@@ -51,9 +51,8 @@ def _run_demo(folder: Path, seed: int) -> None:
     from steepslope.oracle import Oracle
     from steepslope.outputs import read_table
     from steepslope.report import Resources, evaluate_predictions
-    from steepslope.report.web import report_sources, start_shell_library
+    from steepslope.report.web import report_sources
 
-    start_shell_library()  # starts now, to be ready with the page
     work = folder / f"seed{seed}"
     recipe = ClassifierTraining(seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)

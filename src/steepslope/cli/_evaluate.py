@@ -89,7 +89,7 @@ def evaluate(
     from steepslope.oracle import names_oracle
     from steepslope.outputs import ClassifierOutputs, clusters_of_predictions, groups_of_predictions, read_table
     from steepslope.report import REPORT, evaluate_predictions
-    from steepslope.report.web import report_sources, start_shell_library
+    from steepslope.report.web import report_sources
 
     path = Path(outputs)
     oracles = [name for name in scores if names_oracle(name)]
@@ -118,7 +118,6 @@ def evaluate(
             images_to_evaluate if images else None, predictions, path, ids,
             data=data, reference=known, reference_path=reference,
         )  # fmt: skip
-        start_shell_library()  # starts now, to be ready with the page
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, bootstrap=bootstrap, clusters=clusters
         )

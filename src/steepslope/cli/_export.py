@@ -48,8 +48,8 @@ def export(
     signed
         Whose signature a gate must have.
     opinion
-        Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
-        code of your own. Several can be given.
+        Spec of the net of an opinion, NAME=SPEC, if it has moved since its outputs were extracted, or is your own
+        code. Several can be given.
     replace
         Replace a file that is there.
     """

@@ -47,7 +47,7 @@ def fit(
     Parameters
     ----------
     outputs
-        Folder or file of outputs (.npz, .csv, .parquet) from whose errors the oracle learns, best of rows new to the
+        Folder or file of outputs (.npz, .csv, .parquet) from whose errors the oracle learns, preferably unseen by the
         classifier.
     out
         Folder for the oracle.

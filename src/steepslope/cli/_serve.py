@@ -248,8 +248,8 @@ def monitor(
     calibration
         Labelled outputs to compare with, for a gate that was shared without its own calibration rows.
     delta
-        Upper bound, in (0, 1), of the probability that the gate is ever called anything but healthy, even though
-        predictions are drawn independently, as the calibration rows were, and it keeps its promise. By default 0.05;
+        Upper bound, in (0, 1), of the chance of a false alarm at any time: predictions are drawn independently, as the
+        calibration rows were, the gate keeps its promise, and yet it is called changed or harmful. By default 0.05;
         fixed when the state is made.
     follow
         Let the gate follow its audit from now on, or stop that (false). While it follows, predict --follow accepts

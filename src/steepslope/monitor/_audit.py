@@ -142,8 +142,8 @@ def _audit_evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, 
 def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float) -> int | None:
     """Return after how many of the drawn, in the order in which they were counted, more are wrong than was promised.
 
-    None if there is no such evidence; the probability that it is ever false is at most ``level``. Those without a label
-    yet count as right, so it does not matter which labels come first, or never.
+    None if there is no such evidence; the chance that it is false at any time is at most ``level``. Those without a
+    label yet count as right, so it does not matter which labels come first, or never.
     """
     is_wrong = np.array([row.is_wrong for row in marked], np.bool_)
     weights = np.array([row.weight for row in marked])

@@ -51,8 +51,8 @@ class Monitor(Brief):
 
     ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or
     else its upper bound; ``coverage`` that of its calibration rows. While predictions are drawn independently, as the
-    calibration rows were, and the gate keeps its promise, its health is ever anything but healthy with a probability of
-    at most ``delta``: one half is for labels, and the other is divided among the signals.
+    calibration rows were, and the gate keeps its promise, the chance of a false alarm at any time is at most ``delta``:
+    one half is for labels, and the other is divided among the signals.
     ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
     that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
     predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
@@ -92,8 +92,8 @@ class Monitor(Brief):
         gate
             A gate that promises something.
         delta
-            Upper bound, in (0, 1), of the probability that it is ever called anything but healthy although nothing has
-            changed and it keeps its promise.
+            Upper bound, in (0, 1), of the chance of a false alarm at any time, while nothing has changed and the gate
+            keeps its promise.
         rows
             Labelled rows that the gate has judged, in place of those that it was calibrated on.
         digest

@@ -162,7 +162,7 @@ class Oracle(ConfigurableOracle):
         return tuple(dict.fromkeys(["logits", *arrays_of_evidence(self.settings.inputs)]))
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
-        """Fit on outputs with labels (n rows), best of rows new to the classifier, whose errors the oracle learns.
+        """Fit on outputs with labels (n rows), preferably unseen by the classifier, whose errors the oracle learns.
 
         ``reference`` has the classifier's training outputs, for inputs that look up neighbours or learn from labels.
 

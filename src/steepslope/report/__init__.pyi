@@ -24,6 +24,7 @@ from ._evaluation import (
     Evaluation as Evaluation,
     evaluate_predictions as evaluate_predictions,
     evaluated_rows as evaluated_rows,
+    ids_of_evaluated as ids_of_evaluated,
     nan_to_none as nan_to_none,
 )
 from ._grid import (

@@ -128,6 +128,11 @@ class Gated(NamedTuple):
     own: bool
     weighted: bool = False
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether more of these very rows are wrong than was promised of new rows."""
+        return self.promised is not None and not self.weighted and self.wrong > self.promised * self.accepted
+
     @classmethod
     def of(cls, gate: Gate, confidence: Floats, is_correct: Bools, predictions: ClassifierOutputs) -> Gated:
         """Return it for the confidences of some rows (n,), and which of these are correct."""
@@ -360,13 +365,20 @@ def evaluation_row_numbers(rows: Counts) -> list[str]:
     return [str(row) for row in rows]
 
 
+def ids_of_evaluated(outputs: ClassifierOutputs) -> Ids:
+    """Return what names rows of outputs: by their ids, or else by their numbers."""
+    ids = outputs.ids
+    return evaluation_row_numbers if ids is None else lambda rows: ids[rows].tolist()
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Brief):
     """Predictions, and a row for each score.
 
     ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.
     ``grouped_by`` is what the groups of the rows are grouped by, if there are any; ``notes`` and ``cautions`` are what
-    else a reader has to know of these rows, the latter where it makes numbers doubtful.
+    else a reader has to know of these rows, the latter where it makes numbers doubtful. ``described`` says in a line
+    what some of the inputs are, where that is known.
     """
 
     predictions: ClassifierOutputs
@@ -377,6 +389,7 @@ class Evaluation(Brief):
     grouped_by: str = ""
     notes: Sequence[str] = ()
     cautions: Sequence[str] = ()
+    described: Callable[[Counts], list[str]] | None = None
 
 
 def evaluate_predictions(

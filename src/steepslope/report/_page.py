@@ -71,6 +71,7 @@ def _html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Se
     rows = evaluation.rows
     names = [row.name for row in rows]
     leader = names.index(sentences.headline_row(rows).name)
+    looks = chart_looks(names)
     specs = page_charts(evaluation)
     scores = page_scores(evaluation)
     cards = gallery(evaluation, leader, sources)
@@ -82,6 +83,7 @@ def _html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Se
             **cards.data,
             "leader": leader,
             "charts": specs,
+            "looks": {**looks, **estimate_looks()},
             "classes": [*evaluation.predictions.class_names],
         },
         definitions=table_definitions([summary, *groups, *grids]),
@@ -98,7 +100,7 @@ def _html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Se
         groups=groups,
         grids=grids,
         names=names,
-        looks=chart_looks(names),
+        looks=looks,
         charts=specs,
         estimates=estimate_looks(),
         gallery=cards,

@@ -21,10 +21,11 @@ _AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW
 
 
 class Remark(NamedTuple):
-    """What a number rests on; ``warns`` where it makes the number doubtful."""
+    """What a number rests on; ``warns`` where it makes the number doubtful, ``broken`` where a promise is not kept."""
 
     text: str
     warns: bool = False
+    broken: bool = False
 
 
 def headline_row(rows: Sequence[Row]) -> Row:
@@ -63,8 +64,7 @@ def names_sentence(rows: Sequence[Row]) -> str:
     if rows[0].name == BASELINE:
         meanings.append("MCP is the classifier's own confidence, its largest softmax probability.")
     if best.loss is not None:
-        learnt = "it learnt from errors on other rows which predictions of this classifier to trust"
-        meanings.append(f"{best.name} is an oracle: {learnt}.")
+        meanings.append(f"{best.name} is an oracle: a second model, trained on the classifier's errors on other rows.")
     return " ".join(meanings)
 
 
@@ -103,7 +103,10 @@ classes, 200 unknown (10.0 % of all)
 
 def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
     """Return what the numbers rest on: rows, errors, how the best was chosen, and whatever makes them doubtful."""
-    remarks = [Remark(heading_sentence(rows)), *_remarks_on_luck(rows[0])]
+    remarks = [Remark(heading_sentence(rows))]
+    for row in rows:
+        remarks += [Remark(_gate_sentence(row, gated), broken=gated.is_broken) for gated in row.gated]
+    remarks += _remarks_on_luck(rows[0])
     others = sum(row.name != BASELINE for row in rows)
     if others > 1:
         lead = f"chosen among {others} by AURC on these rows, which makes its lead look larger than it is"
@@ -201,15 +204,15 @@ def _mcp_sentence(name: str, delta: Estimate) -> str:
 
 
 def _handover_sentence(row: Row) -> str:
-    """Return the sentence on how many rows an oracle hands over, each counted by how far; empty where it never does."""
+    """Return how many rows look unfamiliar to an oracle, each counted by how far; empty where it never hands over."""
     if row.handed_over is None:
         return ""
     part, usual = row.handed_over
-    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to a plainer pool"
+    unfamiliar = f"{row.name}: {100 * part:.0f} % of the rows look unfamiliar and use a simpler fallback"
     if usual is None:
-        return f"{hands}."
-    look = "unlike" if _looks_unlike_fit_set(part, usual) else "like"
-    return f"{hands} (its fit set: {100 * usual:.0f} %): these rows look {look} those it was fitted on."
+        return f"{unfamiliar}."
+    sign = "a sign" if _looks_unlike_fit_set(part, usual) else "no sign"
+    return f"{unfamiliar} ({100 * usual:.0f} % in fitting): {sign} of shift."
 
 
 def _looks_unlike_fit_set(part: float, usual: float | None) -> bool:

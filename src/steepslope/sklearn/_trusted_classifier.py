@@ -345,7 +345,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             Folder for ``report.html``, ``table.md``, ``metrics.json`` and the like; an earlier report is replaced.
         X, y
             New rows and their labels. Without them, the report is about the calibration rows. Rows whose label is none
-            of ``classes_`` are out-of-class, and never right.
+            of ``classes_`` are out-of-class, and never right. Cards show a frame's index, as
+            :meth:`write_predictions` does, and its first four columns.
         bootstrap
             Number of resamples for the intervals; 0 leaves the intervals out.
 
@@ -359,11 +360,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
         outputs = self.calibration_.outputs
         if X is not None:
-            outputs = self.reader_.checked(X, y, self.unknown_label)
+            outputs = self.reader_.checked(X, y, self.unknown_label).changed(ids=ids_of_inputs(None, X))
         notes = self.summary_.splitlines()
         if not self.gate_.has_groups:
             del notes[-1]  # the report shows the promise for all rows elsewhere
-        write_report_on(self.gate_, outputs, path, f"Trust in {type(self.estimator_).__name__}", notes, bootstrap)
+        write_report_on(self.gate_, outputs, path, f"Trust in {type(self.estimator_).__name__}", notes, bootstrap, X)
 
     def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
         """Return the same classifier with a gate for another class mix, calibrated on the held-out rows.

@@ -9,4 +9,4 @@ from ._gallery import (
     report_sources as report_sources,
 )
 from ._page_scores import page_promises as page_promises, page_scores as page_scores
-from ._shell import fill_page_shell as fill_page_shell, start_shell_library as start_shell_library
+from ._shell import fill_page_shell as fill_page_shell

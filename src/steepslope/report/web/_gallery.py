@@ -24,7 +24,7 @@ from steepslope.metrics import Bools, Floats
 from steepslope.numerics import Counts, nearest_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report._confidences import Scored
-from steepslope.report._evaluation import Evaluation, Ids, evaluation_row_numbers
+from steepslope.report._evaluation import Evaluation, Ids, ids_of_evaluated
 
 _SIZE = 96  # pixels of the longer side
 _NEAREST_SIZE = 48  # of references
@@ -147,7 +147,8 @@ def _cards(evaluation: Evaluation, rows: Counts, sources: Sources) -> list[dict[
     """Return what is known of some rows, as JSON holds it, a card each.
 
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
-    there are logits; ``explained`` by score where its trust logit can be split; ``image``; the ``near`` references.
+    there are logits; ``explained`` by score where its trust logit can be split; ``described``, what the input is;
+    ``image``; the ``near`` references.
     """
     predictions = evaluation.predictions
     ids = evaluation.ids(rows)
@@ -155,6 +156,7 @@ def _cards(evaluation: Evaluation, rows: Counts, sources: Sources) -> list[dict[
     labels = predictions.require_labels()
     top, probabilities = most_probable_classes(predictions.subset(rows), _TOP)
     split = {score.name: score.explain(rows) for score in evaluation.rows if score.explain is not None}
+    described = None if evaluation.described is None else evaluation.described(rows)
     cards: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
         likely = zip(top[place], probabilities[place].tolist(), strict=True)
@@ -170,6 +172,8 @@ def _cards(evaluation: Evaluation, rows: Counts, sources: Sources) -> list[dict[
             "predicted": names[top[place][0]],
             "explained": explained,
         }
+        if described is not None:
+            card["described"] = described[place]
         cards.append(card)
     if sources.images is not None:
         _add_images(cards, sources.images, ROOM, _SIZE)
@@ -280,9 +284,7 @@ def report_sources(
     find_images, why = _image_source(open_images, predictions, path, ids, data)
     of_training = None
     if reference is not None and reference_path is not None and find_images is not None:
-        names = reference.ids
-        ids = evaluation_row_numbers if names is None else lambda rows: names[rows].tolist()
-        of_training, _ = _image_source(open_images, reference, Path(reference_path), ids)
+        of_training, _ = _image_source(open_images, reference, Path(reference_path), ids_of_evaluated(reference))
     return Sources(find_images, why, reference, of_training)
 
 

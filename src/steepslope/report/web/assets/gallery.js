@@ -74,6 +74,7 @@ function cardElement(card, accepted) {
   const confidence = confidenceText(card.confidence[point.score], score.unit);
   text.append(element("p", `${accepted ? "accepted" : "held back"}, confidence ${confidence}`, "state"));
   text.append(element("p", card.id, "quiet"));
+  if (card.described) text.append(element("p", card.described, "quiet"));
   item.append(text, ...explanation(card, score), ...nearest(card));
   return item;
 }

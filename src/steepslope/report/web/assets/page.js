@@ -1,7 +1,6 @@
 startTables();
 startGallery();
+startCharts(startData);
 startPoint();
-startCharts(startData).then(() => {
-  showPoint();
-  document.documentElement.dataset.ready = "true";
-});
+dispatchEvent(new Event("resize"));
+document.documentElement.dataset.ready = "true";

@@ -68,7 +68,7 @@ def test_a_promise_that_is_not_kept_stands_out(share: float, broken: bool) -> No
     outputs, others = make_outputs(2000), make_outputs(2000, seed=1)
     gate = Gate.of(SCORES["margin"](), outputs, 0.2)
     wrong = np.random.default_rng(0).random(2000) < share
-    others = others.changed(labels=np.where(wrong, (others.predictions + 1) % 4, others.labels))
+    others = others.changed(labels=np.where(wrong, (others.predictions + 1) % 4, others.require_labels()))
     rows = evaluate_predictions(others, [], Resources(gates={"gate": gate}), bootstrap=0).rows
     (told,) = [one for one in remark_sentences(rows) if one.text.startswith("The gate that ranks by gate accepts")]
     assert told.broken == broken

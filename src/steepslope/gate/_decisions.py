@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import Bools, Brief, Counts, Floats
+from steepslope.numerics import ArrayDict, Bools, Brief, Counts, Floats, Values
 from steepslope.outputs import UNKNOWN, ClassifierOutputs, Frame, logit_blocks, one_of_each_copy
 from steepslope.promise import AnyGroups, Costs, JudgedRows, Names, checked_groups, require_classes_of_costs
 
@@ -52,7 +51,7 @@ class Decisions(Brief):
     decision: Names
     top_labels: Counts
     top_probability: Floats
-    ids: NDArray[Any] | None = None
+    ids: Values | None = None
     classes: tuple[str, ...] | None = None
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
@@ -103,7 +102,7 @@ class Decisions(Brief):
             places = places[one_of_each_copy(names[places])]
         return self.judged_rows.subset(np.random.default_rng(0).permutation(places))
 
-    def names(self, labels: Counts) -> NDArray[Any]:
+    def names(self, labels: Counts) -> Values:
         """Return the names of some classes, (m,), or their numbers if they have no names."""
         return labels if self.classes is None else names_of_classes(labels, self.classes)
 
@@ -192,7 +191,7 @@ def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[Counts,
     return np.concatenate(labels), np.concatenate(probabilities)
 
 
-def likeliest_class(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+def likeliest_class(outputs: ClassifierOutputs) -> ArrayDict:
     """Return the ``predicted`` class of each row, (m,), and the classifier's own ``probability`` of it, (m,)."""
     predicted, probability = most_probable_classes(outputs, 1)
     return {"predicted": predicted[:, 0], "probability": probability[:, 0]}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
 from steepslope.metrics._measures import FRACTION
 from steepslope.metrics._ranking import Floats, Ranking, checked_confidences, ranks_two_arrays
-from steepslope.numerics import Brief
+from steepslope.numerics import Brief, Values
 
 
 class _Scale(NamedTuple):
@@ -137,7 +137,7 @@ class Groups(NamedTuple):
     ``by`` says what the groups are: the name of a column, or label or predicted, whose groups are classes.
     """
 
-    codes: NDArray[Any]
+    codes: Values
     names: Sequence[str] | None = None
     by: str = "group"
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import ACCEPT, ACCEPT_NOTHING, GROUP, PREDICTED, REJECT, REVIEW, Gate, names_of_classes
 from steepslope.monitor._predictions import DECISION, TRUST, Batch
-from steepslope.numerics import Bools, Counts, Floats
+from steepslope.numerics import Bools, Counts, Floats, Values
 from steepslope.outputs import UNKNOWN
 from steepslope.predict import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt
 from steepslope.promise import checked_numbers
@@ -117,7 +116,7 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     return np.where(is_decided, np.minimum(least, highest), _MIDDLE), np.where(is_decided, most, _MIDDLE)
 
 
-def _rank_of_decision(decision: NDArray[Any]) -> Counts:
+def _rank_of_decision(decision: Values) -> Counts:
     return np.asarray((decision != REJECT).astype(np.int64) + (decision == ACCEPT))
 
 
@@ -138,7 +137,7 @@ def _refuse_inconsistent_ranks(batch: Batch, found: Counts, column: str, least: 
 
 
 def _refuse_inconsistent(
-    batch: Batch, wrong: Bools, column: str, expected: NDArray[Any], found: NDArray[Any], by: str = "the gate"
+    batch: Batch, wrong: Bools, column: str, expected: Values, found: Values, by: str = "the gate"
 ) -> None:
     """Raise if any row is ``wrong`` (m,), with what is expected and found in a column of the first such row."""
     if not wrong.any():

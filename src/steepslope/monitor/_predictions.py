@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import DISTANCE, GROUP, LACKING, NO_CLASS, STOPPED
-from steepslope.numerics import Bools, Counts, Floats
+from steepslope.numerics import Arrays, Bools, Counts, Floats
 from steepslope.outputs import (
     NUMBER,
     TABLES,
@@ -117,7 +117,7 @@ class Batch(Predicted):
 
     ids: Texts
     labels: Texts
-    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    columns: Arrays = field(default_factory=dict)
 
 
 def _joined_columns(values: Sequence[Any]) -> Any:

@@ -70,4 +70,12 @@ from ._small_net import (
 )
 from ._threads import side_by_side as side_by_side, single_thread as single_thread
 from ._trees import SHAPES as SHAPES, fit_trees as fit_trees, tree_log_odds as tree_log_odds
-from ._types import Bools as Bools, Counts as Counts, Floats as Floats, Singles as Singles
+from ._types import (
+    ArrayDict as ArrayDict,
+    Arrays as Arrays,
+    Bools as Bools,
+    Counts as Counts,
+    Floats as Floats,
+    Singles as Singles,
+    Values as Values,
+)

@@ -6,10 +6,9 @@ and the calibration of log-odds by a slope and an offset (Platt, 1999).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -17,12 +16,12 @@ from scipy.special import expit
 from steepslope.numerics._blocks import blocks
 from steepslope.numerics._formulas import log_softmax
 from steepslope.numerics._threads import in_slices
-from steepslope.numerics._types import Bools, Counts, Floats, Singles
+from steepslope.numerics._types import Bools, Counts, Floats, Singles, Values
 
 Softmax = tuple[Singles, Singles]  # weights (w, K) and bias (K,)
 
 
-def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats, Floats]:
+def principal_components(rows: Values, count: int) -> tuple[Floats, Floats, Floats]:
     """Return the mean (w,) of rows (n, w), the directions (w, c) in which they vary most, and their variances (c,).
 
     ``c`` is ``count``, or less if there are fewer rows or columns. The largest variance is last.
@@ -61,7 +60,7 @@ class Standardised:
     scale: Floats
     directions: Singles | None = None
 
-    def for_originals(self, weights: NDArray[Any], bias: NDArray[Any]) -> tuple[Singles, Floats]:
+    def for_originals(self, weights: Values, bias: Values) -> tuple[Singles, Floats]:
         """Return weights (w, K) and bias (K,) for the originals, given those for the standardised columns.
 
         The weights are float32. The bias is float64, and compensates for their rounding, which grows with the mean.
@@ -72,7 +71,7 @@ class Standardised:
         return own, bias - self.mean @ own.astype(np.float64)
 
 
-def standardised(columns: NDArray[Any], components: int | None = None) -> Standardised:
+def standardised(columns: Values, components: int | None = None) -> Standardised:
     """Standardise columns (n, w); a constant one becomes 0.
 
     More columns than ``components`` are reduced to that many principal components, which are learnt from at most 10,000
@@ -115,7 +114,7 @@ def minimise_by_lbfgs(
 
 
 def fit_standardised_softmax(
-    columns: NDArray[Any] | Standardised, labels: Counts, num_classes: int, penalty: float, start: Softmax | None = None
+    columns: Values | Standardised, labels: Counts, num_classes: int, penalty: float, start: Softmax | None = None
 ) -> tuple[Singles, Floats]:
     """Return weights (w, K) and bias (K,) for columns, fitted by :func:`fit_softmax` on the standardised columns."""
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)

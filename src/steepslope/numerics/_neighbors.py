@@ -6,7 +6,7 @@ computed again, term by term in float64. A chunk of queries with all references 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from steepslope.numerics._array_shapes import require_arrays
 from steepslope.numerics._blocks import blocks, read_rows
 from steepslope.numerics._formulas import Array, clipped, float64, namespace_of, quiet
 from steepslope.numerics._threads import in_slices
-from steepslope.numerics._types import Bools, Counts, Floats, Singles
+from steepslope.numerics._types import ArrayDict, Arrays, Bools, Counts, Floats, Singles, Values
 
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
 _EXACT_ENTRIES = 2**23  # in float64
@@ -56,7 +56,7 @@ def neighbors_searched_by(search: Callable[..., Any]) -> Iterator[None]:
         _GRAPH_SEARCH.reset(token)
 
 
-def rows_as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+def rows_as_they_are(rows: Values) -> NDArray[np.floating[Any]]:
     """Return the rows in float32, or float64 rows unchanged; they become float32 after they are centred.
 
     Far from 0, where float32 is coarse, different rows would be rounded to the same one.
@@ -88,10 +88,10 @@ class Index:
     @classmethod
     def build(
         cls,
-        features: NDArray[Any],
+        features: Values,
         labels: Counts,
         num_classes: int,
-        rows: Callable[[NDArray[Any]], NDArray[np.floating[Any]]] = rows_as_they_are,
+        rows: Callable[[Values], NDArray[np.floating[Any]]] = rows_as_they_are,
     ) -> Index:
         """Sort the references by class, and centre them, which keeps the products and their rounding small."""
         order = np.argsort(labels, kind="stable")
@@ -106,7 +106,7 @@ class Index:
         return cls(points, centre, starts, np.einsum("md,md->m", points, points))
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
+    def of(cls, arrays: Arrays, num_classes: int) -> Index:
         """Return the index of stored arrays; raise if they are invalid, or for other classes."""
         what = f"an index of references of {num_classes} classes"
         expected = {
@@ -122,7 +122,7 @@ class Index:
         return cls(**arrays)
 
     @property
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> ArrayDict:
         """The arrays to be stored, by name."""
         return dict(vars(self))
 
@@ -233,7 +233,7 @@ class Index:
                     result[rows, number] = _shares_of_neighbors(all_distances, everything, count, total)
         return result
 
-    def _for_chunks(self, queries: NDArray[Any], work: Callable[[slice, Singles, Floats, Singles], None]) -> None:
+    def _for_chunks(self, queries: Values, work: Callable[[slice, Singles, Floats, Singles], None]) -> None:
         """Call ``work`` for each chunk of queries, on several threads.
 
         Its arguments are the places of some queries, these queries (n, d), centred and in float32, their squared
@@ -287,7 +287,7 @@ def require_width(rows: Array, width: int, name: str = "features") -> None:
         raise SteepslopeError(f"expected {width} columns, found {rows.shape[1]}", name)
 
 
-def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> Counts:
+def nearest_rows(queries: Values, references: Values, count: int) -> Counts:
     """Return the places of each query's nearest references, nearest first, (n, d) and (m, d) -> (n, min(count, m)).
 
     The first of equally near ones are taken; −1 fills the places if fewer are at a finite distance. It is for a few

@@ -8,16 +8,14 @@ mislead elsewhere.
 
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from steepslope.numerics._formulas import Array, constant, float64, log_softmax, logsumexp, namespace_of, quiet
 from steepslope.numerics._linear import minimise_by_lbfgs
 from steepslope.numerics._log_space import top_log_odds
-from steepslope.numerics._types import Bools, Counts, Floats
+from steepslope.numerics._types import Bools, Counts, Floats, Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +158,7 @@ def fit_shrunken_regression(columns: Floats, is_correct: Bools, strengths: Float
 
 
 def fit_opinion_pool(
-    opinions: NDArray[Any],
+    opinions: Values,
     classes: Counts,
     labels: Counts,
     num_classes: int,

@@ -5,17 +5,15 @@ Learning rates fall along half a cosine; fits on columns have one cycle.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.numerics._blocks import blocks
 from steepslope.numerics._formulas import Array, clipped, constant, float32, float64
 from steepslope.numerics._linear import Standardised, standardised
 from steepslope.numerics._threads import single_thread
-from steepslope.numerics._types import Counts, Singles
+from steepslope.numerics._types import ArrayDict, Arrays, Counts, Singles, Values
 
 
 def cosine_rate(done: float, whole: float = 1.0) -> float:
@@ -55,8 +53,8 @@ NAMES = "centre", "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
-    columns: NDArray[Any] | Standardised, labels: Counts, num_classes: int, width: int, dropout: float | None = None
-) -> dict[str, NDArray[Any]]:
+    columns: Values | Standardised, labels: Counts, num_classes: int, width: int, dropout: float | None = None
+) -> ArrayDict:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights for the original columns.
 
     ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K) and ``outer_bias`` (K,), in float32, are for columns minus
@@ -191,7 +189,7 @@ def _steps_of_small_net(rows: int, weights: int) -> int:
     return max(min(EPOCHS * math.ceil(rows / BATCH), most), LEAST_STEPS)
 
 
-def small_net_logits(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
+def small_net_logits(columns: Array, arrays: Arrays) -> Array:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
     centre, inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
     hidden = clipped(float32(columns - centre) @ inner + inner_bias, 0)

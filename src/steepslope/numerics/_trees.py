@@ -5,15 +5,11 @@ Each tree is stored complete, three levels deep. Where a tree has fewer levels, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from steepslope.numerics._formulas import Array, constant, float32, namespace_of
-from steepslope.numerics._types import Bools, Singles
+from steepslope.numerics._types import ArrayDict, Arrays, Bools, Singles, Values
 
 DEPTH = 3
 _INNER = 2**DEPTH - 1  # nodes of a tree
@@ -28,7 +24,7 @@ SHAPES = {
 }
 
 
-def fit_trees(columns: Singles, target: Bools) -> dict[str, NDArray[Any]]:
+def fit_trees(columns: Singles, target: Bools) -> ArrayDict:
     """Fit trees that predict the log-odds of a target (n,) from columns (n, w); none if either value is rare.
 
     ``features`` (t, 7) and ``thresholds`` (t, 7) are those of the nodes, ``values`` (t, 8) those of the leaves, and
@@ -53,7 +49,7 @@ def fit_trees(columns: Singles, target: Bools) -> dict[str, NDArray[Any]]:
     return {**arrays, "start": start.astype(np.float64)}
 
 
-def _complete_tree(tree: dict[str, NDArray[Any]], nodes: NDArray[Any], node: int, place: int) -> None:
+def _complete_tree(tree: ArrayDict, nodes: Values, node: int, place: int) -> None:
     """Copy a node of scikit-learn's, and all below it, to its place in a complete tree."""
     if place >= _INNER:
         tree["values"][place - _INNER] = nodes[node]["value"]
@@ -72,7 +68,7 @@ def _largest_single(threshold: float) -> np.float32:
     return single if single <= threshold else np.nextafter(single, np.float32(-np.inf))
 
 
-def tree_log_odds(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
+def tree_log_odds(columns: Array, arrays: Arrays) -> Array:
     """Return the log-odds that trees of :func:`fit_trees` predict, (m, w) -> float64 (m,)."""
     xp = namespace_of(columns)
     features, thresholds, values = (

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.checks import read_fields
 from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.files import MADE, field, load_arrays, save_arrays
 from steepslope.losses import LOSSES, LossSettings, loss_parameters
-from steepslope.numerics import Bools, Counts, Floats
+from steepslope.numerics import Arrays, Bools, Counts, Floats
 from steepslope.oracle._cautions import RowCounts, cautions_on_better_opinions
 from steepslope.oracle._settings import LossOptions
 from steepslope.oracle._storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
@@ -246,11 +245,7 @@ class BaseOracle(ABC):
             self.record_.require_classifier(outputs)
 
     def _write(
-        self,
-        folder: str | Path,
-        card: Mapping[str, Any],
-        weights: Mapping[str, NDArray[Any]],
-        states: Mapping[str, State] | None = None,
+        self, folder: str | Path, card: Mapping[str, Any], weights: Arrays, states: Mapping[str, State] | None = None
     ) -> None:
         """Write the weights, the states of the evidence, the record of the fit set and, last, the card."""
         with ORACLE.staged(folder) as staging:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.heads import HEADS
-from steepslope.numerics import Array, Bools, Floats, Singles, blocks, clipped, constant, require_arrays
+from steepslope.numerics import Array, Arrays, Bools, Floats, Singles, blocks, clipped, constant, require_arrays
 
 PIECE_ROWS = 1_024  # read from a file at once
 
@@ -28,7 +28,7 @@ class ColumnNet:
     layers: int
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], width: int, hidden: Sequence[int], head: str) -> Self:
+    def from_arrays(cls, arrays: Arrays, width: int, hidden: Sequence[int], head: str) -> Self:
         """Return the net of stored arrays; raise if they are invalid, or have another architecture."""
         expected = {"mean": f"float64 {width}", "scale": f"float64 {width}"}
         for layer, (before, after) in enumerate(zip((width, *hidden), hidden, strict=False)):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.numerics import Array, blocks, float64, namespace_of, quiet
+from steepslope.numerics import Array, Arrays, Counts, Values, blocks, float64, namespace_of, quiet
 from steepslope.outputs._arrays import as_array, as_float_array
 from steepslope.outputs._labels import (
     NOTHING_THERE,
@@ -57,7 +57,7 @@ ANSWERS_OF = "answers of "  # before that name, where a net has its digest
 GRADES = "wrong", "right"  # the classes of answers of which no more is known: each is taken for right
 
 
-def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
+def answer_logits(predicted: Counts, confidence: Any, num_classes: int) -> Floats:
     """Return the made logits (n, K) of classes (n,) and confidences (n,), NaN where a row has none; None: none has.
 
     Those of the class −1, a row without an answer, are all ``UNSAID``.
@@ -170,7 +170,7 @@ def _are_beyond(order: Array, scale: str) -> Array:
     return (order < least - _ROUNDED) | (order > most + _ROUNDED)
 
 
-def scale_of_answers(logits: NDArray[Any]) -> str | None:
+def scale_of_answers(logits: Values) -> str | None:
     """Return the first of ``SCALES`` that all confidences of made logits (n, K) are on; None if they are on none."""
     order, has = orders_of_answers(logits)
     return scale_of_orders(order[has])
@@ -184,7 +184,7 @@ def scale_of_orders(order: Floats) -> str | None:
     return None
 
 
-def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str | None], known: str) -> None:
+def require_scales(arrays: Arrays, scales: Mapping[str, str | None], known: str) -> None:
     """Raise unless some arrays hold answers, with confidences on the scale that all of the ``known`` rows were on."""
     for name, scale in scales.items():
         made = are_made(arrays[name])
@@ -203,7 +203,7 @@ def require_scales(arrays: Mapping[str, NDArray[Any]], scales: Mapping[str, str 
             raise SteepslopeError(f"expected {scale}, as in the {known}, {found}", place)
 
 
-def are_answers(logits: NDArray[Any]) -> bool:
+def are_answers(logits: Values) -> bool:
     """Return whether logits (n, K) are made of answers in all rows that are not lacking (NaN), and there are such.
 
     >>> are_answers(np.array([[UNSAID, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, 2.5]]))
@@ -225,7 +225,7 @@ def is_unanswered(logits: Any) -> Any:
     return (logits == UNSAID).all(1)
 
 
-def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes: int) -> Floats:
+def answers_in_classes(logits: Values, places: Sequence[int], num_classes: int) -> Floats:
     """Return made logits of other classes (m, K') as those of ``num_classes`` classes, (m, K), by ``places`` (K',).
 
     A row whose class has no place (−1) is ``UNSAID``: its answer is none of these classes. A row of NaN stays so.
@@ -255,9 +255,7 @@ def _places_of_answers(predicted: Texts, names: Sequence[str]) -> dict[str, int]
     return meaning
 
 
-def coded_answers(
-    predicted: Texts, names: Sequence[str], place: str = PREDICTED, is_new: bool = False
-) -> NDArray[np.int64]:
+def coded_answers(predicted: Texts, names: Sequence[str], place: str = PREDICTED, is_new: bool = False) -> Counts:
     """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there.
 
     Among new rows, which have no labels, such a row is −1, with a warning: it has no answer, and goes to review.
@@ -286,7 +284,7 @@ def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) 
     return logits
 
 
-def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
+def labels_of_grades(grades: Texts, place: str) -> Counts:
     """Return the places in ``GRADES`` of whether answers are right, (n,); raise at a place where one does not say."""
     known = {}
     for text in grades.distinct:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.numerics import blocks
+from steepslope.numerics import Values, blocks
 
 _LARGEST_WHOLE = 2**53  # up to it, float64 holds every whole number
 
 
-def as_array(values: Any, axes: int) -> NDArray[Any]:
+def as_array(values: Any, axes: int) -> Values:
     """Return values as an array; of a list of tensors or arrays, parts are joined, and rows are stacked.
 
     A single column, (n, 1), is taken for a vector where one is expected.
@@ -36,14 +36,14 @@ def as_array(values: Any, axes: int) -> NDArray[Any]:
     return array
 
 
-def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
+def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> Values:
     if not values or not all(hasattr(value, "detach") or isinstance(value, np.ndarray) for value in values):
         return np.asarray(values)
     arrays = [_array_of_values(value) for value in values]
     return np.concatenate(arrays) if arrays[0].ndim == axes else np.stack(arrays)
 
 
-def _array_of_values(values: Any) -> NDArray[Any]:
+def _array_of_values(values: Any) -> Values:
     if isinstance(values, np.ma.MaskedArray):
         if not np.ma.is_masked(values):
             return np.asarray(values.data)
@@ -54,10 +54,10 @@ def _array_of_values(values: Any) -> NDArray[Any]:
             values = values.float()
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
-    array: NDArray[Any] = np.asanyarray(values)  # one that is mapped from a file stays so
+    array: Values = np.asanyarray(values)  # one that is mapped from a file stays so
     if array.dtype != object or array.ndim == 0:
         return array
-    inferred: NDArray[Any] = np.array(array.tolist())
+    inferred: Values = np.array(array.tolist())
     if inferred.dtype.kind in "US" and not all(isinstance(value, str | bytes) for value in array.flat):
         return array  # of both text and numbers, NumPy would make text
     return inferred
@@ -90,7 +90,7 @@ def require_arrays_in_one_order(given: Mapping[str, Any]) -> None:
             raise SteepslopeError(f"expected the index of the {first}, found it in another order: {remedy}", name)
 
 
-def as_float_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def as_float_array(name: str, array: Values) -> Values:
     """Return whole numbers as floats that hold them; floats stay as they are, and what else there is, is refused."""
     if array.dtype.kind in "OUST" and array.ndim:
         for index, value in np.ndenumerate(array):
@@ -102,7 +102,7 @@ def as_float_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def as_whole_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def as_whole_array(name: str, array: Values) -> Values:
     """Return booleans and whole floats as integers; the first row that holds something else is named."""
     if array.dtype.kind == "b":
         return array.astype(np.int64)
@@ -274,7 +274,7 @@ def checked_arrays(given: Mapping[str, Any]) -> Arrays:
     return {name: arrays[name] for name in names if name in arrays}
 
 
-def _checked_array(name: str, expected: Array, values: Any, sizes: dict[str | int, int]) -> NDArray[Any]:
+def _checked_array(name: str, expected: Array, values: Any, sizes: dict[str | int, int]) -> Values:
     """Return values as the array of that name, and add the lengths of its axes to those that are known."""
     with explained(f"expected an array of {expected.kind}", name, (TypeError, ValueError, RuntimeError)):
         array = as_array(values, len(expected.axes))
@@ -337,7 +337,7 @@ def require_same_class_names(name: str, expected: Sequence[str] | None, found: S
         raise SteepslopeError(f"expected the same classes in the same order: {difference(expected, found)}", name)
 
 
-def require_finite_array(name: str, array: NDArray[Any]) -> None:
+def require_finite_array(name: str, array: Values) -> None:
     """Raise at the first row that holds NaN or infinity."""
     for rows in blocks(len(array)):
         part = array[rows]
@@ -349,7 +349,7 @@ def require_finite_array(name: str, array: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected finite values, {found}", name)
 
 
-def _require_type_and_shape(name: str, expected: Array, array: NDArray[Any], sizes: Mapping[str | int, int]) -> None:
+def _require_type_and_shape(name: str, expected: Array, array: Values, sizes: Mapping[str | int, int]) -> None:
     is_type = array.dtype.char in _CHARACTERS[expected.kind]
     fits = is_type and array.ndim == len(expected.axes)
     if fits and len(array) != sizes.get("n", len(array)):

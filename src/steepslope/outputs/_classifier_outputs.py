@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.numerics import BLOCK_ROWS, Brief, blocks
+from steepslope.numerics import BLOCK_ROWS, Bools, Brief, Counts, Floats, Values, blocks
 from steepslope.outputs import _answers as answers
 from steepslope.outputs._arrays import (
     ARRAYS,
@@ -93,12 +93,12 @@ class ClassifierOutputs(Brief):
     array([0.881, 0.269])
     """
 
-    logits: NDArray[Any]
-    labels: NDArray[np.int64] | None
-    features: NDArray[Any] | None
+    logits: Values
+    labels: Counts | None
+    features: Values | None
     ids: NDArray[np.str_] | None
     classes: tuple[str, ...] | None
-    further: Mapping[str, NDArray[Any]]
+    further: Mapping[str, Values]
     classifier: str | None = None  # the digest of what made them, where it is known
 
     def __init__(
@@ -283,10 +283,10 @@ class ClassifierOutputs(Brief):
         outputs = cls(logits, labels, ids=ids, classes=answers.GRADES, as_logits=True, further=named)
         return outputs.of_classifier(answers.maker_of_answers(answered_by))
 
-    def __getattr__(self, name: str) -> NDArray[Any] | None:
+    def __getattr__(self, name: str) -> Values | None:
         """Return a further array, None where there is none."""
         if name in ARRAYS or is_opinion_array(name.removeprefix(OF_COPIES)) or is_signal_array(name):
-            further: Mapping[str, NDArray[Any]] = self.__dict__["further"]
+            further: Mapping[str, Values] = self.__dict__["further"]
             return further.get(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -311,23 +311,23 @@ class ClassifierOutputs(Brief):
         return (*self.class_names, UNKNOWN_NAME)
 
     @cached_property
-    def predictions(self) -> NDArray[np.int64]:
+    def predictions(self) -> Counts:
         """The predicted classes, (n,): the first largest logit; −1 in a row without an answer."""
         return np.concatenate([_predictions_by_logits(self.logits[rows]) for rows in logit_blocks(self)])
 
     @cached_property
-    def is_correct(self) -> NDArray[np.bool_]:
+    def is_correct(self) -> Bools:
         """Whether each prediction is the label, (n,) (paper, Eq. 2); never so for an unknown input. It needs labels."""
         labels = self.require_labels()
         return np.asarray((self.predictions == labels) & (labels != UNKNOWN))
 
     @property
-    def is_unknown(self) -> NDArray[np.bool_]:
+    def is_unknown(self) -> Bools:
         """Whether each input is out-of-class, (n,): its label is −1; it needs labels."""
         return np.asarray(self.require_labels() == UNKNOWN)
 
     @cached_property
-    def true_class_probability(self) -> NDArray[np.float64]:
+    def true_class_probability(self) -> Floats:
         """The classifier's softmax probability of the label, (n,); 0 for out-of-class inputs. It needs labels."""
         labels = self.require_labels()
         probabilities = []
@@ -354,9 +354,9 @@ class ClassifierOutputs(Brief):
         """The names of the signals that these outputs hold."""
         return tuple(map(opinion_of_array, filter(is_signal_array, self.further)))
 
-    def require(self, name: str) -> NDArray[Any]:
+    def require(self, name: str) -> Values:
         """Return an array; raise if these outputs have none."""
-        array: NDArray[Any] | None = getattr(self, name, None)
+        array: Values | None = getattr(self, name, None)
         if array is not None:
             return array
         option = ""
@@ -367,11 +367,11 @@ class ClassifierOutputs(Brief):
             option = f" (--opinion {opinion_of_array(name)}=FILE{held})"
         raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{option}, or choose what needs none")
 
-    def require_features(self) -> NDArray[Any]:
+    def require_features(self) -> Values:
         """Return the features; raise if these outputs have none."""
         return self.require("features")
 
-    def require_labels(self) -> NDArray[np.int64]:
+    def require_labels(self) -> Counts:
         """Return the labels; raise if these outputs have none."""
         if self.labels is None:
             raise SteepslopeError("expected the true class of each prediction, found none: give labels", "labels")
@@ -406,7 +406,7 @@ class ClassifierOutputs(Brief):
         """Return the same with these names of the classes; None takes them away."""
         return self.of(self.arrays, classes).of_classifier(self.classifier)
 
-    def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
+    def subset(self, rows: slice | Counts) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
         return self.changed(**{name: array[rows] for name, array in self.arrays.items()})
 
@@ -535,7 +535,7 @@ class ClassifierOutputs(Brief):
         return outputs.of_classifier(table.classifier)
 
 
-def signal_arrays(signals: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+def signal_arrays(signals: Mapping[str, Any]) -> dict[str, Floats]:
     """Return signals by the names of their arrays, float64 (n,) each; None and "" are NaN."""
     arrays = {}
     for name in signals:  # a frame's names are its columns
@@ -549,16 +549,14 @@ def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
     return blocks(len(outputs), max(1, min(BLOCK_ROWS, _BLOCK_ENTRIES // outputs.num_classes)))
 
 
-def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
+def _predictions_by_logits(logits: Values) -> Counts:
     predicted = np.asarray(logits.argmax(axis=1))
     doubtful = np.flatnonzero(logits[:, 0] == answers.UNSAID)
     predicted[doubtful[answers.is_unanswered(logits[doubtful])]] = UNKNOWN
     return predicted
 
 
-def over_logits(
-    outputs: ClassifierOutputs, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def over_logits(outputs: ClassifierOutputs, function: Callable[[Floats], Floats]) -> Floats:
     """Apply a function of float64 logits (m, K) -> (m, …) to all rows, block by block."""
     values = []
     for rows in logit_blocks(outputs):

@@ -13,7 +13,6 @@ row occurs twice, or three times, or a multiple of that: chance would have to do
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
-from steepslope.numerics import blocks
+from steepslope.numerics import Bools, Counts, Values, blocks
 from steepslope.outputs._arrays import is_signal_array
 from steepslope.outputs._classifier_outputs import ClassifierOutputs
 from steepslope.outputs._row_hashes import hashed_rows, have_ids_to_hash
@@ -121,7 +120,7 @@ def _rows_alike(table: _Floats, tolerance: float) -> _Codes:
     return _connected_rows(len(distinct), np.stack([row, near[row, place]]))[codes]
 
 
-def _connected_rows(n: int, pairs: NDArray[np.int64]) -> _Codes:
+def _connected_rows(n: int, pairs: Counts) -> _Codes:
     """Return a number for each of n rows, the same one for rows that pairs (2, p) connect, by order of first rows."""
     graph = csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
@@ -221,7 +220,7 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     """
     if groups is not None and np.shape(groups) != (len(outputs),):
         raise SteepslopeError(f"expected one group a row, ({len(outputs)},), found shape {np.shape(groups)}", "groups")
-    codes: list[NDArray[Any]] = []
+    codes: list[Values] = []
     if have_ids_to_hash(outputs):
         codes.append(outputs.require("ids"))
     if not codes or outputs.is_extracted:
@@ -269,7 +268,7 @@ def _columns_of_own_order(columns: _Floats) -> _Floats:
     return varying[:, ~np.triu(alike, k=1).any(axis=0)]
 
 
-def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> _Codes:
+def one_of_each_copy(codes: Values, seed: int = 0) -> _Codes:
     """Draw one row of each number or name by the seed; return these rows, (m,), in ascending order.
 
     >>> one_of_each_copy(np.arange(3)), len(one_of_each_copy(np.array([0, 1, 1, 1])))
@@ -279,7 +278,7 @@ def one_of_each_copy(codes: NDArray[Any], seed: int = 0) -> _Codes:
     return np.sort(order[np.unique(codes[order], return_index=True)[1]])
 
 
-def predictions_without_copies(confidence: _Floats, is_correct: NDArray[np.bool_], seed: int) -> _Codes:
+def predictions_without_copies(confidence: _Floats, is_correct: Bools, seed: int) -> _Codes:
     """Return the rows that count, (m,), where only confidences (n,) are known: all, unless all are repeated.
 
     >>> len(predictions_without_copies(np.repeat([0.5, 0.9], 30), np.ones(60, dtype=np.bool_), seed=0))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known, unknown_name
-from steepslope.numerics import blocks, in_classes_of
+from steepslope.numerics import Bools, Singles, Values, blocks, in_classes_of
 from steepslope.outputs._answers import answers_in_classes, are_answers, is_no_answer
 from steepslope.outputs._arrays import (
     NOT_FINITE,
@@ -74,7 +74,7 @@ def _signal_of_opinion(name: str, signal: str) -> str:
     return f"{SIGNAL}{name}: {signal}"
 
 
-def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+def has_opinion(array: str, values: Values) -> Bools:
     """Return which rows have the opinion that an array of this name holds, (n,)."""
     if array.startswith(VOTE):
         return values >= 0
@@ -92,7 +92,7 @@ def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
     return is_nan if is_signal_array(array) else is_nan.any(1)
 
 
-def opinion_all_lack(array: str, logits: NDArray[Any]) -> NDArray[Any]:
+def opinion_all_lack(array: str, logits: Values) -> Values:
     """Return the array of an opinion that all rows lack, by its name."""
     if array.startswith(VOTE):
         return np.full(len(logits), LACKING)
@@ -110,13 +110,13 @@ class Opinion:
     """
 
     values: Any
-    ids: NDArray[Any] | None = None
+    ids: Values | None = None
     classes: Sequence[Any] | None = None
-    copies: NDArray[Any] | None = None
+    copies: Values | None = None
     as_logits: bool = False
     recipe: Mapping[str, Any] | None = None
     of_columns: bool = False
-    signals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    signals: Mapping[str, Values] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Any) -> Opinion:
@@ -183,7 +183,7 @@ def _recipe_in_words(recipe: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in recipe.items())
 
 
-def _opinion_of_two_classes(array: NDArray[Any], count: int) -> NDArray[Any]:
+def _opinion_of_two_classes(array: Values, count: int) -> Values:
     """Return probabilities (n,) of class 1 of two as those of both; others as they are, if they can be an opinion."""
     if array.ndim == 1:
         if count != 2 or array.dtype.kind != "f":
@@ -215,7 +215,7 @@ def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Cl
         raise SteepslopeError(f"{expected}, found {listed_names(others)}: {remedy}", "columns")
 
 
-def _require_whole_opinions(array: NDArray[Any]) -> None:
+def _require_whole_opinions(array: Values) -> None:
     """Raise unless each row has all of its numbers, which are finite, or none."""
     for rows in blocks(len(array)):
         part = np.asarray(array[rows])
@@ -233,7 +233,7 @@ def _require_whole_opinions(array: NDArray[Any]) -> None:
         raise SteepslopeError(f"expected finite values, found {found} in row {rows.start + row}: {remedy}")
 
 
-def _opinion_on_log_scale(array: NDArray[Any]) -> NDArray[Any]:
+def _opinion_on_log_scale(array: Values) -> Values:
     """Return probabilities, as they look, as logarithms, and logits as they are; rows with NaN lack the opinion.
 
     Numbers up to 100 of which none is negative may be either, or shares and percentages, and are refused.
@@ -346,9 +346,7 @@ def _numbers_of_classes(opinion: Opinion) -> dict[str, int]:
     return {str(name): number for number, name in enumerate(names)}
 
 
-def aligned_opinion(
-    own: NDArray[Any], logits: NDArray[Any], rows: _Integers, places: Sequence[int]
-) -> NDArray[np.float32]:
+def aligned_opinion(own: Values, logits: Values, rows: _Integers, places: Sequence[int]) -> Singles:
     """Return the other's log-probabilities of the own classes, float32 (n, K); NaN in rows that lack the opinion.
 
     Answers stay made logits, which hold nothing on the other classes.
@@ -372,7 +370,7 @@ def aligned_opinion(
     return aligned
 
 
-def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: _Integers, classes: Classes) -> _Integers:
+def _votes_of_opinion(place: str, own: Opinion, array: Values, rows: _Integers, classes: Classes) -> _Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
     if array.dtype.kind == "f":  # so pandas and spreadsheets write numbers
         array = as_whole_array("votes", np.where(np.isnan(array), LACKING, array))

@@ -4,10 +4,9 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.numerics import blocks
+from steepslope.numerics import Floats, Values, blocks
 from steepslope.outputs._arrays import as_array, as_float_array, require_finite_array
 
 TOLERANCE = 0.01  # of a row's sum: of rounded numbers, and of bfloat16
@@ -20,7 +19,7 @@ _ALL_THE_SAME = "say as_logits=True (--as-logits) if they are logits all the sam
 _WAY_OUT = "give them by ClassifierOutputs.from_probabilities (--probabilities)"
 
 
-def probability_logits(probabilities: Any, floor: float | None = None) -> NDArray[np.float64]:
+def probability_logits(probabilities: Any, floor: float | None = None) -> Floats:
     """Return the logarithms of probabilities (n, K), whose rows sum to 1 within 0.01; (n,) are those of class 1 of 2.
 
     A probability of 0, as forests and float16 give it, has no logarithm. It is taken for ``floor``, by default
@@ -51,7 +50,7 @@ def probability_logits(probabilities: Any, floor: float | None = None) -> NDArra
     return np.log(rows, out=np.full(rows.shape, log_floor), where=rows > 0)
 
 
-def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
+def checked_probabilities(probabilities: Any) -> Floats:
     """Return probabilities as rows (n, K) of float64; raise as :func:`probability_logits` does."""
     with explained("expected an array of numbers", NAME, (TypeError, ValueError, RuntimeError)):
         values = as_array(probabilities, 2)
@@ -73,7 +72,7 @@ def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
     return rows
 
 
-def _warn_of_spread_confidences(rows: NDArray[np.float64]) -> None:
+def _warn_of_spread_confidences(rows: Floats) -> None:
     """Warn if in all rows (n, K) all classes but one are alike: so a label and a confidence are spread by hand."""
     if len(rows) < _ENOUGH_ROWS or rows.shape[1] < 3:
         return
@@ -89,14 +88,14 @@ def _warn_of_spread_confidences(rows: NDArray[np.float64]) -> None:
     warnings.warn(f"{message}if these are labels with confidences, {_OF_ANSWERS}", stacklevel=4)
 
 
-def _require_probabilities(values: NDArray[np.float64], low: float, high: float, expected: str, remedy: str) -> None:
+def _require_probabilities(values: Floats, low: float, high: float, expected: str, remedy: str) -> None:
     bad = np.flatnonzero((values < low) | (values > high))
     if len(bad):
         found = f"found {values[bad[0]]:.6g} in row {bad[0]} ({len(bad)} of {len(values)} rows)"
         raise SteepslopeError(f"expected {expected}, {found}: {remedy}", NAME)
 
 
-def require_no_probabilities(logits: NDArray[Any]) -> None:
+def require_no_probabilities(logits: Values) -> None:
     """Raise if logits are probabilities by their looks: ten rows or more, none negative, each with a sum of 1."""
     looks_so = len(logits) >= _ENOUGH_ROWS and are_probabilities(logits[:_ENOUGH_ROWS])
     if looks_so and all(are_probabilities(logits[rows]) for rows in blocks(len(logits))):
@@ -104,7 +103,7 @@ def require_no_probabilities(logits: NDArray[Any]) -> None:
         raise SteepslopeError(f"expected logits, {found}; {_WAY_OUT}, or {_ALL_THE_SAME}", "logits")
 
 
-def are_probabilities(rows: NDArray[Any]) -> bool:
+def are_probabilities(rows: Values) -> bool:
     """Return whether numbers (n, K) are probabilities by their looks; rows with NaN say nothing."""
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         return False

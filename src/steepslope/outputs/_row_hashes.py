@@ -12,9 +12,7 @@ classes. So nothing is recognised if there are no more close pairs than chance m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import Brief
+from steepslope.numerics import ArrayDict, Arrays, Bools, Brief, Floats, Singles
 from steepslope.outputs._arrays import is_signal_array
 from steepslope.outputs._classifier_outputs import ClassifierOutputs, logit_blocks
 
@@ -43,7 +41,7 @@ MOST_ROWS = 10_000  # of each side, whose pairs tell what chance makes likely
 class RowHashes(Brief):
     """What is kept of some rows: sketches (n, 5) float32, and hashes of their ids (n,) uint64, None without ids."""
 
-    sketches: NDArray[np.float32]
+    sketches: Singles
     ids: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
@@ -61,7 +59,7 @@ class RowHashes(Brief):
         return cls(_row_sketches(outputs), hashed_rows(outputs.require("ids")) if have_ids_to_hash(outputs) else None)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
+    def from_arrays(cls, arrays: Arrays) -> RowHashes:
         """Return what :attr:`arrays` gave; raise for anything else."""
         sketches, ids = arrays.get("sketches", np.empty(0)), arrays.get("hashes")
         if sketches.dtype != np.float32 or sketches.shape[1:] != (_PROJECTIONS + 2,):
@@ -81,11 +79,11 @@ class RowHashes(Brief):
         return RowHashes(np.concatenate([self.sketches, others.sketches]), ids)
 
     @property
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> ArrayDict:
         """What is written."""
         return {"sketches": self.sketches, **({} if self.ids is None else {"hashes": self.ids})}
 
-    def known(self, others: RowHashes) -> NDArray[np.bool_]:
+    def known(self, others: RowHashes) -> Bools:
         """Return which of some other rows are among these, (m,); none if that may be chance."""
         if not (len(self) and len(others)):
             return np.zeros(len(others), np.bool_)
@@ -100,7 +98,7 @@ class RowHashes(Brief):
         known = np.isin(others.ids, others.ids[there])
         return known if known.any() else self._close(others)  # the same rows may have other names in another file
 
-    def _close(self, others: RowHashes) -> NDArray[np.bool_]:
+    def _close(self, others: RowHashes) -> Bools:
         """Return which of some other rows have sketches close to one of these, (m,); none if that may be chance."""
         if np.array_equal(np.sort(hashed_rows(self.sketches)), np.sort(hashed_rows(others.sketches))):
             return np.ones(len(others), np.bool_)
@@ -132,7 +130,7 @@ class RowHashes(Brief):
         return -1
 
 
-def _sketches_in_same_order(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
+def _sketches_in_same_order(ours: Singles, theirs: Singles) -> bool:
     """Return whether two sketches of many rows, in random order of classes, are equal, or margins rise in one order."""
     if len(ours) >= FEW and np.array_equal(ours, theirs):
         return True  # such as of coarse signals, which have no order
@@ -160,7 +158,7 @@ def have_ids_to_hash(*all_outputs: ClassifierOutputs) -> bool:
     return True
 
 
-def _row_sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
+def _row_sketches(outputs: ClassifierOutputs) -> Singles:
     """Return the predicted class, the margin and projections of all logits, the same on all machines but for 1e-7.
 
     Signals are projected with the logits.
@@ -182,7 +180,7 @@ def _row_sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     return np.concatenate(sketches).astype(np.float32)
 
 
-def _close_sketch_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
+def _close_sketch_pairs(sketches: Singles) -> Floats:
     """Return how many pairs of these rows are close, up to each distance."""
     distinct, copies = np.unique(sketches, axis=0, return_counts=True)
     tree = cKDTree(distinct)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files import arrays_that_fit_memory, fingerprint, staged_folder
-from steepslope.numerics import read_rows
+from steepslope.numerics import Counts, read_rows
 from steepslope.outputs import _folder as folder, _table_files as table_files
 from steepslope.outputs._answers import ANSWERED_BY, are_numbers_from_zero, maker_of_answers
 from steepslope.outputs._arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
@@ -76,7 +76,7 @@ class Table:
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
 
-    def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
+    def ids_of(self, rows: Counts) -> list[str]:
         """Return the ids of some rows, or the rows' numbers where there are no ids."""
         if self.ids is None:
             return list(map(str, rows))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics import (
     Array,
+    ArrayDict,
+    Arrays,
     Bools,
     Counts,
     Floats,
@@ -119,12 +120,12 @@ class CalibrationRows(JudgedRows):
     is_correct: Bools
     true: Counts | None = None
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> ArrayDict:
         """Return the known arrays by name."""
         return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
+    def from_arrays(cls, arrays: Arrays, path: Path) -> CalibrationRows:
         """Return the rows in a file; raise unless its arrays have one length and the right types."""
         known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in _OPTIONAL}
         with located(path):

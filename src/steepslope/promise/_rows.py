@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics import checked_confidences
-from steepslope.numerics import Bools, Brief, Counts, Floats
+from steepslope.numerics import Arrays, Bools, Brief, Counts, Floats
 
 Names = NDArray[np.str_]
 _LEAST_SPLIT = 10
@@ -77,7 +77,7 @@ class LabelledRows(_ArrayRows):
     predicted_classes: Names | None = None
     of_log_odds: bool = False
     things: Counts | None = None
-    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    extra: Arrays = field(default_factory=dict)
 
     @classmethod
     def of(

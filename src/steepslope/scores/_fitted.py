@@ -1,14 +1,11 @@
 """Scores that learn a temperature, or the power of a norm, from the classifier's errors on rows it has not seen."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
-from steepslope.numerics import Array, clipped, logsumexp, namespace_of, top_log_odds
+from steepslope.numerics import Array, ArrayDict, clipped, logsumexp, namespace_of, top_log_odds
 from steepslope.outputs import ClassifierOutputs, over_logits
 from steepslope.scores._logits import MCP
 from steepslope.scores._score import Rows, Score, State
@@ -69,7 +66,7 @@ class MaxLogitPNorm(Score):
     def __init__(self) -> None:
         self.power_: int | None = None
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> ArrayDict:
         """Return the power as an array; −1 means MCP."""
         return {"power": np.array([-1.0 if self.power_ is None else float(self.power_)])}
 

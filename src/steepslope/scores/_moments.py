@@ -1,13 +1,15 @@
 """Scores on means and deviations of the classifier's training features, of each class or of the features' norm."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.numerics import (
     Array,
+    Counts,
+    Values,
     blocks,
     clipped,
     constant,
@@ -55,7 +57,7 @@ class MahalanobisRatio(Score):
         self.centre_: Floats | None = None
         self.whitening_: Floats | None = None
         self.means_: Floats | None = None
-        self.counts_: NDArray[np.int64] | None = None
+        self.counts_: Counts | None = None
 
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn the mean of all rows, the whitening map, and the classes' whitened means and numbers of rows."""
@@ -123,7 +125,7 @@ class SIRC(Score):
         return softplus(top_log_odds(rows["logits"])) - softplus(self.slope_ * (self.offset_ - norms))
 
 
-def _feature_blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+def _feature_blocks(features: Values) -> Iterator[tuple[slice, Floats]]:
     """Yield slices of rows with their features in float64; raise ValueError where one is not finite."""
     for rows in blocks(len(features), BLOCK_ROWS):
         block = read_rows(features, rows).astype(np.float64)
@@ -131,7 +133,7 @@ def _feature_blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
         yield rows, block
 
 
-def _class_means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _class_means(outputs: ClassifierOutputs, counts: Counts) -> tuple[Floats, Floats]:
     """Return the mean of all rows, (d,), and each class's mean minus it, (K, d); 0 for a class without rows."""
     features = outputs.require_features()
     sums = np.zeros((len(counts), features.shape[1]))

@@ -1,13 +1,22 @@
 """Scores that look up the nearest features in an index of training rows, or of held-out rows."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import LARGEST, Array, Index, clipped, is_class, namespace_of, rows_as_they_are, unit_rows
+from steepslope.numerics import (
+    LARGEST,
+    Array,
+    ArrayDict,
+    Index,
+    clipped,
+    is_class,
+    namespace_of,
+    rows_as_they_are,
+    unit_rows,
+)
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores._score import Rows, Score, State
 
@@ -38,7 +47,7 @@ class _IndexScore(Score):
         assert self.index_ is not None
         return self.index_
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> ArrayDict:
         """Return the index's arrays."""
         return {} if self.index_ is None else self.index_.arrays
 

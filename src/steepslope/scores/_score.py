@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import BLOCK_ROWS, Array, blocks, float64, quiet, read_rows, require_arrays
+from steepslope.numerics import (
+    BLOCK_ROWS,
+    Array,
+    ArrayDict,
+    Floats,
+    Values,
+    blocks,
+    float64,
+    quiet,
+    read_rows,
+    require_arrays,
+)
 from steepslope.outputs import ClassifierOutputs, require_classes
 
 State = Mapping[str, NDArray[Any]]
@@ -19,7 +30,7 @@ _BLOCK_ENTRIES = 2**22
 SOURCES = {"errors": "held-out outputs", "reference": "the classifier's training outputs"}
 
 
-def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> dict[str, NDArray[Any]]:
+def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> ArrayDict:
     """Return the named arrays of some rows, and their predictions, for formulas; float16 becomes float32."""
     found = {name: np.asarray(read_rows(outputs.require(name), rows)) for name in names}
     found = {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
@@ -78,7 +89,7 @@ class Score(ABC):
         return self
 
     @quiet
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def confidence(self, outputs: ClassifierOutputs) -> Floats:
         """Return the confidence in each prediction, float64 (n,); higher is more trustworthy.
 
         Raises
@@ -102,7 +113,7 @@ class Score(ABC):
                 require_finite_rows(name, rows[name], block.start)
             yield rows
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> ArrayDict:
         """Return what was learnt as arrays by name, to be stored."""
         values = {name: vars(self)[f"{name}_"] for name in self._learnt()}
         return {name: np.atleast_1d(value) for name, value in values.items() if value is not None}
@@ -126,7 +137,7 @@ class Score(ABC):
         return score
 
 
-def require_finite_rows(name: str, values: NDArray[Any], start: int) -> None:
+def require_finite_rows(name: str, values: Values, start: int) -> None:
     """Raise for the first row of some values (m, …) with NaN or infinity; the rows' numbers begin at ``start``."""
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(values.sum()):  # the quickest sign that all may be finite

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import ACCEPT, REJECT, REVIEW, STOPPED, Gate
 from steepslope.nets.export import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
-from steepslope.numerics import blocks
+from steepslope.numerics import Bools, blocks
 from steepslope.outputs import CONFIDENCE, rows_may_lack
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
@@ -55,7 +54,7 @@ def serves_images(served: Served) -> bool:
     return [spec.name for spec in served.inputs] == [IMAGES] and outputs.issuperset(DECIDING)
 
 
-def lacking_rows(rows: Arrays, threshold: float | None) -> NDArray[np.bool_]:
+def lacking_rows(rows: Arrays, threshold: float | None) -> Bools:
     """Return which rows lack an opinion that the gate needs, (m,): they go to review, though they reach its threshold.
 
     Without a threshold for all rows, this cannot be told, and no row is said to.

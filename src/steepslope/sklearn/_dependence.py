@@ -7,10 +7,9 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import TimeSeriesSplit
 
-from steepslope.numerics import Counts, Floats
+from steepslope.numerics import Counts, Floats, Values
 from steepslope.outputs import copies_of, equal_row_codes, rows_that_agree, signs_of_dependence, warn_of_copies
 from steepslope.promise import checked_groups
 from steepslope.sklearn._features import rows_to_compare
@@ -26,7 +25,7 @@ _ADVICE = (
 )
 
 
-def rows_together(X: Any, labels: NDArray[Any], groups: Any, cv: Any) -> tuple[Counts, list[str]]:
+def rows_together(X: Any, labels: Values, groups: Any, cv: Any) -> tuple[Counts, list[str]]:
     """Return a number for each row of inputs (n, …), the same for rows that belong together, and cautions.
 
     These are rows of the same group, by ``groups`` (n,); without groups they are copies, and a caution says if rows
@@ -60,7 +59,7 @@ def _copied_rows(X: Any, columns: Floats) -> Counts:
     return rows_that_agree(*codes)
 
 
-def _caution_on_dependence(X: Any, labels: NDArray[Any], columns: Floats, copies: Counts, cv: Any) -> list[str]:
+def _caution_on_dependence(X: Any, labels: Values, columns: Floats, copies: Counts, cv: Any) -> list[str]:
     """Return a caution if inputs (n, …) with labels (n,) seem to depend on one another; nothing if they do not.
 
     ``columns`` (n, d) and ``copies`` (n,) are as in :func:`copies_in_inputs`. The order of rows tells nothing if ``cv``

@@ -12,7 +12,7 @@ stored without executing anything.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, hstack, issparse
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -37,7 +36,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.numerics import Counts, Floats
+from steepslope.numerics import ArrayDict, Arrays, Counts, Floats, Values
 from steepslope.outputs import mixed_columns
 
 NUMBERS = "biuf"  # kinds of arrays
@@ -108,7 +107,7 @@ def is_frozen(estimator: Any) -> bool:
     return type(estimator).__name__ == "FrozenEstimator"
 
 
-def _steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
+def _steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: Values) -> int:
     """Return how many steps, from the first on, ignore the labels.
 
     A step ignores them if it gives the same after a fit to shuffled labels. It is tried on a few of the rows (n, …). A
@@ -174,11 +173,11 @@ class Features:
     steps: int
     kinds: tuple[str, ...] | None
     seen: int
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Arrays
     saw: str = ""
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, labels: NDArray[Any], seed: int) -> Features | None:
+    def of(cls, estimator: Any, X: Any, labels: Values, seed: int) -> Features | None:
         """Learn the columns from the rows (n, …) that a classifier was fitted on; None if an oracle can see nothing."""
         before = _steps_before(estimator)
         steps = len(before)
@@ -188,7 +187,7 @@ class Features:
         kinds = column_kinds(seen)
         if kinds == ():
             return None
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: ArrayDict = {}
         if issparse(seen):
             arrays["often"] = _frequent_columns(csc_matrix(seen))
         blocks = _feature_blocks(seen, kinds, arrays)
@@ -305,14 +304,14 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
     return tuple(map(_kind_of_column, columns_of_table(seen)))
 
 
-def columns_of_table(table: Any) -> list[NDArray[Any]]:
+def columns_of_table(table: Any) -> list[Values]:
     """Return the columns of a frame or a table, (n,) each: numbers, local times or durations in µs, or objects."""
     if not hasattr(table, "columns") and not isinstance(table, np.ndarray):
         table = np.asarray(table, dtype=object)
     return [_column_as_array(_safe_indexing(table, place, axis=1)) for place in range(table.shape[1])]
 
 
-def _column_as_array(column: Any) -> NDArray[Any]:
+def _column_as_array(column: Any) -> Values:
     if not isinstance(column, np.ndarray):
         series = nw.from_native(column, series_only=True)
         if series.dtype == nw.Datetime:
@@ -327,7 +326,7 @@ def _column_as_array(column: Any) -> NDArray[Any]:
     return np.asarray(column)
 
 
-def _kind_of_column(column: NDArray[Any]) -> str:
+def _kind_of_column(column: Values) -> str:
     if column.dtype.kind in NUMBERS + "mM":
         return _DATE if column.dtype.kind == "M" else _NUMBER
     values = [value for value in _values_of_column(column) if value is not None]
@@ -337,7 +336,7 @@ def _kind_of_column(column: NDArray[Any]) -> str:
     return _WORD
 
 
-def _values_of_column(column: NDArray[Any]) -> list[Any]:
+def _values_of_column(column: Values) -> list[Any]:
     """Return the values of a column, None where one is missing."""
     return [None if word_of(value) is None else value for value in column.tolist()]
 
@@ -356,7 +355,7 @@ def word_of(value: Any) -> str | None:
     return None if text in _MISSING else text
 
 
-def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> _Blocks:
+def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Arrays) -> _Blocks:
     """Return inputs of these kinds as numbers and counts."""
     if kinds == TEXTS:
         words = HashingVectorizer(n_features=_HASHED, alternate_sign=False, norm=None).transform(seen)
@@ -384,7 +383,7 @@ def _frequent_columns(seen: csc_matrix) -> Counts:
     return np.flatnonzero(np.diff(seen.indptr) > _OFTEN * seen.shape[0])
 
 
-def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[str]) -> _Blocks:
+def _feature_blocks_of_table(columns: Sequence[Values], kinds: Sequence[str]) -> _Blocks:
     """Return the numbers and dates of a table, and the hashed words of its other columns."""
     n = len(columns[0])
     numbers = [np.zeros((n, 0))]
@@ -404,7 +403,7 @@ def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[st
     return _Blocks(np.concatenate(numbers, axis=1), counts)
 
 
-def _features_of_numbers(column: NDArray[Any]) -> Floats:
+def _features_of_numbers(column: Values) -> Floats:
     """Return a column as numbers, (n, 1), durations in seconds."""
     if column.dtype.kind in NUMBERS:
         return column.astype(np.float64)[:, None]
@@ -415,7 +414,7 @@ def _features_of_numbers(column: NDArray[Any]) -> Floats:
     return np.array(values, np.float64)[:, None]
 
 
-def _features_of_dates(column: NDArray[Any]) -> Floats:
+def _features_of_dates(column: Values) -> Floats:
     """Return days since 1970, month, day of the week (Monday is 0) and hour of dates, (n, 4)."""
     if column.dtype.kind != "M":
         values = _values_of_column(column)
@@ -430,7 +429,7 @@ def _features_of_dates(column: NDArray[Any]) -> Floats:
     return features
 
 
-def _learnt_standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
+def _learnt_standardisation(numbers: Floats) -> ArrayDict:
     """Learn the mean and the standard deviation of the finite numbers in each column (n, d)."""
     finite = np.isfinite(numbers)
     missing = np.flatnonzero(~finite.all(axis=0) & finite.any(axis=0))
@@ -444,7 +443,7 @@ def _learnt_standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
     return {"mean": mean, "scale": scale, "missing": missing}
 
 
-def _standardised_features(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) -> Floats:
+def _standardised_features(numbers: Floats, arrays: Arrays) -> Floats:
     """Return numbers (n, d) standardised, 0 where one is missing, and then columns that mark the missing ones."""
     finite = np.isfinite(numbers)
     centred = np.where(finite, numbers, 0) - arrays["mean"]
@@ -452,7 +451,7 @@ def _standardised_features(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) 
     return np.concatenate([columns, ~finite[:, arrays["missing"]]], axis=1)
 
 
-def _features_to_count(blocks: _Blocks, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
+def _features_to_count(blocks: _Blocks, arrays: Arrays) -> csr_matrix:
     """Return the columns that are reduced to directions: the counts, and very many numbers too."""
     if len(arrays["mean"]) <= _MOST_COLUMNS:
         return blocks.counts
@@ -460,7 +459,7 @@ def _features_to_count(blocks: _Blocks, arrays: Mapping[str, NDArray[Any]]) -> c
     return csr_matrix(hstack([csr_matrix(numbers), blocks.counts]))
 
 
-def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDArray[Any]]:
+def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> ArrayDict:
     """Learn which columns (n, s) occur, how to weigh them, and the principal directions if they are many."""
     used = np.unique(counts.indices[counts.data != 0])
     used_counts = csr_matrix(counts[:, used])
@@ -477,7 +476,7 @@ def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[st
     return learnt
 
 
-def _weighted_features(counts: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
+def _weighted_features(counts: csr_matrix, arrays: Arrays, of_texts: bool) -> csr_matrix:
     weighted = csr_matrix(counts.multiply(arrays["weights"]))
     if of_texts and weighted.shape[0]:
         return normalize(weighted)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit, check_cv
@@ -21,7 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from steepslope.errors import SteepslopeError
-from steepslope.numerics import Counts
+from steepslope.numerics import Counts, Values
 from steepslope.oracle import RowCounts
 from steepslope.outputs import one_of_each_copy, require_arrays_in_one_order
 from steepslope.promise import as_percent
@@ -45,7 +44,7 @@ def _is_missing(label: Any) -> bool:
     return label is None or not (isinstance(same, bool | np.bool_) and same)
 
 
-def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, NDArray[Any]]:
+def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, Values]:
     """Return inputs whose rows can be indexed, and their labels (n,); raise for invalid or missing labels.
 
     Frames may not have the same index in another order, nor may that of ``groups``.
@@ -66,7 +65,7 @@ def checked_rows_and_labels(X: Any, y: Any, groups: Any) -> tuple[Any, NDArray[A
     return rows, labels
 
 
-def cautions_on_telling_columns(X: Any, labels: NDArray[Any], codes: Counts, seed: int) -> list[str]:
+def cautions_on_telling_columns(X: Any, labels: Values, codes: Counts, seed: int) -> list[str]:
     """Return a caution for each column of a table (n, d) that alone tells the label of nearly all rows.
 
     One row of each number in ``codes`` (n,) is compared, at most 2,000 in all. Fewer than 100 tell too little.
@@ -107,7 +106,7 @@ def counts_to_compare(counts: RowCounts | None, estimator: Any, cv: Any, has_fol
     return RowCounts(counts.errors, of_clones=True)
 
 
-def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
+def _rows_untold(column: Values, classes: Counts) -> float:
     """Return of about how many rows, in random order, a column (n,) does not tell the class, (n,).
 
     If it has few values, each may mean a class. A column of numbers may also be cut into one interval for each class.
@@ -126,7 +125,7 @@ def _rows_untold(column: NDArray[Any], classes: Counts) -> float:
     return float(len(column))
 
 
-def _held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Counts, Counts]:
+def _held_out_of_classes(labels: Values, fraction: float, seed: int) -> tuple[Counts, Counts]:
     """Return the rows to learn from and a held-out fraction of each class, both in ascending order.
 
     Each row is held out with the same probability, even a class's only row. The classifier then does not know that
@@ -152,7 +151,7 @@ def _held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tu
 
 
 def held_out_rows(
-    labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Counts, cv: Any = None
+    labels: Values, unknown_label: Any, fraction: float, seed: int, codes: Counts, cv: Any = None
 ) -> tuple[Counts, Counts, Counts]:
     """Return the rows to learn from, the out-of-class rows that serve as errors, and the rows held out of both.
 
@@ -182,7 +181,7 @@ def held_out_rows(
     return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
 
 
-def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Counts) -> list[tuple[Counts, Counts]]:
+def folds_without_leaks(X: Any, labels: Values, cv: Any, seed: int, codes: Counts) -> list[tuple[Counts, Counts]]:
     """Return the folds as pairs of row numbers: those to fit to, and those of the fold.
 
     If ``cv`` is a number, folds are stratified. Counts with the same number in ``codes`` (n,) are in one fold. If rows
@@ -222,9 +221,9 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
 def out_of_fold(
     estimator: Any,
     X: Any,
-    y: NDArray[Any],
+    y: Values,
     folds: Sequence[tuple[Counts, Counts]],
-    classes: NDArray[Any],
+    classes: Values,
     params: Mapping[str, Any],
     n_jobs: int | None = None,
 ) -> Responses:
@@ -246,13 +245,7 @@ def rows_in_folds(folds: Sequence[tuple[Counts, Counts]]) -> Counts:
 
 
 def _response_to_unseen_fold(
-    estimator: Any,
-    X: Any,
-    y: NDArray[Any],
-    others: Counts,
-    rows: Counts,
-    classes: NDArray[Any],
-    params: Mapping[str, Any],
+    estimator: Any, X: Any, y: Values, others: Counts, rows: Counts, classes: Values, params: Mapping[str, Any]
 ) -> Responses:
     """Return the responses to the rows of a fold, by a clone that is fitted to the others."""
     fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **_check_method_params(X, params, others))

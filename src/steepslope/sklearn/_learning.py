@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from steepslope.errors import FewErrorsWarning
 from steepslope.gate import ConfidenceSource
-from steepslope.numerics import Counts
+from steepslope.numerics import Counts, Values
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence import FOLDS, joined_outputs
 from steepslope.outputs import UNKNOWN, ClassifierOutputs, is_signal_array, opinion_of_array
@@ -59,7 +58,7 @@ class Learning:
     seed: int
     params: Mapping[str, Any]
 
-    def fit(self, X: Any, labels: NDArray[Any], unknown: Any, codes: Counts) -> _Learnt:
+    def fit(self, X: Any, labels: Values, unknown: Any, codes: Counts) -> _Learnt:
         """Fit all classifiers and the oracle to rows (n, …) with labels (n,); these rows alone fix the thresholds.
 
         The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows with the same number in ``codes``,

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.numerics import Counts
+from steepslope.numerics import Counts, Values
 from steepslope.outputs import UNKNOWN, ClassifierOutputs, require_opinion_name
 from steepslope.sklearn._features import is_frozen
 from steepslope.sklearn._held_out import out_of_fold
@@ -37,16 +36,14 @@ class Opinion:
     """
 
     estimator: Any
-    classes: NDArray[Any] | None
+    classes: Values | None
     log_floor: float
 
-    def responses(self, X: Any, trusted: NDArray[Any]) -> Responses:
+    def responses(self, X: Any, trusted: Values) -> Responses:
         """Return the responses to some inputs; a vote is the number of a class of the ``trusted`` classifier."""
         return Responses.of(self.estimator, X, trusted if self.classes is None else self.classes)
 
-    def added(
-        self, outputs: ClassifierOutputs, name: str, responses: Responses, trusted: NDArray[Any]
-    ) -> ClassifierOutputs:
+    def added(self, outputs: ClassifierOutputs, name: str, responses: Responses, trusted: Values) -> ClassifierOutputs:
         """Return the outputs, whose classes are the ``trusted`` ones, with this opinion on the same inputs."""
         mapping: dict[int, str | None]
         if self.classes is None:
@@ -94,9 +91,9 @@ def _identity(estimator: Any) -> int:
 def learnt_opinions(
     others: Mapping[str, Any],
     X: Any,
-    labels: NDArray[Any],
+    labels: Values,
     folds: Sequence[tuple[Counts, Counts]],
-    classes: NDArray[Any],
+    classes: Values,
     n_jobs: int | None,
 ) -> tuple[dict[str, Opinion], dict[str, Responses]]:
     """Fit other classifiers to rows (n, …); return them, and what clones of them say about unseen rows.
@@ -123,7 +120,7 @@ def learnt_opinions(
     return learnt, unseen
 
 
-def _require_known_classes(known: NDArray[Any], classes: NDArray[Any]) -> None:
+def _require_known_classes(known: Values, classes: Values) -> None:
     """Raise unless some of the classes that another classifier knows are the trusted classifier's."""
     if (class_codes_by_name(known, classes) == UNKNOWN).all():
         shown = list(map(repr, known[:SHOWN].tolist()))

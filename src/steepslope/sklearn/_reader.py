@@ -12,7 +12,7 @@ from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import PREDICTED, Gate
-from steepslope.numerics import Counts, Floats
+from steepslope.numerics import Counts, Floats, Values
 from steepslope.outputs import EMPTY, ClassifierOutputs, is_array_of_opinion, require_ids_once, signal_arrays
 from steepslope.promise import EXACT, as_percent, checked_groups
 from steepslope.sklearn._features import Features, word_of
@@ -28,7 +28,7 @@ class Reader:
     """
 
     estimator: Any
-    classes: NDArray[Any]
+    classes: Values
     log_floor: float
     features: Features | None
     opinions: Mapping[str, Opinion]
@@ -76,7 +76,7 @@ class Reader:
         return replace(self, opinions={name: self.opinions[name] for name in taken})
 
 
-def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
+def require_unknown_label(unknown_label: Any, classes: Values) -> None:
     """Raise if the label of out-of-class rows is a class, or is spelt like one."""
     if unknown_label is None:
         return

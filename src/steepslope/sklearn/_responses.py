@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics import Counts, Floats
+from steepslope.numerics import Counts, Floats, Values
 from steepslope.outputs import (
     LARGEST,
     UNKNOWN,
@@ -31,7 +31,7 @@ _MOST_PROBABLE = {  # methods that predict the class of the largest probability,
 }
 
 
-def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
+def class_codes(labels: ArrayLike, classes: Values) -> Counts:
     """Return the number of each label's class, int64 (n,); −1 for a label that is none of the classes.
 
     >>> class_codes(["dog", "ant", "cat"], np.array(["cat", "dog"]))
@@ -44,7 +44,7 @@ def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
     return np.where(classes[codes] == values, codes, UNKNOWN)
 
 
-def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> None:
+def warn_of_other_labels(labels: ArrayLike, classes: Values, unknown_label: Any) -> None:
     """Warn about labels (n,) that are none of the classes and may be misspelt; raise if no label is a class."""
     values = np.asarray(labels)
     names = list(map(str, classes.tolist()))
@@ -58,7 +58,7 @@ def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label
     warn_of_unknown_labels("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
 
 
-def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> Counts:
+def class_codes_by_name(labels: ArrayLike, classes: Values) -> Counts:
     """Return the number of each label's class, as :func:`class_codes`; other types than numbers compare as text.
 
     >>> class_codes_by_name(["1", "7"], np.array([0, 1])), class_codes_by_name([1.0, 7.0], np.array([0, 1]))
@@ -93,7 +93,7 @@ def _predicts_most_probable(estimator: Any) -> bool:
     return f"{method.__module__}.{getattr(method, '__qualname__', None)}" in _MOST_PROBABLE
 
 
-def _require_response_a_row(X: Any, *responses: NDArray[Any]) -> None:
+def _require_response_a_row(X: Any, *responses: Values) -> None:
     expected = _num_samples(X)
     for count in map(len, responses):
         if count == expected:
@@ -104,7 +104,7 @@ def _require_response_a_row(X: Any, *responses: NDArray[Any]) -> None:
         raise SteepslopeError(message, "estimator")
 
 
-def _require_valid_response(response: NDArray[Any], are_probabilities: bool) -> None:
+def _require_valid_response(response: Values, are_probabilities: bool) -> None:
     """Raise unless decision values are finite, or probabilities sum to 1; a row of zeros is allowed."""
     with located("estimator"):
         if not are_probabilities:
@@ -127,7 +127,7 @@ class Responses:
     are_probabilities: bool
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
+    def of(cls, estimator: Any, X: Any, classes: Values) -> Responses:
         """Ask a fitted classifier whose classes are among these; a classifier that only votes may have others.
 
         Raises

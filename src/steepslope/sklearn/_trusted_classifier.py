@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -21,7 +20,7 @@ import sklearn
 from steepslope.checks import require, whole
 from steepslope.errors import CautionWarning, ChangedWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate import gate_for_new_source, judged_together, split_to_adapt
-from steepslope.numerics import Bools, Floats
+from steepslope.numerics import Bools, Floats, Values
 from steepslope.predict import require_prediction_file
 from steepslope.promise import INSIDE, WHEN_CHANGED, Objectives, WhenChanged, checked_groups
 from steepslope.sklearn._dependence import rows_together
@@ -38,7 +37,7 @@ LARGEST_SEED = 2**31 - 1
 class Decision(NamedTuple):
     """The labels of some predictions (n,), and which of them are accepted, booleans (n,)."""
 
-    labels: NDArray[Any]
+    labels: Values
     accepted: Bools
 
 
@@ -246,7 +245,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             self.estimator, self.opinions, self.unknown_label, self.signals, self.cv, self.n_jobs, seed, params
         )
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> Values:
         """Return the classifier's labels, (n,), whether accepted or not."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
@@ -22,7 +21,7 @@ from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.files import optional_library, read_json
 from steepslope.nets.data._images import Dataset, Picture, as_colour, as_grey
 from steepslope.nets.data._shifted import size_brought_to
-from steepslope.numerics import blocks
+from steepslope.numerics import Counts, Values, blocks
 
 _tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
@@ -144,7 +143,7 @@ _FIELDS: dict[str, Check] = {
 }
 
 
-def _array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
+def _array_as_channels(array: Values, channels: int) -> torch.Tensor:
     """Return an array (H, W), (H, W, C) or (C, H, W) as float32 (C, H, W); whole numbers are scaled to [0, 1].
 
     >>> _array_as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
@@ -170,13 +169,13 @@ def _array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(largest))
 
 
-def _recoloured_array(array: NDArray[Any], channels: int) -> NDArray[Any]:
+def _recoloured_array(array: Values, channels: int) -> Values:
     """Return floats (H, W, 1) repeated for a colour net, and (H, W, 3) as their luma for a grey one."""
     if array.dtype.kind != "f" or array.ndim != 3 or {array.shape[2], channels} != {1, 3}:
         return array
     if channels == 3:
         return array.repeat(3, axis=2)
-    luma: NDArray[Any] = array @ LUMA.astype(array.dtype)[:, None]
+    luma: Values = array @ LUMA.astype(array.dtype)[:, None]
     return luma
 
 
@@ -252,7 +251,7 @@ def image_batch_loader(
 
 
 def decoded_image_batches(
-    data: Dataset, rows: NDArray[np.int64], transform: Transform, size: int, workers: int = 0
+    data: Dataset, rows: Counts, transform: Transform, size: int, workers: int = 0
 ) -> Iterator[torch.Tensor]:
     """Yield the images of some rows, in their order, (m, C, H, W) with m <= size.
 

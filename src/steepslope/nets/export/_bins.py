@@ -8,16 +8,14 @@ exact.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.numerics import SAME, SPARE, distances_from_squares
+from steepslope.numerics import SAME, SPARE, Arrays, Counts, Values, distances_from_squares
 
 _WIDEST = 2**4  # of bins: wider ones leave more places empty
 _ROOM = 1.25  # the most places for a reference, where bins can be narrower
@@ -38,7 +36,7 @@ class Bins:
     classes: int
 
     @classmethod
-    def of(cls, index: Mapping[str, NDArray[Any]], exact: bool = False) -> Bins:
+    def of(cls, index: Arrays, exact: bool = False) -> Bins:
         """Lay the references of an index, by the names of its arrays, out in bins."""
         starts = index["starts"]
         sizes = np.diff(starts)
@@ -144,7 +142,7 @@ class Bins:
         return numbers
 
 
-def _tensor(array: NDArray[Any]) -> Tensor:
+def _tensor(array: Values) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
@@ -170,7 +168,7 @@ def _parts_of_bins(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -
     return within + tied * left[:, :, None]
 
 
-def _width_of_bins(sizes: NDArray[np.int64]) -> int:
+def _width_of_bins(sizes: Counts) -> int:
     """Return the width of bins for classes of some sizes: the largest that leaves few places empty.
 
     >>> _width_of_bins(np.array([5_000, 5_000])), _width_of_bins(np.array([5, 6, 9]))

@@ -26,7 +26,7 @@ from steepslope.nets._seeding import seeded
 from steepslope.nets.classifiers import Classifier, as_onnx, takes_channels_last
 from steepslope.nets.data import Transform
 from steepslope.nets.extraction._options import ExtractionOptions
-from steepslope.numerics import blocks
+from steepslope.numerics import Singles, Values, blocks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -218,15 +218,15 @@ def _drops_units(layer: nn.Module) -> bool:
     return is_known and any(isinstance(rate, int | float) and rate > 0 for rate in rates)
 
 
-def _narrowed_features(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+def _narrowed_features(features: Singles, dtype: str) -> Values:
     with np.errstate(over="ignore"):
-        narrow: NDArray[Any] = features.astype(dtype)
+        narrow: Values = features.astype(dtype)
     if not np.isfinite(narrow).all() and np.isfinite(features).all():
         raise SteepslopeError(f"{np.abs(features).max():.3g} is too large for {dtype}: keep float32", "features")
     return narrow
 
 
-def _array_of_tensor(values: Tensor) -> NDArray[np.float32]:
+def _array_of_tensor(values: Tensor) -> Singles:
     return values.float().cpu().numpy()
 
 

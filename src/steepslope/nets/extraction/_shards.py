@@ -27,7 +27,7 @@ from steepslope.nets.data import (
 )
 from steepslope.nets.extraction._engine import ESTIMATES, Engine
 from steepslope.nets.extraction._options import ExtractionOptions
-from steepslope.numerics import blocks
+from steepslope.numerics import ArrayDict, Values, blocks
 from steepslope.outputs import AUGMENTED, MANIFEST, VERSION, outputs_manifest, write_ids_to_folder
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
@@ -106,13 +106,13 @@ def _write_shard(path: Path, batches: Batches) -> None:
     """Write what the engine made of a shard's batches, all or nothing."""
     rows: list[int] = []
     failed: list[tuple[int, str]] = []
-    blocks_of: dict[str, list[NDArray[Any]]] = {}
+    blocks_of: dict[str, list[Values]] = {}
     for batch, arrays in batches:
         rows += batch.rows
         failed += batch.failed
         for name, array in arrays.items():
             blocks_of.setdefault(name, []).append(array)
-    joined: dict[str, NDArray[Any]] = {
+    joined: ArrayDict = {
         "rows": np.array(rows, dtype=np.int64),
         "failed": np.array([row for row, _ in failed], dtype=np.int64),
         "reasons": np.array([reason for _, reason in failed], dtype=np.str_),
@@ -154,7 +154,7 @@ def join_shards(
     return len(skipped)
 
 
-def _shard_arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
+def _shard_arrays(shards: Shards, name: str) -> Iterator[Values]:
     for path in shards:
         damage = explained("is damaged; delete it and run again", path, (OSError, ValueError, BadZipFile))
         with damage, np.load(path) as archive:
@@ -163,7 +163,7 @@ def _shard_arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
             yield array
 
 
-def _write_joined(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
+def _write_joined(path: Path, blocks: Iterator[Values], rows: int) -> dict[str, Any]:
     """Write blocks of rows as one array; through a mapping, a full disk would end the process without a word."""
     first = next(blocks)
     shape = (rows, *first.shape[1:])

@@ -20,7 +20,7 @@ from steepslope.nets.classifiers import Classifier, live_classifier, load_classi
 from steepslope.nets.data import ALL, Dataset, Picture, Transform, decoded_or_reason, unreadable_image
 from steepslope.nets.extraction import EVIDENCE_ARRAYS, NONE, Engine, ExtractionOptions, single_device
 from steepslope.nets.training import CODE, ImageOracle, load_oracle
-from steepslope.numerics import blocks
+from steepslope.numerics import ArrayDict, Arrays, Values, blocks
 from steepslope.outputs import (
     AUXILIARY,
     OPINION,
@@ -156,7 +156,7 @@ def _as_in_file(array: Picture) -> Picture:
     return array
 
 
-def _require_brightness(array: NDArray[Any]) -> None:
+def _require_brightness(array: Values) -> None:
     """Refuse what would silently be another image: wide whole numbers, scaled by their type's largest, and such."""
     kind = array.dtype
     expected = "expected uint8, uint16 or floats in [0, 1]"
@@ -181,7 +181,7 @@ class _OtherNet:
         evidence = FEATURES if self.places is None else NONE
         return ExtractionOptions(evidence=(evidence,), precision=precision, batch_size=BATCH)
 
-    def array(self, logits: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def array(self, logits: Values, arrays: Arrays) -> Values:
         """Return its array in outputs, next to the classifier's logits (m, K), of what the net gives."""
         if self.places is None:
             return arrays[FEATURES]
@@ -296,7 +296,7 @@ class ImageGate:
             return self.gate
         return replace(self.gate, source=replace(source, model=source.model.on(images)))
 
-    def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
+    def as_outputs(self, arrays: ArrayDict) -> ClassifierOutputs:
         """Return arrays by name as outputs of the classifier."""
         return ClassifierOutputs.of(arrays, self.gate.classes).of_classifier(self.classifier.digest)
 
@@ -381,7 +381,7 @@ def _opinion_net(array: str, gate: Gate, given: _Given, classifier: Classifier) 
 
 def _run_on_pictures(
     classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: _Pictures
-) -> dict[str, NDArray[Any]]:
+) -> ArrayDict:
     def read(rows: slice) -> Tensor:
         images = []
         for row in range(rows.start, rows.stop):
@@ -394,6 +394,6 @@ def _run_on_pictures(
     return _run_engine(Engine.on(classifier, options, fabric), len(pictures), read)
 
 
-def _run_engine(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> dict[str, NDArray[Any]]:
+def _run_engine(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> ArrayDict:
     answers = [engine(read(rows), rows.start) for rows in blocks(n, BATCH)]
     return {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}

@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files import bar
 from steepslope.heads import HEADS
 from steepslope.nets._seeding import on_threads, seeded
-from steepslope.numerics import blocks, scale_of_columns, single_thread, warm_cosine_rate
+from steepslope.numerics import Floats, blocks, scale_of_columns, single_thread, warm_cosine_rate
 from steepslope.oracle import PIECE_ROWS, ColumnSettings, FitRows
 
 _TARGET_STEPS = 3_000
@@ -77,7 +76,7 @@ class OracleNet(nn.Module):
 
 def fit_oracle_net(
     rows: FitRows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Build a net from the seed, standardise it on the rows and minimise the mean loss; return its weights.
 
     The optimizer is AdamW with a one-cycle cosine; without ``epochs``, there are as many as make about 3,000 steps.

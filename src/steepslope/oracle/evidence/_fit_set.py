@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import lstsq, qr
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics import Bools, Counts, Floats, Singles, side_by_side
+from steepslope.numerics import Bools, Counts, Floats, Singles, Values, side_by_side
 from steepslope.oracle.evidence._fitting import evidence_of_all_rows, require_reference
 from steepslope.oracle.evidence._registry import kind_of_evidence
 from steepslope.oracle.evidence._row_augmentation import augmented_rows
@@ -76,7 +75,7 @@ def joined_outputs(parts: Sequence[ClassifierOutputs], names: Sequence[str] | No
     return ClassifierOutputs.of(stacked, first.classes)
 
 
-def _stacked_rows(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def _stacked_rows(name: str, arrays: Sequence[Values]) -> Values:
     shapes = dict.fromkeys(" × ".join(map(str, array.shape[1:])) for array in arrays)
     if len(shapes) > 1:
         found = " and ".join(shapes)

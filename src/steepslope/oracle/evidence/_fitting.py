@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files import load_arrays
-from steepslope.numerics import blocks
+from steepslope.numerics import ArrayDict, Arrays, Values, blocks
 from steepslope.oracle.evidence._registry import kind_of_evidence, learning_of_inputs
 from steepslope.oracle.evidence._states import FOLDS, NO_STATE, State, fold_of_rows
 from steepslope.oracle.evidence._values import columns_by_input, fit_states
@@ -33,7 +33,7 @@ _Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]],
 
 def columns_of_fit_set(
     outputs: ClassifierOutputs, inputs: Sequence[str], reference: ClassifierOutputs | None, errors: str, seed: int
-) -> tuple[list[NDArray[Any]], dict[str, State]]:
+) -> tuple[list[Values], dict[str, State]]:
     """Return each input's columns for a fit set, (n, d), and the states for other outputs.
 
     ``holdout``: the references are rows outside the fit set. ``crossfit``: the fit set is its own reference, in five
@@ -53,7 +53,7 @@ def columns_of_fit_set(
 
 def evidence_of_all_rows(
     outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: _Read = columns_by_input
-) -> list[NDArray[Any]]:
+) -> list[Values]:
     """Return what ``read`` returns for all rows, read block by block."""
     size = max(64, min(BLOCK_ROWS, _BLOCK_ENTRIES // outputs.num_classes))
     parts = [read(outputs, inputs, rows, states) for rows in blocks(len(outputs), size)]
@@ -62,7 +62,7 @@ def evidence_of_all_rows(
 
 def _crossfitted_columns(
     outputs: ClassifierOutputs, inputs: Sequence[str], seed: int
-) -> tuple[list[NDArray[Any]], dict[str, State]]:
+) -> tuple[list[Values], dict[str, State]]:
     """Return each fifth's columns as seen from the others, and the states from all rows."""
     final = fit_states(inputs, outputs, outputs)
     looked_up = [name for name in inputs if kind_of_evidence(name).needs_reference]
@@ -104,7 +104,7 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, others: Classifier
     raise SteepslopeError(f"expected other rows, found {found}: {why}{remedy}", name)
 
 
-def flattened_states(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
+def flattened_states(states: Mapping[str, State]) -> ArrayDict:
     """Return all arrays in one mapping, named by their evidence, such as ``neighbors/points``."""
     return {f"{name}/{key}": array for name, state in states.items() for key, array in state.items()}
 
@@ -119,9 +119,9 @@ def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str
     return {name: states[name] for name in learning}
 
 
-def grouped_states(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
+def grouped_states(arrays: Arrays) -> dict[str, State]:
     """Undo :func:`flattened_states`; arrays with other names are left out."""
-    states: dict[str, dict[str, NDArray[Any]]] = {}
+    states: dict[str, ArrayDict] = {}
     for name, array in arrays.items():
         evidence, _, key = name.partition("/")
         if key:

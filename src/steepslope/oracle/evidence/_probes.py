@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics import (
     NAMES,
     Array,
+    ArrayDict,
     constant,
     fit_small_net,
     fit_standardised_softmax,
@@ -47,7 +47,7 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
     if "auxiliary" in arrays:
         columns = standardised(columns, COMPONENTS)
     labels, num_classes = numbered_labels(known)
-    state: dict[str, NDArray[Any]] = {}
+    state: ArrayDict = {}
     if penalty is not None:
         state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
     if width is not None:

@@ -9,10 +9,8 @@ steadier than any choice among the three. The classifier's own confidence is one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
@@ -21,6 +19,7 @@ from steepslope.metrics import aurc
 from steepslope.numerics import (
     SHAPES,
     Array,
+    ArrayDict,
     Bools,
     Floats,
     clipped,
@@ -72,7 +71,7 @@ def fit_signals(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     is_correct = outputs.is_correct
     signals = _signals_of(rows_of(outputs, ("logits", *arrays), slice(None)), arrays)
     scales = [_rank_knots(signal[~np.isnan(signal)]) for signal in signals.T]
-    state: dict[str, NDArray[Any]] = {
+    state: ArrayDict = {
         "knots": np.stack([knots for knots, _ in scales]),
         "ranks": np.stack([ranks for _, ranks in scales]),
         "lacking": np.isnan(signals).mean(axis=0),
@@ -178,9 +177,9 @@ def _ranked_columns(signals: Array, state: State) -> Array:
     return xp.stack(columns, axis=1)
 
 
-def _fit_parts(columns: Floats, is_correct: Bools) -> dict[str, NDArray[Any]]:
+def _fit_parts(columns: Floats, is_correct: Bools) -> ArrayDict:
     """Fit the three predictors to ranked columns; ``centre`` and ``scale`` standardise their log-odds."""
-    fitted: dict[str, NDArray[Any]] = {
+    fitted: ArrayDict = {
         "ridge": _fit_ridge(_piecewise(columns), is_correct),
         **fit_trees(columns.astype(np.float32), is_correct),
         "best": _best_single(columns, is_correct),

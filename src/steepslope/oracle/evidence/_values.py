@@ -10,7 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics import Array, clipped, float32, highest_places, logsumexp, namespace_of, quiet, replaced, taken
+from steepslope.numerics import (
+    Array,
+    ArrayDict,
+    Values,
+    clipped,
+    float32,
+    highest_places,
+    logsumexp,
+    namespace_of,
+    quiet,
+    replaced,
+    taken,
+)
 from steepslope.oracle.evidence._registry import kind_of_evidence, learning_of_inputs
 from steepslope.oracle.evidence._states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
@@ -72,7 +84,7 @@ def columns_by_input(
 
 def _values_of_inputs(
     formula: Callable[..., Array], arrays: Rows, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
-) -> list[NDArray[Any]]:
+) -> list[Values]:
     """Return what a formula makes of each input; an error names the input and, for an infinite value, the row."""
     parts = []
     for name in inputs:
@@ -90,7 +102,7 @@ def columns_of_input(rows: Rows, name: str, state: State) -> Array:
     return columns if kind.raw else float32(columns)
 
 
-def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, NDArray[Any]]:
+def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> ArrayDict:
     arrays = rows_of(outputs, ["logits"], rows)
     for name in inputs:
         lacking = [array for array in kind_of_evidence(name).arrays if array not in arrays]
@@ -107,7 +119,7 @@ FAR = -50.0  # log-probabilities below this are compressed, so that no opinion r
 @quiet
 def evidence_opinions(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
-) -> list[NDArray[Any]]:
+) -> list[Values]:
     """Return each input's log-probabilities, float64 (m, V, C), and last the candidate classes, int64 (m, C).
 
     The candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or

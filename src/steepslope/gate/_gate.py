@@ -34,7 +34,6 @@ from steepslope.promise import (
     OtherObjectives,
     ProbabilityMap,
     WhenChanged,
-    assumptions_in_lines,
     assumptions_of_promise,
     calibrate_all,
     checked_groups,
@@ -389,7 +388,7 @@ class Gate:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
         if count:
-            lines.append(assumptions_in_lines(self.assumptions))
+            lines.append("This assumes that\n- " + ";\n- ".join(self.assumptions) + ".")
         return "\n".join(lines)
 
     @property

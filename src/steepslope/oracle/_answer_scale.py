@@ -10,17 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import logit
 
-from steepslope.numerics import (
-    Array,
-    Bools,
-    Floats,
-    constant,
-    fit_calibration,
-    float64,
-    namespace_of,
-    quiet,
-    require_arrays,
-)
+from steepslope.numerics import Array, Bools, Floats, constant, fit_calibration, float64, namespace_of, quiet
 from steepslope.oracle.evidence import State, knots_among, ranks_among
 from steepslope.outputs import (
     LOGITS,
@@ -38,7 +28,7 @@ _KNOTS = 257  # the log-odds are linear between these, which are confidences of 
 _PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
 _BEYOND = 1.0  # how log-odds go on beyond the confidences of the fit set: as the order does, like a probability's
 _NOTHING_KNOWN = np.zeros(1)  # the only knot, and its value, where no answer has a confidence
-_SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
+SHAPES_OF_SCALE = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 
 
 def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
@@ -78,11 +68,6 @@ def _fit_scale(order: Floats, is_right: Bools, has: Bools) -> State:
 def _with_ends(values: Floats) -> Floats:
     """Return values with one more at each end, by which the log-odds go on as the order does."""
     return np.concatenate([values[:1] - _BEYOND, values, values[-1:] + _BEYOND])
-
-
-def check_answer_scale(state: State) -> None:
-    """Raise unless a state is a scale."""
-    require_arrays(state, _SHAPES)
 
 
 def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -> dict[str, Array]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files import field as json_field, load_arrays, positive
 from steepslope.numerics import Floats, require_arrays, single_thread
-from steepslope.oracle._answer_scale import check_answer_scale
+from steepslope.oracle._answer_scale import SHAPES_OF_SCALE
 from steepslope.oracle._base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle._fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle._handover import FEATURES, FeatureHandover, handover_from_arrays
@@ -296,7 +296,7 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         if _SURROUNDINGS in arrays:
             surroundings = FeatureHandover.from_arrays(arrays[_SURROUNDINGS])
         for scale in scales.values():
-            check_answer_scale(scale)
+            require_arrays(scale, SHAPES_OF_SCALE)
     with explained("expected the fit of a fused oracle", path, _WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
         plain = {name: card[name] for name in _PLAIN}

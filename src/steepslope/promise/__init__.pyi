@@ -17,7 +17,6 @@ from ._certificate import (
     EXACT as EXACT,
     Certificate as Certificate,
     as_percent as as_percent,
-    assumptions_in_lines as assumptions_in_lines,
     assumptions_of_promise as assumptions_of_promise,
     rows_needed as rows_needed,
     shares_in_words as shares_in_words,

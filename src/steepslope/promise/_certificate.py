@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from operator import mul
@@ -134,11 +134,6 @@ def shares_in_words(mix: Mapping[str, float]) -> str:
     named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:_MOST_SHARES])
     others = len(shares) - _MOST_SHARES
     return f"{named} and {others:,} others" if others > 0 else named
-
-
-def assumptions_in_lines(assumed: Sequence[str]) -> str:
-    """Return assumptions as a list in Markdown."""
-    return "This assumes that\n- " + ";\n- ".join(assumed) + "."
 
 
 @dataclass(frozen=True)

@@ -360,7 +360,7 @@ def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
 Ids = Callable[[Counts], list[str]]
 
 
-def evaluation_row_numbers(rows: Counts) -> list[str]:
+def _evaluation_row_numbers(rows: Counts) -> list[str]:
     """Name rows by their numbers."""
     return [str(row) for row in rows]
 
@@ -368,7 +368,7 @@ def evaluation_row_numbers(rows: Counts) -> list[str]:
 def ids_of_evaluated(outputs: ClassifierOutputs) -> Ids:
     """Return what names rows of outputs: by their ids, or else by their numbers."""
     ids = outputs.ids
-    return evaluation_row_numbers if ids is None else lambda rows: ids[rows].tolist()
+    return _evaluation_row_numbers if ids is None else lambda rows: ids[rows].tolist()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -384,7 +384,7 @@ class Evaluation(Brief):
     predictions: ClassifierOutputs
     rows: Sequence[Row]
     title: str = ""
-    ids: Ids = evaluation_row_numbers
+    ids: Ids = _evaluation_row_numbers
     clusters: ArrayLike | None = None
     grouped_by: str = ""
     notes: Sequence[str] = ()

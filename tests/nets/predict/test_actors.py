@@ -95,7 +95,7 @@ def actors_of(process: subprocess.Popen[str]) -> list[int]:
     def descends(one: int) -> bool:
         return one == process.pid or (one in running and descends(running[one][0]))
 
-    actors = (one for one, (_, command) in running.items() if command.startswith(b"ray::Actor"))
+    actors = (one for one, (_, command) in running.items() if command.startswith(b"ray::_Actor"))
     return [one for one in actors if descends(one)]
 
 

@@ -12,7 +12,7 @@ import pytest
 from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data._specs import parse_data
-from steepslope.nets.predict._cluster import Actor, _answers_with_notices, _ChunkAnswer, _ray_tasks
+from steepslope.nets.predict._cluster import _Actor, _answers_with_notices, _ChunkAnswer, _ray_tasks
 from steepslope.nets.predict._from_images import FromImages, images_to_judge
 from steepslope.nets.predict._image_gate import ImageGate
 from steepslope.predict._options import PredictOptions
@@ -41,7 +41,7 @@ def images_of(
 
 def sent(images: FromImages) -> list[_ChunkAnswer]:
     """Return what an actor makes of all parts, sent one by one, the last first."""
-    actor = Actor(unpickled(replace(images, data=opened("digits:test"), groups=None)))  # which tasks replace
+    actor = _Actor(unpickled(replace(images, data=opened("digits:test"), groups=None)))  # which tasks replace
     parts = _ray_tasks(images, images.missing_shards(Path()))
     return [actor.answer(unpickled(part)) for part in reversed(parts)][::-1]
 

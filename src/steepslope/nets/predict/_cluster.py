@@ -189,7 +189,7 @@ class _ChunkAnswer:
     notices: tuple[str, ...]
 
 
-class Actor:
+class _Actor:
     """Holds a gate, its nets and options, and decides on a task's images; Ray makes one a process.
 
     What users are told, an error of theirs or a notice, comes back as data.
@@ -273,7 +273,7 @@ class FromCluster(FromImages):
             images = ray.put(alone)
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}
         tries = {"max_restarts": -1, "max_task_retries": _RETRIES}
-        remote = ray.remote(Actor).options(**settings, **tries)
+        remote = ray.remote(_Actor).options(**settings, **tries)
         pool: Any = ActorPool([remote.remote(images) for _ in range(actors)] * _IN_FLIGHT)
         with explained("the cluster failed", "engine ray", longest=300):
             yield from pool.map_unordered(lambda actor, task: actor.answer.remote(task), tasks)

@@ -92,14 +92,9 @@ def optimizer_of(recipe: Finetuning, learner: nn.Module) -> Optimizer:
     """Return the recipe's optimizer of what can be trained."""
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
     settings = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    if optimizer_has_momentum(recipe):
+    if recipe.has_momentum:
         settings["momentum"] = recipe.momentum
     return OPTIMIZERS[recipe.optimizer](parameters, **settings)
-
-
-def optimizer_has_momentum(recipe: Finetuning) -> bool:
-    """Return whether the optimizer has a momentum that can be set."""
-    return recipe.optimizer == "sgd"
 
 
 def learning_rate_at(recipe: Finetuning, step: int, steps: int) -> float:

@@ -31,7 +31,6 @@ from steepslope.nets.training._learner import (
     freeze_backbone,
     learning_rate_at,
     momentum_at,
-    optimizer_has_momentum,
     optimizer_of,
     set_layer_modes,
 )
@@ -267,7 +266,7 @@ class _TrainingRun:
     def _rates(self, step: int) -> dict[str, float]:
         """Return the learning rate of a step, and its momentum where the optimizer has one, as torch names them."""
         rates = {"lr": learning_rate_at(self.recipe, step, self.steps.total)}
-        if optimizer_has_momentum(self.recipe):
+        if self.recipe.has_momentum:
             rates["momentum"] = momentum_at(self.recipe, step, self.steps.total)
         return rates
 

@@ -113,6 +113,11 @@ class Finetuning(LossOptions):
             raise SteepslopeError("cycle_momentum: expected the optimizer sgd and the schedule one_cycle with it")
 
     @property
+    def has_momentum(self) -> bool:
+        """Whether the optimizer has a momentum that can be set."""
+        return self.optimizer == "sgd"
+
+    @property
     def augments(self) -> bool:
         """Whether an image is another each time."""
         return self.flip or self.rotate > 0

@@ -51,7 +51,9 @@ class SteepslopeError(ValueError):
         """Return the same error with a place around it, or itself if it already names that place or a file inside."""
         outer = without_secrets(str(place))
         inside = self.place is not None and (self.place == outer or self.place.startswith(f"{outer}{os.sep}"))
-        return self if inside else type(self)(str(self), place)
+        if inside:
+            return self
+        return type(self)(str(self), place)
 
 
 class UndefinedMetricError(SteepslopeError):

@@ -136,7 +136,9 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
 
     def read(data: Dataset, row: int) -> Image.Image:
         image = image_in_pil(data.image(row))
-        return image if image.mode == "L" else as_colour(image)
+        if image.mode == "L":
+            return image
+        return as_colour(image)
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
         return [None if place is None else partial(read, *place) for place in finder.places(ids)]

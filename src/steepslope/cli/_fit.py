@@ -170,7 +170,9 @@ def _copies_in_fit(copies: Mapping[str, str]) -> list[str]:
     """
     missing = [f"the {name}: {COPIES[origin]}" for name, origin in copies.items() if origin in COPIES]
     advice = "extract --augment 1 keeps copies of changed images, which help more"
-    return [f"no augmented copies of {' and of '.join(missing)} ({advice})"] if missing else []
+    if missing:
+        return [f"no augmented copies of {' and of '.join(missing)} ({advice})"]
+    return []
 
 
 def _oracle_to_fit(kind: str, settings: OracleSettings, budget: Budget | None) -> Oracle | FusedOracle:

@@ -59,13 +59,17 @@ class _Option(NamedTuple):
     @property
     def spelt(self) -> str:
         """The option as it is typed."""
-        return self.name.upper() if self.is_word else f"--{self.name.replace('_', '-')}"
+        if self.is_word:
+            return self.name.upper()
+        return f"--{self.name.replace('_', '-')}"
 
     @property
     def element(self) -> Any:
         """The type of a list's elements; None if the option is not a list."""
         kind = _parsed_type(self.hint)
-        return get_args(kind)[0] if get_origin(kind) is tuple else None
+        if get_origin(kind) is tuple:
+            return get_args(kind)[0]
+        return None
 
     def add_to(self, parser: argparse._ActionsContainer, has_words: bool, is_shown: bool = True) -> None:
         """Add the option to a parser that collects its words."""
@@ -196,7 +200,9 @@ def _parsed_number(kind: type[int] | type[float], value: Any) -> float:
 
 def _parsed_type(hint: Any) -> Any:
     """Return the first type of a union, such as the list's in a union of a list and its element, or any other type."""
-    return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
+    if get_origin(hint) in (Union, UnionType):
+        return get_args(hint)[0]
+    return hint
 
 
 def _parsed_elements(words: Sequence[Any]) -> list[Any]:

@@ -155,4 +155,6 @@ def _images_to_predict(
     if options.together == FOLDER:
         folders_of_images([*map(str, images.ids)], model.classes)
     source = FromImages(image_gate, images, str(spec), options, by_id, together=together)
-    return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
+    if cluster.engine == "ray":
+        return FromCluster(**vars(source), cluster=cluster)
+    return source

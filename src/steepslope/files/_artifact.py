@@ -273,7 +273,9 @@ def _difference_in_what_made(found: Mapping[str, Any], wanted: Mapping[str, Any]
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             return _difference_in_what_made(old, new)
         short = max(len(repr(old)), len(repr(new))) <= SHORT
-        return f"{name} {old!r}, not {new!r}" if short else f"other {name}"
+        if short:
+            return f"{name} {old!r}, not {new!r}"
+        return f"other {name}"
     return ""
 
 

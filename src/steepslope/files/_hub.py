@@ -96,7 +96,9 @@ def folder_or_hub_snapshot(name: str | Path) -> Path:
 
     See :func:`hub_snapshot` for errors.
     """
-    return hub_snapshot(str(name)) if is_hub(name) else Path(name)
+    if is_hub(name):
+        return hub_snapshot(str(name))
+    return Path(name)
 
 
 def upload_to_hub(folder: Path, repository: str, is_private: bool, message: str) -> str:

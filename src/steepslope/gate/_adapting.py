@@ -92,4 +92,6 @@ def _risks_to_try(lowest: float, alone: bool = False) -> list[float]:
 def _adapted_model(gate: Gate, adapting: ClassifierOutputs) -> BaseOracle | Score:
     model = gate.require_source().model
     both = 0 < int(adapting.is_correct.sum()) < len(adapting)
-    return model.adapted(adapting) if isinstance(model, FusedOracle) and both else model
+    if isinstance(model, FusedOracle) and both:
+        return model.adapted(adapting)
+    return model

@@ -114,7 +114,9 @@ def _promise_for_other_mix(gate: Gate, rows: JudgedRows) -> tuple[dict[str, floa
         place, _ = last_passing_on_target(counted, target, limits, gate.promised_risk, delta, possible)
     except SteepslopeError:  # too few rows, or no mix explains them
         return None
-    return None if place is None else (target.mix, float(limits[place]))
+    if place is None:
+        return None
+    return (target.mix, float(limits[place]))
 
 
 def judged_together(

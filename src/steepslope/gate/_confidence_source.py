@@ -117,7 +117,9 @@ class ConfidenceSource:
     @property
     def oracle(self) -> BaseOracle | None:
         """The oracle; None for a score."""
-        return self.model if isinstance(self.model, BaseOracle) else None
+        if isinstance(self.model, BaseOracle):
+            return self.model
+        return None
 
     def taking(self, outputs: ClassifierOutputs) -> ConfidenceSource:
         """Return the same source with the facts about a gate's calibration outputs."""
@@ -200,11 +202,15 @@ class ConfidenceSource:
     @property
     def thresholds(self) -> Floats | None:
         """The thresholds to test, (t,), fixed by the reference; None without one."""
-        return None if self.reference is None else threshold_sequence(self.reference)
+        if self.reference is None:
+            return None
+        return threshold_sequence(self.reference)
 
     def distance(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None if unknown."""
-        return None if self.oracle is None else self.oracle.distance(outputs)
+        if self.oracle is None:
+            return None
+        return self.oracle.distance(outputs)
 
     def labelled(self, outputs: ClassifierOutputs, groups: Names | None) -> LabelledRows:
         """Return labelled outputs (n,), with their groups, as rows to calibrate on."""

@@ -82,7 +82,9 @@ class Decisions(Brief):
     @property
     def coverage(self) -> float:
         """The fraction that is accepted, in [0, 1]; 0 without predictions."""
-        return float(self.accepted.mean()) if len(self) else 0.0
+        if len(self):
+            return float(self.accepted.mean())
+        return 0.0
 
     @property
     def judged_rows(self) -> JudgedRows:
@@ -104,7 +106,9 @@ class Decisions(Brief):
 
     def names(self, labels: Counts) -> Values:
         """Return the names of some classes, (m,), or their numbers if they have no names."""
-        return labels if self.classes is None else names_of_classes(labels, self.classes)
+        if self.classes is None:
+            return labels
+        return names_of_classes(labels, self.classes)
 
     def table(self) -> Frame:
         """Return columns by name, (m,) each, as frames of pandas and polars, and :func:`pyarrow.table`, take them.

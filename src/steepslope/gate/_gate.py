@@ -264,7 +264,9 @@ class Gate:
             rejection=made.rejection,
             costs_of_errors=made.costs_of_errors,
         )
-        return gate if used.are_too_few else replace(gate, calibration_rows=decided_rows(gate, used.drawn))
+        if used.are_too_few:
+            return gate
+        return replace(gate, calibration_rows=decided_rows(gate, used.drawn))
 
     def at(self, max_risk: float) -> Self:
         """Return the gate for another of the risks that were promised together."""
@@ -284,7 +286,9 @@ class Gate:
     def promised_risk(self) -> float:
         """The promised risk of the accepted, in (0, 1); for a coverage or costs, the upper bound of the risk."""
         risk = self.promises[0].max_risk
-        return self.risk_bound if risk is None else risk
+        if risk is None:
+            return self.risk_bound
+        return risk
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

@@ -136,4 +136,6 @@ def decided_rows(gate: Gate, rows: LabelledRows) -> CalibrationRows:
 
 def _rows_of_outputs(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:
     """Return some rows of outputs, or the outputs themselves, which may be memory-mapped, if these are all rows."""
-    return outputs if len(rows) == len(outputs) else outputs.subset(rows)
+    if len(rows) == len(outputs):
+        return outputs
+    return outputs.subset(rows)

@@ -65,7 +65,9 @@ class Metric:
     def at(self, positive: float, negative: float) -> Callable[..., float]:
         """Return the function with its threshold, if it takes one; NaN makes the metric undefined."""
         thresholds = {"positive": positive, "negative": negative}
-        return self.function if self.threshold is None else partial(self.function, threshold=thresholds[self.threshold])
+        if self.threshold is None:
+            return self.function
+        return partial(self.function, threshold=thresholds[self.threshold])
 
 
 @ranks_two_arrays

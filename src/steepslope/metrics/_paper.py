@@ -25,7 +25,9 @@ def float32_sigmoid(trust_logit: ArrayLike) -> NDArray[np.float64]:
 def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the AUC, in [0, 1]; 1 if all predictions are correct, or all wrong, where it is undefined."""
     values, correct = checked_confidences(confidence, is_correct)
-    return 1.0 if correct.all() or not correct.any() else measures.auroc.of(rank_rows(values, correct).ranking())
+    if correct.all() or not correct.any():
+        return 1.0
+    return measures.auroc.of(rank_rows(values, correct).ranking())
 
 
 def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
@@ -41,18 +43,24 @@ def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     thresholds = low + (high - low) / THRESHOLDS * np.arange(THRESHOLDS)
     tpr, fpr = (_fraction_at_or_above(values[rows], thresholds) for rows in (correct, ~correct))
     inside = np.flatnonzero((tpr >= _TPR_WINDOW[0]) & (tpr <= _TPR_WINDOW[1]))
-    return float(fpr[inside[0]]) if len(inside) else math.nan
+    if len(inside):
+        return float(fpr[inside[0]])
+    return math.nan
 
 
 def tnr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float) -> float:
     """Return the fraction of errors with a confidence ≤ ``threshold`` (:func:`paper_tnr_cut`); NaN without errors."""
     values, correct = checked_confidences(confidence, is_correct)
-    return float(np.mean(values[~correct] <= threshold)) if not correct.all() else math.nan
+    if not correct.all():
+        return float(np.mean(values[~correct] <= threshold))
+    return math.nan
 
 
 def paper_tnr_cut(loss: str | None, num_classes: int) -> float:
     """Return the probability at which the TNR is taken: 1/K for TCP, or else ½."""
-    return 1 / num_classes if loss == "true_class_probability" else 0.5
+    if loss == "true_class_probability":
+        return 1 / num_classes
+    return 0.5
 
 
 def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:

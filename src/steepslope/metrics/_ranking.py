@@ -152,7 +152,9 @@ class Ranking:
     def sum_over_errors(self, name: str) -> float:
         """Return the sum of one of :data:`_SUMS` over all listed groups."""
         sums = self.reach.sums
-        return sums[name] if sums else float(np.sum(_SUMS[name](self.errors)))
+        if sums:
+            return sums[name]
+        return float(np.sum(_SUMS[name](self.errors)))
 
     @cached_property
     def harmonic(self) -> Floats:
@@ -333,7 +335,9 @@ class RankedRows:
     def listed_starts(self) -> NDArray[np.intp] | None:
         """How many correct rows lie above each listed group, (e,); None if no listed group holds a correct row."""
         starts = np.concatenate([[0], self.correct_ends])[self.listed]
-        return None if np.array_equal(starts, self.listed_ends) else starts
+        if np.array_equal(starts, self.listed_ends):
+            return None
+        return starts
 
     def ranking(self, times: NDArray[np.uint8] | None = None) -> Ranking:
         """Return the counts with all rows once, or each as many ``times`` as it was drawn, uint8 (n,)."""

@@ -104,7 +104,9 @@ def coverage_at_risk(ranking: Ranking, risk: float) -> float:
         return 1.0
     good = ranking.reach.risk_before <= risk  # between errors it falls, so it is best right above one
     last = good.tobytes().rfind(True)  # the last True, without the places of all others
-    return 0.0 if last < 0 else float(ranking.reach.before[last]) / ranking.n
+    if last < 0:
+        return 0.0
+    return float(ranking.reach.before[last]) / ranking.n
 
 
 def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
@@ -116,7 +118,9 @@ def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
     (0.8, 0.75)
     """
     good = np.flatnonzero(ranking.risk_above <= risk)
-    return float(ranking.threshold[good[-1]]) if len(good) else math.nan
+    if len(good):
+        return float(ranking.threshold[good[-1]])
+    return math.nan
 
 
 @ranks_two_arrays

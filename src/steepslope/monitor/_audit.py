@@ -149,7 +149,9 @@ def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float)
     weights = np.array([row.weight for row in marked])
     _, evidence = MeanBets(limit=promised).after(_weighted_audit_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
-    return int(enough[0]) + 1 if len(enough) else None
+    if len(enough):
+        return int(enough[0]) + 1
+    return None
 
 
 def _weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:

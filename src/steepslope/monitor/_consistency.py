@@ -154,7 +154,9 @@ def _refuse_inconsistent(
 
 
 def _as_told(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
 
 
 def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:

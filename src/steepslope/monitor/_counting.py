@@ -129,7 +129,9 @@ class FileCount:
         if key is None:
             return None if self.monitor.follows else 0.0
         limit = key.get(LIMIT)
-        return limit if isinstance(limit, float) else 0.0
+        if isinstance(limit, float):
+            return limit
+        return 0.0
 
     def _weighed(self, predictions: Batch) -> Batch:
         """Return the predictions of a file with what the label of each counts as evidence, in [0, 1].

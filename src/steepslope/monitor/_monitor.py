@@ -268,7 +268,9 @@ class Monitor(Brief):
 
         It holds only without a change, so it is None after one.
         """
-        return None if self.change else self.means["p_correct"].mean
+        if self.change:
+            return None
+        return self.means["p_correct"].mean
 
     @property
     def change(self) -> Change:
@@ -350,7 +352,9 @@ class Monitor(Brief):
 
 def _latest_mean(mean: RunningMean) -> float | None:
     """Return the mean of the latest values; None if there are too few of them."""
-    return None if mean.latest is None else mean.latest[1]
+    if mean.latest is None:
+        return None
+    return mean.latest[1]
 
 
 def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:

@@ -65,7 +65,9 @@ def _name_of_baseline(name: str) -> str | None:
     own = " and ".join(array for array in arrays if not is_opinion_array(array))
     baseline = f"a logistic regression on the classifier's {own}"
     others = " and ".join(map(opinion_of_array, filter(is_opinion_array, arrays)))
-    return f"{baseline}, with the opinion of {others}" if others else baseline
+    if others:
+        return f"{baseline}, with the opinion of {others}"
+    return baseline
 
 
 def baselines_without_oracle(

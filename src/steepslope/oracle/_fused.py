@@ -204,7 +204,9 @@ class FusedOracle(ConfigurableOracle):
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over, float64 (n,): from 0, familiar, to 1, unlike the fit set; or None."""
         fitted = self._checked(outputs)
-        return fitted.handovers[0].weight(outputs) if fitted.handovers else None
+        if fitted.handovers:
+            return fitted.handovers[0].weight(outputs)
+        return None
 
     def distance(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row's features lie from known ones, float64 (n,), in (0, 1); None without features.

@@ -198,7 +198,9 @@ class FusedFit:
     @property
     def own(self) -> Pool:
         """The classifier's own opinion as a pool: MCP."""
-        return MCP_OF_KNOWN if self.unknown else MCP_ALONE
+        if self.unknown:
+            return MCP_OF_KNOWN
+        return MCP_ALONE
 
     @single_thread()
     def adapted(self, outputs: ClassifierOutputs) -> Self:
@@ -444,4 +446,6 @@ def _cost_of_evidence(needed: Sequence[str], outputs: ClassifierOutputs) -> str:
         further.append(f"{outputs.require('views').shape[1]} views")
     if "dropout" in needed:
         further.append("passes with dropout")
-    return f"1 forward pass and {', '.join(further)}" if further else "1 forward pass"
+    if further:
+        return f"1 forward pass and {', '.join(further)}"
+    return "1 forward pass"

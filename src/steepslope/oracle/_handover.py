@@ -96,7 +96,9 @@ class Handover:
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays of outputs that the hand-over needs."""
-        return (_AUXILIARY, NOISE) if self.limits.shape[1] > _OF_FEATURES else (_AUXILIARY,)
+        if self.limits.shape[1] > _OF_FEATURES:
+            return (_AUXILIARY, NOISE)
+        return (_AUXILIARY,)
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
         """Return how far each row lies, float64 (n,): 0 within the limits, 1 from half their width beyond them on.

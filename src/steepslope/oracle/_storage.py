@@ -43,7 +43,9 @@ def classes_of_oracle(name: str) -> tuple[str, ...] | None:
     if CLASSES in record:
         return tuple(record[CLASSES])
     shape = record.get("shapes", {}).get("logits")
-    return None if shape is None else tuple(map(str, range(shape[0])))
+    if shape is None:
+        return None
+    return tuple(map(str, range(shape[0])))
 
 
 def signals_of_oracle(name: str) -> tuple[str, ...]:

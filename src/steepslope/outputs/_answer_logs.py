@@ -290,7 +290,9 @@ def _lm_eval_answers(path: Path) -> Answers:
 
 
 def _run_of_harness(path: Path, expected: str) -> _Record:
-    return read_json(path, expected) if path.exists() else {}
+    if path.exists():
+        return read_json(path, expected)
+    return {}
 
 
 def _right_or_wrong_metrics(record: _Record) -> list[str]:
@@ -665,4 +667,6 @@ def _numbers_of_answers(answers: Sequence[_LoggedAnswer]) -> Frame:
 
 
 def _class_of_choice(answer: _LoggedAnswer, name: str) -> str:
-    return f"{answer.question}: {name}" if answer.question and name else name
+    if answer.question and name:
+        return f"{answer.question}: {name}"
+    return name

@@ -40,7 +40,9 @@ def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> Values:
     if not values or not all(hasattr(value, "detach") or isinstance(value, np.ndarray) for value in values):
         return np.asarray(values)
     arrays = [_array_of_values(value) for value in values]
-    return np.concatenate(arrays) if arrays[0].ndim == axes else np.stack(arrays)
+    if arrays[0].ndim == axes:
+        return np.concatenate(arrays)
+    return np.stack(arrays)
 
 
 def _array_of_values(values: Any) -> Values:

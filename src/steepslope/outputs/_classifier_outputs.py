@@ -493,7 +493,9 @@ class ClassifierOutputs(Brief):
         for name in filter(is_opinion_array, other.further):
             if name not in self.further:
                 lacking[name] = opinion_all_lack(name, self.logits)
-        return self.changed(**lacking) if lacking else self
+        if lacking:
+            return self.changed(**lacking)
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one.

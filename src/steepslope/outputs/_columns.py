@@ -337,7 +337,9 @@ def class_columns(names: Sequence[str], options: ReadingOptions, taken: Collecti
 def _columns_like(names: Sequence[str], pattern: str, taken: Collection[str | None]) -> dict[str, str]:
     """Return the columns that a name or a pattern means, in the table's order, with what ``*`` stands for in each."""
     if "*" not in pattern:
-        return {pattern: pattern} if pattern in names else {}
+        if pattern in names:
+            return {pattern: pattern}
+        return {}
     shape = re.compile("(.*)".join(map(re.escape, pattern.split("*"))), re.DOTALL)
     columns = {}
     for name in names:

@@ -55,7 +55,9 @@ def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -
     (['ant', 'bee'], [3, 7], ['ant', 'bee'])
     """
     if classes is None:
-        return None if columns is None else list(columns)
+        if columns is None:
+            return None
+        return list(columns)
     if isinstance(classes, Mapping | AbstractSet) or not isinstance(classes, Iterable):
         raise SteepslopeError(f"expected a list in the logits' order, found a {type(classes).__name__}", "classes")
     if isinstance(classes, str):

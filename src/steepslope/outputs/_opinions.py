@@ -89,7 +89,9 @@ def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
     if array.startswith(VOTE):
         return (values < 0) | (values >= num_classes)
     is_nan = values != values
-    return is_nan if is_signal_array(array) else is_nan.any(1)
+    if is_signal_array(array):
+        return is_nan
+    return is_nan.any(1)
 
 
 def opinion_all_lack(array: str, logits: Values) -> Values:

@@ -96,7 +96,9 @@ class RowHashes(Brief):
             distance = np.abs(ours - theirs).max(axis=1, initial=0)
             there = there[distance <= self._distance_of_the_same(others, distance, int(alike.sum()))]
         known = np.isin(others.ids, others.ids[there])
-        return known if known.any() else self._close(others)  # the same rows may have other names in another file
+        if known.any():
+            return known
+        return self._close(others)  # the same rows may have other names in another file
 
     def _close(self, others: RowHashes) -> Bools:
         """Return which of some other rows have sketches close to one of these, (m,); none if that may be chance."""

@@ -190,7 +190,9 @@ def _names_together(source: Source, rows: Frame) -> NDArray[np.str_] | None:
     """Return the name of what each row belongs to, (m,), or None if each is a thing of its own."""
     if source.options.together == FOLDER:
         return folders_of_images(rows["id"].tolist(), source.gate.classes)
-    return rows.get(TOGETHER) if source.together is None else groups_of_chunk_ids(source.together, rows["id"])
+    if source.together is None:
+        return rows.get(TOGETHER)
+    return groups_of_chunk_ids(source.together, rows["id"])
 
 
 def stopped_by(table: Frame, verdict: Verdict) -> Frame:

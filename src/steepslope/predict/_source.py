@@ -116,7 +116,9 @@ def _change_sentences(gate: Gate, summary: Summary) -> list[str]:
 def things_by_id(options: PredictOptions, reading: ReadingOptions) -> dict[str, str] | None:
     """Return the name of what each id belongs to, if a file tells it, else None."""
     named = options.together or ""
-    return read_groups_by_id(Path(named), reading) if named.endswith(TABLES) else None
+    if named.endswith(TABLES):
+        return read_groups_by_id(Path(named), reading)
+    return None
 
 
 def groups_of_source(

@@ -96,7 +96,9 @@ def _read_bets(content: Mapping[str, Any]) -> Bets:
             fields[name] = tuple(value)
     if "edges" in fields:
         return ChangeBets(**fields)
-    return MeanBets(**fields) if "limit" in fields else Bets(**fields)
+    if "limit" in fields:
+        return MeanBets(**fields)
+    return Bets(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +304,9 @@ class RunningMean:
     @property
     def mean(self) -> float | None:
         """The mean of all values; None of none."""
-        return None if self.count == 0 else self.total / UNIT / self.count
+        if self.count == 0:
+            return None
+        return self.total / UNIT / self.count
 
     @property
     def latest(self) -> tuple[int, float] | None:

@@ -89,7 +89,9 @@ class ProbabilityMap:
     def inverse(self, probability: Any) -> Any:
         """Return the confidence whose P(correct) is a probability in (0, 1), or each of several, (m,)."""
         inputs = (logit(probability) - self.offset) / self.slope * self.scale + self.centre
-        return expit(inputs) if self.is_unit else inputs
+        if self.is_unit:
+            return expit(inputs)
+        return inputs
 
     def _inputs(self, confidence: Array) -> Array:
         if self.is_unit:

@@ -133,7 +133,9 @@ def shares_in_words(mix: Mapping[str, float]) -> str:
     shares = sorted(mix.items(), key=lambda item: -item[1])
     named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:_MOST_SHARES])
     others = len(shares) - _MOST_SHARES
-    return f"{named} and {others:,} others" if others > 0 else named
+    if others > 0:
+        return f"{named} and {others:,} others"
+    return named
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,9 @@ class Weighted:
     def risk(self) -> float:
         """The fraction of accepted weighted rows that is wrong, in [0, 1]; 0 if none is accepted."""
         accepted = self._total(self.accepted)
-        return self._total(self.errors) / accepted if accepted else 0.0
+        if accepted:
+            return self._total(self.errors) / accepted
+        return 0.0
 
     def _total(self, counts: tuple[int, ...]) -> float:
         return float(np.array(self.weight) @ np.array(counts, dtype=np.float64))
@@ -180,7 +184,9 @@ class Weighted:
         def gain(risk: float) -> float:
             return float(log_e_value_of_strata(accepted, errors, weights, risk, self.bet)) + math.log(delta)
 
-        return 1.0 if gain(1.0) < 0 else float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
+        if gain(1.0) < 0:
+            return 1.0
+        return float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
 
     def require_possible(self, path: Path) -> None:
         """Raise unless the numbers can be those of calibration rows."""
@@ -251,7 +257,9 @@ class Certificate:
         """The fraction of calibration rows that are accepted, in [0, 1]; of weighted rows for another class mix."""
         if self.weighted is not None:
             return self.weighted.coverage
-        return self.accepted / self.n if self.n else 0.0
+        if self.n:
+            return self.accepted / self.n
+        return 0.0
 
     @property
     def coverage_interval(self) -> tuple[float, float]:

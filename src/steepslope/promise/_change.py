@@ -49,7 +49,9 @@ def _rounded_signal(values: Floats | None) -> Floats | None:
 
     Few distinct values, such as votes of twenty trees, would else lie above or below those of the calibration rows.
     """
-    return None if values is None else np.round(values * STEPS) / STEPS
+    if values is None:
+        return None
+    return np.round(values * STEPS) / STEPS
 
 
 def _p_correct(rows: JudgedRows) -> Floats | None:
@@ -62,12 +64,16 @@ def _probability(rows: JudgedRows) -> Floats | None:
 
 def _overconfidence(rows: JudgedRows) -> Floats | None:
     """Return how much the classifier's own probability lies above P(correct), brought to [0, 1]."""
-    return None if rows.probability is None else _rounded_signal((1 + rows.probability - rows.p_correct) / 2)
+    if rows.probability is None:
+        return None
+    return _rounded_signal((1 + rows.probability - rows.p_correct) / 2)
 
 
 def _predicted_class(rows: JudgedRows) -> Floats | None:
     """Return the numbers of the predicted classes, from −1 for none on, brought to [0, 1) in their order."""
-    return None if rows.predicted is None else (1.0 + rows.predicted) / (2.0 + rows.predicted)
+    if rows.predicted is None:
+        return None
+    return (1.0 + rows.predicted) / (2.0 + rows.predicted)
 
 
 def _accepted(rows: JudgedRows) -> Floats | None:

@@ -22,7 +22,9 @@ def promised_threshold(confidence: Floats, is_correct: Bools, risk: float, delta
     sequence = threshold_sequence(confidence[fixing])
     above = Above.from_rows(confidence[counted], is_correct[counted], sequence)
     last = above.tests(risk, delta).last_passing()
-    return math.inf if last is None else float(sequence[last])
+    if last is None:
+        return math.inf
+    return float(sequence[last])
 
 
 def outcome_of_promise(

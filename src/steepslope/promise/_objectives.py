@@ -103,7 +103,9 @@ class Objectives:
     @property
     def risks(self) -> tuple[float | None, ...]:
         """The promised risks; (None,) for a coverage or costs."""
-        return (None,) if self.coverage is not None or self.costs is not None else self.max_risk
+        if self.coverage is not None or self.costs is not None:
+            return (None,)
+        return self.max_risk
 
     @property
     def is_of_groups_alone(self) -> bool:

@@ -99,11 +99,15 @@ class LabelledRows(_ArrayRows):
     @property
     def group_names(self) -> list[str | None]:
         """The names of the groups; [None] if all rows are one group."""
-        return [None] if self.groups is None else [str(name) for name in np.unique(self.groups)]
+        if self.groups is None:
+            return [None]
+        return [str(name) for name in np.unique(self.groups)]
 
     def of_group(self, name: str | None) -> Self:
         """Return the rows of a group; all rows for None."""
-        return self if name is None else self.subset(np.asarray(self.groups == name))
+        if name is None:
+            return self
+        return self.subset(np.asarray(self.groups == name))
 
     def require_true_classes(self) -> Names:
         """Return the true classes, (n,); raise if they are unknown."""
@@ -164,7 +168,9 @@ def crossed_groups(groups: AnyGroups | None, n: int, by: str | None = None) -> N
 
 def names_of_crossed(groups: AnyGroups | None) -> str | None:
     """Return the names of overlapping groups, as the ``by`` of a gate; None for other groups."""
-    return CROSS.join(groups) if isinstance(groups, Mapping) else None
+    if isinstance(groups, Mapping):
+        return CROSS.join(groups)
+    return None
 
 
 def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:

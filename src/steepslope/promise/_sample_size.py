@@ -88,7 +88,9 @@ def _possible_risk_of_sample(above: Above, risk: float, delta: float) -> float |
     place = bisect_left(
         risks, LIKELY, key=lambda higher: _chance_of_larger_sample(above, above.n, float(higher), delta)
     )
-    return float(risks[place]) if place < len(risks) else None
+    if place < len(risks):
+        return float(risks[place])
+    return None
 
 
 def _chance_of_larger_sample(above: Above, total: int, risk: float, delta: float) -> float:

@@ -256,7 +256,9 @@ def _json_number(value: float) -> float | str | None:
     """
     if math.isnan(value):
         return None
-    return value if math.isfinite(value) else str(value)
+    if math.isfinite(value):
+        return value
+    return str(value)
 
 
 def evaluated_rows(
@@ -368,7 +370,9 @@ def _evaluation_row_numbers(rows: Counts) -> list[str]:
 def ids_of_evaluated(outputs: ClassifierOutputs) -> Ids:
     """Return what names rows of outputs: by their ids, or else by their numbers."""
     ids = outputs.ids
-    return _evaluation_row_numbers if ids is None else lambda rows: ids[rows].tolist()
+    if ids is None:
+        return _evaluation_row_numbers
+    return lambda rows: ids[rows].tolist()
 
 
 @dataclass(frozen=True, eq=False, repr=False)

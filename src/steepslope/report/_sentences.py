@@ -261,7 +261,9 @@ def clear_sign(metric: Metric, difference: Difference) -> int:
     It is clear if its interval excludes 0; where that is undefined, nothing is.
     """
     sign = int(difference["low"] > 0) - int(difference["high"] < 0)
-    return sign if metric.higher_is_better else -sign
+    if metric.higher_is_better:
+        return sign
+    return -sign
 
 
 def difference_sentence(name: str, difference: Difference, phrases: Mapping[int, str]) -> str:

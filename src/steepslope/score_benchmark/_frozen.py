@@ -60,7 +60,9 @@ class FrozenPair:
     @property
     def training(self) -> ClassifierOutputs | None:
         """Training rows of the classifier, if they are known."""
-        return self._outputs(self.reference, slice(None)) if self.reference else None
+        if self.reference:
+            return self._outputs(self.reference, slice(None))
+        return None
 
     def _outputs(self, arrays: Arrays, rows: slice) -> ClassifierOutputs:
         """Return rows as outputs: floats as float32, ids as text; what changes them in place fails."""

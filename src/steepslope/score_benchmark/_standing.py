@@ -244,7 +244,9 @@ def score_by_name(name: str) -> Any:
     """Return the score ``fused``, one in ``SCORES``, or one of one's own by ``module:name``."""
     if name == FUSED:
         return FusedOracle
-    return SCORES[name] if name in SCORES else imported_by_name(name)
+    if name in SCORES:
+        return SCORES[name]
+    return imported_by_name(name)
 
 
 def checked_submission(path: Path, frozen: str | Path = FILE) -> _Standing:

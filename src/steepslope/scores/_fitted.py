@@ -92,7 +92,9 @@ class MaxLogitPNorm(Score):
 
     def formula(self, rows: Rows) -> Array:
         """Return the quotient of each prediction, or MCP's log-odds, float64 (m,)."""
-        return MCP().formula(rows) if self.power_ is None else _max_logit_by_norm(rows["logits"], self.power_)
+        if self.power_ is None:
+            return MCP().formula(rows)
+        return _max_logit_by_norm(rows["logits"], self.power_)
 
 
 def _max_logit_by_norm(logits: Array, power: int) -> Array:

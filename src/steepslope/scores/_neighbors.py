@@ -49,7 +49,9 @@ class _IndexScore(Score):
 
     def state(self) -> ArrayDict:
         """Return the index's arrays."""
-        return {} if self.index_ is None else self.index_.arrays
+        if self.index_ is None:
+            return {}
+        return self.index_.arrays
 
     def restore(self, state: State, num_classes: int) -> None:
         """Restore the index from its arrays."""

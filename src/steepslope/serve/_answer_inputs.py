@@ -54,7 +54,9 @@ def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
     is_graded = not end and served.card.classes == GRADES  # all answers are taken for right
     confidence = ArraySpec(f"{CONFIDENCE}{end}", np.float64, (None,))
     if is_graded:
-        return [] if served.card.answers[array.name] == NO_CONFIDENCES else [confidence]
+        if served.card.answers[array.name] == NO_CONFIDENCES:
+            return []
+        return [confidence]
     return [prediction, confidence]
 
 

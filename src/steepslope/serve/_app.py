@@ -117,7 +117,9 @@ class Answers:
 
     def _judge_by_switch(self, answers: list[Arrays]) -> list[Arrays]:
         """Return the rows of several requests, all of them for review while the gate is stopped."""
-        return answers if self.stopped() is None else [reviewed_rows(rows) for rows in answers]
+        if self.stopped() is None:
+            return answers
+        return [reviewed_rows(rows) for rows in answers]
 
     async def infer(self, request: Request) -> Response:
         """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
@@ -181,7 +183,9 @@ class Answers:
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes
-        return label if classes is None else str(names_of_classes(np.array([label]), classes)[0])
+        if classes is None:
+            return label
+        return str(names_of_classes(np.array([label]), classes)[0])
 
     async def about(self, request: Request) -> dict[str, Any]:
         """Tell what this server is."""

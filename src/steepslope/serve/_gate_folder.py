@@ -110,4 +110,6 @@ def _gate_folder_channels(image_gate: ImageGate) -> int:
     seen = [image_gate.classifier.transform.channels]
     seen += [other.net.transform.channels for other in image_gate.others.values()]
     seen += [model.transform.channels] if isinstance(model, ImageOracle) else []
-    return COLOUR if COLOUR in seen and {*seen} <= {GREY, COLOUR} else seen[0]
+    if COLOUR in seen and {*seen} <= {GREY, COLOUR}:
+        return COLOUR
+    return seen[0]

@@ -54,7 +54,9 @@ def open_server_socket(host: str, port: int) -> socket.socket:
 def server_address(bound: socket.socket) -> str:
     """Return the address of a socket as a URL."""
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
+    if bound.family == socket.AF_INET6:
+        return f"http://[{host}]:{port}"
+    return f"http://{host}:{port}"
 
 
 class _ServerConnection(H11Protocol):

@@ -260,7 +260,9 @@ def _sentence_of_columns(kinds: tuple[str, ...] | None, columns: int, steps: int
 
 
 def _counted_things(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+    if count == 1:
+        return f"{count:,} {thing}"
+    return f"{count:,} {thing}s"
 
 
 def rows_to_compare(X: Any) -> Floats:
@@ -328,7 +330,9 @@ def _column_as_array(column: Any) -> Values:
 
 def _kind_of_column(column: Values) -> str:
     if column.dtype.kind in NUMBERS + "mM":
-        return _DATE if column.dtype.kind == "M" else _NUMBER
+        if column.dtype.kind == "M":
+            return _DATE
+        return _NUMBER
     values = [value for value in _values_of_column(column) if value is not None]
     for types, kind in _TYPES:
         if values and all(isinstance(value, types) for value in values):

@@ -214,7 +214,9 @@ def _write_kept_rows(X: Any, folder: Path) -> str | None:
     (folder / f"{_KEPT}.json").write_text(text, encoding="utf-8")
     if library == _PANDAS:
         return _PANDAS
-    return _OBJECTS if isinstance(X, np.ndarray) else _LIST
+    if isinstance(X, np.ndarray):
+        return _OBJECTS
+    return _LIST
 
 
 def _read_kept_rows(kind: str, folder: Path) -> Any:
@@ -230,7 +232,9 @@ def _read_kept_rows(kind: str, folder: Path) -> Any:
         if kind == _PANDAS:
             return _pandas_of_json(text)
         values = json.loads(text)
-        return np.array(values, dtype=object) if kind == _OBJECTS else values
+        if kind == _OBJECTS:
+            return np.array(values, dtype=object)
+        return values
 
 
 def _pandas_as_json(frame: Any) -> str:

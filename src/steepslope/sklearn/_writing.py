@@ -70,4 +70,6 @@ def _first_columns(X: Any) -> Callable[[Counts], list[str]] | None:
 
 def _shortened(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+    if len(text) <= _LONGEST_CELL:
+        return text
+    return f"{text[:_LONGEST_CELL]}…"

@@ -224,7 +224,9 @@ def _values_per_channel(
 ) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
     if given is None:
-        return own if len(own) == channels else (NOT_GIVEN,) * channels
+        if len(own) == channels:
+            return own
+        return (NOT_GIVEN,) * channels
     if len(given) == 1:
         return given * channels
     if len(given) != channels:

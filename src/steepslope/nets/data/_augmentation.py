@@ -115,7 +115,9 @@ def _homography(sources: _Places, targets: _Places, places: _Places) -> _Places:
 
 def _drawn_border_mode(draw: _Draw) -> str:
     """Return what comes in from outside: the border again, or black, in half of the copies each."""
-    return "nearest" if draw.uniform() < 0.5 else "grid-constant"
+    if draw.uniform() < 0.5:
+        return "nearest"
+    return "grid-constant"
 
 
 def _side_within(length: float, longest: int) -> int:

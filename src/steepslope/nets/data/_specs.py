@@ -129,7 +129,9 @@ class DatasetSpec:
         return images
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.split}" if self.split else self.name
+        if self.split:
+            return f"{self.name}:{self.split}"
+        return self.name
 
     @property
     def name(self) -> str:

@@ -215,4 +215,6 @@ def _threshold_of_rows(gate: Gate, groups: Tensor) -> Tensor | float:
 
 
 def _reachable_threshold(threshold: float) -> float:
-    return threshold if threshold < np.inf else np.nan
+    if threshold < np.inf:
+        return threshold
+    return np.nan

@@ -224,7 +224,9 @@ class _Job:
 
     @property
     def artifact(self) -> Artifact:
-        return SKIPPING if self.options.on_error == "skip" else OUTPUTS
+        if self.options.on_error == "skip":
+            return SKIPPING
+        return OUTPUTS
 
 
 def _agreed_classes_of_source(classifier: Classifier, source: str, data: Dataset) -> _Classes:

@@ -148,4 +148,6 @@ def _seconds_of_training_step(
 def _count_weights(weights: Iterable[Tensor]) -> str:
     """Return how many numbers weights have, in millions where they are many."""
     count = sum(weight.numel() for weight in weights)
-    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+    if count >= 1e5:
+        return f"{count / 1e6:.1f} M"
+    return f"{count:,}"

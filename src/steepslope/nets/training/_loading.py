@@ -31,7 +31,9 @@ def load_oracle(
     from steepslope.nets.training._on_images import ImageOracle  # with timm
 
     oracle = ImageOracle.load(folder, backbones)
-    return oracle if images is None else oracle.on(images, device=device)
+    if images is None:
+        return oracle
+    return oracle.on(images, device=device)
 
 
 def require_allowed_backbone(folder: str | Path, backbones: Collection[str]) -> None:

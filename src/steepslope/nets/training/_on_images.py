@@ -59,7 +59,9 @@ class ImageOracleNet(nn.Module):
 
     def resized(self, images: Tensor) -> Tensor:
         """Return the images at the backbone's size."""
-        return images if images.shape[-2:] == self.size else interpolate(images, self.size, mode="nearest")
+        if images.shape[-2:] == self.size:
+            return images
+        return interpolate(images, self.size, mode="nearest")
 
 
 def run_on_images(

@@ -268,4 +268,6 @@ class FinetuneRequest(Finetuning, Machines):
         option = f"{role}_input"
         spec = getattr(self, option)
         with located(option):
-            return {} if spec is None else _parse_input(spec)
+            if spec is None:
+                return {}
+            return _parse_input(spec)

@@ -52,7 +52,9 @@ class FitSet:
     @property
     def classifier(self) -> Classifier | None:
         """The classifier; None where its outputs are known."""
-        return self.predictor if isinstance(self.predictor, Classifier) else None
+        if isinstance(self.predictor, Classifier):
+            return self.predictor
+        return None
 
     @property
     def labels(self) -> NDArray[np.int64]:

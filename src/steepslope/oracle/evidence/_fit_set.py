@@ -229,7 +229,9 @@ class FitSet:
                 return f"no {lacking} in the reference or in its copies"
         count = self.clean * (FOLDS - 1) // FOLDS + self.others
         least = kind.learning.at_least
-        return None if count >= least else f"fewer than {least} references"
+        if count >= least:
+            return None
+        return f"fewer than {least} references"
 
     def opinions(self, name: str) -> tuple[Floats, State | None]:
         """Return a kind's opinions (n, V, C), each made without the row's own label, and its final state.

@@ -150,7 +150,9 @@ def kind_of_evidence(name: str) -> Evidence:
     if is_of_signals(name):
         return _evidence_of_signals(name)
     require_known("input", name, [*EVIDENCE, *SCORES])
-    return EVIDENCE[name] if name in EVIDENCE else _evidence_of_score(SCORES[name])
+    if name in EVIDENCE:
+        return EVIDENCE[name]
+    return _evidence_of_score(SCORES[name])
 
 
 def arrays_of_evidence(inputs: Iterable[str]) -> tuple[str, ...]:

@@ -57,7 +57,9 @@ def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple
     width = len(arrays) * classes
     if outputs.features is not None and (width + outputs.features.shape[1]) * classes <= MOST_WEIGHTS:
         return (*arrays, "features")
-    return arrays if width * classes <= MOST_WEIGHTS else None
+    if width * classes <= MOST_WEIGHTS:
+        return arrays
+    return None
 
 
 @quiet

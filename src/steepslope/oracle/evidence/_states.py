@@ -93,7 +93,9 @@ def numbered_labels(outputs: ClassifierOutputs) -> tuple[Counts, int]:
 
 def classes_of_state(num_classes: int, count: int) -> int:
     """Return the number of classes that a state may have: its ``count`` if that is one more, for out-of-class rows."""
-    return count if count == num_classes + 1 else num_classes
+    if count == num_classes + 1:
+        return count
+    return num_classes
 
 
 def fold_of_rows(strata: Counts | Bools, seed: int, together: Counts | None = None) -> Counts:

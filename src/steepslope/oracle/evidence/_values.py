@@ -70,7 +70,9 @@ def evidence_columns(
         If an input is unknown, the outputs lack it, or a value is not finite.
     """
     parts = columns_by_input(outputs, inputs, rows, states or {})
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, axis=1)
 
 
 @quiet
@@ -99,7 +101,9 @@ def columns_of_input(rows: Rows, name: str, state: State) -> Array:
     """Return an input's columns for some rows, (m, d): float32, or float64 if raw ones are."""
     kind = kind_of_evidence(name)
     columns = kind.columns(rows, state)
-    return columns if kind.raw else float32(columns)
+    if kind.raw:
+        return columns
+    return float32(columns)
 
 
 def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> ArrayDict:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.checks import Check, choice, each, number, optional, plain, require, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import Check, SteepslopeError, choice, each, number, optional, plain, require, whole
 from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
 from steepslope.nets.classifiers import _options as training

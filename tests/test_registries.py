@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 
 import steepslope
-from steepslope.checks import number
 from steepslope.cli._main import main
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, number
 from steepslope.gate import Gate
 from steepslope.losses import LOSSES, cross_entropy
 from steepslope.metrics import auroc

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.results.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.results.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.checks import require, whole
+from steepslope.errors import require, whole
 from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope_lab.paper.tables import grouped_rows
 

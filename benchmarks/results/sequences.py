@@ -21,7 +21,7 @@ from scipy.special import betainc, betaln
 from benchmarks.results.guarantee_rivals import first_rows
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
-from steepslope.checks import require, whole
+from steepslope.errors import require, whole
 from steepslope.numerics import binomial_tail
 from steepslope.promise import (
     Above,

@@ -18,8 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.checks import require, whole
-from steepslope.errors import RowsWarning
+from steepslope.errors import RowsWarning, require, whole
 from steepslope.numerics import top_log_odds
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs

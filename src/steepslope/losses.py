@@ -20,8 +20,7 @@ from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 
-from steepslope.checks import Check, number, plain, require
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import Check, SteepslopeError, explained, number, plain, require, require_known
 from steepslope.numerics import Array, Bools, Singles, clipped, namespace_of
 from steepslope.theory import decision_probability
 

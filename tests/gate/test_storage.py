@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, read_fields
 from steepslope.gate import Gate
 from steepslope.gate._confidence_source import ORACLE, UNRECORDED, ConfidenceSource, Origin
 from steepslope.gate._storage import CALIBRATION_ROWS, GATE

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.errors import SteepslopeError, UndefinedMetricError, read_fields
 from steepslope.metrics import auroc
 from steepslope_lab.search import Search, search
 

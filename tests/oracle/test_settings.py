@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from steepslope.checks import number
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, number
 from steepslope.losses import LOSSES, cross_entropy, loss_parameters
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle._settings import FusedSettings, OracleSettings

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.checks import require
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require
 from steepslope.losses import loss_parameters, steep_slope
 from steepslope.metrics import auroc, checked_confidences, tnr, tpr
 

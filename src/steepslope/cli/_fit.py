@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from steepslope.checks import number, require
 from steepslope.cli._parser import showing_first
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, located, number, require
 from steepslope.files import made_by_command, say
 from steepslope.oracle import Budget, ColumnSettings, FusedSettings, OracleSettings
 from steepslope.outputs import ReadingOptions, require_files_for_options

@@ -12,9 +12,8 @@ from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
-from steepslope.checks import Check, choice, number, require, whole
 from steepslope.cli._parser import showing_first
-from steepslope.errors import SteepslopeError
+from steepslope.errors import Check, SteepslopeError, choice, number, require, whole
 from steepslope.files import Notice, require_extra, say
 from steepslope.nets.predict import NetSpecs
 from steepslope.outputs import options_by_name

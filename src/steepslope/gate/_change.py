@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import require
-from steepslope.errors import ChangedWarning, SteepslopeError
+from steepslope.errors import ChangedWarning, SteepslopeError, require
 from steepslope.gate._decisions import REVIEW, Decisions, names_of_classes
 from steepslope.gate._switch import stopped_sentence
 from steepslope.promise import (

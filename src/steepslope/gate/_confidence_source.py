@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located, read_fields, require_known
 from steepslope.files import field, load_arrays, positive, save_arrays
 from steepslope.gate._decisions import likeliest_class
 from steepslope.numerics import Bools, Floats

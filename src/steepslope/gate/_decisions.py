@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from steepslope.checks import require, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require, whole
 from steepslope.numerics import ArrayDict, Bools, Brief, Counts, Floats, Values
 from steepslope.outputs import UNKNOWN, ClassifierOutputs, Frame, logit_blocks, one_of_each_copy
 from steepslope.promise import AnyGroups, Costs, JudgedRows, Names, checked_groups, require_classes_of_costs

@@ -12,8 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import SEED, require
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SEED, SteepslopeError, explained, located, require, require_known
 from steepslope.gate._confidence_source import ConfidenceSource
 from steepslope.gate._preparing import PreparedRows
 from steepslope.numerics import Bools, Counts, Floats

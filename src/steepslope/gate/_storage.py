@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, read_fields
 from steepslope.files import (
     AGAIN,
     DIGEST,

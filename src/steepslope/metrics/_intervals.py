@@ -26,8 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri, stdtr, stdtrit
 
-from steepslope.checks import SEED, number, require, whole
-from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.errors import SEED, SteepslopeError, UndefinedMetricError, number, require, whole
 from steepslope.metrics._measures import METRICS, Measure, measures_at
 from steepslope.metrics._ranking import Floats, RankedRows, Ranking, rank_rows
 from steepslope.numerics import blocks

@@ -15,8 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import number, require
-from steepslope.errors import UndefinedMetricError
+from steepslope.errors import UndefinedMetricError, number, require
 from steepslope.metrics._ranking import Floats, Ranking, checked_confidences, harmonic_numbers, ranks_two_arrays
 
 Measure = Callable[[Ranking], float]

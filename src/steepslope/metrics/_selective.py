@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from scipy.stats import hypergeom, rankdata
 
-from steepslope.checks import number, require
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, number, require
 from steepslope.metrics._measures import FRACTION
 from steepslope.metrics._ranking import Floats, Ranking, checked_confidences, ranks_two_arrays
 from steepslope.numerics import Brief, Values

@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import read_fields, require
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, read_fields, require
 from steepslope.gate import Gate
 from steepslope.monitor._audit import Audited
 from steepslope.monitor._confirmed import caution_on_confirmed, surely_wrong_share

@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from steepslope.checks import read_fields
-from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
+from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, read_fields, require_known
 from steepslope.files import MADE, field, load_arrays, save_arrays
 from steepslope.losses import LOSSES, LossSettings, loss_parameters
 from steepslope.numerics import Arrays, Bools, Counts, Floats

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
-from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SEED, Check, SteepslopeError, choice, each, listed, number, optional, require_all, whole
 
 Errors = Literal["holdout", "crossfit", "train"]
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]

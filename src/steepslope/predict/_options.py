@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from steepslope.checks import Check, choice, optional, require_all, whole
+from steepslope.errors import Check, choice, optional, require_all, whole
 from steepslope.promise import REVIEW_ALL, WHEN_CHANGED, WhenChanged
 
 STDOUT = "-"  # in place of a file

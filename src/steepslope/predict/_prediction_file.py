@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, located, read_fields
 from steepslope.files import Artifact, Notice, read_json, silent, staged_folder, write_json
 from steepslope.gate import ACCEPT, LACKING, NO_CLASS, REJECT, STOPPED, Gate, Verdict
 from steepslope.outputs import UNKNOWN, Frame, table_writer

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, located, read_fields
 from steepslope.numerics import (
     Array,
     ArrayDict,

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from steepslope.checks import Check, number, read_fields, require, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import Check, SteepslopeError, number, read_fields, require, whole
 from steepslope.files import field
 from steepslope.numerics import Bools, Counts, Floats, binomial_interval, binomial_tail, risk_bound
 

@@ -5,8 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
-from steepslope.checks import Check, choice, listed, number, optional, plain, require, require_all
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import (
+    Check,
+    SteepslopeError,
+    choice,
+    explained,
+    listed,
+    number,
+    optional,
+    plain,
+    require,
+    require_all,
+)
 
 OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)

@@ -22,8 +22,7 @@ from numpy.typing import ArrayLike
 from scipy.signal import fftconvolve
 from scipy.stats import binom
 
-from steepslope.checks import require, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require, whole
 from steepslope.numerics import Bools, Counts, Floats, binomial_tail
 from steepslope.promise._certificate import Aim, Certificate, rows_needed
 from steepslope.promise._rows import checked_numbers

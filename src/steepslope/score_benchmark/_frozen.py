@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, located, read_fields
 from steepslope.files import load_arrays, save_arrays
 from steepslope.outputs import ClassifierOutputs
 

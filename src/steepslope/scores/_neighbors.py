@@ -4,8 +4,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from steepslope.checks import require, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require, whole
 from steepslope.numerics import (
     LARGEST,
     Array,

@@ -19,8 +19,7 @@ import narwhals as nw
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, load_npz, save_npz
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, read_fields
 from steepslope.files import Artifact, load_arrays, save_arrays
 from steepslope.gate import CARD as GATE_CARD, ConfidenceSource, Gate, reason_to_stop
 from steepslope.outputs import ClassifierOutputs, is_opinion_array

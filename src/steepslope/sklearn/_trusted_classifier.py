@@ -17,8 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 import sklearn
-from steepslope.checks import require, whole
-from steepslope.errors import CautionWarning, ChangedWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, ChangedWarning, NothingPromisedWarning, SteepslopeError, require, whole
 from steepslope.gate import gate_for_new_source, judged_together, split_to_adapt
 from steepslope.numerics import Bools, Floats, Values
 from steepslope.predict import require_prediction_file

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils import _safe_indexing
 
-from steepslope.checks import read_fields
+from steepslope.errors import read_fields
 from steepslope.files import Notice, read_yaml, staged_folder
 from steepslope.outputs import ClassifierOutputs, is_opinion_array, opinion_of_array
 from steepslope.score_benchmark import FILE, About, FrozenPair, save_frozen_pairs

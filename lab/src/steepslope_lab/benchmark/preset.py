@@ -5,8 +5,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from steepslope.checks import SEED, Check, choice, each, number, optional, require, require_all, whole
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import (
+    SEED,
+    Check,
+    SteepslopeError,
+    choice,
+    each,
+    located,
+    number,
+    optional,
+    require,
+    require_all,
+    require_known,
+    whole,
+)
 from steepslope.files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.outputs import require_opinion_name
 

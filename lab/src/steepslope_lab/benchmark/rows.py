@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from steepslope.checks import Check, number, optional, require
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import Check, SteepslopeError, explained, number, optional, require, require_known
 from steepslope.files import optional_library
 from steepslope_lab.benchmark.preset import NAMED
 

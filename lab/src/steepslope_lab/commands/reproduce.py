@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steepslope.checks import require, whole
 from steepslope.cli import showing_first
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require, whole
 from steepslope.files import say
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from steepslope.checks import listed
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, listed, located
 from steepslope.files import digest_of, staged_folder, write_json
 from steepslope.nets.training import FinetuneRequest, ImageOracle, train_stages
 from steepslope.oracle import CARD, Budget, Oracle, loss_of_settings

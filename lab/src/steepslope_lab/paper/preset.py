@@ -9,8 +9,18 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import (
+    SEED,
+    Check,
+    SteepslopeError,
+    choice,
+    each,
+    located,
+    optional,
+    require_all,
+    require_known,
+    whole,
+)
 from steepslope.files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.nets.training import training_recipes
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located, read_fields, require_known
 from steepslope.files import read_json
 from steepslope.report import UNDEFINED, Cell, Grid
 from steepslope_lab.paper.differences import differences_of_lines

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.checks import SEED, Check, optional, require, whole
-from steepslope.errors import require_known
+from steepslope.errors import SEED, Check, optional, require, require_known, whole
 from steepslope.files import require_extra, versions_of
 from steepslope.nets import seed_of
 from steepslope.nets.data import Labels, Picture, Size

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, max_pool2d, pad
 
-from steepslope.checks import whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, whole
 from steepslope.files import optional_library
 from steepslope.nets import seeded
 from steepslope.nets.data import image_in_pil, open_image

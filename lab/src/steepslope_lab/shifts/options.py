@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from steepslope.checks import SEED, Check, choice, number, optional, require_all, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SEED, Check, SteepslopeError, choice, number, optional, require_all, whole
 
 WRITING_CHECKS: dict[str, Check] = {"format": choice("png", "npy"), "workers": optional(whole(0))}
 

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.checks import optional, require, whole
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, optional, require, whole
 from steepslope.nets._weights import digest_of_weights
 from steepslope.nets.data import ClassNames, Resize, Transform
 from steepslope.outputs import UNKNOWN

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from steepslope.checks import read_fields, require, whole
-from steepslope.errors import located, require_known
+from steepslope.errors import located, read_fields, require, require_known, whole
 from steepslope.files import Artifact, parse_query, positive, read_json, write_json
 from steepslope.nets._seeding import seeded
 from steepslope.nets._weights import load_weights, save_weights

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from steepslope.checks import SEED, Check, choice, number, optional, require_all, whole
+from steepslope.errors import SEED, Check, choice, number, optional, require_all, whole
 
 _CLASSIFIER_CHECKS: dict[str, Check] = {
     "epochs": optional(whole(1)),

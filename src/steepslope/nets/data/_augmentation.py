@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from steepslope.checks import require_all, whole
+from steepslope.errors import require_all, whole
 from steepslope.nets._seeding import seed_of
 from steepslope.nets.data._images import ALL, Dataset, Labels, as_colour, image_in_pil
 from steepslope.outputs import augmented_copy_ids

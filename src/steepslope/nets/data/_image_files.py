@@ -17,8 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located, read_fields, require_known
 from steepslope.files import digest_of, fingerprint, parse_query, read_json
 from steepslope.nets.data._class_names import ClassNames, class_names_in_order, labels_by_name
 from steepslope.nets.data._images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at

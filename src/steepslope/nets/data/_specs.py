@@ -13,8 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import SEED, plain, require
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SEED, SteepslopeError, located, plain, require, require_known
 from steepslope.nets.data import _benchmark_sets as benchmark_sets, _hub_data as hub_data, _image_files as image_files
 from steepslope.nets.data._class_names import NO_NAMES, ClassNames
 from steepslope.nets.data._images import Dataset, Divisible, Images, images_in_memory

@@ -16,8 +16,7 @@ import torch
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
-from steepslope.checks import Check, choice, each, number, require, whole
-from steepslope.errors import SteepslopeError, reason_of, require_known
+from steepslope.errors import Check, SteepslopeError, choice, each, number, reason_of, require, require_known, whole
 from steepslope.files import optional_library, read_json
 from steepslope.nets.data._images import Dataset, Picture, as_colour, as_grey
 from steepslope.nets.data._shifted import size_brought_to

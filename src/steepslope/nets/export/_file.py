@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import SteepslopeError, explained, read_fields, require_known
 from steepslope.files import require_extra
 
 if TYPE_CHECKING:

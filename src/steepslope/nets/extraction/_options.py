@@ -4,8 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from steepslope.checks import Check, choice, optional, require_all, whole
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import Check, SteepslopeError, choice, optional, require_all, require_known, whole
 
 EVIDENCE_ARRAYS = ("features", "views", "dropout", "noise")
 OF_COPIES = ("features", "noise")  # the evidence that is kept of augmented copies too

@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from steepslope.checks import Check, choice, number, optional, require_all, whole
-from steepslope.errors import SteepslopeError
+from steepslope.errors import Check, SteepslopeError, choice, number, optional, require_all, whole
 from steepslope.predict import STDOUT
 
 AUTO = "auto"

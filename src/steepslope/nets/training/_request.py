@@ -7,8 +7,19 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
-from steepslope.checks import SEED, Check, choice, each, listed, number, require, require_all, whole
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import (
+    SEED,
+    Check,
+    SteepslopeError,
+    choice,
+    each,
+    listed,
+    located,
+    number,
+    require,
+    require_all,
+    whole,
+)
 from steepslope.files import parse_query
 from steepslope.nets.extraction import Machines
 from steepslope.oracle import LossOptions

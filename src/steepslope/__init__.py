@@ -2,7 +2,7 @@
 
 The names below load on first use, so importing the package is quick. Besides the packages there are ``losses`` with the
 losses of oracles, their parameters and limits, ``theory`` with closed forms about them, ``heads`` with an oracle's last
-step to the trust logit, ``errors`` with errors of one line, and ``checks`` with the allowed values of settings.
+step to the trust logit, and ``errors`` with errors of one line and the allowed values of settings.
 """
 
 import lazy_loader

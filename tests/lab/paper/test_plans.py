@@ -203,3 +203,11 @@ def test_nets_agree_with_the_trainings() -> None:
             net = preset.nets[getattr(pair, role)]
             assert training[role] == net.spec
             assert training[f"{role}_input"] == _spec_of_input(net.input)
+
+
+def test_a_plan_without_the_images_tells_the_steps(capsys: Captured) -> None:
+    """ImageNet has 1,281,167 training images, and the paper's batches 40."""
+    assert main(["reproduce", "table1", "--preset", "imagenet", "--seeds", "0", "--dry-run"]) == 0
+    trainings = [line for line in capsys.readouterr().out.splitlines() if "train oracle" in line]
+    assert trainings
+    assert all("32,030 steps of 40 images" in line for line in trainings)

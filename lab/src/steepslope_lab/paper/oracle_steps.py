@@ -1,5 +1,6 @@
 """The steps to oracles: trained on images as in the paper, fitted on features, fused; and the sweep of their slopes."""
 
+import math
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
     if pair.is_live and (pair.fit_rows or work.preset.nets[pair.classifier].probe):
         raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
-    about = f"train oracle {pair.title} {name}{live}: {settings_in_words(settings)}"
+    about = f"train oracle {pair.title} {name}{live}{_length(work, settings)}: {settings_in_words(settings)}"
     needs = net_steps(work, pair.oracle, seed)
     if pair.is_live:
         needs += net_steps(work, pair.classifier, seed)
@@ -67,6 +68,15 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, work, pair=pair, settings=settings, seed=seed)
     return Step(folder, last, about, run, tuple(needs))
+
+
+def _length(work: Workspace, settings: Settings) -> str:
+    """Return how many steps a training takes, where the preset tells the number of images and it has no stages."""
+    images = work.preset.train_images
+    if images is None or "stages" in settings:
+        return ""
+    steps = settings["epochs"] * math.ceil(images / settings["batch_size"])
+    return f", {steps:,} steps of {settings['batch_size']} images"
 
 
 def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, seed: int) -> None:

@@ -37,6 +37,7 @@ NET_CHECKS: dict[str, Check] = {
 CHECKS: dict[str, Check] = {
     "seeds": each(SEED),
     "holdout": optional(whole(1)),
+    "train_images": optional(whole(1)),
     "rows": whole(0),
     "crop": optional(whole(1)),
     "side": optional(whole(1)),
@@ -114,7 +115,8 @@ class Preset:
 
     ``data`` are labelled images: a spec that has a training and a test split, or a folder with the subfolders train and
     val, or train and test. Of those of a folder, or of ``test_data``, ``holdout`` test images are held out, since the
-    classifier has seen all others. ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which
+    classifier has seen all others. ``train_images`` is how many it was trained on, by which a plan without images tells
+    the steps. ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which
     these are brought first, and ``side`` that at which they are stylised. ``stylizer`` are settings of its training,
     with the ``net`` that it begins with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is
     there. ``features`` are settings of all oracles on features, ``recolor`` those of the attack, ``sweep`` the
@@ -130,6 +132,7 @@ class Preset:
     seeds: tuple[int, ...] = (0, 1, 2)
     test_data: str | None = None
     holdout: int | None = None
+    train_images: int | None = None
     copies: bool = True
     features: Mapping[str, Any] = field(default_factory=dict)
     rows: int = 0

@@ -129,6 +129,7 @@ def plan_of(preset: str, capsys: Captured) -> Plan:
     for line in capsys.readouterr().out.splitlines():
         count, about = line.split(" × ", 1)
         title, _, settings = about.partition(": ")
+        title = re.sub(r", [\d,]+ steps of \d+ images$", "", title)
         plan[title] = (
             int(count),
             [dict(re.findall(r"(\w+) ((?:[^,\[\]]|,(?! ))+)", part)) for part in settings.split("[")],

@@ -165,7 +165,7 @@ def test_the_part_handed_over_is_in_rows_and_words(tmp_path: Path) -> None:
     assert mcp["handed_over"] is None
     assert 0 <= free["handed_over"] < 0.1
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
-    (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if line.startswith("auxiliary hands"))
+    (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if line.startswith("auxiliary:"))
     assert sentence.startswith(
         f"auxiliary: {100 * weights.mean():.0f} % of the rows look unfamiliar and use a simpler fallback"
     )

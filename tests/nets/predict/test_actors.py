@@ -74,7 +74,8 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def parts_in(out: Path) -> int:
-    return len([*(out.parent / f".{out.name}.chunks").glob("*.npz")])
+    """Count the finished parts: one that is being written is hidden."""
+    return len([*(out.parent / f".{out.name}.chunks").glob("[!.]*.npz")])
 
 
 def processes() -> dict[int, tuple[int, bytes]]:

@@ -62,7 +62,7 @@ const MARKS = {
       return told(path(own.map((row) => [x(row[layer.x]), y(row[layer.y])]), style), name);
     }),
   dot: (rows, layer, x, y) =>
-    rows.filter((row) => Number.isFinite(row[layer.y])).map((row) => {
+    rows.filter((row) => Number.isFinite(row[layer.x]) && Number.isFinite(row[layer.y])).map((row) => {
       const fill = layer.by ? report.looks[row[layer.by]].color : "var(--text)";
       const place = { cx: x(row[layer.x]), cy: y(row[layer.y]), r: layer.by ? 3.5 : 5.5, style: `fill: ${fill}` };
       return told(drawing("circle", place), percentOf(row, [layer.x, layer.y]));

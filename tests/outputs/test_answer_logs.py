@@ -10,7 +10,8 @@ import pytest
 from steepslope.cli._main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs._answer_logs import MAPPED, READERS, graded_answers, read_answers, with_truths, write_answers
+from steepslope.outputs._answer_logs import MAPPED, READERS, read_answers, with_truths
+from steepslope.outputs._logged_answers import graded_answers, write_answers
 from tests.outputs.logs import (
     MODEL,
     WRITERS,

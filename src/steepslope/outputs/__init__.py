@@ -6,7 +6,8 @@ folder of predictions, opened once, whole or in blocks. ``options``: how the col
 (``ReadingOptions``). ``columns``: from these options to what each holds. ``table_files``: CSV files, and what any
 table is read as; ``parquet_files``: Parquet. ``folder``: folders with their manifest, and whether two come from one
 classifier. ``labels``: labels by name, and columns of text. ``probabilities``: those in place of logits;
-``answers``: a class and a confidence in place of them. ``answer_logs``: logs of harnesses and services as answers.
+``answers``: a class and a confidence in place of them. ``answer_logs``: logs of harnesses and services, read as
+``logged_answers``, and these written as a table.
 ``opinions``: what others think of the same rows, brought to the rows and classes of outputs; ``opinion_files``: read
 from files. ``copies``: which rows are copies of others, or belong together; ``dependence``: signs that rows depend on
 one another. ``row_hashes``: which rows an oracle was fitted on.

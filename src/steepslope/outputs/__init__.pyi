@@ -1,10 +1,5 @@
 # What the package lends to the others. What is public, __all__ names.
-from ._answer_logs import (
-    graded_answers as graded_answers,
-    read_answers as read_answers,
-    with_truths as with_truths,
-    write_answers as write_answers,
-)
+from ._answer_logs import read_answers as read_answers, with_truths as with_truths
 from ._answers import (
     CONFIDENCE as CONFIDENCE,
     GRADES as GRADES,
@@ -94,6 +89,7 @@ from ._labels import (
     read_classes as read_classes,
     warn_of_unknown_labels as warn_of_unknown_labels,
 )
+from ._logged_answers import graded_answers as graded_answers, write_answers as write_answers
 from ._opinion_files import read_mapping as read_mapping, read_opinions as read_opinions
 from ._opinions import (
     PLACES as PLACES,

@@ -1,7 +1,7 @@
 """Logs of language models, judges and services, read as answers with signals: one reader a format, in ``READERS``.
 
 A reader yields the answers in a file. It takes for signals only what is known without the truth: a metric that compares
-an answer with its reference is never one. :func:`write_answers` writes a table that all commands read.
+an answer with its reference is never one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from math import isnan, log, nan
+from math import log, nan
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,18 @@ import numpy as np
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.files import read_json, read_yaml, staged_folder
+from steepslope.files import read_json, read_yaml
 from steepslope.outputs._answers import ANSWERED_BY, CONFIDENCE, is_no_answer
-from steepslope.outputs._arrays import SIGNAL, require_signal_name
-from steepslope.outputs._columns import CORRECT, PREDICTION
 from steepslope.outputs._labels import TRUTH_OF_TEXT, listed_names, number_in_text
+from steepslope.outputs._logged_answers import LoggedAnswer
 from steepslope.outputs._options import TABLES
 from steepslope.outputs._table import require_ids_once
-from steepslope.outputs._table_files import TEXT, Frame, table_file, table_writer
+from steepslope.outputs._table_files import TEXT, table_file
 
 _Record = Mapping[str, Any]
 Signals = dict[str, float]
 _RIGHT_OR_WRONG = ("acc", "exact_match", "quasi_exact_match", "prefix_exact_match")  # metrics of 0 or 1
 _GRADE_OF_TEXT = {**TRUTH_OF_TEXT, "C": 1, "I": 0, "P": 0, "N": 0}  # correct, incorrect, partial, no answer
-_TEXT_OF_GRADE = {True: "true", False: "false", None: ""}
 _SIGNALS_OF_HELM = ("logprob", "max_prob", "num_output_tokens", "num_completion_tokens", "finish_reason_length")
 _SCORE_OF_UQLM = re.compile(
     r"logprob|semantic_negentropy|semantic_sets_confidence|semantic_density|noncontradiction|entailment"
@@ -43,7 +40,6 @@ _SCORE_OF_UQLM = re.compile(
     r"|monte_carlo_probability|consistency_and_confidence|judge_\d+|.*_judge"
 )
 _DAMAGED = (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError)
-_FEWEST_THAT_TELL = 20  # answers whose signal equals their grade: then it is the grade
 _LARGEST = 1e300  # Python's whole numbers may be too large for a float
 _SHOWN = 30  # characters of what was found
 _REFUSAL = "refusal"
@@ -51,47 +47,7 @@ _FIELD_OF_TYPE = {"choice": "choice", "score": "score", "noul": "noul", "predica
 _LARGEST_SAMPLE = 2**28  # bytes of one sample in a compressed log
 
 
-@dataclass(frozen=True, kw_only=True)
-class _LoggedAnswer:
-    """An answer in a log.
-
-    ``truth`` is the right answer, and ``is_correct`` whether this one is right; each is None if the log does not tell.
-    ``document`` and ``question`` say what was asked of what, "" if there is but one. ``confidence`` and the ``signals``
-    are NaN where they are missing.
-    """
-
-    id: str
-    answer: str
-    truth: str | None = None
-    is_correct: bool | None = None
-    confidence: float = nan
-    document: str = ""
-    question: str = ""
-    answered_by: str = ""
-    signals: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def grade(self) -> bool | None:
-        """Whether the answer is right: as the log says, or because it equals the truth; None if neither is known."""
-        if self.is_correct is not None or self.truth is None:
-            return self.is_correct
-        return _meaning_of_text(self.answer) == _meaning_of_text(self.truth)
-
-
-Answers = Iterator[_LoggedAnswer]
-
-
-def _meaning_of_text(text: str) -> str | float:
-    """Return what an answer is compared by: a number, 1 or 0 for true or false, or the text without its case.
-
-    >>> _meaning_of_text(" Yes") == _meaning_of_text("true"), _meaning_of_text("3.0") == _meaning_of_text("3")
-    (True, True)
-    """
-    plain = text.strip().lower()
-    number = number_in_text(plain)
-    if number is not None:
-        return number
-    return TRUTH_OF_TEXT.get(plain, plain)
+Answers = Iterator[LoggedAnswer]
 
 
 def _log_records(path: Path) -> Iterator[_Record]:
@@ -279,7 +235,7 @@ def _lm_eval_answers(path: Path) -> Answers:
         answer, signals = _answer_of_responses(responses, record.get("resps"))
         metrics = _right_or_wrong_metrics(record) or record.get("metrics") or ["acc"]
         metric = metrics[0]
-        yield _LoggedAnswer(
+        yield LoggedAnswer(
             id=f"{task}:{_required_value(record, 'doc_id')}",
             answer=answer,
             is_correct=_as_grade(_required_value(record, metric), metric),
@@ -334,7 +290,7 @@ def _inspect_answers(path: Path) -> Answers:
         score: Any = next(iter(scores.values()), {})
         signals = {"length": float(len(texts[0]))}
         signals |= _token_signals(_value_at(first, "output.choices.0.logprobs.content"))
-        yield _LoggedAnswer(
+        yield LoggedAnswer(
             id=f"{path.stem}:{name}",
             answer=_text_at(score, "answer") or texts[0],
             is_correct=_as_grade(_value_at(score, "value"), "score of the first scorer"),
@@ -382,7 +338,7 @@ def _helm_answers(path: Path) -> Answers:
             raise SteepslopeError(
                 f"expected a metric of {', '.join(_RIGHT_OR_WRONG)}, found {listed_names(list(values))}"
             )
-        yield _LoggedAnswer(
+        yield LoggedAnswer(
             id=f"{run.get('name', folder.name)}:{name}",
             answer=str(texts.get(name) or ""),
             is_correct=_as_grade(_as_signal(values[metrics[0]]), metrics[0]),
@@ -415,7 +371,7 @@ def _uqlm_answers(path: Path) -> Answers:
             )
         signals["length"] = float(len(str(text)))
         grade = record.get("is_correct", record.get("correct"))
-        yield _LoggedAnswer(
+        yield LoggedAnswer(
             id=name,
             answer=str(text),
             is_correct=_as_grade(grade, "is_correct"),
@@ -433,7 +389,7 @@ def _chat_answers(path: Path) -> Answers:
             choices = _required_value(body, "choices")
         samples = [_text_at(choice, "message.content") for choice in choices] or [""]
         signals = _token_signals(_value_at(body, "choices.0.logprobs.content"))
-        yield _LoggedAnswer(
+        yield LoggedAnswer(
             id=name,
             answer=samples[0],
             answered_by=_text_at(body, "model"),
@@ -451,7 +407,7 @@ def _decision_answers(path: Path) -> Answers:
         else:
             named = ((_required_value(answer, "name"), answer) for answer in answers)
         for question, answer in named:
-            refused = _LoggedAnswer(
+            refused = LoggedAnswer(
                 id=f"{document}:{question}",
                 answer="",
                 document=document,
@@ -461,7 +417,7 @@ def _decision_answers(path: Path) -> Answers:
             yield _with_decision(refused, answer)
 
 
-def _with_decision(refused: _LoggedAnswer, answer: _Record) -> _LoggedAnswer:
+def _with_decision(refused: LoggedAnswer, answer: _Record) -> LoggedAnswer:
     """Return a typed answer: a choice or score with a probability for each option, yes or no, or a refusal."""
     kind = str(_required_value(answer, "type"))
     if kind == _REFUSAL:
@@ -497,7 +453,7 @@ _TEXTS = ("id", "answer", "truth", "document", "question", ANSWERED_BY)
 _FIELDS = (*_TEXTS, "is_correct", CONFIDENCE, "signals")  # what a mapping may name
 
 
-def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) -> list[_LoggedAnswer]:
+def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) -> list[LoggedAnswer]:
     """Return the answers in files of a kind of ``READERS``, or of any records whose fields a mapping names.
 
     Raises
@@ -511,7 +467,7 @@ def read_answers(kind: str, files: Sequence[Path], mapping: Path | None = None) 
     readers = READERS
     if mapping is not None:
         readers = {MAPPED: partial(_mapped_answers, fields=_fields_of_mapping(mapping))}
-    answers: list[_LoggedAnswer] = []
+    answers: list[LoggedAnswer] = []
     for file in files:
         with located(file), explained(f"cannot be read as a log of kind {kind}", None, _OTHERWISE_SHAPED):
             read = list(readers[kind](file))
@@ -550,12 +506,12 @@ def _mapped_answers(path: Path, fields: Mapping[str, Any]) -> Answers:
         signals = {}
         for name, place in places_of_signals.items():
             signals[name] = _as_signal(_value_at(record, place))
-        yield _LoggedAnswer(**values, signals=signals)
+        yield LoggedAnswer(**values, signals=signals)
     for name, place in unseen.items():
         raise SteepslopeError(f"no record has a field {place!r} ({name})")
 
 
-def with_truths(answers: Sequence[_LoggedAnswer], path: Path) -> list[_LoggedAnswer]:
+def with_truths(answers: Sequence[LoggedAnswer], path: Path) -> list[LoggedAnswer]:
     """Return the answers with the truth that stands in a table; raise if there is none for any of them.
 
     The table has columns id and label, the right answer, or id and is_correct; or id, the document, and the right
@@ -583,90 +539,3 @@ def with_truths(answers: Sequence[_LoggedAnswer], path: Path) -> list[_LoggedAns
                 f"found none of {answers[0].id} and {len(answers) - 1:,} other answers"
             )
     return with_truth
-
-
-def graded_answers(answers: Sequence[_LoggedAnswer]) -> list[_LoggedAnswer]:
-    """Return those of the answers that are known to be right or wrong; all if this is known of none.
-
-    Raises
-    ------
-    SteepslopeError
-        If a signal is the grade itself.
-    """
-    graded = [answer for answer in answers if answer.grade is not None]
-    if len(graded) >= _FEWEST_THAT_TELL:
-        for name in graded[0].signals:
-            if all(answer.signals.get(name) == answer.grade for answer in graded):
-                raise SteepslopeError(
-                    "expected a number that is known without the truth, found the grade of each answer",
-                    f"signal {name}",
-                )
-    return graded or list(answers)
-
-
-def write_answers(path: Path, answers: Sequence[_LoggedAnswer], are_choices: bool = False) -> None:
-    """Write answers as a .csv file: graded ones, or predictions and labels if they ``are_choices`` of a few classes.
-
-    A choice begins with its question, if it has one, so that each question has classes of its own.
-
-    Raises
-    ------
-    SteepslopeError
-        If an id is there twice, or the answers are those of several models.
-    """
-    require_ids_once([answer.id for answer in answers])
-    if not any(answer.signals or not isnan(answer.confidence) for answer in answers):
-        raise SteepslopeError("expected numbers next to some answer, such as log-probabilities, found none", "signals")
-    models = sorted({answer.answered_by for answer in answers} - {""})
-    if len(models) > 1:
-        raise SteepslopeError(
-            "expected the answers of one model and version, "
-            f"found {listed_names(models)}: import them apart, or set it with --answered-by",
-            ANSWERED_BY,
-        )
-    if are_choices and any(answer.truth is None and answer.grade is not None for answer in answers):
-        raise SteepslopeError("expected the right answers (--truths) with choices, found grades alone", "choices")
-    if are_choices and any(answer.truth is not None for answer in answers):
-        answers = [answer for answer in answers if answer.answer]  # a refusal is no prediction to learn from
-    frame = _texts_of_answers(answers, are_choices) | _numbers_of_answers(answers)
-    with (
-        staged_folder(path.parent, last=path.name) as staging,
-        located(path),
-        table_writer(staging / path.name, {}) as file,
-    ):
-        file.write(frame)
-
-
-def _texts_of_answers(answers: Sequence[_LoggedAnswer], are_choices: bool) -> Frame:
-    """Return the columns of text that are not empty."""
-    columns: defaultdict[str, list[str]] = defaultdict(list)
-    for answer in answers:
-        columns["id"].append(answer.id)
-        columns["document"].append(answer.document)
-        columns["question"].append(answer.question)
-        columns[ANSWERED_BY].append(answer.answered_by)
-        if are_choices:
-            columns[PREDICTION].append(_class_of_choice(answer, answer.answer))
-            columns["label"].append(_class_of_choice(answer, answer.truth or ""))
-        else:
-            columns["answer"].append(answer.answer.encode("utf-8", "replace").decode())
-            columns[CORRECT].append(_TEXT_OF_GRADE[answer.grade])
-    return {name: np.array(texts, np.object_) for name, texts in columns.items() if any(texts)}
-
-
-def _numbers_of_answers(answers: Sequence[_LoggedAnswer]) -> Frame:
-    """Return the columns of the confidence and of each signal, as far as they are not empty."""
-    columns = {CONFIDENCE: [answer.confidence for answer in answers]}
-    names: dict[str, None] = {}
-    for answer in answers:
-        names |= dict.fromkeys(answer.signals)
-    for name in names:
-        column = f"{SIGNAL}{require_signal_name(name)}"
-        columns[column] = [answer.signals.get(name, nan) for answer in answers]
-    return {name: np.array(numbers) for name, numbers in columns.items() if not np.isnan(numbers).all()}
-
-
-def _class_of_choice(answer: _LoggedAnswer, name: str) -> str:
-    if answer.question and name:
-        return f"{answer.question}: {name}"
-    return name

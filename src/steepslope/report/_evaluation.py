@@ -61,7 +61,7 @@ class _BestSingle(NamedTuple):
 
 
 @dataclass(frozen=True)
-class UnknownRows:
+class _UnknownRows:
     """What becomes of out-of-class rows, n many, a ``share`` of all; values are NaN where undefined.
 
     ``accepted`` is the fraction of them that a threshold accepts which accepts at least 90 % of the rows of known
@@ -76,12 +76,12 @@ class UnknownRows:
     auc_unknown: float
 
     @classmethod
-    def from_rows(cls, confidence: Floats, is_correct: Bools, is_unknown: Bools) -> UnknownRows | None:
+    def from_rows(cls, confidence: Floats, is_correct: Bools, is_unknown: Bools) -> _UnknownRows | None:
         """Count on rows (n,); None where no row is unknown.
 
         >>> correct, unknown = np.array([True, True, False, False]), np.array([False, False, False, True])
-        >>> UnknownRows.from_rows(np.array([0.9, 0.8, 0.5, 0.6]), correct, unknown)
-        UnknownRows(n=1, share=0.25, accepted=1.0, auc_known=1.0, auc_unknown=1.0)
+        >>> _UnknownRows.from_rows(np.array([0.9, 0.8, 0.5, 0.6]), correct, unknown)
+        _UnknownRows(n=1, share=0.25, accepted=1.0, auc_known=1.0, auc_unknown=1.0)
         """
         n = int(is_unknown.sum())
         if n == 0:
@@ -191,7 +191,7 @@ class Row(Scored):
     cuts: dict[float, dict[str, float]]
     groups: list[GroupRisk]
     vs_best_single: _BestSingle | None = None
-    unknown: UnknownRows | None = None
+    unknown: _UnknownRows | None = None
     gated: tuple[Gated, ...] = ()
 
     @property
@@ -307,7 +307,7 @@ def evaluated_rows(
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=risk_coverage_curve.of(ranking).thinned(_CURVE_POINTS),
             separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
-            unknown=UnknownRows.from_rows(*arrays, predictions.is_unknown),
+            unknown=_UnknownRows.from_rows(*arrays, predictions.is_unknown),
             gated=tuple(Gated.of(gate, *arrays, predictions) for gate in score.gates if not gate.has_groups),
         )
         rows.append(row)

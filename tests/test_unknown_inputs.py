@@ -17,7 +17,7 @@ from steepslope.losses import LOSSES
 from steepslope.oracle.evidence._registry import EVIDENCE
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report._comparison import _why_comparison_unpaired
-from steepslope.report._evaluation import UnknownRows, evaluate_predictions
+from steepslope.report._evaluation import _UnknownRows, evaluate_predictions
 from steepslope.report._page import _html_page
 from steepslope.report._runs import read_run
 from steepslope.scores import SCORES
@@ -107,7 +107,7 @@ def test_a_score_s_table_of_unknown_rows_is_that_of_scikit_learn() -> None:
 def test_what_is_undefined_of_unknown_rows_is_null(
     correct: list[int], unknown: list[int], auc_known: float | None, auc_unknown: float | None
 ) -> None:
-    found = UnknownRows.from_rows(np.array([0.9, 0.1]), np.array(correct, bool), np.array(unknown, bool))
+    found = _UnknownRows.from_rows(np.array([0.9, 0.1]), np.array(correct, bool), np.array(unknown, bool))
     assert found is not None
     shown = found.as_json()
     assert (shown["auc_known"], shown["auc_correct_vs_unknown"]) == (auc_known, auc_unknown)

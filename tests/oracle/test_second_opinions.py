@@ -12,6 +12,7 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics._opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle._pooling import Pool
+from steepslope.oracle.evidence._opinions import fit_votes
 from steepslope.oracle.evidence._values import FAR, evidence_columns, fit_states
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
@@ -105,6 +106,17 @@ def test_columns_of_votes_know_no_labels() -> None:
     )
     np.testing.assert_array_equal(found, again)
     np.testing.assert_array_equal(found[:, 0], outputs.require("vote_other") == FIT.predictions)
+
+
+def test_what_votes_tell_by_hand() -> None:
+    """Of five votes, three agree with the label. The prior weighs five rows a class, and 2 is any other class."""
+    outputs = ClassifierOutputs(np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 0]))
+    outputs = outputs.changed(vote_other=np.array([0, 0, 1, 1, 2, -1]))
+    agreeing = (3 + 1) / (5 + 3)
+    other = (1 - agreeing) / 2
+    of_first = np.array([2 + 5 * agreeing, 1 + 5 * other, 5 * other]) / (3 + 5)
+    of_second = np.array([5 * other, 1 + 5 * agreeing, 1 + 5 * other]) / (2 + 5)
+    np.testing.assert_allclose(np.exp(fit_votes(outputs, "vote_other")["likelihood"]).T, [of_first, of_second])
 
 
 def test_the_cost_names_the_opinions_and_the_advice_compares_them() -> None:

@@ -92,6 +92,12 @@ def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
     assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)
 
 
+@pytest.mark.parametrize("count", range(1, len(SIGNALS) + 1))
+def test_all_signals_together_have_half_of_delta(count: int) -> None:
+    """The other half is that of harm."""
+    assert count * level_of_signal(count, 0.1) == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize("m", [1, 2])
 def test_so_few_rows_that_none_can_raise_an_alarm_are_told_at_once(m: int) -> None:
     """Even the rarest values of all, again and again, leave each e-value too small."""

@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from steepslope import ClassifierOutputs, FusedOracle, Gate
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
+from steepslope.oracle.evidence import _signals as signals_module
 from steepslope.oracle.evidence._registry import is_of_signals, kind_of_evidence, signals_name
 
 Floats = np.ndarray
@@ -174,3 +179,50 @@ def test_other_states_are_refused(name: str, value: Any, oracle: FusedOracle) ->
         del damaged[name]
     with pytest.raises(SteepslopeError, match="expected"):
         learning.check(damaged, 2)
+
+
+def test_ranks_between_knots_are_those_of_a_line() -> None:
+    """Values beyond the ends have the ranks of the ends, and a value that lacks has the middle one."""
+    state = {
+        "knots": np.array([[0.0, 1.0, 3.0], [-2.0, 0.0, 2.0]]),
+        "ranks": np.array([[0.1, 0.5, 0.9], [0.0, 0.6, 1.0]]),
+        "lacking": np.array([0.0, 0.2]),
+    }
+    signals = np.array([[0.5, -1.0], [2.0, 1.0], [-9.0, 9.0], [1.0, np.nan]])
+    expected = np.column_stack(
+        [
+            np.interp(signals[:, 0], [0, 1, 3], [0.1, 0.5, 0.9]),
+            np.append(np.interp(signals[:3, 1], [-2, 0, 2], [0, 0.6, 1]), 0.5),
+            [0, 0, 0, 1],
+        ]
+    )
+    np.testing.assert_allclose(signals_module._ranked_columns(signals, state), expected)
+
+
+def ranks_and_truth(n: int) -> tuple[Floats, Floats]:
+    draw = np.random.default_rng(5)
+    ranks = draw.random((n, 3))
+    return ranks, draw.random(n) < 0.2 + 0.6 * ranks[:, 1]
+
+
+@pytest.mark.parametrize(("n", "strength"), [(600, 600 / 30_000), (12_000, 0.3)])
+def test_the_ridge_is_a_logistic_regression_of_standardised_pieces(n: int, strength: float) -> None:
+    ranks, truth = ranks_and_truth(n)
+    pieces = np.column_stack([np.clip(ranks - low, 0, 0.2) for low in (0, 0.2, 0.4, 0.6, 0.8)])
+    np.testing.assert_allclose(signals_module._piecewise(ranks), pieces)
+    weights = signals_module._fit_ridge(pieces, truth)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1_000)).fit(pieces, truth)
+    np.testing.assert_allclose(pieces @ weights[:-1] + weights[-1], model.decision_function(pieces), atol=1e-6)
+    for same in (np.ones(n, np.bool_), np.zeros(n, np.bool_)):
+        assert not signals_module._fit_ridge(pieces, same).any()
+
+
+def test_the_three_predictors_are_standardised_log_odds() -> None:
+    """The third of them is the log-odds of the best signal's rank."""
+    ranks, truth = ranks_and_truth(900)
+    state = signals_module._fit_parts(ranks, truth)
+    parts = signals_module._parts(ranks, state)
+    np.testing.assert_allclose(parts.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(parts.std(axis=0), 1)
+    best = logit(ranks[:, 1])
+    np.testing.assert_allclose(parts[:, 2], (best - best.mean()) / best.std())

@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/steepslope demo --out runs/demo
 
 # A process a core, of one thread each: more would wait for one another. A process that dies ends the run:
-# otherwise pytest-xdist could wait for ever for its tests.
+# otherwise pytest-xdist could wait forever for its tests.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --max-worker-restart 0 --dist worksteal
 
 # All but the slow ones, which `make check` runs too.

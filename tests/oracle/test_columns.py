@@ -154,7 +154,7 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
 
 
 def test_one_block_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without memory, Python can wait for ever for a thread to start."""
+    """Without memory, Python can wait forever for a thread to start."""
     outputs = make_outputs(300)
     expected = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
     monkeypatch.setattr(columns, "ThreadPoolExecutor", None)

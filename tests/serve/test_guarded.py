@@ -261,7 +261,7 @@ def test_slow_clients_do_not_cut_honest_uploads(idle: float, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
 def test_a_server_with_little_memory_answers_or_refuses_and_ends(tmp_path: Path) -> None:
-    """It once waited for ever for a thread that could not start: then neither /live nor SIGTERM were answered."""
+    """It once waited forever for a thread that could not start: then neither /live nor SIGTERM were answered."""
     image = encoded(np.zeros((3000, 4000, 3), np.uint8), "JPEG")
     codes: list[int] = []
     head = f"POST /predict HTTP/1.1\r\nHost: [::]\r\nConnection: close\r\nContent-Length: {len(image)}\r\n\r\n".encode()

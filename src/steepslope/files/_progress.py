@@ -11,7 +11,7 @@ Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
 class _Bar(tqdm):  # type: ignore[misc]
-    """A bar without tqdm's own thread, whose start can wait for ever where memory runs out."""
+    """A bar without tqdm's own thread, whose start can wait forever where memory runs out."""
 
     monitor_interval = 0
 

@@ -239,7 +239,7 @@ def _started_readers(count: int) -> ThreadPoolExecutor:
     try:
         for _ in range(count):
             readers.submit(all_run.wait)
-    except BaseException:  # no memory for a thread: those that run would wait for it for ever
+    except BaseException:  # no memory for a thread: those that run would wait for it forever
         all_run.abort()
         raise
     all_run.wait()

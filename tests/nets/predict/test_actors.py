@@ -155,7 +155,7 @@ def test_a_driver_that_is_interrupted_goes_on(slow_gate: Path, photos: Path, who
 def test_an_image_that_kills_its_process_ends_the_run(
     slow_gate: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part is tried four times, not for ever."""
+    """A part is tried four times, not forever."""
     monkeypatch.setenv("STEEPSLOPE_TEST_DEADLY", "1")
     given = words(slow_gate, photos, tmp_path / "found.csv", "--classifier", SLOW)
     code, error = on_ray(given)

@@ -100,7 +100,7 @@ def _shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tup
     shuffled = [whole[index] for index in torch.randperm(len(whole)).tolist()]
     shuffled.append(last)
     first, *further = [shuffled[pieces] for pieces in blocks(len(shuffled), BLOCK_PIECES)]
-    if not further:  # no thread for it: Python can wait for ever for one that finds no memory
+    if not further:  # no thread for it: Python can wait forever for one that finds no memory
         yield _block(rows, first, mean, scale)
         return
     with ThreadPoolExecutor(1) as reader:

@@ -119,16 +119,16 @@ def _promise_for_other_mix(gate: Gate, rows: JudgedRows) -> tuple[dict[str, floa
 
 
 def judged_together(
-    gate: Gate, decisions: Decisions, when_changed: str, together: ArrayLike | None = None, stacklevel: int = 3
+    gate: Gate, decisions: Decisions, when_changed: str, together: ArrayLike | None = None
 ) -> Decisions:
     """Return decisions as the verdict on all of them leaves them; a rejected prediction stays rejected.
 
     Of rows that belong ``together`` (m,), one tells of a change. A change gives a
-    :class:`~steepslope.errors.ChangedWarning`, by default to the caller's caller.
+    :class:`~steepslope.errors.ChangedWarning`, to the caller's caller.
     """
     verdict = verdict_on_batch(gate, decisions.judged(together), when_changed)
     if verdict.sentence:
-        warnings.warn(verdict.sentence, ChangedWarning, stacklevel=stacklevel)
+        warnings.warn(verdict.sentence, ChangedWarning, stacklevel=3)
     if when_changed != REVIEW_ALL and gate.stopped is None:
         return replace(decisions, change=verdict.sentence)
     stopped = decisions.accepted & (decisions.p_correct < verdict.limit)

@@ -236,7 +236,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.gate_ = self.calibration_.gate(learnt.source, objectives, by=by, groups=in_groups, seed=seed)
         for caution in (*telling, *cautions, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
-        self._warn_of_nothing(stacklevel=3)
+        self._warn_of_nothing()
         return self
 
     def _learning(self, seed: int, params: Mapping[str, Any]) -> Learning:
@@ -270,7 +270,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         tells of a change.
         """
         check_is_fitted(self)
-        self._warn_of_nothing(stacklevel=3)
+        self._warn_of_nothing()
         of_gate = groups_of_inputs(self.groups, X)
         decisions = self.gate_.decide_rows(self.reader_.outputs(X), of_gate)
         decisions = judged_together(self.gate_, decisions, self.when_changed, groups)
@@ -305,7 +305,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         names = ids_of_inputs(ids, X)
         groups = groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
-        self._warn_of_nothing(stacklevel=3)
+        self._warn_of_nothing()
         change = write_decisions(self.gate_, outputs, groups, Path(path), audit, self.when_changed)
         if change:
             warnings.warn(change, ChangedWarning, stacklevel=2)
@@ -476,9 +476,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 
-    def _warn_of_nothing(self, stacklevel: int) -> None:
+    def _warn_of_nothing(self) -> None:
         if not any(promise.is_given for promise in self.gate_.promises):
-            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
+            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=3)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata are routed: those of ``fit`` go to the classifier's ``fit``."""

@@ -176,7 +176,7 @@ def _page_thresholds(confidences: Floats) -> Floats:
     return np.concatenate([first, middle, last])
 
 
-def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
+def page_score_estimates(scored: Scored, is_correct: Bools) -> dict[str, Floats]:
     """Return all estimates of P(correct) that a score gives, (n,) each, by what they are.
 
     They are its confidence, if that claims to be a probability, which the sigmoid of the steep slope loss does not; a
@@ -186,7 +186,7 @@ def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> di
     estimates: dict[str, Floats] = {}
     if not scored.only_ranks and scored.natural_cut is None:
         estimates[AS_IT_IS] = scored.unit_confidence
-    half = np.random.default_rng(seed).permutation(len(is_correct)) % 2 == 0
+    half = np.random.default_rng(0).permutation(len(is_correct)) % 2 == 0
     of_half = _probability_map(scored, is_correct, half)
     of_other = _probability_map(scored, is_correct, ~half)
     if of_half is not None and of_other is not None:

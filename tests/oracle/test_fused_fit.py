@@ -161,7 +161,7 @@ def test_without_opinions_the_average_is_with_what_features_say(
     (found,) = averages
     assert found.pool.is_linear
     assert found.pool.summary == "the average of the classifier's probabilities and those of neighbors"
-    clean = opinions.fit_set.clean
+    clean = opinions.fit_set.num_clean
     own, neighbors = (np.exp(opinions.parts[name][:clean]).mean(axis=1) for name in ("logits", "neighbors"))
     mean = (own + neighbors) / 2
     np.testing.assert_allclose(found.held_out, np.log(mean[:, 0] / mean[:, 1:].sum(axis=1)), rtol=1e-6)

@@ -207,7 +207,7 @@ class Gate:
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
-            Seed of all random draws.
+            Seed of all random draws but one: how a target is split does not depend on it.
 
         Raises
         ------
@@ -459,7 +459,10 @@ class Gate:
     def decide_rows(
         self, outputs: ClassifierOutputs, groups: AnyGroups | None = None, *, top: int = 1, explain: bool = False
     ) -> Decisions:
-        """Return what :meth:`decide` does if each row is judged alone, so that no change is noticed."""
+        """Return what :meth:`decide` does if each row is judged alone, so that no change is noticed.
+
+        ``stopped`` does not count here: :func:`judged_together` applies it, to the decisions of a whole call.
+        """
         top_labels, top_probability = most_probable_classes(outputs, top)
         source = self.require_source()
         self.require_outputs(outputs)

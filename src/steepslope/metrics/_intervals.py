@@ -291,9 +291,10 @@ def resample_all(
     threads = min(os.cpu_count() or 1, MOST_THREADS) if n >= ROWS_FOR_THREADS else 1
     with ThreadPoolExecutor(threads) as pool:  # numpy works without Python's lock on many rows
         work = pool.map if threads > 1 else map
-        replicates = list(zip(*chain.from_iterable(work(drawn, range(len(sizes)))), strict=True)) or [()] * len(tables)
+        resamples = list(chain.from_iterable(work(drawn, range(len(sizes)))))
     resampled = []
-    for (rows, measures), draws in zip(tables, replicates, strict=True):
+    for place, (rows, measures) in enumerate(tables):
+        draws = [of_tables[place] for of_tables in resamples]
         by_key = {key: np.array([values[key] for _, values in draws]) for key in measures}
         units = min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
         values, lacking = values_of_measures(measures, rows.ranking()), sum(lacks for lacks, _ in draws)

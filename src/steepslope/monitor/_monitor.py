@@ -48,18 +48,25 @@ _AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Py
 class Monitor(Brief):
     """What is known of a gate's predictions so far; :meth:`of` makes one, :meth:`update` takes further predictions.
 
-    ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or
-    else its upper bound; ``coverage`` that of its calibration rows. While predictions are drawn independently, as the
-    calibration rows were, and the gate keeps its promise, the chance of a false alarm at any time is at most ``delta``:
-    one half is for labels, and the other is divided among the signals.
-    ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
-    that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
-    predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
-    these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
-    probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
-    ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
-    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``surely_wrong`` is the
-    factor, in [0, 1], that reduces 1 − P(correct) to what the errors among the calibration rows prove.
+    While predictions are drawn independently, as the calibration rows were, and the gate keeps its promise, the chance
+    of a false alarm at any time is at most ``delta``: one half is for labels, and the other is divided among the
+    signals.
+
+    - ``gate``: the gate's digest; None where it was not told.
+    - ``promised``: the risk that the gate promises, or else its upper bound.
+    - ``coverage``: the share of the calibration rows that the gate accepts.
+    - ``usual``, ``means``: the mean of each signal over calibration rows, and over predictions. ``means`` also has the
+      share of the accepted (``coverage``), and the mean of 1 − P(correct) over these (``risk``).
+    - ``labelled``: the running mean of errors among the accepted predictions with a label, and its bets.
+    - ``rows``, ``accepted``: the numbers of predictions, and of accepted ones.
+    - ``labels``, ``correct``: the numbers of predictions whose label came, and of correct ones among them.
+    - ``under_audit``: how many of the accepted an audit could draw.
+    - ``least_chances``: the least probability of being drawn of any of them, in the first audit and in all.
+    - ``audit``: what the rows drawn tell.
+    - ``follows``: whether the gate follows its audit. ``predict --follow`` then accepts only what reaches ``limit``.
+    - ``least``: P(correct) at the gate's lowest threshold. Each accepted prediction reaches it.
+    - ``surely_wrong``: the factor, in [0, 1], that reduces 1 − P(correct) to what the errors among the calibration
+      rows prove.
     """
 
     gate: str | None

@@ -106,7 +106,7 @@ class Index:
         return cls(points, centre, starts, np.einsum("md,md->m", points, points))
 
     @classmethod
-    def of(cls, arrays: Arrays, num_classes: int) -> Index:
+    def from_arrays(cls, arrays: Arrays, num_classes: int) -> Index:
         """Return the index of stored arrays; raise if they are invalid, or for other classes."""
         what = f"an index of references of {num_classes} classes"
         expected = {
@@ -143,10 +143,12 @@ class Index:
         found = np.full((len(queries), self.num_classes), np.inf)
         classes = np.flatnonzero(np.diff(self.starts) >= _RANK)
 
-        def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
+        def seek(part: slice, chunk: Singles, query_squares: Floats, partial_squares: Singles) -> None:
             for label in classes:
                 some = slice(*self.starts[[label, label + 1]])
-                found[part, label] = _distance_at_rank(chunk, own, self.points[some], squared[some], _RANK)
+                found[part, label] = _distance_at_rank(
+                    chunk, query_squares, self.points[some], partial_squares[some], _RANK
+                )
 
         self._for_chunks(queries, seek)
         return found
@@ -160,8 +162,8 @@ class Index:
             return search(self.arrays, exact=True).kth_distance(queries, k)
         found = np.empty(len(queries))
 
-        def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
-            found[part] = _distance_at_rank(chunk, own, self.points, squared, k)
+        def seek(part: slice, chunk: Singles, query_squares: Floats, partial_squares: Singles) -> None:
+            found[part] = _distance_at_rank(chunk, query_squares, self.points, partial_squares, k)
 
         self._for_chunks(queries, seek)
         return found
@@ -186,20 +188,20 @@ class Index:
         distances = np.empty((len(queries), self.num_classes))
         found = np.empty((len(queries), len(counts), self.num_classes))
 
-        def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
-            least = groups.least(squared)
-            nearest = groups.smallest(squared, least, min(max(counts) + SPARE, len(self.points)))
-            found[part] = self._counted(chunk, own, *nearest, counts)
+        def seek(part: slice, chunk: Singles, query_squares: Floats, partial_squares: Singles) -> None:
+            least = groups.least(partial_squares)
+            nearest = groups.smallest(partial_squares, least, min(max(counts) + SPARE, len(self.points)))
+            found[part] = self._counted(chunk, query_squares, *nearest, counts)
             if by_class:
-                second = groups.second_least(squared, least)
-                distances[part] = distances_from_squares(own[:, None], second)
+                second = groups.second_least(partial_squares, least)
+                distances[part] = distances_from_squares(query_squares[:, None], second)
             else:
-                distances[part] = self._of_all_classes(own, squared)
+                distances[part] = self._of_all_classes(query_squares, partial_squares)
 
         self._for_chunks(queries, seek)
         return distances, found
 
-    def _of_all_classes(self, own: Floats, values: Singles) -> Floats:
+    def _of_all_classes(self, query_squares: Floats, values: Singles) -> Floats:
         """Return the distances of :meth:`search`, (n, K), for all classes at once; overwrites ``values`` (m, n)."""
         sizes = np.diff(self.starts)
         held = np.flatnonzero(sizes)
@@ -213,21 +215,23 @@ class Index:
             chosen = (before < _RANK) & (seen >= _RANK)
             result[chosen] = least[chosen]
             values[there] = np.inf
-        distances = np.full((len(own), self.num_classes), np.inf)
-        distances[:, held] = np.sqrt(np.maximum(result + own, _LEAST * own)).T
+        distances = np.full((len(query_squares), self.num_classes), np.inf)
+        distances[:, held] = np.sqrt(np.maximum(result + query_squares, _LEAST * query_squares)).T
         return distances
 
-    def _counted(self, chunk: Singles, own: Floats, values: Singles, places: Counts, counts: Sequence[int]) -> Floats:
+    def _counted(
+        self, chunk: Singles, query_squares: Floats, values: Singles, places: Counts, counts: Sequence[int]
+    ) -> Floats:
         """Return how many of the nearest, given by their ``places``, are of each class, (m, len(counts), K)."""
         total = self.num_classes
         labels = np.repeat(np.arange(total), np.diff(self.starts))
-        distances = distances_from_squares(own[:, None], values)  # ascending, as the values are
+        distances = distances_from_squares(query_squares[:, None], values)  # ascending, as the values are
         nearest = labels[places]
         result = np.stack([_shares_of_neighbors(distances, nearest, count, total) for count in counts], axis=1)
         if places.shape[1] < len(self.points):
             unsure = distances[:, -1] <= distances[:, max(counts) - 1] * (1 + SAME)
             for rows, exact in _exact_distances(chunk, self.points, unsure):
-                all_distances = np.maximum(exact, np.sqrt(_LEAST * own[rows, None]))
+                all_distances = np.maximum(exact, np.sqrt(_LEAST * query_squares[rows, None]))
                 everything = np.broadcast_to(labels, all_distances.shape)
                 for number, count in enumerate(counts):
                     result[rows, number] = _shares_of_neighbors(all_distances, everything, count, total)
@@ -236,9 +240,9 @@ class Index:
     def _for_chunks(self, queries: Values, work: Callable[[slice, Singles, Floats, Singles], None]) -> None:
         """Call ``work`` for each chunk of queries, on several threads.
 
-        Its arguments are the places of some queries, these queries (n, d), centred and in float32, their squared
-        lengths (n,) in float64, and squared distances (m, n) minus each query's own square, which does not change the
-        order.
+        Its arguments are the places of some queries; these queries (n, d), centred and in float32; their squared
+        lengths (n,) in float64, the query squares; and the partial squares (m, n), squared distances minus the query
+        squares, which do not change the order.
         """
         rows_at_once = self._rows_at_once
 
@@ -251,11 +255,11 @@ class Index:
                         bad = part.start + int((~np.isfinite(chunk)).any(axis=1).argmax())
                         raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
                 columns = np.ascontiguousarray(-2 * chunk.T)
-                squared = room[: len(self.points) * len(chunk)].reshape(-1, len(chunk))
-                for block in blocks(len(squared), max(1, _CACHED_ENTRIES // len(chunk))):
-                    np.matmul(self.points[block], columns, out=squared[block])
-                    squared[block] += self.squares[block, None]
-                work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), squared)
+                partial_squares = room[: len(self.points) * len(chunk)].reshape(-1, len(chunk))
+                for block in blocks(len(partial_squares), max(1, _CACHED_ENTRIES // len(chunk))):
+                    np.matmul(self.points[block], columns, out=partial_squares[block])
+                    partial_squares[block] += self.squares[block, None]
+                work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), partial_squares)
 
         in_slices(seek, len(queries), len(queries) * self.points.size)
 
@@ -268,17 +272,17 @@ class Index:
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
 
 
-def distances_from_squares(own: Array, squared: Array) -> Array:
-    """Return distances, float64, from squared ones minus each query's own square.
+def distances_from_squares(query_squares: Array, partial_squares: Array) -> Array:
+    """Return distances, float64, from squared ones minus the query squares.
 
     In float64, values within the rounding of the products become 0: different float32 rows are farther apart. In
     float32, values that may be rounding become the least distance that a quick search can tell.
     """
-    xp = namespace_of(squared)
-    whole = float64(squared) + own
-    if squared.dtype == xp.float64:
-        return xp.sqrt(clipped(xp.where(whole <= _ROUNDING_64 * own, 0.0, whole), 0))
-    return xp.sqrt(xp.maximum(whole, _LEAST * own))
+    xp = namespace_of(partial_squares)
+    whole = float64(partial_squares) + query_squares
+    if partial_squares.dtype == xp.float64:
+        return xp.sqrt(clipped(xp.where(whole <= _ROUNDING_64 * query_squares, 0.0, whole), 0))
+    return xp.sqrt(xp.maximum(whole, _LEAST * query_squares))
 
 
 def require_width(rows: Array, width: int, name: str = "features") -> None:
@@ -320,24 +324,26 @@ def _least_possible_distances(queries: Floats, points: Floats) -> Singles:
         queries_32 = queries.astype(np.float32)
         points_32 = points.astype(np.float32)
         caution = 1 - np.float32(_CAUTION)
-        own = caution * np.square(queries_32).sum(axis=1)
+        query_squares = caution * np.square(queries_32).sum(axis=1)
         others = caution * np.square(points_32).sum(axis=1)
-        return np.asarray(own[:, None] + others - 2 * (queries_32 @ points_32.T))
+        return np.asarray(query_squares[:, None] + others - 2 * (queries_32 @ points_32.T))
 
 
-def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: Singles, rank: int) -> Floats:
-    """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); overwrites ``squared``."""
+def _distance_at_rank(
+    queries: Singles, query_squares: Floats, points: Singles, partial_squares: Singles, rank: int
+) -> Floats:
+    """Return the distance of each query to its ``rank``-th nearest point, (n,); overwrites ``partial_squares``."""
     most = rank
     if rank < SPARE:  # a few minima are faster than a selection
-        places, last = _least_distances(squared, rank)
+        places, last = _least_distances(partial_squares, rank)
     else:
         most = min(rank + SPARE, len(points))
         groups = _Groups.of(np.array([0, len(points)]))
-        values, places = groups.smallest(squared, groups.least(squared), most)
+        values, places = groups.smallest(partial_squares, groups.least(partial_squares), most)
         last = values[:, -1]
     found = np.partition(_measured_distances(queries, points, places), rank - 1, axis=1)[:, rank - 1]
     if most < len(points):
-        for rows, distances in _exact_distances(queries, points, _unsure_neighbors(own, found, last)):
+        for rows, distances in _exact_distances(queries, points, _unsure_neighbors(query_squares, found, last)):
             found[rows] = np.partition(distances, rank - 1, axis=1)[:, rank - 1]
     return found
 
@@ -351,22 +357,22 @@ def _measured_distances(queries: Singles, points: Singles, places: Counts) -> Fl
     return np.sqrt(squared).astype(np.float64)
 
 
-def _least_distances(squared: Singles, rank: int) -> tuple[Counts, Singles]:
+def _least_distances(partial_squares: Singles, rank: int) -> tuple[Counts, Singles]:
     """Return the places of each column's ``rank`` least values, (m, n) -> (n, rank), and the next value, (n,).
 
-    Columns are read once for the least value of each group, and then in one group for each place. ``squared`` is
-    overwritten.
+    Columns are read once for the least value of each group, and then in one group for each place. Overwrites
+    ``partial_squares``.
     """
-    columns = np.arange(squared.shape[1])
-    groups = _Groups.of(np.array([0, len(squared)]))
-    least = groups.least(squared)
+    columns = np.arange(partial_squares.shape[1])
+    groups = _Groups.of(np.array([0, len(partial_squares)]))
+    least = groups.least(partial_squares)
     places = []
     for _ in range(rank):
         chosen = least.argmin(axis=1)
         members = groups.members[chosen]
-        place = members[columns, _values_at(squared, members).argmin(axis=1)]
-        squared[place, columns] = np.inf
-        least[columns, chosen] = _values_at(squared, members).min(axis=1)
+        place = members[columns, _values_at(partial_squares, members).argmin(axis=1)]
+        partial_squares[place, columns] = np.inf
+        least[columns, chosen] = _values_at(partial_squares, members).min(axis=1)
         places.append(place)
     return np.stack(places, axis=1), least.min(axis=1)
 
@@ -400,49 +406,49 @@ class _Groups:
             members[first : first + len(part), : part.shape[1]] = part
         return cls(members, edges[::2], starts)
 
-    def least(self, squared: Singles) -> Singles:
+    def least(self, partial_squares: Singles) -> Singles:
         """Return the least value of each group, (m, n) -> (n, G)."""
-        found = np.empty((len(self.members), squared.shape[1]), dtype=squared.dtype)
+        found = np.empty((len(self.members), partial_squares.shape[1]), dtype=partial_squares.dtype)
         for (start, stop), (first, last) in zip(pairwise(self.starts), pairwise(self.cuts), strict=True):
             groups = max(1, (stop - start) // GROUP)
             deep = (stop - start) // groups
             edge = start + groups * deep
             if deep:
-                together = squared[start:edge].reshape(deep, groups, -1)
+                together = partial_squares[start:edge].reshape(deep, groups, -1)
                 together.min(axis=0, out=found[first : first + groups])
-                found[first + groups : last] = squared[edge:stop]
+                found[first + groups : last] = partial_squares[edge:stop]
         return np.ascontiguousarray(found.T)
 
-    def second_least(self, squared: Singles, least: Singles) -> Singles:
+    def second_least(self, partial_squares: Singles, least: Singles) -> Singles:
         """Return the second least value of each class, (m, n) and (n, G) -> (n, K); ∞ if it has fewer."""
-        found = np.full((len(least), len(self.starts) - 1), np.inf, dtype=squared.dtype)
+        found = np.full((len(least), len(self.starts) - 1), np.inf, dtype=partial_squares.dtype)
         held = np.flatnonzero(np.diff(self.starts) > 1)
         if len(held):
             cuts = [slice(*self.cuts[[label, label + 1]]) for label in held]
             first = np.stack([cut.start + least[:, cut].argmin(axis=1) for cut in cuts], axis=1)
-            inside = np.partition(_values_at(squared, self.members[first]), 1, axis=2)[:, :, 1]
+            inside = np.partition(_values_at(partial_squares, self.members[first]), 1, axis=2)[:, :, 1]
             others = least.copy()
             np.put_along_axis(others, first, np.inf, axis=1)
             found[:, held] = np.minimum(inside, np.stack([others[:, cut].min(axis=1) for cut in cuts], axis=1))
         return found
 
-    def smallest(self, squared: Singles, least: Singles, count: int) -> tuple[Singles, Counts]:
+    def smallest(self, partial_squares: Singles, least: Singles, count: int) -> tuple[Singles, Counts]:
         """Return the ``count`` least of each column, ascending, and their places, (n, count) each.
 
         They lie in the ``count`` groups with the smallest least values, so only these are sorted.
         """
         if len(self.members) <= 2 * count:
-            return _sorted_least(np.ascontiguousarray(squared.T), count)
+            return _sorted_least(np.ascontiguousarray(partial_squares.T), count)
         chosen = np.argpartition(least, count - 1, axis=1)[:, :count]
         places = self.members[chosen].reshape(len(least), -1)
-        values, order = _sorted_least(_values_at(squared, places), count)
+        values, order = _sorted_least(_values_at(partial_squares, places), count)
         return values, np.take_along_axis(places, order, axis=1)
 
 
-def _values_at(squared: Singles, places: Counts) -> Singles:
+def _values_at(partial_squares: Singles, places: Counts) -> Singles:
     """Return the values of each column at its places, (m, n) and (n, …) -> (n, …); ∞ at −1."""
     columns = np.arange(len(places)).reshape(-1, *[1] * (places.ndim - 1))
-    found = squared.ravel().take(places * len(places) + columns)  # a quarter of the time of two indices
+    found = partial_squares.ravel().take(places * len(places) + columns)  # a quarter of the time of two indices
     found[places < 0] = np.inf
     return found
 
@@ -454,14 +460,14 @@ def _sorted_least(values: Singles, count: int) -> tuple[Singles, Counts]:
     return np.take_along_axis(some, order, axis=1), np.take_along_axis(places, order, axis=1)
 
 
-def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> Bools:
+def _unsure_neighbors(query_squares: Floats, distances: Floats, last: Singles) -> Bools:
     """Return for which queries a point beyond the candidates may be as near as ``distances`` (n,), within rounding.
 
-    ``own`` has the queries' squared lengths, and ``last`` the largest candidates' squared distances minus these. Only
-    points no longer than query and distance together can be as near, which bounds the rounding.
+    ``query_squares`` (n,) are squared lengths, and ``last`` the candidates' largest partial squares. Only points
+    no longer than query and distance together can be as near, which bounds the rounding.
     """
-    rounding = ROUNDING * (own + np.square(np.sqrt(own) + distances))
-    return np.square(distances) >= last + own - rounding
+    rounding = ROUNDING * (query_squares + np.square(np.sqrt(query_squares) + distances))
+    return np.square(distances) >= last + query_squares - rounding
 
 
 def _exact_distances(queries: Singles, points: Singles, chosen: Bools) -> Iterator[tuple[Counts, Floats]]:

@@ -322,9 +322,9 @@ def _learn_opinions(opinions: Opinions, names: Sequence[str]) -> dict[str, State
 
 def _origins_of_copies(fit_set: FitSet, reference: ClassifierOutputs | None) -> dict[str, str]:
     """Return where the augmented copies of the fit set, and of the reference, come from."""
-    origins = {"fit set": origin_of_copies(fit_set.outputs, len(fit_set.rows) - fit_set.clean)}
+    origins = {"fit set": origin_of_copies(fit_set.outputs, len(fit_set.rows) - fit_set.num_clean)}
     if reference is not None and fit_set.reference is not None:
-        origins["reference"] = origin_of_copies(reference, len(fit_set.reference) - fit_set.known)
+        origins["reference"] = origin_of_copies(reference, len(fit_set.reference) - fit_set.num_references)
     return origins
 
 

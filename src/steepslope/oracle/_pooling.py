@@ -238,7 +238,7 @@ class Opinions:
         return Candidate(pool, odds, self.fit_set.outputs.is_correct)
 
     def _of_clean_rows(self, inputs: Sequence[str]) -> dict[str, Floats]:
-        return {name: self.parts[name][: self.fit_set.clean] for name in inputs}
+        return {name: self.parts[name][: self.fit_set.num_clean] for name in inputs}
 
     def _widths(self, inputs: Sequence[str]) -> tuple[int, ...]:
         return tuple([self.parts[name].shape[1] for name in inputs])
@@ -248,7 +248,7 @@ class Opinions:
         fit_set = self.fit_set
         n = min(len(self.parts[name]) for name in inputs)
         source = np.flatnonzero(fit_set.fold[:n] != without)
-        clean = source[source < fit_set.clean]
+        clean = source[source < fit_set.num_clean]
         opinions = self._side_by_side(inputs, source)
         shares = fit_set.weights[source]
         lacking = self._lacking(inputs, clean)
@@ -264,7 +264,7 @@ class Opinions:
 
     def agreement(self, inputs: Sequence[str], strength: float, without: int = _NO_FOLD) -> Pool:
         """Return the regression on who agrees with the classifier, fitted without one fold if that is given."""
-        source = np.flatnonzero(self.fit_set.fold[: self.fit_set.clean] != without)
+        source = np.flatnonzero(self.fit_set.fold[: self.fit_set.num_clean] != without)
         opinions = self._side_by_side(inputs, source)
         is_correct = self.fit_set.outputs.is_correct[source]
         fitted = fit_agreement_pool(opinions, is_correct, strength)
@@ -298,9 +298,9 @@ class Opinions:
         """Return the out-of-fold log-odds of the clean rows (n,): each by a pool that was fitted without its fold."""
         fit = fit or self.pool
         opinions = self._of_clean_rows(inputs)
-        odds = np.empty(self.fit_set.clean)
+        odds = np.empty(self.fit_set.num_clean)
         for fold in range(FOLDS):
-            inside = self.fit_set.fold[: self.fit_set.clean] == fold
+            inside = self.fit_set.fold[: self.fit_set.num_clean] == fold
             of_fold = {name: part[inside] for name, part in opinions.items()}
             odds[inside] = fit(inputs, strength, fold).log_odds(of_fold)
         return odds

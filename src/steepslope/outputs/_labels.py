@@ -95,7 +95,7 @@ def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
     names = None
     if values is not None:
         names = list(map(label_as_text, values))
-    return labels_of_texts(texts, "labels", names, counts=names is None, advice=_IN_MEMORY)
+    return labels_of_texts(texts, "labels", names, counts=names is None, in_memory=True)
 
 
 def _is_number_as_class(value: Any) -> bool:
@@ -289,23 +289,25 @@ def text_codes(texts: Iterable[str], places: dict[str, int]) -> NDArray[np.int32
 
 
 def labels_of_texts(
-    texts: Texts, place: str, classes: Sequence[str] | None, counts: bool, advice: str = _IN_FILES
+    texts: Texts, place: str, classes: Sequence[str] | None, counts: bool, in_memory: bool = False
 ) -> NDArray[np.int64]:
     """Return the label of each row, (n,): the place of its class, by the class's name or by number, or −1 for none.
 
-    Where ``counts`` is false, whole numbers cannot be places: they are names or nothing. Errors name the ``place``, and
-    give the ``advice`` where classes have no names.
+    Where ``counts`` is false, whole numbers cannot be places: they are names or nothing. Errors name the ``place``,
+    and ask for names of the classes by an option, or by an argument if labels are ``in_memory``.
     """
     places = {name: number for number, name in enumerate(classes or ())}
     known = texts.known(places)
     meaning = known | out_of_class_texts(texts, known)
     if places and (known or not counts):
         expected = f"one of the classes {listed_names(list(places))}"
-        if not (counts or advice != _IN_FILES or all(map(str.isdecimal, places))):
+        have_names = not all(map(str.isdecimal, places))
+        if have_names and not counts and not in_memory:
             expected += f" ({_IN_ORDER})"
         labels = texts.numbers(meaning, expected, place, list(places))
         warn_of_unknown_labels(place, texts, known, list(places))
         return labels
+    advice = _IN_MEMORY if in_memory else _IN_FILES
     if places:
         advice = f"one of the classes {listed_names(list(places))}"
     meaning = whole_numbers_among(texts.distinct) | meaning

@@ -118,7 +118,8 @@ class MeanBets(Bets):
 
 def _gains_of_change_bets() -> Floats:
     """Return the logarithm of what each bet gains, (6, bets), where p-values lie between two neighbouring cuts."""
-    inside = np.convolve([0, *CUTS, 1], [0.5, 0.5], "valid")[:, None]
+    ends = np.array([0, *CUTS, 1])
+    inside = (ends[:-1, None] + ends[1:, None]) / 2
     below = inside < CUTS
     gains = np.concatenate([below / CUTS - 1, ~below / (1 - CUTS) - 1], axis=1)
     sized: Floats = np.concatenate([size * gains for size in _CHANGE_SIZES], axis=1)
@@ -185,20 +186,20 @@ class ChangeBets(Bets):
     def p_values(self, values: Floats) -> tuple[Floats, Counts]:
         """Return the conformal p-values of the next values (m,), and the counts of bins after them, (bins,)."""
         m = len(values)
-        size = len(self.counts)
+        num_bins = len(self.counts)
         bins = self._bins(values)
         block = np.arange(m) // BLOCK
-        rows = np.full((-(-m // BLOCK), BLOCK), size)  # in blocks, the last of them filled up
-        rows.ravel()[:m] = bins
-        each = np.bincount(block * size + bins, minlength=len(rows) * size).reshape(-1, size)
+        bins_of_blocks = np.full((-(-m // BLOCK), BLOCK), num_bins)  # the last block is filled up
+        bins_of_blocks.ravel()[:m] = bins
+        each = np.bincount(block * num_bins + bins, minlength=len(bins_of_blocks) * num_bins).reshape(-1, num_bins)
         after = np.array(self.counts) + np.cumsum(each, axis=0)
         start = after - each
-        other = rows[:, None, :]
-        itself = rows[:, :, None]
+        other = bins_of_blocks[:, None, :]
+        itself = bins_of_blocks[:, :, None]
         below = np.count_nonzero(EARLIER & (other < itself), axis=2).ravel()[:m]
         same = np.count_nonzero(EARLIER & (other == itself), axis=2).ravel()[:m]
         inside = start[block, bins] + same
-        below += (np.cumsum(start, axis=1) - start)[block, bins]
+        below += (np.cumsum(start, axis=1) - start)[block, bins]  # what earlier blocks have in lower bins
         drawn = self._uniform(_RANKS, m)
         return (below + drawn * inside) / (sum(self.counts) + np.arange(m)), after[-1]
 

@@ -26,8 +26,8 @@ from steepslope.numerics import (
     quiet,
     require_arrays,
 )
-from steepslope.promise._certificate import Certificate
-from steepslope.promise._certify import UNFIT, certify, certify_true_classes, shares_of_groups
+from steepslope.promise._certificate import Certificate, rows_needed
+from steepslope.promise._certify import certify, certify_true_classes, shares_of_groups
 from steepslope.promise._class_mix import Weights, certify_class_mix
 from steepslope.promise._costs import costs_of_errors
 from steepslope.promise._objectives import Objectives
@@ -202,7 +202,8 @@ def calibrate_all(
     if objectives.costs is not None:
         accepted, means = _calibrate_by_costs(rows, objectives, delta, seed)
     else:
-        tested = [each.threshold for each in of_classes if each.advice == UNFIT or each.is_given]  # with enough rows
+        needed = 0 if class_risk is None else rows_needed(class_risk, delta)
+        tested = [each.threshold for each in of_classes if each.n >= needed]
         possible = int((thresholds >= min(tested, default=-np.inf)).sum())
         sizes = [len(members) for members in groups.values()]
         for risk in objectives.risks:

@@ -14,7 +14,7 @@ from steepslope.numerics import Bools, Floats, binomial_tail
 from steepslope.promise._certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed
 from steepslope.promise._rows import Names
 from steepslope.promise._sample_size import sample_size_sentence
-from steepslope.promise._sequence import Above, FixedSequence, StartThreshold, find_start_thresholds
+from steepslope.promise._sequence import Above, FixedSequence, StartThreshold
 
 _AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all of them would accept any row
 TAKEN = {  # why none of the possible thresholds passes, although others do
@@ -48,8 +48,7 @@ def certify(
     (-0.54, 541, 4, 0.0168)
     """
     above = Above.from_rows(confidence, is_correct, thresholds)
-    p_values = binomial_tail(above.errors, above.accepted, max_risk)
-    tests = FixedSequence(find_start_thresholds(above.accepted, above.n, max_risk, delta), p_values)
+    tests = above.tests(max_risk, delta)
     last = tests.last_passing(possible)
     if last is None:
         why = TAKEN.get(aim, "")

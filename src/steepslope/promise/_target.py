@@ -386,11 +386,10 @@ class _SplitRows:
         counts = (int((~ours).sum()), int((~theirs).sum()))
 
         def row_set(rows: Any, on_target: Any) -> _RowSet:
-            chosen = target.true[rows], target.predicted[rows], target.on_target[on_target]
-            return _RowSet(*chosen, shape, counts)
+            return _RowSet(target.true[rows], target.predicted[rows], target.on_target[on_target], shape, counts)
 
         choosing = row_set(ours, theirs)
-        both = row_set(..., ...)
+        both = row_set(slice(None), slice(None))
         shares = Shares.of(both.confusion, both.target, _OF_SHARES * delta)
         expected = choosing.expected_shares(both.of_class, m)
         return cls(ours, choosing, row_set(~ours, ~theirs), shares, expected)

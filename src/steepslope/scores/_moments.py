@@ -72,11 +72,13 @@ class MahalanobisRatio(Score):
     def formula(self, rows: Rows) -> Array:
         """Return the log of the quotient for each prediction, float64 (m,)."""
         features, xp = rows["features"], namespace_of(rows["features"])
-        centre, whitening, means, counts = (constant(array, features) for array in self.state().values())
+        learnt = {name: constant(array, features) for name, array in self.state().items()}
+        centre = learnt["centre"]
+        means = learnt["means"]
         require_width(features, len(centre))
-        white = (float64(features) - centre) @ whitening
+        white = (float64(features) - centre) @ learnt["whitening"]
         squares = xp.sum(white**2, axis=1)[:, None] + xp.sum(means**2, axis=1) - 2 * white @ means.T
-        distances = xp.where(counts > 0, xp.sqrt(clipped(squares, 0)), np.inf)
+        distances = xp.where(learnt["counts"] > 0, xp.sqrt(clipped(squares, 0)), np.inf)
         return log_distance_ratio(distances, rows["predictions"])
 
 
@@ -126,7 +128,7 @@ class SIRC(Score):
 
 
 def _feature_blocks(features: Values) -> Iterator[tuple[slice, Floats]]:
-    """Yield slices of rows with their features in float64; raise ValueError where one is not finite."""
+    """Yield slices of rows with their features in float64; raise SteepslopeError where one is not finite."""
     for rows in blocks(len(features), BLOCK_ROWS):
         block = read_rows(features, rows).astype(np.float64)
         require_finite_rows("features", block, rows.start)

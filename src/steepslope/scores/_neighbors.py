@@ -54,7 +54,7 @@ class _IndexScore(Score):
 
     def restore(self, state: State, num_classes: int) -> None:
         """Restore the index from its arrays."""
-        self.index_ = Index.of(state, num_classes)
+        self.index_ = Index.from_arrays(state, num_classes)
 
 
 class TrustScore(_IndexScore):

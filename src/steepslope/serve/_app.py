@@ -61,7 +61,8 @@ JSON, BYTES = "application/json", "application/octet-stream"
 LARGE = 1 << 16  # bytes of a body that is read next to the event loop
 _PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 _GIVEN_UP = "the server stopped before this was answered"  # the time for stopping is over
-REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"(?! )[ -~]{1,200}(?<! )")  # printable ASCII
+REQUEST_ID = "X-Request-Id"  # a header
+_REQUEST_ID_PATTERN = re.compile(r"(?! )[ -~]{1,200}(?<! )")  # printable ASCII
 LOCAL_HOST, ANY_HOST = "localhost", "*"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 NAME = "steepslope"
@@ -132,15 +133,20 @@ class Answers:
             if len(body) > limits.MAX_JSON:
                 raise HTTPException(413, f"expected JSON of at most {limits.MAX_JSON:,} bytes, found more")
             claim.take(_PARSED * len(body))
-            is_large = len(body) > LARGE
-            name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
-            if name and REQUEST_ID not in request.headers:
-                if not REQUEST_IDS.fullmatch(name):  # its decisions could not be found by it
+            if len(body) > LARGE:
+                question = await self._in_thread(self._question, body)
+            else:
+                question = self._question(body)
+            request_id, arrays, wanted = question
+            if request_id and REQUEST_ID not in request.headers:
+                if not _REQUEST_ID_PATTERN.fullmatch(request_id):  # its decisions could not be found by it
                     expected = "expected printable ASCII, 200 characters at most"
-                    raise SteepslopeError(f"{expected}, found {name[:100]!r}", "id")
-                request.state.request_id = name
+                    raise SteepslopeError(f"{expected}, found {request_id[:100]!r}", "id")
+                request.state.request_id = request_id
             rows = await self._run(arrays, 1, request.state.request_id)
-        head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
+        head = {"model_name": self.name, "model_version": VERSION}
+        if request_id is not None:
+            head["id"] = request_id
         return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
 
     async def predict(self, request: Request, top: _Top = None) -> protocol.ImageDecision:
@@ -272,7 +278,7 @@ class _AppGuard:
         started, status = time.perf_counter(), 0
         headers = Headers(scope=scope)
         brought = headers.get(REQUEST_ID, "")
-        state = {"request_id": brought if REQUEST_IDS.fullmatch(brought) else uuid.uuid4().hex}
+        state = {"request_id": brought if _REQUEST_ID_PATTERN.fullmatch(brought) else uuid.uuid4().hex}
         scope["state"] = scope.get("state", {}) | state
         if scope["method"] == "POST":
             self.answers.asked = time.monotonic()

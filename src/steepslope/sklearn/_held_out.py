@@ -155,7 +155,7 @@ def held_out_rows(
 ) -> tuple[Counts, Counts, Counts]:
     """Return the rows to learn from, the out-of-class rows that serve as errors, and the rows held out of both.
 
-    Counts with the same number in ``codes`` (n,) belong together: all of them are held out or none is, and one of them
+    Rows with the same number in ``codes`` (n,) belong together: all of them are held out or none is, and one of them
     counts. If ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
 
     >>> [len(rows) for rows in held_out_rows(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
@@ -184,7 +184,7 @@ def held_out_rows(
 def folds_without_leaks(X: Any, labels: Values, cv: Any, seed: int, codes: Counts) -> list[tuple[Counts, Counts]]:
     """Return the folds as pairs of row numbers: those to fit to, and those of the fold.
 
-    If ``cv`` is a number, folds are stratified. Counts with the same number in ``codes`` (n,) are in one fold. If rows
+    If ``cv`` is a number, folds are stratified. Rows with the same number in ``codes`` (n,) are in one fold. If rows
     are in order of time, the first are in no fold, nor are rows before which all are of one class. There are no folds
     if all classes but one have a single row, because classifiers refuse to be fitted to one class.
 

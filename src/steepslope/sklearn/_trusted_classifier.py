@@ -103,6 +103,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     ----------
     estimator_
         The fitted classifier.
+    reader_ : Reader
+        Asks the fitted classifiers about inputs, and returns their outputs.
     oracle_ : FusedOracle or None
         The oracle that ranks the predictions. None if fewer than five out-of-fold predictions are wrong, or fewer than
         five are right, or all classes but one have a single row. The classifier's own probability (MCP) ranks them
@@ -215,28 +217,29 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         codes, cautions = rows_together(X, labels, groups, self.cv)
         telling = cautions_on_telling_columns(X, labels, codes, seed)
         size = self.calibration_size
-        rows, errors, calibration = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
-        if not len(calibration):
+        learnable, out_of_class, held_out = held_out_rows(labels, self.unknown_label, size, seed, codes, self.cv)
+        if not len(held_out):
             found = f"found n_samples={len(labels)}, of which calibration_size {size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on besides those of two classes, {found}", "X")
-        params = _check_method_params(X, self._routed(fit_params), rows)
+        params = _check_method_params(X, self._routed(fit_params), learnable)
         learning = self._learning(seed, params)
-        unknown = _safe_indexing(X, errors)
-        of_learnt = codes[np.concatenate([rows, errors])]
-        learnt = learning.fit(_safe_indexing(X, rows), labels[rows], unknown, of_learnt)
+        unknown = _safe_indexing(X, out_of_class)
+        of_learnt = codes[np.concatenate([learnable, out_of_class])]
+        learnt = learning.fit(_safe_indexing(X, learnable), labels[learnable], unknown, of_learnt)
         self._keep_classifiers(learnt.reader.estimator, learnt.classifiers)
         self.reader_ = learnt.reader
         self.oracle_ = learnt.oracle
         self.saw_ = learnt.saw
-        X = _safe_indexing(X, calibration)
-        outputs = self.reader_.labelled(X, labels[calibration]).changed(ids=calibration)
-        self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(outputs)))))
+        inputs = _safe_indexing(X, held_out)
+        outputs = self.reader_.labelled(inputs, labels[held_out]).changed(ids=held_out)
+        kept = _safe_indexing(inputs, np.arange(min(KEPT_ROWS, len(outputs))))
+        self.calibration_ = Calibration(outputs, kept)
         by = self.groups if isinstance(self.groups, str) else None
-        in_groups = groups_of_inputs(self.groups, X)
+        in_groups = groups_of_inputs(self.groups, inputs)
         self.gate_ = self.calibration_.gate(learnt.source, objectives, by=by, groups=in_groups, seed=seed)
         for caution in (*telling, *cautions, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
-        self._warn_of_nothing()
+        self._warn_if_nothing_promised()
         return self
 
     def _learning(self, seed: int, params: Mapping[str, Any]) -> Learning:
@@ -270,7 +273,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         tells of a change.
         """
         check_is_fitted(self)
-        self._warn_of_nothing()
+        self._warn_if_nothing_promised()
         of_gate = groups_of_inputs(self.groups, X)
         decisions = self.gate_.decide_rows(self.reader_.outputs(X), of_gate)
         decisions = judged_together(self.gate_, decisions, self.when_changed, groups)
@@ -305,7 +308,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         names = ids_of_inputs(ids, X)
         groups = groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
-        self._warn_of_nothing()
+        self._warn_if_nothing_promised()
         change = write_decisions(self.gate_, outputs, groups, Path(path), audit, self.when_changed)
         if change:
             warnings.warn(change, ChangedWarning, stacklevel=2)
@@ -476,7 +479,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 
-    def _warn_of_nothing(self) -> None:
+    def _warn_if_nothing_promised(self) -> None:
         if not any(promise.is_given for promise in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=3)
 

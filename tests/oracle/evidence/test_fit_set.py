@@ -159,7 +159,7 @@ def test_most_references_are_spread_over_the_training_rows(monkeypatch: pytest.M
     monkeypatch.setattr(module, "MOST_REFERENCES", 5)
     fit_set = FitSet.of(numbered(20), numbered(41, 1000, seed=1), 0)
     assert fit_set.reference is not None
-    assert fit_set.known == 5
+    assert fit_set.num_references == 5
     numbers = fit_set.reference.require_features()[:, 0]
     np.testing.assert_array_equal(numbers, [*range(1000, 1041, 10), *np.repeat(range(1000, 1041, 10), 3)])
 
@@ -222,9 +222,9 @@ def test_judged_rows_are_seen_by_what_learnt_from_all_others(
     fit_set = FitSet.of(outputs, None, 0)
     assert fit_set.learnt is not None
     judged = fit_set.outputs.require_features()[:, 0]
-    assert len(judged) == fit_set.clean == 20
+    assert len(judged) == fit_set.num_clean == 20
     others = np.setdiff1d(np.arange(200), judged)
-    assert len(others) == fit_set.learnt_clean == 180
+    assert len(others) == fit_set.num_learnt == 180
     opinions, numbers = told(fit_set)
     assert len(opinions) == 20 * (1 + copies)
     assert (opinions[:, 0] == 0).all()
@@ -263,6 +263,6 @@ def test_the_judged_rows_hold_both_kinds_however_rare_one_is() -> None:
 @pytest.mark.usefixtures("few_are_many")
 def test_what_is_learnt_from_stops_growing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_LEARNT", 50)
-    assert FitSet.of(numbered(200), None, 0).learnt_clean == 50
+    assert FitSet.of(numbered(200), None, 0).num_learnt == 50
     monkeypatch.setattr(module, "MOST_VALUES", 280)  # 2 features, 3 logits, a label, and copies of both
-    assert FitSet.of(numbered(200, copies=1), None, 0).learnt_clean == 280 // (6 + 5)
+    assert FitSet.of(numbered(200, copies=1), None, 0).num_learnt == 280 // (6 + 5)

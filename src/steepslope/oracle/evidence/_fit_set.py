@@ -132,18 +132,18 @@ _SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
 class FitSet:
     """A fit set: the ``outputs`` to judge, its ``rows`` (these, then their copies), and the ``fold`` of each row.
 
-    ``reference`` has the references outside the fit set, if any: ``known`` of them, then their copies. ``learnt`` has
-    the rows of a large fit set that are not judged, if any: ``learnt_clean`` of them, then their copies.
+    ``reference`` has the references outside the fit set, if any: ``num_references`` of them, then their copies.
+    ``learnt`` has the rows of a large fit set that are not judged, if any: ``num_learnt`` of them, then their copies.
     """
 
     rows: ClassifierOutputs
     outputs: ClassifierOutputs
     fold: Counts
     reference: ClassifierOutputs | None
-    known: int
+    num_references: int
     seed: int
     learnt: ClassifierOutputs | None = None
-    learnt_clean: int = 0
+    num_learnt: int = 0
 
     @classmethod
     def of(
@@ -168,31 +168,31 @@ class FitSet:
             codes = rows_together(outputs)
         is_judged = _rows_to_judge(outputs.is_correct, codes, seed)
         learnt = None
-        learnt_clean = 0
+        num_learnt = 0
         if not is_judged.all():
             values_of_row = sum(array[0].size for array in outputs.arrays.values())
             most = max(JUDGED_ROWS, min(MOST_LEARNT, MOST_VALUES // values_of_row))
             others = references(outputs.subset(np.flatnonzero(~is_judged)), most)
-            learnt_clean = len(others)
+            num_learnt = len(others)
             learnt, _ = _rows_with_copies(others, seed)
             outputs = outputs.subset(np.flatnonzero(is_judged))
             codes = codes[is_judged]
-        known = 0
+        num_references = 0
         if reference is not None:
             reference = references(reference, MOST_REFERENCES)
-            known = len(reference)
+            num_references = len(reference)
             reference, _ = _rows_with_copies(reference, seed)
         rows, origin = _rows_with_copies(outputs, seed)
         fold = fold_of_rows(outputs.is_correct, seed, codes)[origin]
-        return cls(rows, outputs, fold, reference, known, seed, learnt, learnt_clean)
+        return cls(rows, outputs, fold, reference, num_references, seed, learnt, num_learnt)
 
     @property
-    def clean(self) -> int:
+    def num_clean(self) -> int:
         """The number of clean rows, which are no copies; they come first."""
         return len(self.outputs)
 
     @property
-    def others(self) -> int:
+    def num_unjudged(self) -> int:
         """The number of rows that are learnt from and not judged, with their copies."""
         return len(self.reference or ()) + len(self.learnt or ())
 
@@ -207,8 +207,8 @@ class FitSet:
     def weights(self) -> Floats:
         """The weight of each row in a pool, float64 (m,): 1 if clean; all copies together have a tenth of that."""
         weights = np.ones(len(self.rows))
-        copies = len(self.rows) - self.clean
-        weights[self.clean :] = _COPIES_WEIGHT * self.clean / max(copies, 1)
+        copies = len(self.rows) - self.num_clean
+        weights[self.num_clean :] = _COPIES_WEIGHT * self.num_clean / max(copies, 1)
         return weights
 
     def lacking(self, kind: Evidence) -> str | None:
@@ -227,7 +227,7 @@ class FitSet:
             lacking = kind.lacking(self.reference)
             if lacking:
                 return f"no {lacking} in the reference or in its copies"
-        count = self.clean * (FOLDS - 1) // FOLDS + self.others
+        count = self.num_clean * (FOLDS - 1) // FOLDS + self.num_unjudged
         least = kind.learning.at_least
         if count >= least:
             return None
@@ -264,7 +264,7 @@ class FitSet:
         if self.learnt is not None:
             count = 1
         elif learning.slow:
-            times = self.others / len(self.rows)
+            times = self.num_unjudged / len(self.rows)
             least = max(least for least in _SLOW_FOLDS if least <= times)
             count = _SLOW_FOLDS[least]
         return [np.flatnonzero(self.fold % count == number) for number in range(count)]
@@ -272,18 +272,18 @@ class FitSet:
     def _is_learnt_once(self, learning: Learning) -> bool:
         """Return whether slow learning from the other rows alone is enough, because they are so many."""
         enough = max(_SLOW_FOLDS) if self.learnt is None else NEARLY_ALL
-        return learning.slow and self.others / len(self.rows) >= enough
+        return learning.slow and self.num_unjudged / len(self.rows) >= enough
 
     def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
         """Return the references, or the fit set if there are none, and their copies or None."""
         rows = self.rows
-        count = self.clean
+        count = self.num_clean
         if self.reference is not None:
             rows = self.reference
-            count = self.known
+            count = self.num_references
         elif self.learnt is not None:
             rows = self.learnt
-            count = self.learnt_clean
+            count = self.num_learnt
         copies = rows.subset(slice(count, None)) if len(rows) > count else None
         return rows.subset(slice(count)), copies
 
@@ -295,13 +295,13 @@ class FitSet:
         is_copy = []
         if kind.needs_reference and self.reference is not None:
             parts.append(self.reference)
-            is_copy.append(np.arange(len(self.reference)) >= self.known)
+            is_copy.append(np.arange(len(self.reference)) >= self.num_references)
         if self.learnt is not None:
             parts.append(self.learnt)
-            is_copy.append(np.arange(len(self.learnt)) >= self.learnt_clean)
+            is_copy.append(np.arange(len(self.learnt)) >= self.num_learnt)
         if len(others):
             parts.append(self.rows.subset(others))
-            is_copy.append(others >= self.clean)
+            is_copy.append(others >= self.num_clean)
         joined = joined_outputs(parts, kind.arrays)
         copies = np.concatenate(is_copy)
         most = kind.learning.most

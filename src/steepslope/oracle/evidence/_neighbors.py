@@ -58,7 +58,7 @@ def check_neighbors(state: State, num_classes: int) -> None:
     num_classes = classes_of_state(num_classes, len(state.get("starts", ())) - 1)
     arrays = dict(state)
     projection = {name: arrays.pop(name) for name in _PROJECTION if name in arrays}
-    index = Index.of(arrays, num_classes)
+    index = Index.from_arrays(arrays, num_classes)
     if projection:
         require_arrays(projection, {"mean": "float32 w", "directions": f"float32 w {len(index.centre)}"})
 

@@ -48,7 +48,7 @@ _PIECES = 5  # of each piecewise linear function
 _MIDDLE = 0.5  # the rank of a signal that a row lacks
 _ROWS_OF_RIDGE = 30_000.0  # the inverse strength of the ridge is n / 30,000
 _WEAKEST = 0.3  # at most
-FOLDS = 3
+_SIGNAL_FOLDS = 3  # the five folds of a fit set, the last two of them added to the first two
 _FLAT = 1e-6  # deviations of parts of ranks below it are rounding
 _TO_EQUAL = 10.0  # strength, in rows, that shrinks the three weights to equal ones
 _PARTS = 3
@@ -77,9 +77,9 @@ def fit_signals(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
         "lacking": np.isnan(signals).mean(axis=0),
     }
     columns = _ranked_columns(signals, state)
-    fold = fold_of_rows(is_correct, 0) % FOLDS
+    fold = fold_of_rows(is_correct, 0) % _SIGNAL_FOLDS
     held_out = np.zeros((len(is_correct), _PARTS))
-    for number in range(FOLDS):
+    for number in range(_SIGNAL_FOLDS):
         inside = fold == number
         parts = _fit_parts(columns[~inside], is_correct[~inside])
         held_out[inside] = _parts(columns[inside], parts)

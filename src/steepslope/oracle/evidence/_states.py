@@ -74,7 +74,7 @@ class Evidence:
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
     """Return the rows to learn from: all of them, or ``most`` of them, evenly spread.
 
-    If there are fewer out-of-class rows than :data:`LEAST_UNKNOWN`, they are left out.
+    If there are fewer out-of-class rows than :data:`_LEAST_UNKNOWN`, they are left out.
     """
     if outputs.labels is not None and 0 < outputs.is_unknown.sum() < _LEAST_UNKNOWN:
         outputs = outputs.of_known_classes()

@@ -15,7 +15,9 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.predicting import _seconds_an_image
 from benchmarks.registry import BENCHMARKS, Benchmark
+from benchmarks.results import health
 from benchmarks.timing import Comparison
+from steepslope_lab.benchmark.rows import CHOOSING
 
 
 @pytest.mark.slow
@@ -64,3 +66,11 @@ def test_the_time_an_image_counts_rows_and_not_columns(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("benchmarks.predicting.time.perf_counter", count().__next__)
     assert _seconds_an_image(chunks) == 2 / 200  # two seconds after the first chunk, two chunks
+
+
+def test_what_health_changes_in_a_preset_is_known_to_its_reader() -> None:
+    changes = [*health.KNOWN.values()]
+    for sets in (*health.SHIFTED.values(), *health.OTHERS.values()):
+        changes += sets.values()
+    for change in changes:
+        assert {*change} <= {"format", "files", "labelled", *CHOOSING}

@@ -20,6 +20,7 @@ from steepslope.files import read_json
 from steepslope.gate import Gate, likeliest_class
 from steepslope.monitor import LABELS, Monitor
 from steepslope.numerics import binomial_interval
+from steepslope.outputs import UNKNOWN_NAME
 from steepslope.promise import CalibrationRows
 from steepslope.report import Cell, Grid, grid_in_markdown
 from steepslope_lab.benchmark.preset import Preset, read_evidence_preset
@@ -50,7 +51,13 @@ UNKNOWN = "+unknown"  # suffix of a preset's name: some of its rows are replaced
 # Data sets that are mixed in, by preset.
 OTHERS: dict[str, dict[str, Any]] = {
     "banking77": {
-        "questions (TREC)": {"format": "lines", "files": ["TREC.train.all"], "label": "label", "text": "text"}
+        "questions (TREC)": {
+            "format": "lines",
+            "files": ["TREC.train.all"],
+            "label": "label",
+            "labels": dict.fromkeys("012345", UNKNOWN_NAME),
+            "text": "text",
+        }
     },
     "cifar10-resnet20": {"Tiny ImageNet": {"labelled": "imagefolder:FOLDER/tiny-imagenet"}},
 }

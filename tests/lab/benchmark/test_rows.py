@@ -45,6 +45,7 @@ def test_a_question_mark_and_nothing_are_missing(folder: Path) -> None:
         ({"files": ["bare.csv"], "names": [0, 1, 2], "label": 2, "without": [0]}, ["x", "y"], ["1"], [0, 1]),
         # strictly above; a row that lacks the number is left out, and the column is not among the inputs
         ({"label": {"column": "late", "above": 15}}, ["yes", "no", "yes"], ["city", "rain", "wind"], [0, 1, 2]),
+        ({"label": "city", "rows": [1, 3]}, ["Bonn", "Rome"], ["rain", "wind", "late"], [0, 1]),
         (
             {"label": "city", "only": {"wind": [3, 1], "rain": [1.5, 0.0, 2.5]}},
             ["Rome", "Oslo"], ["rain", "wind", "late"], [0, 1],

@@ -143,6 +143,14 @@ def test_shifted_rows_of_other_classes_alone_are_named(tmp_path: Path) -> None:
         made(preset, tmp_path)
 
 
+@pytest.mark.slow
+def test_shifted_rows_may_all_be_out_of_class(tmp_path: Path) -> None:
+    noisy_table(300, 0).to_csv(tmp_path / "t.csv", index=False)
+    noisy_table(50, 1).assign(kind="unknown").to_csv(tmp_path / "others.csv", index=False)
+    judged = made(table_preset(classifier="tree", shifted={"others": {"files": ["others.csv"]}}), tmp_path).judged
+    assert judged["others"].outputs.is_unknown.all()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

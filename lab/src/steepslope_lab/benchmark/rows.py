@@ -28,10 +28,11 @@ SAMPLES = 8_000  # of a sound, a second: what is longer is cut, what is shorter 
 RATE = 8_000  # hertz
 LOUDEST = 2**15  # in files of 16 bits
 LIST = Check("a list", lambda value: isinstance(value, list | tuple))
+PAIR = Check("a list of two numbers", lambda value: isinstance(value, list | tuple) and len(value) == 2)
 LABEL = "label"  # the column of labels, where none is named
 MISSING = ("", "?", "NA", "NaN", "nan")  # of a label or text; in other columns, all that pandas takes for missing
 LONGEST = 160  # characters of a library's reason
-CHOOSING = ("label", "labels", "only", "text", "array", "without")
+CHOOSING = ("label", "labels", "only", "rows", "text", "array", "without")
 LEAST_CLASSES = 2  # of which a classifier is made
 Settings = Mapping[str, Any]
 
@@ -130,9 +131,10 @@ READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
 def read_rows(folder: Path, settings: Settings, least_classes: int = LEAST_CLASSES) -> Rows:
     """Read rows by the name of a reader, ``format``, and its settings, and choose among them.
 
-    ``only`` keeps rows that have one of some values in a column. ``label`` names a column, or is one with the number
-    ``above`` which it is a yes. ``labels`` maps what the column holds to classes; rows of other labels are left out.
-    ``text`` or ``array`` is the one column that classifiers see; else they see all but the label and those ``without``.
+    ``rows`` are the first to keep and the one after the last, counted from 0. ``only`` keeps those of them that have
+    one of some values in a column. ``label`` names a column, or is one with the number ``above`` which it is a yes.
+    ``labels`` maps what the column holds to classes; rows of other labels are left out. ``text`` or ``array`` is the
+    one column that classifiers see; else they see all but the label and those ``without``.
 
     Raises
     ------
@@ -174,6 +176,8 @@ def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
     frame = read(folder, **{**{name: settings[name] for name in known if name in settings}, "files": names})
     if frame.empty:
         raise SteepslopeError("expected rows, found none", f"read.files {names}")
+    first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
+    frame = frame[first:end]
     for column, values in (require("read.only", settings.get("only"), optional(NAMED)) or {}).items():
         require_frame_columns(frame, [column], "only")
         wanted = [*require(f"read.only.{column}", values, LIST)]

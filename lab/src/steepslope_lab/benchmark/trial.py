@@ -20,7 +20,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained, require_known
 from steepslope.files import Notice
 from steepslope.oracle import FusedOracle
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import UNKNOWN_NAME, ClassifierOutputs
 from steepslope.sklearn import (
     LARGEST_SEED,
     Learning,
@@ -229,7 +229,7 @@ def _trial_of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
 def _judged_rows(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]) -> JudgedRows:
     """Return what an oracle with all opinions sees of a set of rows, and how all of them rank it."""
     place = name if name == TEST else f"shifted.{name}"
-    if not np.isin(rows.y, reader.classes).any():
+    if not np.isin(rows.y, [*reader.classes, UNKNOWN_NAME]).any():
         known, found = (", ".join([*map(str, some)][:MOST_NAMED]) for some in (reader.classes, np.unique(rows.y)))
         raise SteepslopeError(f"expected labels among {known}, found {found}", place)
     with explained("cannot be judged", place, REFUSED, LONGEST):

@@ -17,6 +17,7 @@ from benchmarks.predicting import _seconds_an_image
 from benchmarks.registry import BENCHMARKS, Benchmark
 from benchmarks.results import health
 from benchmarks.timing import Comparison
+
 from steepslope_lab.benchmark.rows import CHOOSING
 
 

@@ -122,7 +122,7 @@ class Classifier:
             last = missing.pop()
             together = f"{', '.join(missing)} and {last}" if missing else last
             raise SteepslopeError(
-                f"have to be given, since {why}; or {options['preprocessing']} FILE.json in place of all", together
+                f"have to be given, since {why}; or give {options['preprocessing']} FILE.json instead", together
             )
         if min(transform.size) < 1:
             raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])

@@ -259,5 +259,8 @@ def _estimates(rows: Sequence[Row]) -> Grid:
                            ("shifted", [one for one in some if one["stream"] != CLEAN])):  # fmt: skip
             errors = [abs(100 * one["estimate"]) for one in part]
             lines.append([Cell(f"{preset}, {name}"), Cell(f"{np.mean(errors):.1f}" if errors else "–")])
-    note = "Mean absolute error of the monitor's estimate of the accuracy on all rows, without labels, in points."
+    note = (
+        "Mean absolute error, in points, of the mean P(correct) of all rows as an estimate of the accuracy, without "
+        "labels."
+    )
     return Grid("Accuracy without labels", ["", "error"], lines, note)

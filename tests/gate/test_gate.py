@@ -162,7 +162,7 @@ def test_rejections() -> None:
     np.testing.assert_array_equal(decisions == "accept", gate.accepts(ROWS[0]))
     assert ROWS[0][decisions == "reject"].max() < ROWS[0][decisions == "review"].min()
     assert "at most 50 % of these are right" in gate.sentences()
-    assert "All 2 promises hold together with 95 % confidence." in gate.sentences()
+    assert "Both promises hold together with 95 % confidence." in gate.sentences()
     assert "reject" not in _gate().decisions(ROWS[0])
 
 

@@ -172,7 +172,9 @@ def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
 
 def test_a_risk_near_that_of_all_rows_is_not_advised() -> None:
     hopeless, hopeful = (sample_size_sentence(counts(1_000, wrong), 0.05, 0.05, "risk") for wrong in (268, 30))
-    assert hopeless.endswith("; the lowest risk you could usually guarantee is near that of all of them, 26.8 %")
+    assert hopeless.endswith(
+        "; with as many rows as now, the lowest risk you could usually guarantee is near that of all of them, 26.8 %"
+    )
     assert "could usually" not in hopeful
     few = sample_size_sentence(counts(58, 0), 0.05, 0.05, "risk")
     assert few.endswith("; with as many rows like these, 16 % is about the lowest risk you can usually guarantee")

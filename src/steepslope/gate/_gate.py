@@ -386,7 +386,8 @@ class Gate:
             lines += cost_sentences(self.objectives.costs, self.promises, share, self.costs_of_errors)
         count = sum(certificate.is_given for certificate in certificates)
         if count > 1:
-            lines.append(f"All {count} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
+            counted = "Both" if count == 2 else f"All {count}"
+            lines.append(f"{counted} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
         lines += [*self.of_overlapping, *self.cautions]
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")

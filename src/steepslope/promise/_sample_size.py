@@ -42,9 +42,10 @@ def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> s
 def _sentence_on_possible_risk(above: Above, risk: float, possible: float) -> str:
     """Return which risk to promise in place of another one, or that it would be near that of all rows."""
     of_all = above.errors[-1] / max(above.accepted[-1], 1)
-    lowest = as_percent(possible, int(possible < WHOLE), math.ceil)
     if of_all > risk and possible > NEAR * of_all:
-        return f"the lowest risk you could usually guarantee is near that of all of them, {as_percent(of_all)}"
+        lowest = f"near that of all of them, {as_percent(of_all)}"
+        return f"with as many rows as now, the lowest risk you could usually guarantee is {lowest}"
+    lowest = as_percent(possible, int(possible < WHOLE), math.ceil)
     return f"with as many rows like these, {lowest} is about the lowest risk you can usually guarantee"
 
 

@@ -25,6 +25,7 @@ LINK = re.compile(r"""(?<=\]\()[^)\s]+(?=\))|(?<=src=")[^"]+|(?<=srcset=")[^"]+"
 PROGRAM = re.compile(r"^```(python|console)( .*?)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 AFTER_TABLE = re.compile(r"\n\n((?:  \S.*\n)+)(?=- )")  # text of an item after a table in it, then the next item
 ROLE = re.compile(r":(?:func|class|mod|meth|attr|data):`[~.]?(\w[\w.]*)`")
+PICTURE = re.compile(r'<picture>\s*<source [^>]*srcset="([^"]+)">\s*<img src="([^"]+)"([^>]*)>\s*</picture>')
 EXAMPLE = re.compile(r"^>>> .*?(?=^\s*$|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -91,7 +92,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         for folder in (link for link, path in leads.items() if (ROOT / path).is_dir()):
             parts[number] = re.sub(rf"\[([^\]]*)\]\({re.escape(folder)}\)", r"\1", parts[number])
         parts[number] = LINK.sub(led, parts[number])
-    return AFTER_TABLE.sub(r"\n\n\1\n", "".join(parts))
+    text = AFTER_TABLE.sub(r"\n\n\1\n", "".join(parts))
+    # A <picture> follows the system, and the site its reader, who may have chosen otherwise.
+    return PICTURE.sub(r'<p><img src="\2#only-light"\3><img src="\1#only-dark"\3></p>', text)
 
 
 def executed(program: re.Match[str], name: str) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import steepslope
 from steepslope.cli._main import main
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.files._folders import digest_of
 from steepslope.metrics import auroc, compare
 from steepslope.outputs import ClassifierOutputs
@@ -218,7 +218,7 @@ def test_the_command_judges_a_module_of_ones_own(
     assert "score on frozen outputs" in capsys.readouterr().out
     for words, message in (
         (["no_such_module:score"], "no_such_module:score: cannot be imported (No module named 'no_such_module')"),
-        (["maxlogit"], "maxlogit: expected module:name"),
+        (["maxlogit"], str(unknown_name("score", "maxlogit", ["fused", *SCORES]))),
         ([], "expected a score, such as module:name, or --check FILE.json"),
     ):
         assert main(["benchmark", *words]) == 2

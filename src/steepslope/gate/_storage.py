@@ -3,8 +3,8 @@
 - ``gate.json``: the sealed card, with the certificates, P(correct), the classes, and the classifier's spec, digest and
   transform.
 - ``certificate.md``: the promise in sentences.
-- ``calibration_rows.safetensors``: the gate's decisions on its calibration rows. Only monitoring needs these, so a copy
-  may leave them out.
+- ``calibration_rows.safetensors``: the gate's decisions on its calibration rows. A copy without them decides, but does
+  not notice when inputs change.
 - ``oracle``, a folder, or ``score.safetensors``: the oracle, or what the score has learnt.
 """
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steepslope.errors import RowsWarning, SteepslopeError, explained, located
+from steepslope.errors import RowsWarning, SteepslopeError, explained, located, require_known
 from steepslope.files import (
     Notice,
     digest_of,
@@ -244,9 +244,10 @@ def score_by_name(name: str) -> Any:
     """Return the score ``fused``, one in ``SCORES``, or one of one's own by ``module:name``."""
     if name == FUSED:
         return FusedOracle
-    if name in SCORES:
-        return SCORES[name]
-    return imported_by_name(name)
+    if ":" in name:
+        return imported_by_name(name)
+    require_known("score", name, [FUSED, *SCORES])
+    return SCORES[name]
 
 
 def checked_submission(path: Path, frozen: str | Path = FILE) -> _Standing:

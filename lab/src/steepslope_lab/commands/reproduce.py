@@ -65,7 +65,7 @@ def reproduce(
     workers
         Processes that decode images; 0 decodes in this one.
     dry_run
-        Say what would be done, with every setting, and do nothing.
+        Say what would be done, with every setting, and do nothing; not with evidence.
     compare
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """

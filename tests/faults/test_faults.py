@@ -18,7 +18,7 @@ from benchmarks.results.reliability import BEGIN, END, reliability_table, renew_
 from steepslope.cli._main import all_commands
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("fit --replace", "calibrate", "predict CSV", "predict images", "monitor", "import")
+QUICK = ("predict CSV", "monitor")
 IN_TABLE_ONLY = ("demo", "benchmark", "export", "evaluate", "serve")  # they take long
 UNTRIED = {"shift stylize", "shift train-stylizer", "shift recolor"}  # hours, or a net that learns
 

@@ -39,7 +39,7 @@ def oracle() -> FusedOracle:
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.4])
-@pytest.mark.parametrize(("n", "m"), [(200, 200), (500, 150)])
+@pytest.mark.parametrize(("n", "m"), [(200, 200), pytest.param(500, 150, marks=pytest.mark.slow)])
 def test_an_honest_gate_is_hardly_ever_cautioned(rate: float, n: int, m: int) -> None:
     """Over all counts: of clones, where the rows are wrong half or twice as often, and of the classifier itself."""
     for of_clones, later, level in ((True, rate / 2, 1e-4), (True, 2 * rate, 1e-4), (False, rate, 7e-3)):

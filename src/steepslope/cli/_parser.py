@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from os.path import exists
 from pathlib import Path
 from re import MULTILINE, findall
 from types import UnionType
@@ -210,10 +211,12 @@ def _parsed_elements(words: Sequence[Any]) -> list[Any]:
 
     >>> _parsed_elements(["a,b", "c"]), _parsed_elements(["none"]), _parsed_elements([0.5])
     (['a', 'b', 'c'], [], [0.5])
+    >>> len(_parsed_elements(["0," * 5_000]))  # longer than a path may be
+    5000
     """
     elements: list[Any] = []
     for word in words:
-        if not isinstance(word, str) or Path(word).exists():
+        if not isinstance(word, str) or exists(word):
             elements.append(word)
         elif word != "none":
             elements += [part.strip() for part in word.split(",") if part.strip()]

@@ -216,7 +216,7 @@ def _parsed_elements(words: Sequence[Any]) -> list[Any]:
     """
     elements: list[Any] = []
     for word in words:
-        if not isinstance(word, str) or exists(word):
+        if not isinstance(word, str) or exists(word):  # noqa: PTH110 - Path.exists raises if a word is too long for a path
             elements.append(word)
         elif word != "none":
             elements += [part.strip() for part in word.split(",") if part.strip()]

@@ -230,12 +230,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.reader_ = learnt.reader
         self.oracle_ = learnt.oracle
         self.saw_ = learnt.saw
-        inputs = _safe_indexing(X, held_out)
-        outputs = self.reader_.labelled(inputs, labels[held_out]).changed(ids=held_out)
-        kept = _safe_indexing(inputs, np.arange(min(KEPT_ROWS, len(outputs))))
+        held_out_inputs = _safe_indexing(X, held_out)
+        outputs = self.reader_.labelled(held_out_inputs, labels[held_out]).changed(ids=held_out)
+        kept = _safe_indexing(held_out_inputs, np.arange(min(KEPT_ROWS, len(outputs))))
         self.calibration_ = Calibration(outputs, kept)
         by = self.groups if isinstance(self.groups, str) else None
-        in_groups = groups_of_inputs(self.groups, inputs)
+        in_groups = groups_of_inputs(self.groups, held_out_inputs)
         self.gate_ = self.calibration_.gate(learnt.source, objectives, by=by, groups=in_groups, seed=seed)
         for caution in (*telling, *cautions, *self.gate_.require_source().cautions(outputs)):
             warnings.warn(caution, CautionWarning, stacklevel=2)
